@@ -1,0 +1,1 @@
+//! The printer thread and its ESC/POS encoder.

@@ -1,0 +1,1 @@
+//! Clock, entropy, lock file.

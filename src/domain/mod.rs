@@ -1,0 +1,19 @@
+//! The rules of the terminal: money, cards, messages, transactions, receipts.
+//!
+//! Pure means here: no clock, no randomness, no thread, no file, no socket, no environment, no log line. Time and chance
+//! arrive as arguments. The module compiles without the feature `daemon`, so the compiler refuses IO crates.
+pub mod calendar;
+pub mod emv;
+pub mod fault;
+pub mod ident;
+pub mod iso8583;
+pub mod money;
+pub mod operators;
+pub mod outcome;
+pub mod receipt;
+pub mod record;
+pub mod secret;
+pub mod slip;
+pub mod text;
+pub mod txn;
+pub mod unionpay;

@@ -1,0 +1,1 @@
+//! Operators and their passwords: pure rules.

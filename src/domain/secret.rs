@@ -1,0 +1,246 @@
+//! Card data and keys. These types wipe themselves, have no `Display` and no serialization, and their `Debug` masks.
+//!
+//! Only three places look inside: message packing, receipts that are set to show the whole number, and sealing at rest.
+use core::fmt;
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+/// Why card data or a key has the wrong form. Never quotes the value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what} must be {allowed}")]
+pub struct SecretError {
+    /// The thing being read.
+    pub what: &'static str,
+    /// What would have been taken.
+    pub allowed: &'static str,
+}
+
+/// Primary account number: DE 2 and tag 5A, 8 to 19 digits.
+#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
+pub struct Pan(String);
+
+impl Pan {
+    /// Takes 8 to 19 digits.
+    ///
+    /// # Errors
+    /// Any other form. The check digit is not judged: issuers decide.
+    pub fn new(digits: &str) -> Result<Self, SecretError> {
+        if (8..=19).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit()) {
+            Ok(Self(digits.to_owned()))
+        } else {
+            Err(SecretError { what: "card number", allowed: "8 to 19 digits" })
+        }
+    }
+
+    /// All digits, for messages and seals only.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// First six and last four, `*` between; under 13 digits every digit is hidden.
+    #[must_use]
+    pub fn masked(&self) -> String {
+        mask(&self.0)
+    }
+}
+
+/// Hides the middle of a card number. Under 13 digits the two ends would leave fewer than three hidden, so all go.
+fn mask(digits: &str) -> String {
+    let length = digits.len();
+    digits
+        .chars()
+        .enumerate()
+        .map(|(at, c)| if length >= 13 && (at < 6 || at + 4 >= length) { c } else { '*' })
+        .collect()
+}
+
+impl fmt::Debug for Pan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&mask(&self.0))
+    }
+}
+
+/// Track 2 equivalent data: DE 35 and tag 57, digits with `D` as separator, at most 37 characters. Never stored.
+#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
+pub struct Track2(String);
+
+impl Track2 {
+    /// Takes digits and exactly one separator (`D` or `=`); a padding `F` at the end is dropped.
+    ///
+    /// # Errors
+    /// Any other form.
+    pub fn new(text: &str) -> Result<Self, SecretError> {
+        let bad =
+            SecretError { what: "track 2", allowed: "8 to 19 digits, D, then digits; 37 characters at most" };
+        let text = text.strip_suffix(['F', 'f']).unwrap_or(text).replace('=', "D");
+        let (pan, rest) = text.split_once('D').ok_or(bad)?;
+        let digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
+        let fits = (8..=19).contains(&pan.len()) && rest.len() >= 4 && text.len() <= 37;
+        if fits && digits(pan) && digits(rest) { Ok(Self(text)) } else { Err(bad) }
+    }
+
+    /// The characters, separator `D`.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// The card number before the separator.
+    ///
+    /// # Errors
+    /// Cannot happen for a value made by [`Track2::new`].
+    pub fn pan(&self) -> Result<Pan, SecretError> {
+        Pan::new(self.0.split('D').next().unwrap_or_default())
+    }
+
+    /// Expiry `YYMM` after the separator.
+    #[must_use]
+    pub fn expiry(&self) -> Option<String> {
+        self.0.split_once('D').and_then(|(_, rest)| rest.get(..4)).map(str::to_owned)
+    }
+
+    /// Service code, three digits after the expiry.
+    #[must_use]
+    pub fn service_code(&self) -> Option<String> {
+        self.0.split_once('D').and_then(|(_, rest)| rest.get(4..7)).map(str::to_owned)
+    }
+}
+
+impl fmt::Debug for Track2 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Track2(******)")
+    }
+}
+
+/// A PIN as typed: 4 to 12 digits. Lives only between the agent's file descriptor and the PIN block.
+#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
+pub struct ClearPin(Vec<u8>);
+
+impl ClearPin {
+    /// Takes 4 to 12 ASCII digits.
+    ///
+    /// # Errors
+    /// Any other form.
+    pub fn new(digits: &[u8]) -> Result<Self, SecretError> {
+        if (4..=12).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit) {
+            Ok(Self(digits.to_vec()))
+        } else {
+            Err(SecretError { what: "PIN", allowed: "4 to 12 digits" })
+        }
+    }
+
+    /// The ASCII digits.
+    #[must_use]
+    pub fn reveal(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ClearPin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClearPin(******)")
+    }
+}
+
+/// An encrypted PIN block: DE 52, 8 bytes. Never stored.
+#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
+pub struct PinBlock([u8; 8]);
+
+impl PinBlock {
+    /// Takes the eight encrypted bytes.
+    #[must_use]
+    pub const fn new(block: [u8; 8]) -> Self {
+        Self(block)
+    }
+
+    /// The eight bytes for DE 52.
+    #[must_use]
+    pub const fn reveal(&self) -> &[u8; 8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for PinBlock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PinBlock(******)")
+    }
+}
+
+/// A password or other short text that a person typed.
+#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
+pub struct Password(Vec<u8>);
+
+impl Password {
+    /// Takes bytes as typed; the rules for new passwords are the operators module's.
+    #[must_use]
+    pub const fn new(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn reveal(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(******)")
+    }
+}
+
+/// Sixteen or thirty-two secret bytes read from 32 or 64 hex digits.
+///
+/// # Errors
+/// Anything but exactly `N` bytes of hex, blanks around it aside.
+pub fn key_from_hex<const N: usize>(what: &'static str, text: &str) -> Result<[u8; N], SecretError> {
+    let bad = SecretError { what, allowed: "hex digits, two for each byte of the key" };
+    let text = text.trim().as_bytes();
+    if text.len() != N * 2 {
+        return Err(bad);
+    }
+    let mut key = [0_u8; N];
+    if !text.iter().all(u8::is_ascii_hexdigit) {
+        return Err(bad); // from_str_radix alone would take a sign
+    }
+    for (byte, pair) in key.iter_mut().zip(text.chunks_exact(2)) {
+        let pair = core::str::from_utf8(pair).map_err(|_| bad)?;
+        *byte = u8::from_str_radix(pair, 16).map_err(|_| bad)?;
+    }
+    Ok(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_never_shows_card_data() {
+        let pan = Pan::new("6225880012345678").unwrap();
+        assert_eq!(format!("{pan:?}"), "622588******5678");
+        assert_eq!(format!("{:?}", Pan::new("123456789012").unwrap()), "************");
+        let track = Track2::new("6225880012345678D30121010000012345678").unwrap();
+        assert_eq!(format!("{track:?}"), "Track2(******)");
+        assert_eq!(format!("{:?}", ClearPin::new(b"1234").unwrap()), "ClearPin(******)");
+        assert_eq!(format!("{:?}", PinBlock::new([7; 8])), "PinBlock(******)");
+    }
+
+    #[test]
+    fn track_2_gives_its_parts_and_drops_the_padding() {
+        let track = Track2::new("6225880012345678D3012201000001234567F").unwrap();
+        assert_eq!(track.pan().unwrap().reveal(), "6225880012345678");
+        assert_eq!(track.expiry().as_deref(), Some("3012"));
+        assert_eq!(track.service_code().as_deref(), Some("201"));
+        assert!(Track2::new("6225880012345678").is_err());
+        assert!(Track2::new("6225880012345678D30").is_err());
+    }
+
+    #[test]
+    fn keys_are_read_from_hex_only() {
+        assert_eq!(key_from_hex::<2>("k", " 0aFF\n"), Ok([0x0a, 0xff]));
+        assert!(key_from_hex::<2>("k", "0aF").is_err());
+        assert!(key_from_hex::<2>("k", "0aFG").is_err());
+        assert!(key_from_hex::<2>("k", "+a+F").is_err());
+    }
+}

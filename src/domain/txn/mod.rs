@@ -1,0 +1,1 @@
+//! One business transaction as a consuming step function.

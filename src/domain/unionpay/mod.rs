@@ -1,0 +1,1 @@
+//! The UnionPay dialect of ISO 8583.

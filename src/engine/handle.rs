@@ -1,0 +1,219 @@
+//! The engine's front door for the bus: typed requests in, notices out. The queue in front of the engine holds 32
+//! commands; when it is full the caller hears `Busy`.
+use super::view::{JobView, PrintJobView, Snapshot, TxnView};
+use crate::domain::calendar::{BootTime, WallTime};
+use crate::domain::emv::kernel::Candidate;
+use crate::domain::fault::{Fault, FaultName};
+use crate::domain::ident::{OperatorId, RequestId, TxnId};
+use crate::domain::money::{Amount, Currency};
+use crate::domain::outcome::{Kind, Outcome, Ply, Prompt, TxnState};
+use crate::domain::record::{TimelineRow, TxnFilter};
+use crate::domain::secret::{ClearPin, Password};
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// Who asks: a peer on the bus.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// Unique name, `:1.42`.
+    pub peer: String,
+    /// Unix user id.
+    pub uid: u32,
+}
+
+/// Arguments of `StartTransaction`, checked in form by the api, in substance by the engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartRequest {
+    /// The caller's name for it.
+    pub request_id: RequestId,
+    /// Kind.
+    pub kind: Kind,
+    /// Amount.
+    pub amount: Amount,
+    /// Currency.
+    pub currency: Currency,
+    /// SHA-256 over the compared arguments.
+    pub arguments_sha256: [u8; 32],
+    /// Option `customer-timeout`, s.
+    pub customer_timeout_s: Option<u32>,
+    /// Option `host-timeout`, s.
+    pub host_timeout_s: Option<u32>,
+    /// Option `plies`, 0 to 2.
+    pub plies: Option<u8>,
+    /// Option `cashier-ref`.
+    pub cashier_ref: Option<String>,
+    /// Option `metadata`.
+    pub metadata: Vec<(String, String)>,
+    /// Option `confirm-card`.
+    pub confirm_card: bool,
+    /// Option `entry-modes`; empty = all that the terminal has.
+    pub entry_modes: Vec<String>,
+    /// True if an agent that can ask a PIN would serve this caller.
+    pub has_pin_agent: bool,
+}
+
+/// Answers to `Cancel`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CancelAnswer {
+    /// It will end as cancelled.
+    Accepted,
+    /// A cancel was accepted before.
+    AlreadyCancelled,
+}
+
+type Answer<T> = oneshot::Sender<Result<T, Fault>>;
+
+/// One request of the bus.
+#[derive(Debug)]
+pub enum Command {
+    /// `Manager.StartTransaction`.
+    Start(Box<StartRequest>, Caller, Answer<TxnId>),
+    /// `Manager.GetTransaction` and `Ledger.Query` rows: exposes the object for ten minutes.
+    Expose(TxnId, Answer<()>),
+    /// `Ledger.Open`.
+    Open { batch: u32, trace: u32, answer: Answer<TxnId> },
+    /// `Transaction.Cancel`.
+    Cancel(TxnId, Answer<CancelAnswer>),
+    /// `Transaction.GetTimeline`.
+    Timeline(TxnId, Answer<Vec<TimelineRow>>),
+    /// `Transaction.GetReceipt`: the bytes in `text`, `svg` or `escpos`.
+    Receipt { id: TxnId, ply: Ply, format: String, answer: Answer<Vec<u8>> },
+    /// `Transaction.Reprint`: id of the print job.
+    Reprint { id: TxnId, ply: Ply, answer: Answer<String> },
+    /// `PrintJob.Retry`.
+    RetryPrint(String, Answer<()>),
+    /// `PrintJob.Abandon`.
+    AbandonPrint { job: String, why: String, answer: Answer<()> },
+    /// `Operators.SignOn`.
+    OperatorSignOn { operator: OperatorId, password: Password, caller: Caller, answer: Answer<()> },
+    /// `Operators.SignOff`.
+    OperatorSignOff(Answer<()>),
+    /// `Operators.ChangePassword`.
+    ChangePassword { operator: OperatorId, old: Password, new: Password, answer: Answer<()> },
+    /// `Host.SignOn`: number of the job.
+    HostSignOn(Answer<u64>),
+    /// `Host.SignOff`: number of the job.
+    HostSignOff(Answer<u64>),
+    /// `Host.Test`: number of the job.
+    HostTest(Answer<u64>),
+    /// `Queue.Flush`: number of the job.
+    Flush(Answer<u64>),
+    /// `Job.Cancel`.
+    CancelJob(u64, Answer<CancelAnswer>),
+    /// `Ledger.Query`.
+    Query { filter: Box<TxnFilter>, limit: u32, cursor: String, answer: Answer<(Vec<TxnView>, String)> },
+}
+
+/// What the bus is told, in order. The publisher takes them one by one.
+#[derive(Debug)]
+pub enum Notice {
+    /// The snapshot changed; read it and emit `PropertiesChanged`.
+    Snapshot(Arc<Snapshot>),
+    /// A transaction's properties, new or changed. The first one makes the object.
+    Txn(Arc<TxnView>),
+    /// Its object goes.
+    TxnGone(TxnId),
+    /// `Transaction.StateChanged`. Follows the [`Notice::Txn`] that carries the new state.
+    StateChanged { id: TxnId, old: TxnState, new: TxnState, reason: String, at: WallTime },
+    /// `Transaction.Prompt`.
+    Prompt { id: TxnId, code: Prompt, deadline: BootTime, remaining_ms: u32 },
+    /// `Transaction.Finished`: exactly once. Follows the [`Notice::Txn`] with the outcome.
+    Finished { id: TxnId, outcome: Outcome },
+    /// A print job, new or changed.
+    PrintJob(Arc<PrintJobView>),
+    /// Its object goes.
+    PrintJobGone(String),
+    /// A job, new or changed.
+    Job(Arc<JobView>),
+    /// `Job.Finished`. Follows the [`Notice::Job`] with the end.
+    JobFinished(u64),
+    /// Its object goes.
+    JobGone(u64),
+    /// `Reader.CardInserted` of reader 0, 1, …
+    CardInserted(u32),
+    /// `Reader.CardRemoved`.
+    CardRemoved { reader: u32, early: bool },
+    /// Answers when everything before it is on the bus: sent by the api itself before it returns a path.
+    Barrier(oneshot::Sender<()>),
+}
+
+/// To the agents' keeper in the api.
+#[derive(Clone, Debug)]
+pub enum AgentCommand {
+    /// Ask the agent that serves this starter. Answered by one [`AgentEvent`] of the same id, unless withdrawn.
+    Ask { id: u64, txn: TxnId, starter: Caller, ask: AgentAsk, deadline: BootTime, remaining_ms: u32 },
+    /// Not needed any more: `Agent.Cancel(txn, why)`.
+    Withdraw { id: u64, txn: TxnId, why: &'static str },
+    /// `Agent.ShowPrompt`, not answered.
+    ShowPrompt { txn: TxnId, starter: Caller, code: Prompt, deadline: BootTime, remaining_ms: u32 },
+}
+
+/// What an agent is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AgentAsk {
+    /// `RequestPin`, kind online.
+    Pin { bypass_allowed: bool, amount: Amount, currency: Currency },
+    /// `SelectApplication`.
+    Application(Vec<Candidate>),
+    /// `ConfirmCard`.
+    Card,
+    /// `ConfirmSignature`.
+    Signature,
+}
+
+/// What an agent said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AgentAnswer {
+    /// A PIN.
+    Pin(ClearPin),
+    /// An empty PIN: bypass.
+    PinBypassed,
+    /// One of the candidates, as it stands in [`AgentAsk::Application`].
+    Application(crate::domain::emv::params::Aid),
+    /// Yes or no: card or signature.
+    Yes(bool),
+    /// The person cancelled (`Error.Cancelled`).
+    Cancelled,
+}
+
+/// From the agents' keeper.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AgentEvent {
+    /// The answer.
+    Answered { id: u64, answer: AgentAnswer },
+    /// No agent is left that could answer, or it broke the protocol.
+    Unavailable { id: u64, why: String },
+}
+
+/// The cloneable front door.
+#[derive(Clone, Debug)]
+pub struct EngineHandle {
+    commands: mpsc::Sender<Command>,
+    snapshot: watch::Receiver<Arc<Snapshot>>,
+}
+
+impl EngineHandle {
+    /// Ties the two ends together; the daemon does it.
+    #[must_use]
+    pub const fn new(commands: mpsc::Sender<Command>, snapshot: watch::Receiver<Arc<Snapshot>>) -> Self {
+        Self { commands, snapshot }
+    }
+
+    /// The state as last published; no question is put to the engine.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.snapshot.borrow())
+    }
+
+    /// Puts a command and waits for its answer.
+    ///
+    /// # Errors
+    /// `Busy` when 32 commands wait, `Failed` when the engine is gone, else what the engine says.
+    pub async fn ask<T>(&self, make: impl FnOnce(Answer<T>) -> Command) -> Result<T, Fault> {
+        let (answer, wait) = oneshot::channel();
+        self.commands.try_send(make(answer)).map_err(|_| {
+            Fault::new(FaultName::Busy, "the terminal has 32 requests waiting; try again in a moment")
+        })?;
+        wait.await.map_err(|_| Fault::new(FaultName::Failed, "the terminal is stopping"))?
+    }
+}

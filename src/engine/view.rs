@@ -1,0 +1,284 @@
+//! What the outside may see: snapshots of the engine's state, ready for the bus. Plain data, no secrets: card numbers
+//! only masked.
+use crate::domain::calendar::{BootTime, WallTime};
+use crate::domain::fault::FaultName;
+use crate::domain::ident::TxnId;
+use crate::domain::money::Amount;
+use crate::domain::outcome::{
+    Kind, Outcome, Ply, PrintState, QueueState, ResultCode, Role, TerminalState, TxnState,
+};
+use crate::domain::text::Bilingual;
+use crate::ports::{PrinterStatus, ReaderStatus};
+
+/// Everything but transactions, jobs and print jobs. Published whole at each change (`watch`).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    /// Manager.
+    pub terminal: TerminalView,
+    /// Operators.
+    pub operators: OperatorsView,
+    /// Host.
+    pub host: HostView,
+    /// Queue.
+    pub queue: QueueView,
+    /// Ledger.
+    pub ledger: LedgerView,
+    /// Readers; their index is the object's number.
+    pub readers: Vec<ReaderView>,
+    /// The printer, object 0, if there is one.
+    pub printer: Option<PrinterView>,
+}
+
+/// `org.posd.Pos1.Manager`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TerminalView {
+    /// `State`.
+    pub state: TerminalState,
+    /// `StateReasons`, hyphenated words.
+    pub reasons: Vec<String>,
+    /// `ActiveTransaction`; `None` = `/`.
+    pub active: Option<TxnId>,
+    /// `EnabledKinds`.
+    pub enabled_kinds: Vec<Kind>,
+    /// `BlockedReasons`: kind word to reason word.
+    pub blocked: Vec<(String, String)>,
+    /// `UpdateBlockers`; `SafeToUpdate` is true if empty.
+    pub update_blockers: Vec<String>,
+    /// `ClockTrusted`.
+    pub clock_trusted: bool,
+    /// `TerminalId`.
+    pub terminal_id: String,
+    /// `MerchantId`.
+    pub merchant_id: String,
+    /// `MerchantName`.
+    pub merchant_name: String,
+}
+
+/// `org.posd.Pos1.Operators`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OperatorsView {
+    /// `Current`; empty = none.
+    pub current: String,
+    /// `Role`.
+    pub role: Role,
+    /// `LockedOut`.
+    pub locked_out: Vec<String>,
+    /// `Operators`.
+    pub all: Vec<String>,
+}
+
+/// `org.posd.Pos1.Host`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HostView {
+    /// `SignedOn`.
+    pub signed_on: bool,
+    /// `Reachable`: yes, no, unknown.
+    pub reachable: &'static str,
+    /// `KeyCheckValues`: tmk, pik, mak, tdk to 8 hex digits.
+    pub key_check_values: Vec<(String, String)>,
+    /// `KeysLoadedAt`; 0 = never.
+    pub keys_loaded_at: WallTime,
+    /// `ParameterVersion`.
+    pub parameter_version: String,
+    /// `LastExchange`; 0 = never.
+    pub last_exchange: WallTime,
+}
+
+/// `org.posd.Pos1.Queue`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct QueueView {
+    /// All entries that are not done, in sending order.
+    pub rows: Vec<QueueRow>,
+    /// `NextAttempt`, wall time; 0 = none planned.
+    pub next_attempt: WallTime,
+    /// `LastError`.
+    pub last_error: String,
+}
+
+/// A row of `Queue.List`. Only reversals exist in this version.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QueueRow {
+    /// Id of the entry: the transaction's id.
+    pub id: String,
+    /// `reversal`, …
+    pub entry_type: &'static str,
+    /// State.
+    pub state: QueueState,
+    /// Amount.
+    pub amount: Amount,
+    /// Batch.
+    pub batch: u32,
+    /// STAN.
+    pub trace: u32,
+    /// Attempts counted.
+    pub attempts: u32,
+    /// When it became due.
+    pub created_at: WallTime,
+    /// Last trouble.
+    pub last_error: String,
+    /// Its transaction.
+    pub transaction: TxnId,
+}
+
+/// `org.posd.Pos1.Ledger`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LedgerView {
+    /// `Batch`.
+    pub batch: u32,
+    /// `BatchState`: open (others come with settlement).
+    pub batch_state: &'static str,
+    /// `BatchOpenedAt`.
+    pub batch_opened_at: WallTime,
+    /// `Counts`: kind word to finished transactions of the batch.
+    pub counts: Vec<(String, u32)>,
+}
+
+/// `org.posd.Pos1.Reader`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReaderView {
+    /// What the card thread knows.
+    pub status: ReaderStatus,
+    /// `State`: ready, busy, fault, absent.
+    pub state: &'static str,
+    /// `Statistics`: cards, apdus, faults.
+    pub statistics: Vec<(String, u64)>,
+}
+
+/// `org.posd.Pos1.Printer`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PrinterView {
+    /// What the printer thread knows.
+    pub status: PrinterStatus,
+    /// `QueueDepth`.
+    pub queue_depth: u32,
+    /// `Statistics`: jobs, confirmed, unconfirmed, held.
+    pub statistics: Vec<(String, u64)>,
+}
+
+/// `org.posd.Pos1.Transaction`: one object's properties.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TxnView {
+    /// Names the object.
+    pub id: TxnId,
+    /// `RequestId`.
+    pub request_id: String,
+    /// `Kind`.
+    pub kind: Kind,
+    /// `Currency`.
+    pub currency: &'static str,
+    /// `Amount`.
+    pub amount: Amount,
+    /// `ApprovedAmount`.
+    pub approved_amount: Amount,
+    /// `CreatedAt`.
+    pub created_at: WallTime,
+    /// `FinishedAt` of results; 0 = not yet.
+    pub finished_at: WallTime,
+    /// `Operator`.
+    pub operator: String,
+    /// `Trace`; 0 = none.
+    pub trace: u32,
+    /// `Batch`; 0 = none.
+    pub batch: u32,
+    /// `Rrn`.
+    pub rrn: String,
+    /// `AuthCode`.
+    pub auth_code: String,
+    /// `MaskedPan`.
+    pub masked_pan: String,
+    /// `CardToken`.
+    pub card_token: String,
+    /// `CardBrand`.
+    pub card_brand: String,
+    /// `Aid`.
+    pub aid: String,
+    /// `ApplicationLabel`.
+    pub application_label: String,
+    /// `EntryMode`; empty = none yet.
+    pub entry_mode: &'static str,
+    /// `ArmedEntryModes`.
+    pub armed_entry_modes: Vec<&'static str>,
+    /// `CvmMethod`; empty = none yet.
+    pub cvm_method: &'static str,
+    /// `SignatureRequired`.
+    pub signature_required: bool,
+    /// `State`.
+    pub state: TxnState,
+    /// `StateReason`.
+    pub state_reason: String,
+    /// `Cancellable`.
+    pub cancellable: bool,
+    /// `Deadline`; 0 = none.
+    pub deadline: BootTime,
+    /// `DeadlineKind`: customer, host, overall, or empty.
+    pub deadline_kind: &'static str,
+    /// `Attempt`: this one and how many there are.
+    pub attempt: (u32, u32),
+    /// `Outcome`.
+    pub outcome: Outcome,
+    /// `ResponseCode`.
+    pub response_code: String,
+    /// `ResultCode`; `None` = not yet.
+    pub result_code: Option<ResultCode>,
+    /// `ResultText`; `None` = not yet.
+    pub result_text: Option<Bilingual>,
+    /// `AllowedFollowUps`.
+    pub allowed_follow_ups: Vec<String>,
+    /// `RefundedTotal`.
+    pub refunded_total: Amount,
+    /// `PrintJobs`: ids of their objects.
+    pub print_jobs: Vec<String>,
+    /// True if all plies wanted are confirmed: `printed` of ledger rows.
+    pub printed: bool,
+}
+
+/// `org.posd.Pos1.PrintJob`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PrintJobView {
+    /// Id of the object, `[0-9a-f_]+`.
+    pub id: String,
+    /// `Kind`: `receipt`.
+    pub kind: &'static str,
+    /// `Ply`.
+    pub ply: Ply,
+    /// `State`.
+    pub state: PrintState,
+    /// `Reason`.
+    pub reason: String,
+    /// `Transaction`.
+    pub transaction: TxnId,
+    /// `Copy`: true for a reprint.
+    pub copy: bool,
+}
+
+/// `org.posd.Pos1.Job`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JobView {
+    /// Number of the object.
+    pub number: u64,
+    /// `Kind`: sign-on, sign-off, host-test, flush.
+    pub kind: &'static str,
+    /// `Phase`: connecting, sending, waiting-host, done.
+    pub phase: &'static str,
+    /// `State`: queued running succeeded failed cancelled.
+    pub state: &'static str,
+    /// `Progress`, percent.
+    pub progress: u8,
+    /// `Cancellable`.
+    pub cancellable: bool,
+    /// `StartedAt`.
+    pub started_at: WallTime,
+    /// `Result`: numbers and texts by name.
+    pub result: Vec<(String, JobValue)>,
+    /// `Error`: name and text; `None` = `("", "")`.
+    pub error: Option<(FaultName, String)>,
+}
+
+/// A value in a job's result.
+#[derive(Clone, Debug, PartialEq)]
+pub enum JobValue {
+    /// Unsigned number (`t`).
+    Number(u64),
+    /// Text (`s`).
+    Text(String),
+}

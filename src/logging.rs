@@ -1,0 +1,1 @@
+//! Logs to journald or stderr.

@@ -1,0 +1,307 @@
+//! What the engine says to the world and hears from it: plain data, no runtime types.
+//!
+//! Each adapter is an actor. It takes its commands from a bounded queue (8) and sends its events to the engine's one
+//! queue; card, host, printer and journal events are never dropped, because their senders may wait. The journal is a
+//! trait, because the engine owns the thread that runs it.
+use crate::domain::emv::apdu::{CommandApdu, ResponseApdu};
+use crate::domain::ident::TxnId;
+use crate::domain::receipt::Document;
+use crate::domain::record::{Committed, Loaded, Record, TimelineRow, TxnFilter, TxnRow};
+
+/// To the card thread. Every command is answered by exactly one event that carries its `id`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CardCommand {
+    /// Power the card in the contact reader up. Answered by [`CardEvent::Powered`].
+    PowerOn {
+        /// Answer carries it.
+        id: u64,
+    },
+    /// Exchange one APDU; 61xx and 6Cxx are handled below. Answered by [`CardEvent::Response`].
+    Transmit {
+        /// Answer carries it.
+        id: u64,
+        /// What to send.
+        command: CommandApdu,
+    },
+    /// Power the card down and let go of it. Answered by [`CardEvent::PoweredOff`].
+    PowerOff {
+        /// Answer carries it.
+        id: u64,
+    },
+}
+
+/// Why a card or reader did not do it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CardFault {
+    /// The card is gone.
+    #[error("the card was removed")]
+    Removed,
+    /// No card is in.
+    #[error("no card is in the reader")]
+    NoCard,
+    /// The chip does not answer at power-up or to a command.
+    #[error("the chip does not answer")]
+    Mute,
+    /// The APDU deadline passed; the thread has re-established the reader.
+    #[error("the chip took longer than {0} ms")]
+    Timeout(u64),
+    /// Another program holds the reader.
+    #[error("another program holds the reader")]
+    Shared,
+    /// No reader, or pcscd is not running.
+    #[error("no reader: {0}")]
+    NoReader(String),
+    /// The answer is not an APDU.
+    #[error("broken answer from the chip: {0}")]
+    Broken(String),
+}
+
+/// What is known of one reader.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReaderStatus {
+    /// PC/SC name.
+    pub name: String,
+    /// True for a contactless slot (by its name).
+    pub contactless: bool,
+    /// A card is in.
+    pub card_present: bool,
+    /// True if the reader works.
+    pub ok: bool,
+    /// Why not, as hyphenated words (`pcscd-absent`, `unplugged`, `shared`).
+    pub reasons: Vec<String>,
+    /// Event counter of pcsc-lite.
+    pub event_count: u32,
+}
+
+/// From the card thread.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CardEvent {
+    /// The readers as they now are; sent at start and at each change. Empty: none, or no pcscd.
+    Readers(Vec<ReaderStatus>),
+    /// A card came into the contact reader in use.
+    Inserted,
+    /// The card left it.
+    Removed,
+    /// Power-up done: the ATR, or why not.
+    Powered {
+        /// Of the command.
+        id: u64,
+        /// ATR bytes.
+        result: Result<Vec<u8>, CardFault>,
+    },
+    /// An APDU was answered.
+    Response {
+        /// Of the command.
+        id: u64,
+        /// The answer.
+        result: Result<ResponseApdu, CardFault>,
+    },
+    /// The card is powered down.
+    PoweredOff {
+        /// Of the command.
+        id: u64,
+    },
+}
+
+/// To the host task. At most one line is open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostCommand {
+    /// Open a line to one endpoint; closes an older line. Answered by [`HostEvent::Connected`] or
+    /// [`HostEvent::ConnectFailed`] within the connect time-out.
+    Connect {
+        /// Names the line in all its events.
+        line: u64,
+        /// Index into the configured endpoints, taken modulo their number.
+        endpoint: usize,
+    },
+    /// Write one whole frame, length prefix included. Answered by [`HostEvent::Sent`] or [`HostEvent::Lost`].
+    Send {
+        /// The line.
+        line: u64,
+        /// The bytes.
+        frame: Vec<u8>,
+    },
+    /// Close the line. Not answered.
+    Close {
+        /// The line.
+        line: u64,
+    },
+}
+
+/// From the host task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostEvent {
+    /// The line is open.
+    Connected {
+        /// The line.
+        line: u64,
+    },
+    /// No line.
+    ConnectFailed {
+        /// The line.
+        line: u64,
+        /// Cause in words.
+        cause: String,
+    },
+    /// The frame was handed to the socket as a whole.
+    Sent {
+        /// The line.
+        line: u64,
+    },
+    /// A whole message came: the bytes after the two length bytes (TPDU, header, message).
+    Frame {
+        /// The line.
+        line: u64,
+        /// The bytes.
+        bytes: Vec<u8>,
+    },
+    /// The line is gone, or what came is not a frame.
+    Lost {
+        /// The line.
+        line: u64,
+        /// True if at least one byte of an unanswered frame may have left.
+        wrote: bool,
+        /// Cause in words.
+        cause: String,
+    },
+}
+
+/// To the printer thread.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PrinterCommand {
+    /// Print one document. Answered by [`PrinterEvent::Done`].
+    Print {
+        /// Answer carries it.
+        job: u64,
+        /// What to print.
+        document: Document,
+    },
+}
+
+/// What is known of the printer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrinterStatus {
+    /// Device text of the configuration or what was found; empty where there is none.
+    pub device: String,
+    /// Model, where it tells.
+    pub model: String,
+    /// It can take a slip now.
+    pub online: bool,
+    /// `ok`, `low`, `out` or `unknown`.
+    pub paper: String,
+    /// `closed`, `open` or `unknown`.
+    pub cover: String,
+    /// `ok`, `error` or `unknown`.
+    pub cutter: String,
+    /// The head is too hot.
+    pub overheated: bool,
+    /// Characters of font A on a line.
+    pub columns: u32,
+    /// Dots on a line.
+    pub dots: u32,
+    /// How much the printer can prove: `process-id`, `asb`, `poll` or `none`.
+    pub evidence: String,
+}
+
+/// How a print job ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PrintEnd {
+    /// The end is proven.
+    Confirmed,
+    /// Bytes were accepted, the end is not proven.
+    Unconfirmed(String),
+    /// No byte was accepted; try again when the printer is ready.
+    Held(String),
+    /// The document cannot be printed at all.
+    Failed(String),
+}
+
+/// From the printer thread.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PrinterEvent {
+    /// The printer as it now is; `None`: no printer is configured or found. Sent at start and at each change.
+    Status(Option<PrinterStatus>),
+    /// The first byte of a job is about to be written.
+    Started {
+        /// Of the command.
+        job: u64,
+    },
+    /// A job ended.
+    Done {
+        /// Of the command.
+        job: u64,
+        /// How.
+        end: PrintEnd,
+    },
+}
+
+/// How hard a commit is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// On the disk before the answer: one fdatasync.
+    Full,
+    /// Ordered after all before it; on the disk with the next full commit at the latest. For evidence whose loss only
+    /// makes the terminal more careful.
+    Lazy,
+}
+
+/// Storage trouble.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JournalError {
+    /// No space left.
+    #[error("the disk is full")]
+    Full,
+    /// Anything else the disk or SQLite says.
+    #[error("the journal cannot be written or read: {0}")]
+    Fault(String),
+    /// The file is of a newer or unknown schema, or not a journal.
+    #[error("the journal is not usable: {0}")]
+    Unusable(String),
+}
+
+/// The only way to durable storage. Runs on the journal thread, which is the sole writer.
+pub trait Journal: Send {
+    /// Commits all records as one. [`Durability::Full`] returns after the disk has them.
+    ///
+    /// # Errors
+    /// After an error nothing is known: the caller calls [`Journal::reopen`] and looks.
+    fn commit(&mut self, records: &[Record], durability: Durability) -> Result<Committed, JournalError>;
+
+    /// Closes, opens anew, checkpoints: what is read afterwards is durable and true.
+    ///
+    /// # Errors
+    /// The storage is still broken.
+    fn reopen(&mut self) -> Result<(), JournalError>;
+
+    /// Reads what recovery needs.
+    ///
+    /// # Errors
+    /// The storage cannot be read.
+    fn load(&mut self) -> Result<Loaded, JournalError>;
+
+    /// Reads one transaction.
+    ///
+    /// # Errors
+    /// The storage cannot be read.
+    fn find(&mut self, id: &TxnId) -> Result<Option<TxnRow>, JournalError>;
+
+    /// Reads a page, newest first, and the cursor of the next page (empty: no more). An empty cursor starts.
+    ///
+    /// # Errors
+    /// The storage cannot be read, or the cursor is not one of ours (`Unusable`).
+    fn query(
+        &mut self,
+        filter: &TxnFilter,
+        limit: u32,
+        cursor: &str,
+    ) -> Result<(Vec<TxnRow>, String), JournalError>;
+
+    /// Reads a transaction's timeline, oldest first.
+    ///
+    /// # Errors
+    /// The storage cannot be read.
+    fn timeline(&mut self, id: &TxnId) -> Result<Vec<TimelineRow>, JournalError>;
+
+    /// HMAC-SHA-256 of a card number under this terminal's token key, first 16 hex digits.
+    fn card_token(&self, pan: &crate::domain::secret::Pan) -> String;
+}
