@@ -2,6 +2,8 @@
 //!
 //! Only three places look inside: message packing, receipts that are set to show the whole number, and sealing at rest.
 use core::fmt;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// Why card data or a key has the wrong form. Never quotes the value.
@@ -187,6 +189,32 @@ impl Password {
 impl fmt::Debug for Password {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Password(******)")
+    }
+}
+
+/// The key under which card numbers become tokens: the same card gives the same token on this terminal only.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct TokenKey([u8; 32]);
+
+impl TokenKey {
+    /// Takes the key.
+    #[must_use]
+    pub const fn new(key: [u8; 32]) -> Self {
+        Self(key)
+    }
+
+    /// HMAC-SHA-256 of the card number, first 16 hex digits. RFC 2104.
+    #[must_use]
+    pub fn token(&self, pan: &Pan) -> String {
+        let mut mac = <Hmac<Sha256> as KeyInit>::new(&self.0.into());
+        mac.update(pan.0.as_bytes());
+        mac.finalize().into_bytes().iter().take(8).map(|b| format!("{b:02x}")).collect()
+    }
+}
+
+impl fmt::Debug for TokenKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenKey(******)")
     }
 }
 
