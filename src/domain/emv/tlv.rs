@@ -2,6 +2,7 @@
 //!
 //! Tags have at most three bytes, lengths at most three (65535). The reader never allocates and never descends by
 //! itself; who descends counts against [`DEPTH_MAX`]. What tags mean is in `tag.rs`. Spec: unverified.
+use super::dol::DolEntry;
 use core::fmt;
 use std::collections::BTreeMap;
 use zeroize::Zeroize;
@@ -203,6 +204,13 @@ impl<'a> Reader<'a> {
             }
             _ => Err(TlvError::LengthForm { tag, offset }),
         }
+    }
+
+    /// Reads a tag and one length byte without a value. EMV 4.4 Book 3 §5.4.
+    pub(super) fn dol_entry(&mut self) -> Result<Option<DolEntry>, TlvError> {
+        let Some((tag, offset)) = self.tag()? else { return Ok(None) };
+        let length = self.byte().ok_or(TlvError::LengthCut { tag, offset })?;
+        Ok(Some(DolEntry { tag, length }))
     }
 
     fn object(&mut self) -> Result<Option<Tlv<'a>>, TlvError> {
