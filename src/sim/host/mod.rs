@@ -1,0 +1,3 @@
+//! Simulated host.
+pub mod ledger;
+pub mod rules;
