@@ -1,1 +1,3 @@
-//! To come.
+//! The line to the acquirer against plain listeners, and the simulated acquirer against a hand-made terminal.
+mod acquirer;
+mod line;
