@@ -1,9 +1,8 @@
 //! The line to the acquirer over TCP: one task, one line at a time, whole frames in and out.
 //!
-//! It knows the two length bytes of a frame and nothing of the message inside. It does not wait for answers, repeat or
-//! choose endpoints: the engine has those deadlines and decisions. TLS is not spoken yet; such an endpoint is refused.
-//! Framing: UnionPay POS dialect, 2 bytes length (big-endian, counts what follows), TPDU 5, header 6, message.
-use std::collections::VecDeque;
+//! It cuts the byte stream into frames ([`FrameReader`]) and knows nothing of the message inside. It does not wait for
+//! answers, repeat or choose endpoints: the engine has those deadlines and decisions. TLS is not spoken yet; such an
+//! endpoint is refused.
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::mpsc as thread_mpsc;
@@ -14,12 +13,9 @@ use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::domain::iso8583::{FrameError, FrameReader};
 use crate::ports::{HostCommand, HostEvent};
 
-/// The longest message taken, length bytes aside. Choice: DE 55, 59 and 62 at their largest together stay below it.
-pub const FRAME_MAX_BYTES: usize = 4096;
-/// The shortest message: TPDU 5, header 6, MTI 2.
-pub const FRAME_MIN_BYTES: usize = 13;
 /// Commands that may wait. One exchange needs three (connect, send, close).
 const COMMANDS_MAX: usize = 8;
 /// How long the socket may take to accept one frame. Choice: a frame is under 4 KiB, so a socket that does not take it
@@ -257,10 +253,10 @@ fn not_open(line: u64) -> HostEvent {
 enum Broken {
     #[error("the host closed the connection")]
     Closed,
-    #[error("the host closed the connection inside a message, after {0} bytes")]
-    ClosedInside(usize),
-    #[error("the message length is {0}; {min} to {max} is allowed", min = FRAME_MIN_BYTES, max = FRAME_MAX_BYTES)]
-    Length(usize),
+    #[error("the host closed the connection inside a message")]
+    ClosedInside,
+    #[error("the host sent {0}")]
+    NoFrame(#[from] FrameError),
     #[error("reading failed: {0}")]
     Io(io::Error),
 }
@@ -278,12 +274,14 @@ struct Line {
     /// Frames written less frames read, never below zero. A duplicate answer can make it too small, so after
     /// [`HostEvent::Sent`] the engine counts a lost line as sent whatever is said here.
     unanswered: u32,
-    received: VecDeque<u8>,
+    frames: FrameReader,
+    /// Read from the socket, not yet taken by `frames`: at most one chunk.
+    unread: Vec<u8>,
 }
 
 impl Line {
     fn new(id: u64, stream: TcpStream) -> Self {
-        Self { id, stream, unanswered: 0, received: VecDeque::new() }
+        Self { id, stream, unanswered: 0, frames: FrameReader::default(), unread: Vec::new() }
     }
 
     /// Asks the socket itself: the runtime's own readiness may be older than a close that has already come.
@@ -319,36 +317,24 @@ impl Line {
         Ok(())
     }
 
-    /// The next whole message. May be dropped and called again: bytes already read are kept in `received`.
+    /// The next whole message. May be dropped and called again: bytes already read are kept.
     async fn receive(&mut self) -> Result<Vec<u8>, Broken> {
         loop {
-            if let Some(bytes) = self.next_frame()? {
+            let mut rest = self.unread.as_slice();
+            let frame = self.frames.read(&mut rest)?;
+            self.unread = rest.to_vec();
+            if let Some(bytes) = frame {
                 self.unanswered = self.unanswered.saturating_sub(1);
                 return Ok(bytes);
             }
             let mut chunk = [0_u8; 1024];
             let count = self.stream.read(&mut chunk).await.map_err(Broken::Io)?;
-            match (count, self.received.len()) {
-                (0, 0) => return Err(Broken::Closed),
-                (0, kept) => return Err(Broken::ClosedInside(kept)),
-                (count, _) => self.received.extend(chunk.iter().take(count)),
+            if count == 0 {
+                let inside = !self.frames.is_between_frames();
+                return Err(if inside { Broken::ClosedInside } else { Broken::Closed });
             }
+            self.unread.extend(chunk.iter().take(count));
         }
-    }
-
-    /// Takes one whole message out of what was read. At most one frame and one chunk are ever kept.
-    fn next_frame(&mut self) -> Result<Option<Vec<u8>>, Broken> {
-        let (Some(high), Some(low)) = (self.received.front(), self.received.get(1)) else {
-            return Ok(None);
-        };
-        let length = usize::from(u16::from_be_bytes([*high, *low]));
-        if !(FRAME_MIN_BYTES..=FRAME_MAX_BYTES).contains(&length) {
-            return Err(Broken::Length(length));
-        }
-        if self.received.len() < length.saturating_add(2) {
-            return Ok(None);
-        }
-        Ok(Some(self.received.drain(..length.saturating_add(2)).skip(2).collect()))
     }
 }
 

@@ -190,6 +190,27 @@ impl fmt::Display for Fault {
     }
 }
 
+/// Refusals that `--by-amount` knows: an amount that ends in these digits (fen) is refused with them as DE 39.
+pub const REFUSED_AMOUNTS: &[u64] =
+    &[1, 3, 4, 5, 12, 14, 30, 41, 43, 51, 54, 55, 57, 58, 61, 62, 65, 75, 91, 92, 96];
+
+/// The fault of an amount under `--by-amount`, by its last two digits. Choice: our own table.
+///
+/// | ends in | what happens |
+/// |---|---|
+/// | one of [`REFUSED_AMOUNTS`] | `decline` with these digits |
+/// | 98 | `drop`: booked, not answered |
+/// | 99 | `drop-before`: neither |
+/// | else | nothing |
+#[must_use]
+pub fn fault_by_amount(amount: u64) -> Option<Fault> {
+    match amount % 100 {
+        98 => Some(Fault::Drop),
+        99 => Some(Fault::DropBefore),
+        code => REFUSED_AMOUNTS.contains(&code).then(|| Fault::Decline(format!("{code:02}"))),
+    }
+}
+
 /// Why words are not a rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what} {found:?}: {allowed} is allowed")]

@@ -3,6 +3,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use posd::adapters::host_tcp::{self, EndpointError, HostSettings};
+use posd::domain::iso8583::frame::PAYLOAD_MAX;
 use posd::ports::{HostCommand, HostEvent};
 use proptest::prelude::{ProptestConfig, any, prop, proptest};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -327,7 +328,7 @@ proptest! {
             drop(host);
             loop {
                 match engine.event().await {
-                    HostEvent::Frame { line: 1, bytes } => assert!(bytes.len() <= host_tcp::FRAME_MAX_BYTES),
+                    HostEvent::Frame { line: 1, bytes } => assert!(bytes.len() <= PAYLOAD_MAX),
                     HostEvent::Lost { line: 1, wrote: false, .. } => break,
                     other => panic!("{other:?}"),
                 }
