@@ -109,7 +109,6 @@ impl Bank {
             ("0820", Some("002")) => self.known(request).map(|()| self.sign_off(request)),
             ("0200" | "0400", _) => match self.authentic(request, packed) {
                 Ok(session) => {
-                    answer.set(De::SETTLEMENT_DATE, now.mmdd());
                     let judged = if request.mti() == "0200" {
                         self.sale(request, &session, decline, &mut answer)?
                     } else {
@@ -222,6 +221,7 @@ impl Bank {
         if let (Ok(proof), Ok(card)) = (&judged, &card) {
             auth_code = format!("A{:05}", self.serial % 100_000);
             answer.set(De::AUTH_CODE, &auth_code).set(De::PAN, card.pan.reveal());
+            answer.set_some(De::SETTLEMENT_DATE, answer.text(De::DATE).map(str::to_owned));
             for de in [De::EXPIRY, De::CARD_SEQUENCE] {
                 answer.set_some(de, request.bytes(de));
             }
@@ -391,4 +391,105 @@ fn management_code(request: &Message) -> Option<&str> {
 fn repeated(request: &Message) -> BTreeMap<u8, String> {
     let text = |de: De| request.text(de).map(|text| (de.number(), text.to_owned()));
     REPEATED.into_iter().filter_map(text).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::iso8583::{Frame, unpack};
+    use crate::domain::unionpay::dialect::DIALECT;
+    use crate::sim::host::Config;
+
+    const SYNTHETIC: &str = include_str!("../../../tests/data/iso8583/synthetic.txt");
+    const NOW: LocalTime = LocalTime { year: 2026, month: 1, day: 15, hour: 9, minute: 31, second: 5 };
+
+    /// The bytes of one entry of the data file, from the MTI on, and the message in them.
+    fn vector(name: &str) -> (Vec<u8>, Message) {
+        let block = SYNTHETIC.split("\n== ").find(|block| block.split(' ').next() == Some(name)).unwrap();
+        let digits: String = block.lines().filter_map(|line| line.strip_prefix("hex ")).collect();
+        let bytes: Vec<u8> = (0..digits.len())
+            .step_by(2)
+            .map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap())
+            .collect();
+        let packed = Frame::parse(&bytes[2..]).unwrap().message.clone();
+        let message = unpack(&DIALECT, &packed).unwrap();
+        (packed, message)
+    }
+
+    /// A bank that has answered the terminal with the keys of B2.
+    fn bank() -> Bank {
+        let settings = Config::test().unwrap().bank;
+        let block = vector("B2").1.bytes(De::PRIVATE_62).unwrap().to_vec();
+        let keys = WorkingKeys::open(&settings.tmk, &block).unwrap();
+        let mut bank = Bank::new(settings, Ledger::open(None).unwrap());
+        bank.sessions.insert("10000001".to_owned(), keys);
+        bank
+    }
+
+    fn code(bank: &mut Bank, (packed, message): &(Vec<u8>, Message)) -> String {
+        let answer = bank.answer(message, packed, None, NOW).unwrap();
+        answer.message.text(De::RESPONSE_CODE).unwrap().to_owned()
+    }
+
+    /// Sign-on B1 is answered with the elements of B2, and its keys open under the master key.
+    #[test]
+    fn the_published_form_of_a_sign_on_is_answered_in_the_published_form() {
+        let (packed, request) = vector("B1");
+        let mut bank = Bank::new(Config::test().unwrap().bank, Ledger::open(None).unwrap());
+        let answer = bank.answer(&request, &packed, None, NOW).unwrap();
+        let elements = |message: &Message| message.fields().map(|(de, _)| de.number()).collect::<Vec<_>>();
+        let published = vector("B2").1;
+        assert_eq!(elements(&answer.message), elements(&published));
+        for de in [De::STAN, De::TERMINAL, De::MERCHANT, De::PRIVATE_60, De::RESPONSE_CODE, De::ACQUIRER] {
+            assert_eq!(answer.message.text(de), published.text(de), "{de}");
+        }
+        let block = answer.message.bytes(De::PRIVATE_62).unwrap();
+        assert_eq!(block.len(), 40);
+        assert!(WorkingKeys::open(&bank.settings.tmk, block).is_ok());
+        assert!(answer.keys.is_none(), "a sign-on has no MAC");
+    }
+
+    /// Sale B3 with its PIN block and MAC is approved, then its reversal B7 is done; a bent MAC is refused.
+    #[test]
+    fn the_synthetic_sale_and_its_reversal_are_believed() {
+        let mut bank = bank();
+        let (sale, reversal) = (vector("B3"), vector("B7"));
+        let mut bent = sale.clone();
+        *bent.0.last_mut().unwrap() ^= 1;
+        assert_eq!(code(&mut bank, &bent), "A0");
+        assert_eq!(bank.ledger.rows().len(), 0);
+        assert_eq!(code(&mut bank, &sale), "00");
+        assert_eq!(bank.ledger.held(), (1000, 1));
+        assert_eq!(code(&mut bank, &reversal), "00");
+        assert_eq!(bank.ledger.held(), (0, 0));
+        assert_eq!(code(&mut bank, &sale), "94");
+    }
+
+    /// The answer to B3 has the elements of B4 (the expiry aside, which a swiped request does not tell) and a MAC.
+    #[test]
+    fn an_approval_has_the_elements_of_the_published_form() {
+        let mut bank = bank();
+        let (packed, request) = vector("B3");
+        let answer = bank.answer(&request, &packed, None, NOW).unwrap();
+        let mut elements: Vec<u8> = answer.message.fields().map(|(de, _)| de.number()).collect();
+        elements.push(De::MAC.number());
+        let published: Vec<u8> = vector("B4").1.fields().map(|(de, _)| de.number()).collect();
+        assert_eq!(elements, published.into_iter().filter(|de| *de != 14).collect::<Vec<_>>());
+        assert!(answer.keys.is_some());
+        let reversal = vector("B7");
+        let answer = bank.answer(&reversal.1, &reversal.0, None, NOW).unwrap();
+        let elements: Vec<u8> = answer.message.fields().map(|(de, _)| de.number()).collect();
+        let published: Vec<u8> = vector("B8").1.fields().map(|(de, _)| de.number()).collect();
+        assert_eq!(elements, published.into_iter().filter(|de| *de != 64).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_it_does_not_speak_is_refused_with_40() {
+        let mut bank = bank();
+        for name in ["B10", "B12", "B16", "B20", "B28"] {
+            let refused = code(&mut bank, &vector(name));
+            assert!(["40", "30"].contains(&refused.as_str()), "{name}: {refused}");
+        }
+        assert_eq!(bank.ledger.held(), (0, 0));
+    }
 }
