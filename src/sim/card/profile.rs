@@ -318,7 +318,7 @@ fn hex_pairs(text: &str) -> Result<Vec<u8>, ProfileError> {
     let bad = || ProfileError::Value { key: "cvm-list", allowed: "rules of four hex digits, 16 at most" };
     if text.is_empty()
         || text.len() > 64
-        || text.len() % 4 != 0
+        || !text.len().is_multiple_of(4)
         || !text.bytes().all(|b| b.is_ascii_hexdigit())
     {
         return Err(bad());
