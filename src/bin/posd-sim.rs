@@ -1,8 +1,9 @@
 //! The simulators as a process: each subcommand is one of them, on the real interface.
+use std::io;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use posd::sim::cardd;
+use posd::sim::{cardd, host};
 
 /// Simulated devices for tests and demonstrations of posd
 #[derive(Parser)]
@@ -16,10 +17,24 @@ struct Cli {
 enum Command {
     /// A chip card in a virtual reader (vpcd)
     Card(cardd::Args),
+    /// An acquirer on TCP
+    Host(host::Args),
 }
 
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Card(args) => cardd::run(args),
+        Command::Host(args) => told(host::run(args)),
+    }
+}
+
+/// Tells on standard error why a simulator ended.
+fn told(ended: io::Result<()>) -> ExitCode {
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("posd-sim: {error}");
+            ExitCode::FAILURE
+        }
     }
 }
