@@ -1,1 +1,517 @@
-//! To come.
+//! The bank's language against messages that others published and against synthetic ones with known keys.
+//!
+//! The messages stand in `tests/data/iso8583/`, each with its source and what it must decode to.
+use posd::domain::calendar::LocalTime;
+use posd::domain::ident::{AuthCode, BatchNumber, MerchantId, OperatorId, Stan, TerminalId};
+use posd::domain::iso8583::{De, Frame, Message, pack, unpack};
+use posd::domain::money::{Amount, Currency};
+use posd::domain::record::{ReversalReason, WireFacts};
+use posd::domain::secret::{ClearPin, Pan, Track2};
+use posd::domain::unionpay::Identity;
+use posd::domain::unionpay::answers::{AnswerError, read_financial, read_management, read_sign_on};
+use posd::domain::unionpay::dialect::DIALECT;
+use posd::domain::unionpay::issuer::{self, ClearMak};
+use posd::domain::unionpay::keys::{MasterKey, WorkingKeys};
+use posd::domain::unionpay::messages::{self, Request, ReversalFields, SaleFields};
+
+const PUBLISHED: &str = include_str!("../data/iso8583/published.txt");
+const SYNTHETIC: &str = include_str!("../data/iso8583/synthetic.txt");
+
+/// Entries that the dialect must refuse, and why.
+const REFUSED: &[(&str, &str)] = &[
+    ("A23", "names element 47, which UnionPay terminals do not define"),
+    ("A24", "is the all-ASCII dialect between hosts, not the one of terminals"),
+];
+
+/// One entry of a data file.
+#[derive(Clone, Debug)]
+struct Entry {
+    name: String,
+    bytes: Vec<u8>,
+    form: String,
+    expected: Vec<(String, String)>,
+}
+
+impl Entry {
+    /// The bytes from the MTI on.
+    fn message(&self) -> &[u8] {
+        match self.form.as_str() {
+            "framed" => &self.bytes[13..],
+            "unprefixed" => &self.bytes[11..],
+            _ => &self.bytes,
+        }
+    }
+
+    /// The bytes after the two length bytes, as the host adapter hands them on.
+    fn payload(&self) -> &[u8] {
+        &self.bytes[2..]
+    }
+
+    fn unpacked(&self) -> Message {
+        unpack(&DIALECT, self.message()).unwrap_or_else(|e| panic!("{}: {e}", self.name))
+    }
+}
+
+fn entries(file: &str) -> Vec<Entry> {
+    let blocks = file.split("\n== ").skip(1);
+    blocks
+        .map(|block| {
+            let name = block.split_whitespace().next().unwrap().to_owned();
+            let mut entry = Entry { name, bytes: vec![], form: String::new(), expected: vec![] };
+            for (word, rest) in block.lines().skip(1).filter_map(|line| line.split_once(' ')) {
+                match word {
+                    "hex" => entry.bytes.extend(hex(rest)),
+                    "form" => entry.form = rest.to_owned(),
+                    "source" => {}
+                    _ => entry.expected.push((word.to_owned(), rest.replace('·', " "))),
+                }
+            }
+            entry
+        })
+        .collect()
+}
+
+fn entry(name: &str) -> Entry {
+    let all = entries(PUBLISHED).into_iter().chain(entries(SYNTHETIC));
+    all.into_iter().find(|e| e.name == name).unwrap_or_else(|| panic!("{name} is not in the data files"))
+}
+
+fn hex(text: &str) -> Vec<u8> {
+    let digits: Vec<u8> =
+        text.chars().filter_map(|c| c.to_digit(16)).map(|d| u8::try_from(d).unwrap()).collect();
+    digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
+}
+
+fn to_hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02X}")).collect()
+}
+
+/// Keys of the synthetic messages, opened from the answer to the sign-on (B2).
+fn keys() -> WorkingKeys {
+    let tmk = MasterKey::from_hex("0123456789ABCDEFFEDCBA9876543210").unwrap();
+    WorkingKeys::open(&tmk, entry("B2").unpacked().bytes(De::PRIVATE_62).unwrap()).unwrap()
+}
+
+/// Every published and synthetic message decodes to what its source says, and packs to the same bytes again.
+#[test]
+fn every_message_decodes_as_listed_and_packs_to_the_same_bytes() {
+    let all = [entries(PUBLISHED), entries(SYNTHETIC)].concat();
+    assert_eq!(all.len(), 12 + 33, "an entry got lost");
+    for entry in all {
+        if let Some((_, why)) = REFUSED.iter().find(|(name, _)| *name == entry.name) {
+            assert!(unpack(&DIALECT, entry.message()).is_err(), "{} {why}", entry.name);
+            continue;
+        }
+        let message = entry.unpacked();
+        for (de, expected) in &entry.expected {
+            let shown = match de.as_str() {
+                "mti" => message.mti().to_owned(),
+                "tpdu" | "header" => {
+                    let from = if entry.form == "framed" { 2 } else { 0 };
+                    let at = if de == "tpdu" { from..from + 5 } else { from + 5..from + 11 };
+                    to_hex(&entry.bytes[at])
+                }
+                "52" | "55" | "62" | "64" => to_hex(message.bytes(number(de)).unwrap()),
+                _ => message.text(number(de)).unwrap().to_owned(),
+            };
+            assert_eq!(&shown, expected, "{} element {de}", entry.name);
+        }
+        let listed = entry.expected.iter().filter(|(de, _)| de.parse::<u8>().is_ok()).count();
+        assert_eq!(message.fields().count(), listed, "{}: elements that are not listed", entry.name);
+        assert_eq!(pack(&DIALECT, &message).unwrap(), entry.message(), "{}", entry.name);
+        if entry.form == "framed" {
+            let frame = Frame::parse(entry.payload()).unwrap();
+            assert_eq!(frame.encode().unwrap(), entry.bytes, "{}", entry.name);
+        }
+    }
+}
+
+fn number(de: &str) -> De {
+    De::new(de.parse().unwrap()).unwrap()
+}
+
+/// The published calculation (blog zhu244912654/80005341): key unwrapped under the master key, MAC over 91 bytes.
+#[test]
+fn the_published_mac_comes_out() {
+    let tmk = MasterKey::from_hex("70F2A84CCBC2AE8625CBB0F2C22AB923").unwrap();
+    let mak: [u8; 8] = hex("C24A8FB57AA20123").try_into().unwrap();
+    let block = issuer::key_block(&tmk, &[0x22; 16], &ClearMak::Single(mak), None);
+    assert_eq!(to_hex(&block[20..28]), "96D605EA176B7E9E", "the MAK as the page prints it encrypted");
+    let covered = hex(
+        "0200302004C020C0981100000000000000005100183402100006324392260009942820D1312101120084393136363838303134303030\
+         303030303030303030303031313536ACF46E73838A82F92600000000000000000822000001",
+    );
+    assert_eq!(covered.len(), 91);
+    let single = WorkingKeys::open(&tmk, &block).unwrap();
+    assert_eq!(&single.mac(&covered), b"8A9E91B8");
+    // A double-length key of two equal halves gives the same; another one is computed with 3DES.
+    let open =
+        |mak| WorkingKeys::open(&tmk, &issuer::key_block(&tmk, &[0x22; 16], &ClearMak::Double(mak), None));
+    let twice: [u8; 16] = [mak, mak].concat().try_into().unwrap();
+    assert_eq!(&open(twice).unwrap().mac(&covered), b"8A9E91B8");
+    let other: [u8; 16] = hex("0123456789ABCDEFFEDCBA9876543210").try_into().unwrap();
+    assert_eq!(&open(other).unwrap().mac(&covered), b"84C8B241");
+}
+
+/// Every synthetic message with an element 64 verifies, and no longer does after any one byte has changed.
+#[test]
+fn the_macs_of_the_synthetic_messages_verify() {
+    let keys = keys();
+    let signed: Vec<Entry> = entries(SYNTHETIC).into_iter().filter(|e| e.unpacked().has(De::MAC)).collect();
+    assert!(signed.len() >= 15, "{} messages carry a MAC", signed.len());
+    for entry in signed {
+        assert!(keys.verifies(entry.message()), "{}", entry.name);
+        let mut changed = entry.message().to_vec();
+        changed[11] ^= 1;
+        assert!(!keys.verifies(&changed), "{}", entry.name);
+    }
+}
+
+/// Key blocks of all layouts open with their master key, and with no other.
+#[test]
+fn key_blocks_open_and_their_check_values_are_compared() {
+    let elevens = MasterKey::from_bytes([0x11; 16]);
+    assert_eq!(to_hex(&elevens.check_value()), "82E13665");
+    let block_of = |name| entry(name).unpacked().bytes(De::PRIVATE_62).unwrap().to_vec();
+    let check = |tmk: &MasterKey, block: &[u8], expected: &[(&'static str, &str)]| {
+        let opened = WorkingKeys::open(tmk, block).unwrap().check_values();
+        let shown: Vec<_> = opened.iter().map(|(key, value)| (*key, to_hex(value))).collect();
+        let expected: Vec<_> = expected.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();
+        assert_eq!(shown, expected);
+    };
+    check(&elevens, &block_of("A17"), &[("pik", "00962B60"), ("mak", "ADC67D84"), ("tdk", "E2F24340")]);
+    let tmk = MasterKey::from_hex("0123456789ABCDEFFEDCBA9876543210").unwrap();
+    assert_eq!(to_hex(&tmk.check_value()), "08D7B4FB");
+    check(&tmk, &block_of("B2"), &[("pik", "E8934A67"), ("mak", "0282D2B1")]);
+    check(&tmk, &block_of("B2b"), &[("pik", "E8934A67"), ("mak", "0282D2B1"), ("tdk", "EB7A8DF9")]);
+    let error = |block: &[u8]| WorkingKeys::open(&tmk, block).unwrap_err().to_string();
+    assert!(error(&block_of("A17")).contains("pik"));
+    assert!(error(&block_of("B2")[..39]).contains("39 bytes"));
+    let mut damaged = block_of("B2");
+    damaged[20] ^= 1;
+    assert!(error(&damaged).contains("mak"));
+}
+
+/// The simulated host makes the same key block from clear keys, so it can be trusted in the other tests.
+#[test]
+fn the_issuer_side_makes_the_same_key_block() {
+    let tmk = MasterKey::from_hex("0123456789ABCDEFFEDCBA9876543210").unwrap();
+    let pik: [u8; 16] = hex("1A2B3C4D5E6F708192A3B4C5D6E7F809").try_into().unwrap();
+    let mak = ClearMak::Single(hex("C2A48FB57AA20123").try_into().unwrap());
+    let tdk: [u8; 16] = hex("89ABCDEF0123456776543210FEDCBA98").try_into().unwrap();
+    let of = |name| entry(name).unpacked().bytes(De::PRIVATE_62).unwrap().to_vec();
+    assert_eq!(issuer::key_block(&tmk, &pik, &mak, None), of("B2"));
+    assert_eq!(issuer::key_block(&tmk, &pik, &mak, Some(&tdk)), of("B2b"));
+}
+
+/// PIN blocks: clear form of public examples (wuxinxi/unionpay PinUtil), encrypted form of B3, and back.
+#[test]
+fn pin_blocks_come_out_and_open_again() {
+    let tmk = MasterKey::from_bytes([0x11; 16]);
+    let block = issuer::key_block(&tmk, &[0x22; 16], &ClearMak::Single([0x33; 8]), None);
+    let twos = WorkingKeys::open(&tmk, &block).unwrap();
+    let check = |keys: &WorkingKeys, pin: &str, pan: &str, expected: &str| {
+        let (pin, pan) = (ClearPin::new(pin.as_bytes()).unwrap(), Pan::new(pan).unwrap());
+        let encrypted = keys.pin_block(&pin, &pan);
+        assert_eq!(to_hex(encrypted.reveal()), expected);
+        assert_eq!(issuer::clear_pin(keys, &encrypted, &pan), Some(pin));
+    };
+    check(&twos, "123456", "6225880012345678", "EF9FA3043EA7BD9A");
+    check(&keys(), "123456", "6225880012345678", "3F96218777906948");
+}
+
+fn identity() -> Identity {
+    Identity {
+        terminal_id: TerminalId::new("10000001").unwrap(),
+        merchant_id: MerchantId::new("102100058120001").unwrap(),
+        tpdu: [0x60, 0x00, 0x05, 0x00, 0x00],
+        header: [0x60, 0x32, 0x00, 0x32, 0x00, 0x00],
+    }
+}
+
+fn stan(number: u32) -> Stan {
+    Stan::new(number).unwrap()
+}
+
+/// B1 apart from DE 62 (licence and serial number), which we leave out; B26 and B27 to the byte.
+#[test]
+fn management_requests_are_the_synthetic_ones() {
+    let ours =
+        messages::sign_on(&identity(), stan(1), BatchNumber::FIRST, Some(&OperatorId::new("01").unwrap()));
+    let mut theirs = entry("B1").unpacked();
+    theirs.remove(De::PRIVATE_62);
+    assert_eq!(ours.unwrap().fields, theirs);
+    let nobody = messages::sign_on(&identity(), stan(1), BatchNumber::FIRST, None).unwrap();
+    assert_eq!(nobody.fields.text(De::PRIVATE_63), Some("00 "));
+    assert_eq!(messages::echo(&identity(), BatchNumber::FIRST).unwrap().frame, entry("B26").bytes);
+    let off = messages::sign_off(&identity(), stan(17), BatchNumber::FIRST).unwrap();
+    assert_eq!(off.frame, entry("B27").bytes);
+}
+
+/// The sale of B5. There the track is encrypted; here it is not, so DE 35 is clear, DE 53 is absent, and the MAC differs.
+fn chip_sale(pin: Option<&str>) -> Request {
+    let (pan, track2) = (
+        Pan::new("6225880012345678").unwrap(),
+        Track2::new("6225880012345678D30121010000012345678").unwrap(),
+    );
+    let b5 = entry("B5").unpacked();
+    let pin = pin.map(|pin| keys().pin_block(&ClearPin::new(pin.as_bytes()).unwrap(), &pan));
+    let fields = SaleFields {
+        stan: stan(3),
+        batch: BatchNumber::FIRST,
+        amount: Amount::from_minor(1000).unwrap(),
+        currency: Currency::CNY,
+        pan: &pan,
+        track2: Some(&track2),
+        expiry: Some("3012"),
+        sequence: Some(1),
+        pin: pin.as_ref(),
+        icc: b5.bytes(De::ICC).unwrap(),
+    };
+    messages::sale(&identity(), &fields, &keys()).unwrap()
+}
+
+/// All of B5 except what track encryption changes there: DE 35, DE 53, and with them DE 64.
+#[test]
+fn a_chip_sale_is_b5_without_track_encryption() {
+    let request = chip_sale(None);
+    let mut theirs = entry("B5").unpacked();
+    theirs.set(De::TRACK2, "6225880012345678D30121010000012345678").remove(De::SECURITY);
+    theirs.set(De::MAC, request.fields.bytes(De::MAC).unwrap());
+    assert_eq!(request.fields, theirs);
+    assert!(keys().verifies(&request.frame[13..]));
+    assert_eq!(request.frame[2..13], entry("B5").bytes[2..13]);
+}
+
+/// With a PIN, DE 22 says so and DE 26, 52 and 53 come with it; the PIN block is that of B3.
+#[test]
+fn a_chip_sale_with_pin_carries_26_52_and_53() {
+    let request = chip_sale(Some("123456"));
+    let text = |de| request.fields.text(de);
+    assert_eq!((text(De::ENTRY_MODE), text(De::PIN_CAPTURE)), (Some("051"), Some("12")));
+    assert_eq!(text(De::SECURITY), Some("2600000000000000"));
+    assert_eq!(to_hex(request.fields.bytes(De::PIN_BLOCK).unwrap()), "3F96218777906948");
+}
+
+/// B7 to the byte: the reversal of a swiped sale repeats neither card number nor PIN.
+#[test]
+fn a_reversal_of_a_swiped_sale_is_b7() {
+    let wire = WireFacts { entry_mode: "021".into(), ..messages::wire_facts(&identity(), true, &[], &[]) };
+    let pan = Pan::new("6225880012345678").unwrap();
+    let fields = ReversalFields {
+        wire: &wire,
+        stan: stan(2),
+        batch: BatchNumber::FIRST,
+        amount: Amount::from_minor(1000).unwrap(),
+        currency: Currency::CNY,
+        pan: &pan,
+        expiry: Some("3012"),
+        sequence: None,
+        auth_code: None,
+        icc: &[],
+        reason: ReversalReason::NoAnswer,
+    };
+    // Terminal and merchant are those of the original, whoever we are today.
+    let today = Identity { terminal_id: TerminalId::new("20000002").unwrap(), ..identity() };
+    assert_eq!(messages::reversal(&today, &fields, &keys()).unwrap().frame, entry("B7").bytes);
+}
+
+/// The reversal of a chip sale: card number, expiry, sequence, chip data; after a wrong MAC without tag 9F36.
+#[test]
+fn a_reversal_of_a_chip_sale_repeats_the_card_but_no_secret() {
+    let icc = hex("950508000080009F1E0831323334353637389F36020001");
+    let wire = messages::wire_facts(&identity(), true, &[], &icc);
+    let (pan, auth_code) = (Pan::new("6225880012345678").unwrap(), AuthCode::new("A12346").unwrap());
+    let request = |reason| {
+        let fields = ReversalFields {
+            wire: &wire,
+            stan: stan(3),
+            batch: BatchNumber::FIRST,
+            amount: Amount::from_minor(1000).unwrap(),
+            currency: Currency::CNY,
+            pan: &pan,
+            expiry: Some("3012"),
+            sequence: Some(1),
+            auth_code: Some(&auth_code),
+            icc: &wire.reversal_icc,
+            reason,
+        };
+        messages::reversal(&identity(), &fields, &keys()).unwrap().fields
+    };
+    let numbers = |m: &Message| m.fields().map(|(de, _)| de.number()).collect::<Vec<_>>();
+    let refused = request(ReversalReason::Refused);
+    assert_eq!(numbers(&refused), [2, 3, 4, 11, 14, 22, 23, 25, 38, 39, 41, 42, 49, 55, 60, 64]);
+    assert_eq!(refused.text(De::RESPONSE_CODE), Some("06"));
+    assert_eq!(refused.bytes(De::ICC), Some(icc.as_slice()));
+    let mac_error = request(ReversalReason::MacError);
+    assert_eq!(mac_error.text(De::RESPONSE_CODE), Some("A0"));
+    assert_eq!(to_hex(mac_error.bytes(De::ICC).unwrap()), "950508000080009F1E083132333435363738");
+}
+
+const NOW: LocalTime = LocalTime { year: 2026, month: 1, day: 15, hour: 9, minute: 32, second: 10 };
+
+/// B2 answers the sign-on with batch, time and keys.
+#[test]
+fn the_sign_on_answer_brings_batch_time_and_keys() {
+    let request = messages::sign_on(&identity(), stan(1), BatchNumber::FIRST, None).unwrap();
+    let answer = read_sign_on(&request, entry("B2").payload()).unwrap();
+    assert_eq!(answer.response_code.as_str(), "00");
+    assert_eq!(answer.batch, Some(BatchNumber::FIRST));
+    assert_eq!((answer.host_time.as_deref(), answer.host_date.as_deref()), (Some("093000"), Some("0115")));
+    assert_eq!(answer.key_block.len(), 40);
+    assert_eq!(answer.header_request, 0);
+    let later = messages::sign_on(&identity(), stan(2), BatchNumber::FIRST, None).unwrap();
+    let error = read_sign_on(&later, entry("B2").payload()).unwrap_err();
+    assert!(matches!(error, AnswerError::Foreign { .. }), "{error}");
+}
+
+/// B6 approves the chip sale, with issuer authentication and one script.
+#[test]
+fn the_chip_answer_brings_authentication_and_scripts() {
+    let answer = read_financial(&chip_sale(None), entry("B6").payload(), &keys(), NOW).unwrap();
+    assert!(answer.approved && !answer.partial);
+    assert_eq!(answer.issuer_authentication, Some(hex("01020304050607083030")));
+    assert_eq!(answer.scripts, [hex("72149F180400000001860B84240000061122AABBCCDD")]);
+    assert_eq!(answer.amount, Amount::from_minor(1000).ok());
+    let host = answer.host;
+    assert_eq!(host.rrn.unwrap().as_str(), "093205000003");
+    assert_eq!(host.auth_code.unwrap().as_str(), "A12346");
+    assert_eq!(host.host_time.unwrap().to_string(), "2026/01/15 09:32:05");
+    assert_eq!(host.organisation.as_deref(), Some("CUP"));
+    assert_eq!(host.text, None);
+    assert_eq!(host.acquirer.as_deref(), Some("01025810"));
+}
+
+/// The answer to `request` that the simulated host would send, changed by the test before it is packed.
+fn answer_to(request: &Request, code: &str, change: impl FnOnce(&mut Message), signed: bool) -> Vec<u8> {
+    let mut answer = Message::new(if request.mti == "0400" { "0410" } else { "0210" });
+    for de in [De::PROCESSING_CODE, De::AMOUNT, De::STAN, De::TERMINAL, De::MERCHANT, De::CURRENCY] {
+        answer.set_some(de, request.fields.bytes(de));
+    }
+    answer.set(De::RESPONSE_CODE, code);
+    change(&mut answer);
+    let asked = Frame::parse(&request.frame[2..]).unwrap();
+    let keys = signed.then(keys);
+    issuer::reply(&asked, asked.header, &mut answer, keys.as_ref()).unwrap()[2..].to_vec()
+}
+
+fn judged(code: &str, change: impl FnOnce(&mut Message), signed: bool) -> Result<bool, AnswerError> {
+    let request = chip_sale(None);
+    let payload = answer_to(&request, code, change, signed);
+    read_financial(&request, &payload, &keys(), NOW).map(|answer| answer.approved)
+}
+
+/// No approval without a good MAC; a refusal may come without one, but not with a wrong one.
+#[test]
+fn an_approval_needs_its_mac_and_a_refusal_does_not() {
+    let nothing = |_: &mut Message| {};
+    let wrong = |m: &mut Message| {
+        m.set(De::MAC, b"00000000");
+    };
+    assert_eq!(judged("00", nothing, true), Ok(true));
+    assert_eq!(judged("00", nothing, false), Err(AnswerError::Mac));
+    assert_eq!(judged("00", wrong, false), Err(AnswerError::Mac));
+    assert_eq!(judged("A2", nothing, false), Err(AnswerError::Mac));
+    assert_eq!(judged("51", nothing, true), Ok(false));
+    assert_eq!(judged("51", nothing, false), Ok(false));
+    assert_eq!(judged("51", wrong, false), Err(AnswerError::Mac));
+}
+
+/// An answer that differs from its request is not believed; a stranger's answer is told apart and waited past.
+#[test]
+fn answers_are_compared_with_their_request() {
+    let with = |de: De, value: &'static str| judged("00", move |m| drop(m.set(de, value)), true);
+    let mismatch = |field| Err(AnswerError::Mismatch { field });
+    assert_eq!(with(De::AMOUNT, "000000001001"), mismatch(De::AMOUNT));
+    assert_eq!(with(De::PROCESSING_CODE, "200000"), mismatch(De::PROCESSING_CODE));
+    assert_eq!(with(De::TERMINAL, "10000002"), mismatch(De::TERMINAL));
+    assert_eq!(with(De::MERCHANT, "102100058120002"), mismatch(De::MERCHANT));
+    assert_eq!(with(De::CURRENCY, "840"), mismatch(De::CURRENCY));
+    assert_eq!(with(De::RESPONSE_CODE, "  "), mismatch(De::RESPONSE_CODE));
+    assert_eq!(judged("00", |m| m.remove(De::AMOUNT), true), mismatch(De::AMOUNT));
+    assert_eq!(judged("51", |m| m.remove(De::AMOUNT), true), Ok(false));
+    assert!(matches!(with(De::STAN, "000002"), Err(AnswerError::Foreign { .. })));
+    let other = read_financial(&chip_sale(None), entry("B8").payload(), &keys(), NOW).unwrap_err();
+    assert!(matches!(other, AnswerError::Foreign { .. }), "{other}");
+    let cut = &entry("B6").bytes[2..100];
+    let error = read_financial(&chip_sale(None), cut, &keys(), NOW).unwrap_err();
+    assert!(matches!(error, AnswerError::Unreadable(_)), "{error}");
+}
+
+/// Code 10 approves the answer's amount, which may be lower than the one asked for.
+#[test]
+fn a_partial_approval_tells_its_amount() {
+    let request = chip_sale(None);
+    let payload = answer_to(&request, "10", |m| drop(m.set(De::AMOUNT, "000000000400")), true);
+    let answer = read_financial(&request, &payload, &keys(), NOW).unwrap();
+    assert!(answer.approved && answer.partial);
+    assert_eq!(answer.amount.unwrap().minor(), 400);
+}
+
+/// Chip data that is cut or malformed makes the whole answer unreadable: the card never gets half a command.
+#[test]
+fn broken_chip_data_makes_an_approval_unreadable() {
+    let icc = |text: &'static str| judged("00", move |m| drop(m.set(De::ICC, hex(text))), true);
+    assert_eq!(icc("910A01020304050607083030"), Ok(true));
+    for broken in [
+        "910A0102",
+        "7205860B842400",
+        "7203860A84",
+        "9103010203",
+        "9F",
+        "9108000000000000000091080000000000000000",
+    ] {
+        assert!(matches!(icc(broken), Err(AnswerError::Unreadable(_))), "{broken}");
+    }
+}
+
+/// B8 answers the reversal B7.
+#[test]
+fn the_reversal_answer_is_read_like_any_other() {
+    let wire = WireFacts { entry_mode: "021".into(), ..messages::wire_facts(&identity(), true, &[], &[]) };
+    let pan = Pan::new("6225880012345678").unwrap();
+    let fields = ReversalFields {
+        wire: &wire,
+        stan: stan(2),
+        batch: BatchNumber::FIRST,
+        amount: Amount::from_minor(1000).unwrap(),
+        currency: Currency::CNY,
+        pan: &pan,
+        expiry: None,
+        sequence: None,
+        auth_code: None,
+        icc: &[],
+        reason: ReversalReason::NoAnswer,
+    };
+    let request = messages::reversal(&identity(), &fields, &keys()).unwrap();
+    let answer = read_financial(&request, entry("B8").payload(), &keys(), NOW).unwrap();
+    assert!(answer.approved);
+}
+
+/// Sign-off and echo share the answer type 0830; 60.3 tells them apart.
+#[test]
+fn a_late_sign_off_answer_is_not_taken_for_an_echo() {
+    let off = messages::sign_off(&identity(), stan(17), BatchNumber::FIRST).unwrap();
+    let echo = messages::echo(&identity(), BatchNumber::FIRST).unwrap();
+    let reply = |request: &Request| {
+        let mut answer = Message::new("0830");
+        for (de, value) in request.fields.fields() {
+            answer.set(de, value);
+        }
+        answer.set(De::RESPONSE_CODE, "00");
+        let asked = Frame::parse(&request.frame[2..]).unwrap();
+        issuer::reply(&asked, asked.header, &mut answer, None).unwrap()[2..].to_vec()
+    };
+    assert_eq!(read_management(&off, &reply(&off)).unwrap().response_code.as_str(), "00");
+    assert_eq!(read_management(&echo, &reply(&echo)).unwrap().response_code.as_str(), "00");
+    assert!(matches!(read_management(&echo, &reply(&off)), Err(AnswerError::Foreign { .. })));
+}
+
+/// What a stranger may read in logs: no card number, no PIN, no key.
+#[test]
+fn debug_of_requests_and_keys_shows_no_secret() {
+    let shown = format!("{:?} {:?}", chip_sale(Some("123456")), keys());
+    for secret in ["12345678", "3F96218777906948", "C2A48FB5", "1A2B3C4D"] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+}

@@ -1,0 +1,301 @@
+//! Answers: is it ours, is it whole, does it match, is its MAC good; only then what it says.
+//!
+//! Never approves on a wrong MAC, a field that differs or bytes that cannot be read. Source: response checks of public
+//! terminal code; the MAC rule (every approval; a refusal only if it carries one) is a Choice between two of them.
+//! Spec: unverified.
+use super::de55::{self, IccError};
+use super::dialect::DIALECT;
+use super::header_request;
+use super::keys::WorkingKeys;
+use super::messages::Request;
+use super::response::{Class, class};
+use crate::domain::calendar::LocalTime;
+use crate::domain::ident::{AuthCode, BatchNumber, ResponseCode, Rrn};
+use crate::domain::iso8583::{De, Frame, FrameError, Message, UnpackError, unpack};
+use crate::domain::money::Amount;
+use crate::domain::record::HostFacts;
+
+/// Why bytes from the host are not a usable answer to a request.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AnswerError {
+    /// A whole message that answers something else (late or doubled): keep waiting.
+    #[error("a {mti} that is not the answer to this request")]
+    Foreign {
+        /// Its message type.
+        mti: String,
+        /// Its STAN, where it has one.
+        stan: Option<String>,
+    },
+    /// Not a message of the dialect.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    /// An element that must repeat the request, or be there, does not.
+    #[error("{field} is missing or differs from the request")]
+    Mismatch {
+        /// Which.
+        field: De,
+    },
+    /// An approval without or with a wrong MAC, or a refusal with a wrong one.
+    #[error("the MAC is wrong or missing")]
+    Mac,
+}
+
+/// What cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// TPDU or header.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// Bitmap or elements.
+    #[error(transparent)]
+    Message(#[from] UnpackError),
+    /// Chip data.
+    #[error(transparent)]
+    Icc(#[from] IccError),
+}
+
+/// The answer to a sign-on.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SignOnAnswer {
+    /// DE 39; only `00` signs on.
+    pub response_code: ResponseCode,
+    /// DE 60.2, the host's batch, if it is a batch number at all.
+    pub batch: Option<BatchNumber>,
+    /// DE 12, `hhmmss`.
+    pub host_time: Option<String>,
+    /// DE 13, `MMDD`.
+    pub host_date: Option<String>,
+    /// DE 62, keys encrypted under the master key; empty if there is none.
+    pub key_block: Vec<u8>,
+    /// See [`header_request`].
+    pub header_request: u8,
+}
+
+impl core::fmt::Debug for SignOnAnswer {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let mut shown = f.debug_struct("SignOnAnswer");
+        shown.field("response_code", &self.response_code).field("batch", &self.batch);
+        shown.field("host_time", &self.host_time).field("host_date", &self.host_date);
+        shown.field("key_block", &self.key_block.len()).field("header_request", &self.header_request);
+        shown.finish()
+    }
+}
+
+/// The answer to a sign-off or an echo test.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ManagementAnswer {
+    /// DE 39.
+    pub response_code: ResponseCode,
+    /// See [`header_request`].
+    pub header_request: u8,
+}
+
+/// The answer to a sale or a reversal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FinancialAnswer {
+    /// The code approves, in full or in part, and the MAC is good.
+    pub approved: bool,
+    /// Approved for `amount` only (code 10). The caller decides whether that counts.
+    pub partial: bool,
+    /// What is kept. `response_code` is always there.
+    pub host: HostFacts,
+    /// DE 4.
+    pub amount: Option<Amount>,
+    /// Tag 91 of DE 55.
+    pub issuer_authentication: Option<Vec<u8>>,
+    /// Templates 71 and 72 of DE 55 with tag and length, in order.
+    pub scripts: Vec<Vec<u8>>,
+    /// DE 63.2 as it came, perhaps GBK; `host.text` has it only where it is plain ASCII.
+    pub text_bytes: Vec<u8>,
+    /// See [`header_request`].
+    pub header_request: u8,
+}
+
+/// Reads the answer to a sign-on: the bytes after the two length bytes.
+///
+/// # Errors
+/// [`AnswerError`].
+pub fn read_sign_on(request: &Request, payload: &[u8]) -> Result<SignOnAnswer, AnswerError> {
+    let (answer, frame) = own(request, payload)?;
+    let response_code = management_checks(request, &answer)?;
+    let text = |de| answer.text(de).map(str::to_owned);
+    Ok(SignOnAnswer {
+        response_code,
+        batch: answer
+            .text(De::PRIVATE_60)
+            .and_then(|private| private.get(2..8))
+            .and_then(|digits| digits.parse().ok())
+            .and_then(|number| BatchNumber::new(number).ok()),
+        host_time: text(De::TIME),
+        host_date: text(De::DATE),
+        key_block: answer.bytes(De::PRIVATE_62).unwrap_or_default().to_vec(),
+        header_request: header_request(frame.header),
+    })
+}
+
+/// Reads the answer to a sign-off or an echo test.
+///
+/// # Errors
+/// [`AnswerError`]. Both have the type 0830, so 60.3 also tells whether it is ours.
+pub fn read_management(request: &Request, payload: &[u8]) -> Result<ManagementAnswer, AnswerError> {
+    let (answer, frame) = own(request, payload)?;
+    let code = |message: &Message| {
+        message.text(De::PRIVATE_60).and_then(|private| private.get(8..11)).map(str::to_owned)
+    };
+    if code(&answer).is_some_and(|theirs| Some(theirs) != code(&request.fields)) {
+        return Err(foreign(&answer));
+    }
+    let response_code = management_checks(request, &answer)?;
+    Ok(ManagementAnswer { response_code, header_request: header_request(frame.header) })
+}
+
+/// Reads the answer to a sale or a reversal. `now` gives the year of DE 12 and 13.
+///
+/// # Errors
+/// [`AnswerError`].
+pub fn read_financial(
+    request: &Request,
+    payload: &[u8],
+    keys: &WorkingKeys,
+    now: LocalTime,
+) -> Result<FinancialAnswer, AnswerError> {
+    let (answer, frame) = own(request, payload)?;
+    let response_code = response_code(&answer)?;
+    let class = class(&response_code);
+    let approved = matches!(class, Class::Approved | Class::PartlyApproved);
+    let partial = class == Class::PartlyApproved;
+    financial_checks(&request.fields, &answer, approved, partial)?;
+    let has_mac = answer.has(De::MAC);
+    if (approved || has_mac) && !(has_mac && keys.verifies(&frame.message)) {
+        return Err(AnswerError::Mac);
+    }
+    let icc = de55::read_answer(answer.bytes(De::ICC).unwrap_or_default()).map_err(Unreadable::from)?;
+    let text_bytes = answer.bytes(De::PRIVATE_63).and_then(|private| private.get(3..)).unwrap_or_default();
+    Ok(FinancialAnswer {
+        approved,
+        partial,
+        host: host_facts(&answer, response_code, now),
+        amount: answer.text(De::AMOUNT).and_then(amount),
+        issuer_authentication: icc.issuer_authentication,
+        scripts: icc.scripts,
+        text_bytes: text_bytes.to_vec(),
+        header_request: header_request(frame.header),
+    })
+}
+
+/// Puts a year to `hhmmss` and `MMDD`: the one that lies nearest to `now`, because a host may be past midnight of
+/// New Year while we are not, and the other way round. `None` if the digits are no time.
+#[must_use]
+pub fn host_time(hhmmss: &str, mmdd: &str, now: LocalTime) -> Option<LocalTime> {
+    let two = |text: &str, at: usize| text.get(at..at + 2).and_then(|digits| digits.parse::<u8>().ok());
+    let (month, day) = (two(mmdd, 0)?, two(mmdd, 2)?);
+    let (hour, minute, second) = (two(hhmmss, 0)?, two(hhmmss, 2)?, two(hhmmss, 4)?);
+    let year = match i16::from(month) - i16::from(now.month) {
+        7.. => now.year.checked_sub(1)?,
+        ..=-7 => now.year.checked_add(1)?,
+        _ => now.year,
+    };
+    let days = match month {
+        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        1..=12 => 31,
+        _ => return None,
+    };
+    let is_time = (1..=days).contains(&day) && hour < 24 && minute < 60 && second <= 60;
+    is_time.then_some(LocalTime { year, month, day, hour, minute, second })
+}
+
+/// Unpacks, and tells a stranger's message from ours by type and STAN.
+fn own(request: &Request, payload: &[u8]) -> Result<(Message, Frame), AnswerError> {
+    let frame = Frame::parse(payload).map_err(Unreadable::from)?;
+    let answer = unpack(&DIALECT, &frame.message).map_err(Unreadable::from)?;
+    if answer.mti() != answer_mti(request.mti) {
+        return Err(foreign(&answer));
+    }
+    match (request.stan, answer.text(De::STAN)) {
+        (Some(ours), Some(theirs)) if ours.to_string() != theirs => Err(foreign(&answer)),
+        (Some(_), None) => Err(AnswerError::Mismatch { field: De::STAN }),
+        _ => Ok((answer, frame)),
+    }
+}
+
+fn foreign(answer: &Message) -> AnswerError {
+    AnswerError::Foreign { mti: answer.mti().to_owned(), stan: answer.text(De::STAN).map(str::to_owned) }
+}
+
+/// Request type plus 10: 0200 is answered by 0210, 0820 by 0830.
+fn answer_mti(request: &str) -> String {
+    request.parse().map_or_else(|_| String::new(), |number: u16| format!("{:04}", number.saturating_add(10)))
+}
+
+fn response_code(answer: &Message) -> Result<ResponseCode, AnswerError> {
+    let code = answer.text(De::RESPONSE_CODE).and_then(|text| ResponseCode::new(text).ok());
+    code.ok_or(AnswerError::Mismatch { field: De::RESPONSE_CODE })
+}
+
+fn management_checks(request: &Request, answer: &Message) -> Result<ResponseCode, AnswerError> {
+    let code = response_code(answer)?;
+    repeats(&request.fields, answer, De::TERMINAL, true)?;
+    repeats(&request.fields, answer, De::MERCHANT, false)?;
+    Ok(code)
+}
+
+/// An approval must repeat the request's facts; a refusal may leave out what it does repeat correctly otherwise.
+fn financial_checks(
+    request: &Message,
+    answer: &Message,
+    approved: bool,
+    partial: bool,
+) -> Result<(), AnswerError> {
+    repeats(request, answer, De::TERMINAL, true)?;
+    repeats(request, answer, De::MERCHANT, approved)?;
+    repeats(request, answer, De::PROCESSING_CODE, approved)?;
+    repeats(request, answer, De::CONDITION, false)?;
+    repeats(request, answer, De::CURRENCY, false)?;
+    match partial {
+        true if answer.has(De::AMOUNT) => Ok(()),
+        true => Err(AnswerError::Mismatch { field: De::AMOUNT }),
+        false => repeats(request, answer, De::AMOUNT, approved),
+    }
+}
+
+/// The element equals the request's; absence is a difference only where it is needed.
+fn repeats(request: &Message, answer: &Message, field: De, needed: bool) -> Result<(), AnswerError> {
+    let (ours, theirs) = (request.bytes(field), answer.bytes(field));
+    if ours == theirs || (theirs.is_none() && !needed) {
+        Ok(())
+    } else {
+        Err(AnswerError::Mismatch { field })
+    }
+}
+
+fn amount(digits: &str) -> Option<Amount> {
+    digits.parse().ok().and_then(|minor| Amount::from_minor(minor).ok())
+}
+
+/// What is kept of an answer. An identifier of the wrong form is left out: it cannot be printed or sent again.
+fn host_facts(answer: &Message, response_code: ResponseCode, now: LocalTime) -> HostFacts {
+    let printable = |bytes: &[u8]| -> Option<String> {
+        let text = core::str::from_utf8(bytes).ok()?.trim();
+        let plain = !text.is_empty() && text.bytes().all(|b| (0x20..0x7F).contains(&b));
+        plain.then(|| text.to_owned())
+    };
+    let text = |de| answer.bytes(de).and_then(printable);
+    let private = answer.bytes(De::PRIVATE_63).unwrap_or_default();
+    let (organisation, texts) = private.split_at_checked(3).unwrap_or((private, &[]));
+    HostFacts {
+        response_code: Some(response_code),
+        rrn: answer.text(De::RRN).and_then(|rrn| Rrn::new(rrn).ok()),
+        auth_code: answer.text(De::AUTH_CODE).and_then(|code| AuthCode::new(code).ok()),
+        host_time: answer
+            .text(De::TIME)
+            .zip(answer.text(De::DATE))
+            .and_then(|(time, date)| host_time(time, date, now)),
+        settlement_date: text(De::SETTLEMENT_DATE),
+        acquirer: text(De::ACQUIRER),
+        institutions: text(De::ADDITIONAL_RESPONSE),
+        organisation: printable(organisation),
+        text: printable(texts),
+    }
+}

@@ -1,0 +1,232 @@
+//! DE 55: which chip data objects go into which message, and what comes back.
+//!
+//! The lists are data; order is not significant to hosts, ours is that of the list. Objects of the card that have an
+//! element of their own (5A, 57, 5F24, 5F34) are never put here. Source: tag lists of two public terminal applications
+//! agreeing (LiaoYang_POS, PAX `com.pax.up`); Spec: unverified. BER-TLV: EMV 4.4 Book 3 Annex B.
+use crate::domain::emv::tlv::{Tag, TagStore};
+
+/// Most bytes of DE 55.
+pub const MAX: usize = 255;
+
+/// ATC, which a reversal leaves out when the answer's MAC was wrong.
+pub const ATC: Tag = Tag(0x9F36);
+
+/// Sale: each of these must be there. ARQC, cryptogram information, IAD, unpredictable number, ATC, TVR, date, type,
+/// amount, currency, AIP, country, other amount, capabilities.
+pub const SALE_MANDATORY: &[Tag] = &[
+    Tag(0x9F26),
+    Tag(0x9F27),
+    Tag(0x9F10),
+    Tag(0x9F37),
+    ATC,
+    Tag(0x95),
+    Tag(0x9A),
+    Tag(0x9C),
+    Tag(0x9F02),
+    Tag(0x5F2A),
+    Tag(0x82),
+    Tag(0x9F1A),
+    Tag(0x9F03),
+    Tag(0x9F33),
+];
+
+/// Sale: sent where known. CVM results, terminal type, interface device serial, AID, version, sequence counter, card
+/// product. When 255 bytes do not hold them all, they are dropped from the end of this list.
+pub const SALE_OPTIONAL: &[Tag] =
+    &[Tag(0x9F34), Tag(0x9F35), Tag(0x9F1E), Tag(0x84), Tag(0x9F09), Tag(0x9F41), Tag(0x9F63)];
+
+/// Reversal without a usable answer: TVR, interface device serial, IAD, ATC.
+pub const REVERSAL_NO_ANSWER: &[Tag] = &[Tag(0x95), Tag(0x9F1E), Tag(0x9F10), ATC];
+
+/// Reversal of an approval that the card refused: TVR, IAD, ATC, script results.
+pub const REVERSAL_AFTER_REFUSAL: &[Tag] = &[Tag(0x95), Tag(0x9F10), ATC, Tag(0xDF31)];
+
+/// Why DE 55 cannot be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum De55Error {
+    /// A mandatory object is missing or empty.
+    #[error("tag {0:?} is missing")]
+    Missing(Tag),
+    /// The mandatory objects alone are too long.
+    #[error("the mandatory objects have {length} bytes, {MAX} are allowed")]
+    TooLong {
+        /// Their length.
+        length: usize,
+    },
+}
+
+/// DE 55 of a sale.
+///
+/// # Errors
+/// [`De55Error`]: a mandatory object is missing, or 255 bytes do not hold them.
+pub fn sale(tags: &TagStore) -> Result<Vec<u8>, De55Error> {
+    let mut out = Vec::new();
+    for tag in SALE_MANDATORY {
+        let value = tags.value(*tag).filter(|value| !value.is_empty()).ok_or(De55Error::Missing(*tag))?;
+        append(&mut out, *tag, value);
+    }
+    if out.len() > MAX {
+        return Err(De55Error::TooLong { length: out.len() });
+    }
+    append_while_it_fits(&mut out, SALE_OPTIONAL, tags);
+    Ok(out)
+}
+
+/// DE 55 of a reversal when no usable answer came. Objects that are not there are left out.
+#[must_use]
+pub fn reversal_no_answer(tags: &TagStore) -> Vec<u8> {
+    let mut out = Vec::new();
+    append_while_it_fits(&mut out, REVERSAL_NO_ANSWER, tags);
+    out
+}
+
+/// DE 55 of a reversal when the host approved and the card refused. Objects that are not there are left out.
+#[must_use]
+pub fn reversal_after_refusal(tags: &TagStore) -> Vec<u8> {
+    let mut out = Vec::new();
+    append_while_it_fits(&mut out, REVERSAL_AFTER_REFUSAL, tags);
+    out
+}
+
+/// The same data without one object; what cannot be read is returned as it is.
+#[must_use]
+pub fn without(icc: &[u8], tag: Tag) -> Vec<u8> {
+    match objects(icc) {
+        Ok(objects) => objects.iter().filter(|o| o.tag != tag).flat_map(|o| o.whole).copied().collect(),
+        Err(_) => icc.to_vec(),
+    }
+}
+
+/// Puts in, in order, what is known and still fits into [`MAX`]; the first that does not fit ends it.
+fn append_while_it_fits(out: &mut Vec<u8>, list: &[Tag], tags: &TagStore) {
+    for tag in list {
+        if let Some(value) = tags.value(*tag).filter(|value| !value.is_empty()) {
+            let before = out.len();
+            append(out, *tag, value);
+            if out.len() > MAX {
+                return out.truncate(before);
+            }
+        }
+    }
+}
+
+/// Writes one object: tag bytes, length (one byte, `81` or `82` form), value.
+fn append(out: &mut Vec<u8>, tag: Tag, value: &[u8]) {
+    out.extend(tag.0.to_be_bytes().into_iter().skip_while(|byte| *byte == 0));
+    match (value.len(), u8::try_from(value.len())) {
+        (0..0x80, Ok(short)) => out.push(short),
+        (_, Ok(one)) => out.extend([0x81, one]),
+        (length, Err(_)) => {
+            // Longer than any caller accepts; the length is bounded so that the total shows it.
+            let two = u16::try_from(length).unwrap_or(u16::MAX);
+            out.push(0x82);
+            out.extend(two.to_be_bytes());
+        }
+    }
+    out.extend_from_slice(value);
+}
+
+/// The chip's part of the answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// Value of tag 91, 8 to 16 bytes.
+    pub issuer_authentication: Option<Vec<u8>>,
+    /// Templates 71 and 72, tag and length included, in the order they came.
+    pub scripts: Vec<Vec<u8>>,
+}
+
+/// DE 55 of an answer is not what the card could be given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IccError {
+    /// A tag or length that cannot be, or a value that ends outside.
+    #[error("DE 55: broken TLV")]
+    Broken,
+    /// Tag 91 is there twice, or not 8 to 16 bytes long.
+    #[error("DE 55: tag 91 must be there once, with 8 to 16 bytes")]
+    IssuerAuthentication,
+}
+
+/// Reads DE 55 of an answer. Script templates are checked inside, so that the card never gets a cut command.
+///
+/// # Errors
+/// [`IccError`]; other objects than 91, 71 and 72 are skipped.
+pub fn read_answer(icc: &[u8]) -> Result<Answer, IccError> {
+    let mut answer = Answer::default();
+    for object in objects(icc)? {
+        match object.tag {
+            Tag(0x91) => {
+                let fits = (8..=16).contains(&object.value.len());
+                if !fits || answer.issuer_authentication.replace(object.value.to_vec()).is_some() {
+                    return Err(IccError::IssuerAuthentication);
+                }
+            }
+            Tag(0x71 | 0x72) => {
+                objects(object.value)?;
+                answer.scripts.push(object.whole.to_vec());
+            }
+            _ => {}
+        }
+    }
+    Ok(answer)
+}
+
+/// One BER-TLV object as it stands in its data.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Object<'a> {
+    /// Its tag, one to three bytes.
+    pub tag: Tag,
+    /// Tag, length and value.
+    pub whole: &'a [u8],
+    /// The value.
+    pub value: &'a [u8],
+    /// True if the value is made of objects again.
+    pub constructed: bool,
+}
+
+/// Reads objects that stand one after the other; zero bytes between them are skipped.
+///
+/// # Errors
+/// [`IccError::Broken`]: nothing is returned of data that is broken anywhere on this level.
+pub fn objects(data: &[u8]) -> Result<Vec<Object<'_>>, IccError> {
+    let mut found = Vec::new();
+    let mut rest = data;
+    while let Some((first, tail)) = rest.split_first() {
+        if *first == 0 {
+            rest = tail;
+            continue;
+        }
+        let (object, behind) = object(rest).ok_or(IccError::Broken)?;
+        found.push(object);
+        rest = behind;
+    }
+    Ok(found)
+}
+
+/// One object and what is behind it. At most three tag and three length bytes.
+fn object(data: &[u8]) -> Option<(Object<'_>, &[u8])> {
+    let (first, mut rest) = data.split_first()?;
+    let mut tag = u32::from(*first);
+    if first & 0x1F == 0x1F {
+        loop {
+            let (next, behind) = rest.split_first()?;
+            rest = behind;
+            tag = (tag << 8) | u32::from(*next);
+            if next & 0x80 == 0 {
+                break;
+            }
+            if tag > 0xFFFF {
+                return None; // a fourth tag byte
+            }
+        }
+    }
+    let (length, rest) = rest.split_first()?;
+    let (length, rest) = match length {
+        0..=0x7F => (usize::from(*length), rest),
+        0x81 => rest.split_first().map(|(one, rest)| (usize::from(*one), rest))?,
+        0x82 => rest.split_first_chunk().map(|(two, rest)| (usize::from(u16::from_be_bytes(*two)), rest))?,
+        _ => return None,
+    };
+    let (value, behind) = rest.split_at_checked(length)?;
+    let whole = data.get(..data.len().checked_sub(behind.len())?)?;
+    Some((Object { tag: Tag(tag), whole, value, constructed: first & 0x20 != 0 }, behind))
+}
