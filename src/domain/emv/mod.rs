@@ -3,6 +3,10 @@
 //! `Kernel::step(input) -> output`: the engine carries APDUs, prompts and host answers; nothing here waits or reads a
 //! clock. Each phase of Book 3 chapter 8 is a file; each state is named for what it awaits.
 pub mod apdu;
+pub mod describe;
+pub mod dol;
 pub mod kernel;
 pub mod params;
+pub mod results;
+pub mod tag;
 pub mod tlv;
