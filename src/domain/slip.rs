@@ -117,7 +117,7 @@ impl Slip {
             Some(wire) => (&wire.merchant_id, &wire.terminal_id),
             None => (&shop.merchant_id, &shop.terminal_id),
         };
-        self.pair("商户名称", "NAME", &shop.merchant_name);
+        self.pair("商户名称", "MERCHANT", &shop.merchant_name);
         self.pair("商户编号", "MID", merchant.as_str());
         self.pair("终端编号", "TID", terminal.as_str());
         self.pair("操作员号", "OPERATOR", txn.start.operator.as_str());

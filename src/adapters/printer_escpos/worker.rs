@@ -282,8 +282,7 @@ impl Worker {
         if condition.is_some() {
             self.tell_condition(condition)?;
         } else if reason != "no-evidence" {
-            // What it can do is asked anew: it may be another printer by now.
-            (self.answers, self.known) = (false, None);
+            self.known = None; // what it can prove is asked anew
             self.tell_trouble(reason)?;
         }
         Ok(PrintEnd::Unconfirmed(reason.to_owned()))

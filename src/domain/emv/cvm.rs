@@ -96,7 +96,7 @@ pub(super) fn verify(mut session: Box<Session>) -> Step {
 
 /// Reads a list: two amounts, then rules of two bytes. `None` if it has no rules.
 fn walk(list: &[u8]) -> Result<Option<Walk>, KernelError> {
-    if list.len() % 2 != 0 {
+    if !list.len().is_multiple_of(2) {
         return Err(KernelError::Data { phase: PHASE, what: "the list has an odd length".to_owned() });
     }
     let Some((x, rest)) = list.split_first_chunk::<4>() else { return Ok(None) };

@@ -33,4 +33,6 @@ mod script;
 mod select;
 mod session;
 pub mod tag;
+#[cfg(test)]
+mod tests;
 pub mod tlv;

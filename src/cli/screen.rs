@@ -1,0 +1,234 @@
+//! What people and programs see: one JSON document or short aligned text on stdout, chatter on stderr, colour only on
+//! a terminal. Knows nothing of the bus.
+use super::failure::{Exit, Failure};
+use super::words::{self, Lang, Pair};
+use crate::domain::money::{Amount, Currency};
+use serde_json::{Value, json};
+use std::cell::RefCell;
+use std::io::Write as _;
+
+/// How this run talks: language, form, and whether somebody sits at a terminal.
+#[derive(Debug)]
+pub(crate) struct Screen {
+    /// One JSON document on stdout instead of text.
+    pub(crate) json: bool,
+    /// Language of texts.
+    pub(crate) lang: Lang,
+    /// True if questions may be asked: a terminal on both sides and no `--json`.
+    pub(crate) interactive: bool,
+    colour: bool,
+    /// What is said and reported if the run is interrupted now.
+    parting: RefCell<Option<Failure>>,
+}
+
+/// A colour of the terminal, by what it means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tone {
+    /// All is well.
+    Good,
+    /// Somebody should look.
+    Careful,
+    /// It does not work.
+    Bad,
+    /// Less important.
+    Dim,
+}
+
+impl Screen {
+    /// Makes a screen from what was asked for and what is connected.
+    pub(crate) fn new(json: bool, lang: Lang) -> Self {
+        use std::io::IsTerminal as _;
+        let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        Self {
+            json,
+            lang,
+            interactive: !json && std::io::stdin().is_terminal() && std::io::stderr().is_terminal(),
+            colour: !json && std::io::stdout().is_terminal() && !set("NO_COLOR") && !dumb,
+            parting: RefCell::new(None),
+        }
+    }
+
+    /// One of two texts.
+    pub(crate) const fn word(&self, pair: Pair) -> &'static str {
+        self.lang.of(pair)
+    }
+
+    /// Text in a colour, where colours are shown.
+    pub(crate) fn tone(&self, tone: Tone, text: &str) -> String {
+        let code = match tone {
+            Tone::Good => "32",
+            Tone::Careful => "33",
+            Tone::Bad => "31",
+            Tone::Dim => "2",
+        };
+        if self.colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+
+    /// The answer of a command: `data` for programs, `text` for people.
+    pub(crate) fn answer(&self, data: Value, text: &str) {
+        if self.json {
+            put(&format!("{}\n", json!({ "schema": SCHEMA, "ok": true, "data": data })));
+        } else if text.ends_with('\n') || text.is_empty() {
+            put(text);
+        } else {
+            put(&format!("{text}\n"));
+        }
+    }
+
+    /// Bytes as they are, for slips that go to a file or pipe.
+    pub(crate) fn raw(&self, bytes: &[u8]) {
+        let mut out = std::io::stdout().lock();
+        out.write_all(bytes).and_then(|()| out.flush()).ok();
+    }
+
+    /// A line for the person who watches; never on stdout.
+    pub(crate) fn note(&self, text: &str) {
+        writeln!(std::io::stderr().lock(), "{text}").ok();
+    }
+
+    /// A failure, as document or sentence.
+    pub(crate) fn failure(&self, failure: &Failure) -> Exit {
+        if self.json {
+            put(&format!("{}\n", failure_document(failure)));
+        } else {
+            let sentence = match (self.lang, words::refusal_zh(&failure.name)) {
+                (Lang::Zh, Some(zh)) => format!("{zh} ({})", failure.message),
+                _ => failure.message.clone(),
+            };
+            self.note(&format!("posctl: {sentence}"));
+        }
+        failure.exit
+    }
+
+    /// Says what an interruption from now on leaves behind.
+    pub(crate) fn when_interrupted(&self, parting: Failure) {
+        *self.parting.borrow_mut() = Some(parting);
+    }
+
+    /// What to report after an interruption.
+    pub(crate) fn parting(&self) -> Failure {
+        let plain = || Failure::new(Exit::Interrupted, "Interrupted", "interrupted");
+        self.parting.borrow_mut().take().unwrap_or_else(plain)
+    }
+
+    /// A wall time of the bus (µs since 1970) in the local zone; empty for 0.
+    pub(crate) fn time(&self, micros: u64) -> String {
+        let stamp = i64::try_from(micros).ok().and_then(|us| jiff::Timestamp::from_microsecond(us).ok());
+        match stamp {
+            Some(stamp) if micros > 0 => {
+                stamp.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+            }
+            _ => String::new(),
+        }
+    }
+}
+
+/// Name and version of the form of all documents.
+const SCHEMA: &str = "posctl.v1";
+
+/// The document for a failure.
+fn failure_document(failure: &Failure) -> Value {
+    json!({
+        "schema": SCHEMA,
+        "ok": false,
+        "error": { "name": failure.name, "message": failure.message, "details": failure.details },
+    })
+}
+
+/// Writes to stdout. A reader that went away is no trouble of ours.
+fn put(text: &str) {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).ok();
+}
+
+/// An amount of the bus in major units with its currency: `12.50 CNY`.
+pub(crate) fn money(minor: i64, currency: &str) -> String {
+    let amount = u64::try_from(minor).ok().and_then(|minor| Amount::from_minor(minor).ok());
+    match (amount, Currency::from_alpha(currency)) {
+        (Some(amount), Some(known)) => format!("{} {currency}", amount.in_major(known)),
+        _ => format!("{minor} {currency} (minor units)"),
+    }
+}
+
+/// Columns a text takes in a terminal; Chinese characters and full-width forms take two. Escape sequences take none.
+pub(crate) fn columns(text: &str) -> usize {
+    let mut escape = false;
+    text.chars()
+        .map(|c| match c {
+            '\u{1b}' => {
+                escape = true;
+                0
+            }
+            'm' if escape => {
+                escape = false;
+                0
+            }
+            _ if escape => 0,
+            '\u{1100}'..='\u{115f}' | '\u{2e80}'..='\u{a4cf}' | '\u{ac00}'..='\u{d7a3}' => 2,
+            '\u{f900}'..='\u{faff}' | '\u{fe30}'..='\u{fe6f}' | '\u{ff00}'..='\u{ff60}' => 2,
+            _ => 1,
+        })
+        .sum()
+}
+
+/// Labels at the left, values beside them; empty values are left out.
+pub(crate) fn pairs(rows: &[(&str, String)]) -> String {
+    let wide = rows.iter().map(|(label, _)| columns(label)).max().unwrap_or(0);
+    let line = |(label, value): &(&str, String)| {
+        let gap = " ".repeat(wide.saturating_sub(columns(label)).saturating_add(2));
+        format!("{label}{gap}{value}\n")
+    };
+    rows.iter().filter(|(_, value)| !value.is_empty()).map(line).collect()
+}
+
+/// Columns under headings, each as wide as its widest cell.
+pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+    let mut widths: Vec<usize> = head.iter().map(|cell| columns(cell)).collect();
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(columns(cell));
+        }
+    }
+    let line = |cells: &mut dyn Iterator<Item = &str>| {
+        let padded = cells.zip(&widths).map(|(cell, width)| {
+            format!("{cell}{}", " ".repeat(width.saturating_sub(columns(cell)).saturating_add(2)))
+        });
+        format!("{}\n", padded.collect::<String>().trim_end())
+    };
+    let mut text = line(&mut head.iter().copied());
+    text.extend(rows.iter().map(|row| line(&mut row.iter().map(String::as_str))));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chinese_labels_line_up_with_english_ones() {
+        assert_eq!(columns("终端 A"), 6);
+        assert_eq!(columns("\u{1b}[32m好\u{1b}[0m"), 2);
+        let text = pairs(&[("终端", "ready".to_owned()), ("RRN", "1".to_owned()), ("空", String::new())]);
+        assert_eq!(text, "终端  ready\nRRN   1\n");
+        let rows = vec![vec!["1".to_owned(), "销售".to_owned()], vec!["22".to_owned(), "x".to_owned()]];
+        assert_eq!(table(&["N", "Kind"], &rows), "N   Kind\n1   销售\n22  x\n");
+    }
+
+    #[test]
+    fn money_is_shown_in_major_units() {
+        assert_eq!(money(1250, "CNY"), "12.50 CNY");
+        assert_eq!(money(500, "JPY"), "500 JPY");
+        assert_eq!(money(500, "XXX"), "500 XXX (minor units)");
+    }
+
+    #[test]
+    fn a_failure_is_one_document_with_name_message_and_details() {
+        let failure = Failure::named("NotSignedOn", "sign on first");
+        let document = failure_document(&failure);
+        assert_eq!(document["schema"], "posctl.v1");
+        assert_eq!(document["ok"], false);
+        assert_eq!(document["error"]["name"], "NotSignedOn");
+        assert_eq!(document["error"]["details"]["kind"], "host");
+    }
+}
