@@ -295,8 +295,6 @@ pub enum Record {
         /// Wall clock offset to the host, µs.
         clock_offset: i64,
     },
-    /// Takes a STAN for a message that moves no money. No row; gaps are harmless.
-    ReserveStan,
     /// The sign-on no longer holds: signed off, or keys refused.
     SignedOff,
     /// An operator as it now is.

@@ -148,17 +148,18 @@ impl Engine {
 
     /// `Job.Cancel`.
     pub(super) fn cancel_job(&mut self, number: u64) -> Result<CancelAnswer, Fault> {
-        match self.jobs.all.get(&number) {
+        let job = self.jobs.all.get(&number).map(|(view, end)| (view.kind, view.state, end.is_some()));
+        match job {
             None => Err(Fault::new(FaultName::NotFound, "no such job")),
-            Some((view, Some(_))) if view.state == "cancelled" => Ok(CancelAnswer::AlreadyCancelled),
-            Some((_, Some(_))) => Err(Fault::new(FaultName::AlreadyFinished, "the job has ended; read its result")),
-            Some((view, None)) if view.kind == "flush" => {
+            Some((_, "cancelled", true)) => Ok(CancelAnswer::AlreadyCancelled),
+            Some((_, _, true)) => Err(Fault::new(FaultName::AlreadyFinished, "the job has ended; read its result")),
+            Some(("flush", _, false)) => {
                 self.jobs.flushes.retain(|flush| *flush != number);
                 self.end_job(number, Vec::new(), Some(Fault::new(FaultName::Cancelled, "cancelled")));
                 Ok(CancelAnswer::Accepted)
             }
-            Some((_, None)) if self.cancel_errand(number) => Ok(CancelAnswer::Accepted),
-            Some((_, None)) => Err(Fault::new(FaultName::TooLate, "the result is being stored; wait for it")),
+            Some((_, _, false)) if self.cancel_errand(number) => Ok(CancelAnswer::Accepted),
+            Some((_, _, false)) => Err(Fault::new(FaultName::TooLate, "the result is being stored; wait for it")),
         }
     }
 

@@ -9,7 +9,7 @@ use super::cut;
 use super::handle::Notice;
 use crate::domain::calendar::BootTime;
 use crate::domain::fault::{Fault, FaultName};
-use crate::domain::ident::TxnId;
+use crate::domain::ident::{BatchNumber, TxnId};
 use crate::domain::outcome::ResultCode;
 use crate::domain::record::{Committed, KeyRecord, Record};
 use crate::domain::txn::management::{self, Errand, Management, SignOnAnswer};
@@ -63,7 +63,15 @@ enum LineState {
 enum User {
     Txn,
     Reversal(Reversal),
-    Management { machine: Management, job: u64, opened: Option<(WorkingKeys, KeyRecord, i64)> },
+    Management { machine: Management, job: u64, opened: Option<Box<Opened>> },
+}
+
+/// Keys that were opened but are not durable yet, and what came with them.
+struct Opened {
+    keys: WorkingKeys,
+    record: KeyRecord,
+    clock_offset: i64,
+    batch: Option<BatchNumber>,
 }
 
 /// What happened on the line, for whoever uses it.
@@ -461,7 +469,7 @@ impl Engine {
         &mut self,
         machine: Management,
         job: u64,
-        mut opened: Option<(WorkingKeys, KeyRecord, i64)>,
+        mut opened: Option<Box<Opened>>,
         request: &Request,
         bytes: &[u8],
     ) -> bool {
@@ -492,7 +500,7 @@ impl Engine {
     fn open_keys(
         &self,
         answer: answers::SignOnAnswer,
-    ) -> (management::Event, Option<(WorkingKeys, KeyRecord, i64)>) {
+    ) -> (management::Event, Option<Box<Opened>>) {
         let sign_on = |answer| management::Event::SignOn(Box::new(answer));
         if answer.response_code.as_str() != "00" {
             return (sign_on(SignOnAnswer::Refused(answer.response_code)), None);
@@ -521,7 +529,7 @@ impl Engine {
         let free = !self.batch_has_records && self.reversals.is_empty();
         let batch = answer.batch.filter(|batch| free && *batch != self.batch && batch.get() < 999_999);
         let accepted = SignOnAnswer::Accepted { keys: record.clone(), batch, clock_offset };
-        (sign_on(accepted), Some((keys, record, clock_offset)))
+        (sign_on(accepted), Some(Box::new(Opened { keys, record, clock_offset, batch })))
     }
 
     fn step_reversal(&mut self, machine: Reversal, event: reversal::Event) {
@@ -617,7 +625,7 @@ impl Engine {
         &mut self,
         machine: Management,
         job: u64,
-        opened: Option<(WorkingKeys, KeyRecord, i64)>,
+        opened: Option<Box<Opened>>,
         event: management::Event,
     ) {
         let now = self.now();
@@ -661,12 +669,17 @@ impl Engine {
         self.send_built(built);
     }
 
-    fn use_keys(&mut self, opened: Option<(WorkingKeys, KeyRecord, i64)>) {
-        let Some((keys, record, offset)) = opened else { return };
-        self.keys = Some(keys);
-        self.key_record = Some(record);
+    fn use_keys(&mut self, opened: Option<Box<Opened>>) {
+        let Some(opened) = opened else { return };
+        self.keys = Some(opened.keys);
+        self.key_record = Some(opened.record);
         self.key_generation = self.key_generation.wrapping_add(1);
-        self.clock_offset = offset;
+        self.clock_offset = opened.clock_offset;
+        if let Some(batch) = opened.batch {
+            self.batch = batch;
+            self.batch_opened_at = self.wall();
+            self.counts.clear();
+        }
         self.kick_reversals();
     }
 
@@ -691,9 +704,6 @@ impl Engine {
             self.hang_up();
         }
         self.finish_errand_job(errand, job, result.clone());
-        if errand == Errand::SignOn && result.is_ok() {
-            self.batch_adopted();
-        }
         if errand == Errand::SignOn {
             self.sign_on_tried(result.is_ok());
         }

@@ -14,7 +14,7 @@ use crate::domain::ident::TxnId;
 use crate::domain::outcome::{Outcome, Ply, PrintState};
 use crate::domain::receipt::{self, Document};
 use crate::domain::record::{Closed, PlyRow, Record, TxnRow};
-use crate::domain::slip::{self, Language, Shop};
+use crate::domain::slip::{self, Shop};
 use crate::domain::txn::aftercare::{Aftercare, Do, Event, Plan};
 use crate::domain::txn::reversal::Due;
 use crate::ports::{Durability, JournalError, PrintEnd, PrinterCommand, PrinterEvent, PrinterStatus};
@@ -532,7 +532,7 @@ impl Engine {
         let document = self
             .document(&row, ply, row.plies.iter().any(out))
             .ok_or_else(|| Fault::new(FaultName::WrongState, "only an approved transaction has a slip"))?;
-        let columns = usize::try_from(self.settings.width_dots / 12).unwrap_or(32);
+        let columns = self.settings.width_dots / 12;
         match format {
             "text" => Ok(receipt::text(&document, columns).into_bytes()),
             "svg" => Ok(receipt::svg(&document, self.settings.width_dots).into_bytes()),
@@ -545,7 +545,7 @@ impl Engine {
             merchant_name: self.settings.merchant_name.clone(),
             terminal_id: self.settings.identity.terminal_id.clone(),
             merchant_id: self.settings.identity.merchant_id.clone(),
-            language: if self.settings.chinese { Language::Chinese } else { Language::English },
+            language: self.settings.language,
             currency_symbol: symbol(row.start.currency.alpha()).to_owned(),
         };
         let at = row.finished_at.unwrap_or(row.start.created_at);

@@ -13,6 +13,7 @@ use crate::domain::emv::params::EmvConfig;
 use crate::domain::ident::{BatchNumber, MerchantId, TerminalId, TxnId};
 use crate::domain::money::Currency;
 use crate::domain::outcome::Kind;
+use crate::domain::slip::Language;
 use crate::domain::record::{KeyRecord, OperatorRow, Record, TimelineRow};
 use crate::domain::secret::TokenKey;
 use crate::domain::txn::recovery::recover;
@@ -36,8 +37,8 @@ pub struct Settings {
     pub merchant_name: String,
     /// The terminal's currency.
     pub currency: Currency,
-    /// Language of paper: true = Chinese.
-    pub chinese: bool,
+    /// Language of paper.
+    pub language: Language,
     /// Kinds switched on by configuration.
     pub enabled_kinds: Vec<Kind>,
     /// Applications, terminal data, CA keys.

@@ -193,10 +193,6 @@ impl Journal for SqliteJournal {
     fn timeline(&mut self, id: &TxnId) -> Result<Vec<TimelineRow>, JournalError> {
         read::Reader::new(self.connection()?, &self.seal).timeline(id)
     }
-
-    fn card_token(&self, pan: &Pan) -> String {
-        self.seal.card_token(pan)
-    }
 }
 
 fn schema_version(connection: &Connection) -> Result<i64, JournalError> {

@@ -1,8 +1,7 @@
-//! Sealing of card data and keys at rest, and the card token. AES-256-GCM with a random 96-bit nonce (NIST SP 800-38D
+//! Sealing of card data and keys at rest of the journal. AES-256-GCM with a random 96-bit nonce (NIST SP 800-38D
 //! §8.2.2) and HMAC-SHA-256 (RFC 2104), each under a key of its own that is derived from the storage key.
 //!
 //! It does not make, keep or change the storage key: the system adapter does.
-use crate::domain::secret::Pan;
 use crate::ports::JournalError;
 use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
@@ -15,7 +14,6 @@ const NONCE_LENGTH: usize = 12;
 /// The keys derived from one storage key.
 pub(super) struct Seal {
     cipher: Aes256Gcm,
-    token_key: Zeroizing<[u8; 32]>,
     key_id: String,
 }
 
@@ -26,7 +24,6 @@ impl Seal {
         let key_id = hex(mac(storage_key, b"posd key id v1")?.iter().take(4));
         Ok(Self {
             cipher: Aes256Gcm::new_from_slice(&*sealing).map_err(|_| fault("the sealing key is unusable"))?,
-            token_key: Zeroizing::new(mac(storage_key, b"posd card token v1")?),
             key_id,
         })
     }
@@ -73,12 +70,6 @@ impl Seal {
             "it is sealed under the storage key {wanted}, but the storage key given is {}; put the old key back",
             self.key_id
         ))
-    }
-
-    /// First 16 hex digits of HMAC-SHA-256 of the card number.
-    pub(super) fn card_token(&self, pan: &Pan) -> String {
-        // A key of 32 bytes is always taken; an empty token would only make the card unsearchable.
-        mac(&self.token_key, pan.reveal().as_bytes()).map(|m| hex(m.iter().take(8))).unwrap_or_default()
     }
 
     fn associated(&self, row: &str, column: &str) -> String {

@@ -618,7 +618,10 @@ impl Base {
         let Completed { card, answer } = *online;
         let last = self.facts(conclusion.card.as_deref());
         // The slip shows what the cardholder did, which the first part knows; the last part knows the cryptogram.
-        let card = last.map_or(card, |last| CardFacts { chip: merged(&last, &card), ..last });
+        let card = match last {
+            Some(last) => CardFacts { chip: merged(&last, &card), ..last },
+            None => card,
+        };
         let mut local = vec![Local::PowerOff];
         self.declined_keys(&answer, &mut local);
         let ending = match conclusion.verdict {
