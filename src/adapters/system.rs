@@ -181,6 +181,73 @@ impl BusyLock {
     }
 }
 
+/// The machine as the engine sees it: clocks, chance, watchdog, lock file.
+#[derive(Debug)]
+pub struct Machine {
+    zone: Zone,
+    lock: Option<BusyLock>,
+    watchdog: Option<Duration>,
+    last_alive: BootTime,
+}
+
+impl Machine {
+    /// Puts it together. `watchdog` is the interval the service manager wants; half of it is kept. Without a lock file
+    /// (no runtime directory) updaters read `SafeToUpdate` on the bus only.
+    #[must_use]
+    pub fn new(zone: Zone, lock: Option<BusyLock>, watchdog: Option<Duration>) -> Self {
+        Self { zone, lock, watchdog: watchdog.map(|every| every / 2), last_alive: BootTime::default() }
+    }
+}
+
+impl System for Machine {
+    fn wall(&self) -> WallTime {
+        wall_now()
+    }
+
+    fn boot(&self) -> BootTime {
+        boot_now()
+    }
+
+    fn local(&self, wall: WallTime) -> LocalTime {
+        self.zone.local(wall)
+    }
+
+    fn wall_of(&self, local: LocalTime) -> Option<WallTime> {
+        self.zone.wall(local)
+    }
+
+    fn random(&mut self, bytes: &mut [u8]) {
+        // The kernel's pool is ready long before a payment terminal is: this fails on no machine that booted.
+        if let Err(error) = getrandom::fill(bytes) {
+            tracing::error!(%error, "no random bytes from the kernel");
+            std::process::abort(); // a predictable number would be worse than a restart
+        }
+    }
+
+    fn alive(&mut self) {
+        let now = boot_now();
+        let due = self.watchdog.is_some_and(|every| now.since(self.last_alive) >= every);
+        if due {
+            self.last_alive = now;
+            if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]) {
+                tracing::warn!(%error, "the service manager does not hear us");
+            }
+        }
+    }
+
+    fn alive_every(&self) -> Option<Duration> {
+        self.watchdog
+    }
+
+    fn hold_busy_lock(&mut self, busy: bool) {
+        match self.lock.as_mut().map(|lock| lock.set(busy)) {
+            Some(Ok(true)) | None => {}
+            Some(Ok(false)) => tracing::warn!("an updater holds busy.lock"),
+            Some(Err(error)) => tracing::warn!(%error, "busy.lock"),
+        }
+    }
+}
+
 /// The key that seals card data at rest: the credential `storage-key` where there is one, else the file of that name in
 /// the state directory. A first start makes it there, mode 0600, and it is on the disk when this returns.
 ///
