@@ -1,4 +1,5 @@
-//! Terminal action analysis, the two GENERATE AC commands, and the verdict. EMV 4.4 Book 3 §10.7, §10.8, §10.11.
+//! Terminal action analysis, the two GENERATE AC commands, and the verdict. EMV 4.4 Book 3 §10.7, §10.8,
+//! §10.11.
 //!
 //! What happens between the two commands is in `online.rs`. Spec: unverified.
 use super::apdu::CommandApdu;
@@ -69,7 +70,8 @@ fn decide(session: &Session) -> Result<CryptogramType, KernelError> {
     Ok(if online { CryptogramType::Arqc } else { CryptogramType::Tc })
 }
 
-/// The decision when the host cannot be asked: default action codes. An online-only terminal declines at once.
+/// The decision when the host cannot be asked: default action codes. An online-only terminal declines at
+/// once.
 pub(super) fn decide_without_host(session: &Session) -> Result<Basis, KernelError> {
     let issuer = issuer_code(session, Tag::IAC_DEFAULT, 0xFF)?;
     let hit = session.tvr.hits(session.app.entry.tac_default) || session.tvr.hits(issuer);
@@ -88,7 +90,8 @@ fn generate(
     Ok(CommandApdu { cla: 0x80, ins: 0xAE, p1: asked.reference_control(), p2: 0, data, le: Some(0) })
 }
 
-/// Decides and asks. The response code is the terminal's own if the host is not to be asked (EMV 4.4 Book 4 Annex A6).
+/// Decides and asks. The response code is the terminal's own if the host is not to be asked (EMV 4.4 Book 4
+/// Annex A6).
 pub(super) fn ask_first_cryptogram(mut session: Box<Session>) -> Step {
     let asked = decide(&session)?;
     match asked {

@@ -1,7 +1,8 @@
-//! Cardholder verification: walks the card's list of methods until one is settled. EMV 4.4 Book 3 §10.5, Annex C3.
+//! Cardholder verification: walks the card's list of methods until one is settled. EMV 4.4 Book 3 §10.5,
+//! Annex C3.
 //!
-//! Online PIN, signature and "no CVM" are done; offline PIN methods are not supported by this terminal. The PIN itself
-//! never comes here. Results: EMV 4.4 Book 4 §6.3.4.5. Spec: unverified.
+//! Online PIN, signature and "no CVM" are done; offline PIN methods are not supported by this terminal. The
+//! PIN itself never comes here. Results: EMV 4.4 Book 4 §6.3.4.5. Spec: unverified.
 use std::vec::IntoIter;
 
 use super::action;

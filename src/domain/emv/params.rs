@@ -1,4 +1,5 @@
-//! What the kernel is told before a card is in: terminal data, applications, CA keys, this transaction's numbers.
+//! What the kernel is told before a card is in: terminal data, applications, CA keys, this transaction's
+//! numbers.
 use super::super::calendar::LocalTime;
 use super::super::money::{Amount, Currency};
 use core::fmt;
@@ -61,7 +62,8 @@ pub struct TerminalData {
 pub struct AidEntry {
     /// The AID.
     pub aid: Aid,
-    /// Application selection indicator: longer AIDs of the card that begin with this one match too. Book 1 §12.3.1.
+    /// Application selection indicator: longer AIDs of the card that begin with this one match too. Book 1
+    /// §12.3.1.
     pub partial_match: bool,
     /// [9F09] application version of the terminal.
     pub version: [u8; 2],

@@ -88,7 +88,8 @@ fn without_partial_match_only_the_whole_name_counts() {
     talk.expects("80A8000002830000");
 }
 
-/// Two applications are offered by priority; one that was not offered is asked again; the chosen one is selected.
+/// Two applications are offered by priority; one that was not offered is asked again; the chosen one is
+/// selected.
 #[test]
 fn several_applications_are_offered_by_priority() {
     let debit = TestCard { priority: "02", ..TestCard::new() };
@@ -246,7 +247,8 @@ fn restrictions_show_in_the_tvr() {
     check(TestCard::new().with(0x5F24, "261122"), "80", "8000048000");
     check(TestCard::new().with(0x5F25, "261123"), "80", "8020048000");
     check(TestCard::new().with(0x5F25, "991231"), "80", "8000048000");
-    // Not allowed outside cash machines, not for domestic goods, not for foreign goods: denied by the action code.
+    // Not allowed outside cash machines, not for domestic goods, not for foreign goods: denied by the action
+    // code.
     check(TestCard::new().with(0x9F07, "FE00"), "00", "8010048000");
     check(TestCard::new().with(0x9F07, "D500"), "00", "8010048000");
     check(TestCard::new().with(0x9F07, "AB00").with(0x5F28, "0840"), "00", "8010048000");
@@ -321,7 +323,8 @@ fn cards_without_verification_are_not_asked() {
     assert_eq!(talk.tag(Tag::CVM_RESULTS).as_deref(), Some("5E0300"));
 }
 
-/// Action codes: no IAC in the card means "online" for everything; a terminal that is set to approve offline asks TC.
+/// Action codes: no IAC in the card means "online" for everything; a terminal that is set to approve offline
+/// asks TC.
 #[test]
 fn action_codes_decide_what_is_asked() {
     let asked = |card: TestCard, config: &EmvConfig| {
