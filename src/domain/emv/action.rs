@@ -55,6 +55,8 @@ fn issuer_code(session: &Session, tag: Tag, default: u8) -> Result<[u8; 5], Kern
 /// Which cryptogram the terminal asks for. EMV 4.4 Book 3 §10.7.
 fn decide(session: &Session) -> Result<CryptogramType, KernelError> {
     let entry = &session.app.entry;
+    // Read even if it is not needed now: a defect must show before the host is asked, not after.
+    let issuer_default = issuer_code(session, Tag::IAC_DEFAULT, 0xFF)?;
     let hits = |terminal, issuer| session.tvr.hits(terminal) || session.tvr.hits(issuer);
     if hits(entry.tac_denial, issuer_code(session, Tag::IAC_DENIAL, 0x00)?) {
         return Ok(CryptogramType::Aac);
@@ -63,7 +65,7 @@ fn decide(session: &Session) -> Result<CryptogramType, KernelError> {
         return Ok(CryptogramType::Arqc);
     }
     if session.app.terminal.is_offline_only() {
-        let forbidden = hits(entry.tac_default, issuer_code(session, Tag::IAC_DEFAULT, 0xFF)?);
+        let forbidden = hits(entry.tac_default, issuer_default);
         return Ok(if forbidden { CryptogramType::Aac } else { CryptogramType::Tc });
     }
     let online = hits(entry.tac_online, issuer_code(session, Tag::IAC_ONLINE, 0xFF)?);

@@ -133,6 +133,11 @@ fn next(mut session: Box<Session>, mut walk: Walk) -> Step {
             Attempt::Unsuccessful | Attempt::Ends => break,
         }
     }
+    fail(session, &walk)
+}
+
+/// No rule succeeded. The last method that was carried out is named, if there was one.
+fn fail(mut session: Box<Session>, walk: &Walk) -> Step {
     session.cvm_results =
         walk.performed.map_or(CvmResults::NONE_POSSIBLE, |rule| rule.results(CvmOutcome::Failed));
     session.tvr.set(Tvr::CVM_FAILED);
@@ -161,10 +166,7 @@ impl AwaitPin {
         }
         self.walk.pin_settled = true;
         self.walk.performed = Some(self.rule);
-        if !self.rule.may_continue() {
-            self.walk.left = Vec::new().into_iter();
-        }
-        next(self.session, self.walk)
+        if self.rule.may_continue() { next(self.session, self.walk) } else { fail(self.session, &self.walk) }
     }
 }
 

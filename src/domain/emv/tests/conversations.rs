@@ -208,7 +208,9 @@ fn defective_records_are_named() {
     check(TestCard::new().with(0x5F24, "291331"), "5F24 is malformed");
     check(TestCard::new().with(0x5F24, "2912"), "5F24 has 2 bytes");
     check(TestCard::new().with(0x5F34, "AA"), "5F34 is malformed");
-    check(TestCard::new().with(0x84, DEBIT), "84 appears twice");
+    check(TestCard::new().with(0x8C, "9F02"), "8C is malformed");
+    check(TestCard::new().with(0x8D, "95FF9AFF"), "8D is malformed");
+    check(TestCard::new().without(0x8E).with(0x9F0D, "00"), "9F0D has 1 bytes");
     check(TestCard::new().with(0x9F07, "FF"), "9F07 has 1 bytes");
     check(TestCard::new().with(0x8E, "00000000 00000000 42"), "odd length");
     let mut twice = TestCard::new();
@@ -227,9 +229,10 @@ fn a_long_card_number_loses_its_filler() {
 }
 
 #[test]
-fn a_card_cannot_overwrite_the_terminals_objects() {
-    let card = TestCard::new().with(0x9F02, "000000000001").with(0x95, "0000000000");
+fn records_cannot_overwrite_the_terminals_objects_nor_the_profile() {
+    let card = TestCard::new().with(0x9F02, "000000000001").with(0x95, "0000000000").with(0x82, "0000");
     let talk = Talk::until_first_ac(&card, &config(), params());
+    assert_eq!(talk.tag(Tag::AIP).as_deref(), Some("7C00"));
     talk.expects("80AE8000 1D 000000001250 000000000000 0156 8000048000 0156 261122 00 DEADBEEF 00");
 }
 
