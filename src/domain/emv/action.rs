@@ -1,4 +1,5 @@
-//! Terminal action analysis, the two GENERATE AC commands, and the verdict. EMV 4.4 Book 3 §10.7, §10.8, §10.11.
+//! Terminal action analysis, the two GENERATE AC commands, and the verdict. EMV 4.4 Book 3 §10.7, §10.8,
+//! §10.11.
 //!
 //! What happens between the two commands is in `online.rs`. Spec: unverified.
 use super::apdu::CommandApdu;
@@ -54,6 +55,8 @@ fn issuer_code(session: &Session, tag: Tag, default: u8) -> Result<[u8; 5], Kern
 /// Which cryptogram the terminal asks for. EMV 4.4 Book 3 §10.7.
 fn decide(session: &Session) -> Result<CryptogramType, KernelError> {
     let entry = &session.app.entry;
+    // Read even if it is not needed now: a defect must show before the host is asked, not after.
+    let issuer_default = issuer_code(session, Tag::IAC_DEFAULT, 0xFF)?;
     let hits = |terminal, issuer| session.tvr.hits(terminal) || session.tvr.hits(issuer);
     if hits(entry.tac_denial, issuer_code(session, Tag::IAC_DENIAL, 0x00)?) {
         return Ok(CryptogramType::Aac);
@@ -62,14 +65,15 @@ fn decide(session: &Session) -> Result<CryptogramType, KernelError> {
         return Ok(CryptogramType::Arqc);
     }
     if session.app.terminal.is_offline_only() {
-        let forbidden = hits(entry.tac_default, issuer_code(session, Tag::IAC_DEFAULT, 0xFF)?);
+        let forbidden = hits(entry.tac_default, issuer_default);
         return Ok(if forbidden { CryptogramType::Aac } else { CryptogramType::Tc });
     }
     let online = hits(entry.tac_online, issuer_code(session, Tag::IAC_ONLINE, 0xFF)?);
     Ok(if online { CryptogramType::Arqc } else { CryptogramType::Tc })
 }
 
-/// The decision when the host cannot be asked: default action codes. An online-only terminal declines at once.
+/// The decision when the host cannot be asked: default action codes. An online-only terminal declines at
+/// once.
 pub(super) fn decide_without_host(session: &Session) -> Result<Basis, KernelError> {
     let issuer = issuer_code(session, Tag::IAC_DEFAULT, 0xFF)?;
     let hit = session.tvr.hits(session.app.entry.tac_default) || session.tvr.hits(issuer);
@@ -88,7 +92,8 @@ fn generate(
     Ok(CommandApdu { cla: 0x80, ins: 0xAE, p1: asked.reference_control(), p2: 0, data, le: Some(0) })
 }
 
-/// Decides and asks. The response code is the terminal's own if the host is not to be asked (EMV 4.4 Book 4 Annex A6).
+/// Decides and asks. The response code is the terminal's own if the host is not to be asked (EMV 4.4 Book 4
+/// Annex A6).
 pub(super) fn ask_first_cryptogram(mut session: Box<Session>) -> Step {
     let asked = decide(&session)?;
     match asked {

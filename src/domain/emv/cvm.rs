@@ -1,7 +1,8 @@
-//! Cardholder verification: walks the card's list of methods until one is settled. EMV 4.4 Book 3 §10.5, Annex C3.
+//! Cardholder verification: walks the card's list of methods until one is settled. EMV 4.4 Book 3 §10.5,
+//! Annex C3.
 //!
-//! Online PIN, signature and "no CVM" are done; offline PIN methods are not supported by this terminal. The PIN itself
-//! never comes here. Results: EMV 4.4 Book 4 §6.3.4.5. Spec: unverified.
+//! Online PIN, signature and "no CVM" are done; offline PIN methods are not supported by this terminal. The
+//! PIN itself never comes here. Results: EMV 4.4 Book 4 §6.3.4.5. Spec: unverified.
 use std::vec::IntoIter;
 
 use super::action;
@@ -132,6 +133,11 @@ fn next(mut session: Box<Session>, mut walk: Walk) -> Step {
             Attempt::Unsuccessful | Attempt::Ends => break,
         }
     }
+    fail(session, &walk)
+}
+
+/// No rule succeeded. The last method that was carried out is named, if there was one.
+fn fail(mut session: Box<Session>, walk: &Walk) -> Step {
     session.cvm_results =
         walk.performed.map_or(CvmResults::NONE_POSSIBLE, |rule| rule.results(CvmOutcome::Failed));
     session.tvr.set(Tvr::CVM_FAILED);
@@ -160,10 +166,7 @@ impl AwaitPin {
         }
         self.walk.pin_settled = true;
         self.walk.performed = Some(self.rule);
-        if !self.rule.may_continue() {
-            self.walk.left = Vec::new().into_iter();
-        }
-        next(self.session, self.walk)
+        if self.rule.may_continue() { next(self.session, self.walk) } else { fail(self.session, &self.walk) }
     }
 }
 

@@ -198,11 +198,12 @@ impl Kernel {
         (Self(state), output)
     }
 
-    /// Takes the answer to the last output and says what comes next. After [`Output::Done`] nothing is awaited.
+    /// Takes the answer to the last output and says what comes next. After [`Output::Done`] nothing is
+    /// awaited.
     ///
     /// # Errors
-    /// [`KernelError::Unexpected`] for an input that the state does not await; the others if the card breaks the
-    /// rules. The conversation is over then; ask [`Kernel::card`] before the step for what was known.
+    /// [`KernelError::Unexpected`] for an input that the state does not await; the others if the card breaks
+    /// the rules. The conversation is over then; ask [`Kernel::card`] before the step for what was known.
     pub fn step(self, input: Input) -> Result<(Self, Output), KernelError> {
         let (state, output) = match self.0 {
             State::Directory(state) => state.step(input),
@@ -223,8 +224,8 @@ impl Kernel {
         Ok((Self(state), output))
     }
 
-    /// The card as it is known now: from the end of the records to the end of the conversation. For a ledger line when
-    /// the card is pulled or breaks the rules. After [`Output::Done`] the [`Conclusion`] holds it.
+    /// The card as it is known now: from the end of the records to the end of the conversation. For a ledger
+    /// line when the card is pulled or breaks the rules. After [`Output::Done`] the [`Conclusion`] holds it.
     #[must_use]
     pub fn card(&self) -> Option<Box<CardSummary>> {
         self.session().map(Session::summary)

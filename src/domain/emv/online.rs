@@ -55,8 +55,8 @@ impl AwaitHost {
     }
 }
 
-/// Gives the issuer's cryptogram to the card, once: by EXTERNAL AUTHENTICATE if the AIP says so. Otherwise the card
-/// takes it from the data of the second GENERATE AC, if CDOL2 asks for tag 91.
+/// Gives the issuer's cryptogram to the card, once: by EXTERNAL AUTHENTICATE if the AIP says so. Otherwise
+/// the card takes it from the data of the second GENERATE AC, if CDOL2 asks for tag 91.
 fn authenticate(mut session: Box<Session>, data: Option<Vec<u8>>, before: Vec<Script>, end: Ending) -> Step {
     let Some(data) = data else {
         return script::run(session, Stage::BeforeSecondAc(end), before);

@@ -11,8 +11,8 @@ use super::kernel::{Input, KernelError, Output, State, Step, response};
 use super::results::Aip;
 use super::select::Selection;
 use super::session::{App, Identity, Session, missing, wrong_length};
-use super::tlv::{self, Tag, TlvError};
-use super::{cvm, oda, restrictions};
+use super::tlv::{self, Tag, TagStore, TlvError};
+use super::{cvm, dol, oda, restrictions};
 use crate::domain::secret::{Pan, Track2};
 
 const OPTIONS: &str = "get processing options";
@@ -42,6 +42,8 @@ pub(super) struct AwaitOptions {
 pub(super) struct AwaitRecord {
     app: Box<App>,
     aip: Aip,
+    /// What the records held so far.
+    objects: TagStore,
     at: RecordAt,
     left: IntoIter<RecordAt>,
 }
@@ -77,7 +79,7 @@ impl AwaitOptions {
         put.and_then(|()| self.app.card.put_new(Tag::AFL, locator)).map_err(broken)?;
         let mut left = record_list(locator)?.into_iter();
         match left.next() {
-            Some(at) => Ok(AwaitRecord { app: self.app, aip, at, left }.ask()),
+            Some(at) => Ok(AwaitRecord { app: self.app, aip, objects: TagStore::default(), at, left }.ask()),
             None => Err(missing(Tag::AFL, OPTIONS)),
         }
     }
@@ -143,6 +145,12 @@ impl AwaitRecord {
             self.at = at;
             return Ok(self.ask());
         }
+        // What FCI and GET PROCESSING OPTIONS said stands; a record cannot change the file locator or the profile.
+        for (tag, value) in self.objects.iter() {
+            if !self.app.card.contains(tag) {
+                self.app.card.put(tag, value);
+            }
+        }
         let identity = identity(&self.app)?;
         let mut session = Session::new(*self.app, identity, self.aip);
         oda::leave_out(&mut session);
@@ -159,7 +167,7 @@ impl AwaitRecord {
         for object in template.children() {
             let object = object.map_err(broken)?;
             if !object.tag.is_constructed() {
-                self.app.card.put_new(object.tag, object.value).map_err(broken)?;
+                self.objects.put_new(object.tag, object.value).map_err(broken)?;
             }
         }
         Ok(())
@@ -174,8 +182,10 @@ fn broken(error: TlvError) -> KernelError {
 fn identity(app: &App) -> Result<Identity, KernelError> {
     let value = |tag| app.card.value(tag).ok_or_else(|| missing(tag, RECORDS));
     let bad = |tag: Tag| KernelError::Data { phase: RECORDS, what: format!("tag {tag} is malformed") };
-    value(Tag::CDOL1)?;
-    value(Tag::CDOL2)?;
+    // A list that cannot be used must show before the host is asked, not after.
+    for list in [Tag::CDOL1, Tag::CDOL2] {
+        dol::entries(value(list)?).map_err(|_| bad(list))?;
+    }
     let expiry = value(Tag::EXPIRY)?;
     if expiry.len() != 3 {
         return Err(wrong_length(Tag::EXPIRY, expiry.len(), RECORDS));

@@ -16,7 +16,8 @@ pub(super) fn assess(session: &mut Session) {
     session.tsi.set(Tsi::TERMINAL_RISK);
 }
 
-/// Picks a transaction below the floor limit for the host. `roll` is uniform in 1 to 99. EMV 4.4 Book 3 §10.6.2.
+/// Picks a transaction below the floor limit for the host. `roll` is uniform in 1 to 99. EMV 4.4 Book 3
+/// §10.6.2.
 fn selected_at_random(amount: u64, limits: &AidEntry, roll: u8) -> bool {
     let target = u64::from(limits.random_target_percent);
     let percent = match amount.checked_sub(limits.random_threshold) {

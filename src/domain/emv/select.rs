@@ -1,7 +1,8 @@
-//! Application selection: the payment system environment, else the list of AIDs, the choice, the final SELECT.
+//! Application selection: the payment system environment, else the list of AIDs, the choice, the final
+//! SELECT.
 //!
-//! What the application then does is not this file's business; it only takes an application back that refuses.
-//! EMV 4.4 Book 1 §12. Spec: unverified.
+//! What the application then does is not this file's business; it only takes an application back that
+//! refuses. EMV 4.4 Book 1 §12. Spec: unverified.
 use std::vec::IntoIter;
 
 use super::apdu::{CommandApdu, ResponseApdu};
@@ -236,7 +237,8 @@ impl Selection {
         AwaitListed::next(self, left)
     }
 
-    /// Opens the only application, lets the cardholder choose among several, or gives up. EMV 4.4 Book 1 §12.4.
+    /// Opens the only application, lets the cardholder choose among several, or gives up. EMV 4.4 Book 1
+    /// §12.4.
     pub(super) fn choose(mut self) -> (State, Output) {
         match self.found.as_slice() {
             [] if self.blocked => self.over(Verdict::Blocked),
@@ -275,7 +277,8 @@ fn matches(entry: &AidEntry, aid: &Aid) -> bool {
     entry.aid == *aid || (entry.partial_match && aid.bytes().starts_with(entry.aid.bytes()))
 }
 
-/// The objects of a file control information template: the name and the proprietary part. EMV 4.4 Book 1 §11.3.4.
+/// The objects of a file control information template: the name and the proprietary part. EMV 4.4 Book 1
+/// §11.3.4.
 fn fci(data: &[u8]) -> Option<TagStore> {
     let template = tlv::single(data).ok()?.filter(|object| object.tag == Tag::FCI_TEMPLATE)?;
     let objects: Vec<_> = template.children().collect::<Result<_, _>>().ok()?;
@@ -292,7 +295,8 @@ fn named_fci(answer: &ResponseApdu) -> Option<(Aid, TagStore)> {
     Some((aid, fci))
 }
 
-/// The primitive objects of one level; `None` if they are broken or one appears twice. Templates are left out.
+/// The primitive objects of one level; `None` if they are broken or one appears twice. Templates are left
+/// out.
 fn primitives(value: &[u8]) -> Option<TagStore> {
     let mut objects = TagStore::default();
     for object in Reader::new(value) {
@@ -304,7 +308,8 @@ fn primitives(value: &[u8]) -> Option<TagStore> {
     Some(objects)
 }
 
-/// The preferred name if the terminal can print its alphabet (ISO 8859-1), else the label. EMV 4.4 Book 1 §12.4.
+/// The preferred name if the terminal can print its alphabet (ISO 8859-1), else the label. EMV 4.4 Book 1
+/// §12.4.
 fn label(objects: &TagStore) -> Option<String> {
     let latin = |byte: &u8| matches!(byte, 0x20..=0x7E | 0xA0..=0xFF);
     let text = |tag: Tag| -> Option<String> {

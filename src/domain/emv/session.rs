@@ -153,7 +153,8 @@ impl TerminalData {
     }
 }
 
-/// The terminal's objects before the first command to the application. TVR, TSI and CVM results are kept as types.
+/// The terminal's objects before the first command to the application. TVR, TSI and CVM results are kept as
+/// types.
 fn own_objects(terminal: &TerminalData, params: &TxnParams, entry: &AidEntry, aid: &Aid) -> TagStore {
     let mut own = TagStore::default();
     let amount = params.amount.minor();

@@ -1,7 +1,7 @@
 //! Whole conversations against the kernel, as tables: what is expected of the terminal, what comes back.
 //!
-//! The recorded conversations in tests/data/apdu stem from another terminal; they are followed as far as its choices
-//! and ours agree.
+//! The recorded conversations in tests/data/apdu stem from another terminal; they are followed as far as its
+//! choices and ours agree.
 use super::apdu::{CommandApdu, ResponseApdu, StatusWord};
 use super::describe::hex;
 use super::kernel::{

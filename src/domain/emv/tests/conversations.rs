@@ -88,7 +88,8 @@ fn without_partial_match_only_the_whole_name_counts() {
     talk.expects("80A8000002830000");
 }
 
-/// Two applications are offered by priority; one that was not offered is asked again; the chosen one is selected.
+/// Two applications are offered by priority; one that was not offered is asked again; the chosen one is
+/// selected.
 #[test]
 fn several_applications_are_offered_by_priority() {
     let debit = TestCard { priority: "02", ..TestCard::new() };
@@ -207,7 +208,9 @@ fn defective_records_are_named() {
     check(TestCard::new().with(0x5F24, "291331"), "5F24 is malformed");
     check(TestCard::new().with(0x5F24, "2912"), "5F24 has 2 bytes");
     check(TestCard::new().with(0x5F34, "AA"), "5F34 is malformed");
-    check(TestCard::new().with(0x84, DEBIT), "84 appears twice");
+    check(TestCard::new().with(0x8C, "9F02"), "8C is malformed");
+    check(TestCard::new().with(0x8D, "95FF9AFF"), "8D is malformed");
+    check(TestCard::new().without(0x8E).with(0x9F0D, "00"), "9F0D has 1 bytes");
     check(TestCard::new().with(0x9F07, "FF"), "9F07 has 1 bytes");
     check(TestCard::new().with(0x8E, "00000000 00000000 42"), "odd length");
     let mut twice = TestCard::new();
@@ -226,9 +229,10 @@ fn a_long_card_number_loses_its_filler() {
 }
 
 #[test]
-fn a_card_cannot_overwrite_the_terminals_objects() {
-    let card = TestCard::new().with(0x9F02, "000000000001").with(0x95, "0000000000");
+fn records_cannot_overwrite_the_terminals_objects_nor_the_profile() {
+    let card = TestCard::new().with(0x9F02, "000000000001").with(0x95, "0000000000").with(0x82, "0000");
     let talk = Talk::until_first_ac(&card, &config(), params());
+    assert_eq!(talk.tag(Tag::AIP).as_deref(), Some("7C00"));
     talk.expects("80AE8000 1D 000000001250 000000000000 0156 8000048000 0156 261122 00 DEADBEEF 00");
 }
 
@@ -246,7 +250,8 @@ fn restrictions_show_in_the_tvr() {
     check(TestCard::new().with(0x5F24, "261122"), "80", "8000048000");
     check(TestCard::new().with(0x5F25, "261123"), "80", "8020048000");
     check(TestCard::new().with(0x5F25, "991231"), "80", "8000048000");
-    // Not allowed outside cash machines, not for domestic goods, not for foreign goods: denied by the action code.
+    // Not allowed outside cash machines, not for domestic goods, not for foreign goods: denied by the action
+    // code.
     check(TestCard::new().with(0x9F07, "FE00"), "00", "8010048000");
     check(TestCard::new().with(0x9F07, "D500"), "00", "8010048000");
     check(TestCard::new().with(0x9F07, "AB00").with(0x5F28, "0840"), "00", "8010048000");
@@ -321,7 +326,8 @@ fn cards_without_verification_are_not_asked() {
     assert_eq!(talk.tag(Tag::CVM_RESULTS).as_deref(), Some("5E0300"));
 }
 
-/// Action codes: no IAC in the card means "online" for everything; a terminal that is set to approve offline asks TC.
+/// Action codes: no IAC in the card means "online" for everything; a terminal that is set to approve offline
+/// asks TC.
 #[test]
 fn action_codes_decide_what_is_asked() {
     let asked = |card: TestCard, config: &EmvConfig| {

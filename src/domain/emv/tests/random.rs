@@ -26,12 +26,13 @@ fn status() -> impl Strategy<Value = u16> {
 }
 
 fn reply() -> impl Strategy<Value = Reply> {
+    let any_data = prop::collection::vec(any::<u8>(), 0..256);
     prop_oneof![
         12 => Just(Reply::Good),
         2 => (any::<usize>(), any::<u8>()).prop_map(|(at, byte)| Reply::Changed(at, byte)),
         1 => any::<usize>().prop_map(Reply::Cut),
         1 => status().prop_map(Reply::Status),
-        1 => (prop::collection::vec(any::<u8>(), 0..256), status()).prop_map(|(data, sw)| Reply::Any(data, sw)),
+        1 => (any_data, status()).prop_map(|(data, status)| Reply::Any(data, status)),
     ]
 }
 

@@ -1,6 +1,7 @@
 //! Conversations recorded between another terminal and a test card, followed as far as the terminals agree.
 //!
-//! That terminal performed DDA and offline PIN; ours does not, so those commands are passed over and the TVR differs.
+//! That terminal performed DDA and offline PIN; ours does not, so those commands are passed over and the TVR
+//! differs.
 use super::*;
 
 const DECLINED: &str = include_str!("../../../../tests/data/apdu/contact-declined.txt");
@@ -17,7 +18,8 @@ fn lines(recording: &str) -> Vec<(String, Vec<u8>)> {
     pairs.filter(|(command, _)| !FOREIGN.iter().any(|foreign| command.starts_with(foreign))).collect()
 }
 
-/// Plays the card's side. Commands must be equal but for the bytes of the ranges, counted in hexadecimal digits.
+/// Plays the card's side. Commands must be equal but for the bytes of the ranges, counted in hexadecimal
+/// digits.
 fn follow(recording: &str, mut talk: Talk, own: &[(&str, core::ops::Range<usize>)]) -> Talk {
     for (expected, raw) in lines(recording) {
         if let Output::GoOnline(_) = talk.output {
