@@ -226,7 +226,7 @@ impl HostTask {
             tell(&self.events, HostEvent::Lost { line: id, wrote: false, cause }).await?;
             return Ok(State::Idle);
         }
-        match line.write(frame).await {
+        match line.write(frame, WRITE_MAX).await {
             Ok(()) => {
                 tell(&self.events, HostEvent::Sent { line: id }).await?;
                 Ok(State::Open(line))
@@ -296,8 +296,8 @@ impl Line {
         }
     }
 
-    async fn write(&mut self, frame: &[u8]) -> Result<(), Unwritten> {
-        let deadline = Instant::now() + WRITE_MAX;
+    async fn write(&mut self, frame: &[u8], within: Duration) -> Result<(), Unwritten> {
+        let deadline = Instant::now() + within;
         let mut left = frame;
         let mut wrote = false;
         while !left.is_empty() {
@@ -309,7 +309,7 @@ impl Line {
                     continue;
                 }
                 Ok(Err(error)) => format!("writing failed: {error}"),
-                Err(_) => format!("the host took no bytes for {} s", WRITE_MAX.as_secs()),
+                Err(_) => format!("the host did not take the message within {} ms", within.as_millis()),
             };
             return Err(Unwritten { wrote, cause });
         }
@@ -403,5 +403,30 @@ impl Resolver {
         questions.try_send((endpoint.to_owned(), sender)).map_err(|_| busy())?;
         let addresses = answer.await.map_err(|_| busy())?;
         addresses.map_err(|error| format!("{endpoint}: {error}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+
+    /// A host that never reads fills the socket; the write ends at its deadline instead of waiting for ever.
+    #[tokio::test]
+    async fn a_host_that_takes_nothing_is_given_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (_deaf, _) = listener.accept().await.unwrap();
+        let mut line = Line::new(1, stream);
+        let mut written = 0;
+        let given_up = loop {
+            match line.write(&[0; 65_536], Duration::from_millis(50)).await {
+                Ok(()) => written += 1,
+                Err(unwritten) => break unwritten,
+            }
+            assert!(written < 10_000, "no socket buffer is that large");
+        };
+        assert!(given_up.cause.contains("within 50 ms"), "{}", given_up.cause);
+        assert_eq!(line.unanswered, written);
     }
 }
