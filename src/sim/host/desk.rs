@@ -1,5 +1,5 @@
-//! The acquirer's one actor: takes messages and orders from a queue, lets the bank judge, applies the rules' faults,
-//! keeps the log, and tells the lines what to send.
+//! The acquirer's one actor: takes messages and orders from a queue, lets the bank judge, applies the
+//! rules' faults, keeps the log, and tells the lines what to send.
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::TcpStream;
@@ -104,7 +104,8 @@ impl Desk {
         self.log.iter().cloned().collect()
     }
 
-    /// Answers `done` once `count` requests of `mti` have been dealt with since the start. Too many waiters: never.
+    /// Answers `done` once `count` requests of `mti` have been dealt with since the start. Too many
+    /// waiters: never.
     pub(super) fn wait_for(&mut self, mti: &str, count: u32, deadline: Instant, done: SyncSender<()>) {
         let now = Instant::now();
         self.waiters.retain(|waiter| waiter.deadline > now);
