@@ -1,8 +1,8 @@
 //! The line to the acquirer over TCP: one task, one line at a time, whole frames in and out.
 //!
-//! It cuts the byte stream into frames ([`FrameReader`]) and knows nothing of the message inside. It does not wait for
-//! answers, repeat or choose endpoints: the engine has those deadlines and decisions. TLS is not spoken yet; such an
-//! endpoint is refused.
+//! It cuts the byte stream into frames ([`FrameReader`]) and knows nothing of the message inside. It does
+//! not wait for answers, repeat or choose endpoints: the engine has those deadlines and decisions. TLS is
+//! not spoken yet; such an endpoint is refused.
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::mpsc as thread_mpsc;
@@ -18,8 +18,8 @@ use crate::ports::{HostCommand, HostEvent};
 
 /// Commands that may wait. One exchange needs three (connect, send, close).
 const COMMANDS_MAX: usize = 8;
-/// How long the socket may take to accept one frame. Choice: a frame is under 4 KiB, so a socket that does not take it
-/// within this time has an unacknowledged earlier frame and is dead.
+/// How long the socket may take to accept one frame. Choice: a frame is under 4 KiB, so a socket that does
+/// not take it within this time has an unacknowledged earlier frame and is dead.
 const WRITE_MAX: Duration = Duration::from_secs(10);
 /// Addresses of one name that are tried. Choice: a list longer than this is a mistake in the zone.
 const ADDRESSES_MAX: usize = 8;
@@ -82,9 +82,9 @@ fn check_endpoint(endpoint: &str) -> Result<(), EndpointError> {
 
 /// Starts the task on the current runtime and gives its command queue (8 places).
 ///
-/// The task ends when all senders of commands are gone or nobody takes events any more. A line that the engine closes
-/// or replaces says nothing more, not even [`HostEvent::ConnectFailed`]. An endpoint that cannot be used answers
-/// [`HostEvent::ConnectFailed`] with the words of [`EndpointError`].
+/// The task ends when all senders of commands are gone or nobody takes events any more. A line that the
+/// engine closes or replaces says nothing more, not even [`HostEvent::ConnectFailed`]. An endpoint that
+/// cannot be used answers [`HostEvent::ConnectFailed`] with the words of [`EndpointError`].
 pub fn start(settings: HostSettings, events: mpsc::Sender<HostEvent>) -> mpsc::Sender<HostCommand> {
     let (sender, commands) = mpsc::channel(COMMANDS_MAX);
     tokio::spawn(HostTask { settings, commands, events, resolver: Resolver::start() }.run());
@@ -163,8 +163,8 @@ impl HostTask {
         }
     }
 
-    /// Serves an open line until something ends or replaces it. Commands come first, so that a send on a line whose end
-    /// is already readable is answered as a send and not taken for lost after the fact.
+    /// Serves an open line until something ends or replaces it. Commands come first, so that a send on a
+    /// line whose end is already readable is answered as a send and not taken for lost after the fact.
     async fn open(&mut self, mut line: Line) -> Result<Option<State>, EngineGone> {
         tokio::select! {
             biased;
@@ -226,7 +226,7 @@ impl HostTask {
             tell(&self.events, HostEvent::Lost { line: id, wrote: false, cause }).await?;
             return Ok(State::Idle);
         }
-        match line.write(frame).await {
+        match line.write(frame, WRITE_MAX).await {
             Ok(()) => {
                 tell(&self.events, HostEvent::Sent { line: id }).await?;
                 Ok(State::Open(line))
@@ -296,8 +296,8 @@ impl Line {
         }
     }
 
-    async fn write(&mut self, frame: &[u8]) -> Result<(), Unwritten> {
-        let deadline = Instant::now() + WRITE_MAX;
+    async fn write(&mut self, frame: &[u8], within: Duration) -> Result<(), Unwritten> {
+        let deadline = Instant::now() + within;
         let mut left = frame;
         let mut wrote = false;
         while !left.is_empty() {
@@ -309,7 +309,7 @@ impl Line {
                     continue;
                 }
                 Ok(Err(error)) => format!("writing failed: {error}"),
-                Err(_) => format!("the host took no bytes for {} s", WRITE_MAX.as_secs()),
+                Err(_) => format!("the host did not take the message within {} ms", within.as_millis()),
             };
             return Err(Unwritten { wrote, cause });
         }
@@ -360,8 +360,8 @@ async fn connect(settings: &HostSettings, resolver: &Resolver, endpoint: usize) 
     }
 }
 
-/// A frame goes out at once, and a dead peer is noticed within a minute. Choice: 30 s idle, then three probes 10 s apart;
-/// mobile networks drop silent connections after some minutes.
+/// A frame goes out at once, and a dead peer is noticed within a minute. Choice: 30 s idle, then three
+/// probes 10 s apart; mobile networks drop silent connections after some minutes.
 fn prepare(stream: TcpStream) -> io::Result<TcpStream> {
     use rustix::net::sockopt;
     stream.set_nodelay(true)?;
@@ -374,8 +374,8 @@ fn prepare(stream: TcpStream) -> io::Result<TcpStream> {
 
 type Addresses = io::Result<Vec<SocketAddr>>;
 
-/// Name resolution on a thread of its own: getaddrinfo blocks and cannot be cancelled. One question at a time; a second
-/// one while the first still hangs is refused, so that threads do not pile up.
+/// Name resolution on a thread of its own: getaddrinfo blocks and cannot be cancelled. One question at a
+/// time; a second one while the first still hangs is refused, so that threads do not pile up.
 struct Resolver {
     questions: Option<thread_mpsc::SyncSender<(String, oneshot::Sender<Addresses>)>>,
 }
@@ -403,5 +403,30 @@ impl Resolver {
         questions.try_send((endpoint.to_owned(), sender)).map_err(|_| busy())?;
         let addresses = answer.await.map_err(|_| busy())?;
         addresses.map_err(|error| format!("{endpoint}: {error}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+
+    /// A host that never reads fills the socket; the write ends at its deadline instead of waiting for ever.
+    #[tokio::test]
+    async fn a_host_that_takes_nothing_is_given_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (_deaf, _) = listener.accept().await.unwrap();
+        let mut line = Line::new(1, stream);
+        let mut written = 0;
+        let given_up = loop {
+            match line.write(&[0; 65_536], Duration::from_millis(50)).await {
+                Ok(()) => written += 1,
+                Err(unwritten) => break unwritten,
+            }
+            assert!(written < 10_000, "no socket buffer is that large");
+        };
+        assert!(given_up.cause.contains("within 50 ms"), "{}", given_up.cause);
+        assert_eq!(line.unanswered, written);
     }
 }

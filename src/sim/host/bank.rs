@@ -1,8 +1,9 @@
 //! The bank's judgement: what one request is answered with, and what it does to the books.
 //!
-//! It speaks sign-on (0800/003), sign-off (0820/002), echo (0820/301), sale (0200) and reversal (0400); all else is
-//! refused with 40. It injects no faults; a refusal wanted by a rule comes in as an argument. Source: field lists and
-//! response codes of public UnionPay terminal and host code; which code answers which fault is our choice where marked.
+//! It speaks sign-on (0800/003), sign-off (0820/002), echo (0820/301), sale (0200) and reversal (0400); all
+//! else is refused with 40. It injects no faults; a refusal wanted by a rule comes in as an argument.
+//! Source: field lists and response codes of public UnionPay terminal and host code; which code answers
+//! which fault is our choice where marked.
 use std::collections::BTreeMap;
 use std::io;
 
@@ -89,7 +90,8 @@ impl Bank {
         self.sessions.clear();
     }
 
-    /// Judges a request. `packed` is its bytes from MTI to the end; `decline` refuses it with this code whatever it is.
+    /// Judges a request. `packed` is its bytes from MTI to the end; `decline` refuses it with this code
+    /// whatever it is.
     ///
     /// # Errors
     /// No randomness, or the ledger cannot be written.
@@ -264,7 +266,8 @@ impl Bank {
         if card.has_chip { self.check_chip(request, card).map(Some) } else { Ok(None) }
     }
 
-    /// Compares the PIN, where one came. Choice: 99 for a block that is not ISO 9564-1 format 0 under the session's key.
+    /// Compares the PIN, where one came. Choice: 99 for a block that is not ISO 9564-1 format 0 under the
+    /// session's key.
     fn check_pin(&self, request: &Message, card: &Card, keys: &WorkingKeys) -> Result<(), Refusal> {
         let announced = request.text(De::ENTRY_MODE).is_some_and(|mode| mode.ends_with('1'));
         let Some(block) = request.bytes(De::PIN_BLOCK) else {
@@ -465,7 +468,8 @@ mod tests {
         assert_eq!(code(&mut bank, &sale), "94");
     }
 
-    /// The answer to B3 has the elements of B4 (the expiry aside, which a swiped request does not tell) and a MAC.
+    /// The answer to B3 has the elements of B4 (the expiry aside, which a swiped request does not tell) and
+    /// a MAC.
     #[test]
     fn an_approval_has_the_elements_of_the_published_form() {
         let mut bank = bank();

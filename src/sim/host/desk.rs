@@ -1,5 +1,5 @@
-//! The acquirer's one actor: takes messages and orders from a queue, lets the bank judge, applies the rules' faults,
-//! keeps the log, and tells the lines what to send.
+//! The acquirer's one actor: takes messages and orders from a queue, lets the bank judge, applies the
+//! rules' faults, keeps the log, and tells the lines what to send.
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::TcpStream;
@@ -104,7 +104,8 @@ impl Desk {
         self.log.iter().cloned().collect()
     }
 
-    /// Answers `done` once `count` requests of `mti` have been dealt with since the start. Too many waiters: never.
+    /// Answers `done` once `count` requests of `mti` have been dealt with since the start. Too many
+    /// waiters: never.
     pub(super) fn wait_for(&mut self, mti: &str, count: u32, deadline: Instant, done: SyncSender<()>) {
         let now = Instant::now();
         self.waiters.retain(|waiter| waiter.deadline > now);
@@ -163,7 +164,7 @@ impl Desk {
             fault = amount.and_then(fault_by_amount);
         }
         let words = fault.as_ref().map(ToString::to_string).unwrap_or_default();
-        self.note(Spoken::message(line, Direction::In, request, words));
+        self.note(Spoken::message(line, Direction::In, &frame.message, words));
         if fault.as_ref().is_some_and(Fault::before_booking) {
             if fault == Some(Fault::CloseBefore) {
                 self.act(line, Action::Close);
@@ -203,6 +204,7 @@ impl Desk {
         }
         let mut bytes =
             reply(request, request.header, &mut message, keys.as_ref()).map_err(io::Error::other)?;
+        self.note(Spoken::message(line, Direction::Out, &bytes, why.to_owned()));
         if fault == Some(&Fault::BadMac) && keys.is_some() {
             // The last character of the MAC, one hexadecimal digit for another.
             if let Some(last) = bytes.last_mut() {
@@ -212,7 +214,6 @@ impl Desk {
         if fault == Some(&Fault::Garbage) {
             bytes.iter_mut().skip(13).for_each(|byte| *byte = 0xFF); // after length, TPDU and header
         }
-        self.note(Spoken::message(line, Direction::Out, &message, why.to_owned()));
         match fault {
             Some(Fault::Drop) => {}
             Some(Fault::Hold) => {

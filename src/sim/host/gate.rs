@@ -1,4 +1,5 @@
-//! The doors: one thread that accepts terminals on TCP and testers on the control socket, and can refuse terminals.
+//! The doors: one thread that accepts terminals on TCP and testers on the control socket, and can refuse
+//! terminals.
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

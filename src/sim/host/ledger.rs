@@ -1,8 +1,8 @@
 //! What the acquirer holds: one row for each (terminal, batch, STAN), and the file that survives it.
 //!
-//! The judge of the conservation tests, so its rules are few: a STAN books at most once, a reversal undoes what is
-//! booked, and a request that comes after its own reversal is refused (or booked, for a host of the other kind).
-//! It holds no card number, only the masked form.
+//! The judge of the conservation tests, so its rules are few: a STAN books at most once, a reversal undoes
+//! what is booked, and a request that comes after its own reversal is refused (or booked, for a host of the
+//! other kind). It holds no card number, only the masked form.
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -174,7 +174,8 @@ impl Ledger {
         self.save()
     }
 
-    /// Applies a reversal. `amount` and `rrn` are kept only where no request is known. Durable when it returns.
+    /// Applies a reversal. `amount` and `rrn` are kept only where no request is known. Durable when it
+    /// returns.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -214,7 +215,8 @@ impl Ledger {
         self.save().map(|()| done)
     }
 
-    /// Writes a new file beside the old one and renames it over: a reader sees the old or the new books, never half.
+    /// Writes a new file beside the old one and renames it over: a reader sees the old or the new books,
+    /// never half.
     fn save(&self) -> io::Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
         let mut aside = file.clone().into_os_string();

@@ -1,6 +1,8 @@
-//! One terminal's connection: a thread that reads whole messages and a thread that writes answers when they are due.
+//! One terminal's connection: a thread that reads whole messages and a thread that writes answers when they
+//! are due.
 //!
-//! Two threads, because a late answer must not keep the next message from being read: a reversal may overtake it.
+//! Two threads, because a late answer must not keep the next message from being read: a reversal may
+//! overtake it.
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};

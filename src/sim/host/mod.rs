@@ -1,8 +1,9 @@
-//! Simulated acquirer on TCP: speaks the UnionPay dialect, checks MAC, PIN and ARQC, keeps a ledger, injects faults.
+//! Simulated acquirer on TCP: speaks the UnionPay dialect, checks MAC, PIN and ARQC, keeps a ledger,
+//! injects faults.
 //!
-//! Threads and blocking sockets, so that it shares nothing with the daemon under test: `sim-gate` accepts, each line
-//! has a reader and a writer, and `sim-desk` owns all state ([`desk`]) and lets the [`bank`] judge. What it does not do:
-//! settlement, void, refund, pre-authorisation, downloads, TLS.
+//! Threads and blocking sockets, so that it shares nothing with the daemon under test: `sim-gate` accepts,
+//! each line has a reader and a writer, and `sim-desk` owns all state (`desk.rs`) and lets the bank
+//! judge (`bank.rs`). What it does not do: settlement, void, refund, pre-authorisation, downloads, TLS.
 mod bank;
 mod control;
 mod desk;
@@ -152,8 +153,8 @@ impl Drop for Acquirer {
     }
 }
 
-/// Steers a running acquirer from any thread. Every order is done when its method returns; all of them fail only when
-/// the acquirer has ended.
+/// Steers a running acquirer from any thread. Every order is done when its method returns; all of them fail
+/// only when the acquirer has ended.
 #[derive(Clone)]
 pub struct Remote {
     asks: SyncSender<Ask>,
@@ -224,8 +225,8 @@ impl Remote {
         self.order(|desk| desk.messages())
     }
 
-    /// Waits until `count` requests of an MTI have been dealt with since the start: judged, booked, and answered unless
-    /// a fault was in the way. False at the time-out.
+    /// Waits until `count` requests of an MTI have been dealt with since the start: judged, booked, and
+    /// answered unless a fault was in the way. False at the time-out.
     ///
     /// # Errors
     /// The acquirer has ended.

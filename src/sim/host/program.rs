@@ -39,8 +39,8 @@ pub struct Args {
     /// Hand out this batch number at sign-on instead of echoing the terminal's.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=999_999))]
     batch: Option<u32>,
-    /// Let the last two digits of an amount choose the response: 51 and other codes refuse, 98 books without an answer,
-    /// 99 does neither.
+    /// Let the last two digits of an amount choose the response: 51 and other codes refuse, 98 books
+    /// without an answer, 99 does neither.
     #[arg(long)]
     by_amount: bool,
     /// Book a sale that arrives after its own reversal, instead of refusing it with 12.

@@ -1,5 +1,5 @@
-//! Fault injection: which request meets which fault. Rules are tried in the order they were set; the first that fits
-//! fires, and is gone unless it is sticky.
+//! Fault injection: which request meets which fault. Rules are tried in the order they were set; the first
+//! that fits fires, and is gone unless it is sticky.
 use std::fmt;
 
 /// What goes wrong. "Books" means: the request is judged and written down as without a rule.
@@ -190,7 +190,8 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Refusals that `--by-amount` knows: an amount that ends in these digits (fen) is refused with them as DE 39.
+/// Refusals that `--by-amount` knows: an amount that ends in these digits (fen) is refused with them as DE
+/// 39.
 pub const REFUSED_AMOUNTS: &[u64] =
     &[1, 3, 4, 5, 12, 14, 30, 41, 43, 51, 54, 55, 57, 58, 61, 62, 65, 75, 91, 92, 96];
 

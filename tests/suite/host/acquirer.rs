@@ -1,4 +1,5 @@
-//! The simulated acquirer's judgement and books, seen by a hand-made terminal, and `posd-sim host` as a process.
+//! The simulated acquirer's judgement and books, seen by a hand-made terminal, and `posd-sim host` as a
+//! process.
 use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
@@ -24,7 +25,8 @@ fn books(acquirer: &Acquirer) -> Vec<(u32, Effect, u32, u32)> {
     rows.iter().map(|row| (row.stan, row.state, row.requests_seen, row.reversals_seen)).collect()
 }
 
-/// Sign-on, echo, a chip sale with PIN, its reversal, sign-off: what the terminal reads, and what the books say.
+/// Sign-on, echo, a chip sale with PIN, its reversal, sign-off: what the terminal reads, and what the books
+/// say.
 #[test]
 fn a_whole_session_is_spoken_and_booked() {
     for double_mak in [false, true] {

@@ -5,11 +5,15 @@ use std::time::Duration;
 use posd::adapters::host_tcp::{self, EndpointError, HostSettings};
 use posd::domain::iso8583::frame::PAYLOAD_MAX;
 use posd::ports::{HostCommand, HostEvent};
+use posd::sim::host::rules::{Fault, Rule};
+use posd::sim::host::{Acquirer, Config};
 use proptest::prelude::{ProptestConfig, any, prop, proptest};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
+
+use super::terminal::{Sale, Terminal};
 
 /// No test waits longer for one event.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -147,7 +151,8 @@ async fn a_close_inside_an_answer_is_a_lost_line() {
     engine.expect_lost(1, true, "inside a message").await;
 }
 
-/// The host closes after its answer, as many do. Nothing is owed, and a send that follows is known to be unwritten.
+/// The host closes after its answer, as many do. Nothing is owed, and a send that follows is known to be
+/// unwritten.
 #[tokio::test]
 async fn a_send_on_a_half_open_line_is_answered_as_unwritten() {
     let (listener, endpoints) = listener().await;
@@ -305,6 +310,37 @@ fn endpoints_are_judged_before_they_are_used() {
     for bad in ["", "host", "host:", ":9000", "host:0", "host:65536", "::1:9000", "http://host:80"] {
         assert_eq!(check(&[bad]), Err(EndpointError::Form(bad.to_owned())), "{bad}");
     }
+}
+
+/// The adapter and the simulated acquirer speak with each other: an answer in single bytes, one that is cut
+/// off, and a connection closed instead of one.
+#[tokio::test]
+async fn the_adapter_meets_the_simulated_acquirer() {
+    let acquirer = Acquirer::start(Config::test().unwrap()).unwrap();
+    let terminal = Terminal::signed_on(acquirer.address());
+    let mut engine = Engine::new(&[acquirer.address().to_string()]);
+    for (stan, fault) in [(2, Fault::Split), (3, Fault::Truncate), (4, Fault::Close)] {
+        acquirer.rule(Rule::once("0200", fault.clone())).unwrap();
+        let line = u64::from(stan);
+        let request = terminal.sale_request(&Sale::new(stan, 100));
+        engine.connect(line, 0).await;
+        engine.expect(HostEvent::Connected { line }).await;
+        engine.send(line, request.frame.clone()).await;
+        engine.expect(HostEvent::Sent { line }).await;
+        match (fault, engine.event().await) {
+            (Fault::Split, HostEvent::Frame { bytes, .. }) => {
+                assert!(terminal.read(&request, &bytes).unwrap().approved);
+            }
+            (Fault::Truncate, HostEvent::Lost { wrote: true, cause, .. }) => {
+                assert!(cause.contains("inside"), "{cause}");
+            }
+            (Fault::Close, HostEvent::Lost { wrote: true, cause, .. }) => {
+                assert!(cause.contains("closed"), "{cause}");
+            }
+            (fault, event) => panic!("{fault}: {event:?}"),
+        }
+    }
+    assert_eq!(acquirer.held().unwrap(), (300, 3), "all three are booked");
 }
 
 proptest! {
