@@ -3,6 +3,7 @@
 //! It never sets the system clock, and it does not know what the secrets are used for.
 use crate::domain::calendar::{BootTime, LocalTime, WallTime};
 use crate::domain::secret::{SecretError, key_from_hex};
+use crate::ports::System;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
@@ -12,11 +13,13 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use zeroize::Zeroizing;
 
 /// Longest secret file that is read, bytes.
 const SECRET_FILE_MAX: u64 = 256;
+/// Longest group file that is read, bytes.
+const GROUP_FILE_MAX: u64 = 1024 * 1024;
 
 /// Why the machine did not give what was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -246,6 +249,19 @@ impl System for Machine {
             Some(Err(error)) => tracing::warn!(%error, "busy.lock"),
         }
     }
+}
+
+/// The number of a group of this system; `None` where there is no such group, or no readable `/etc/group`. Groups that
+/// come from a directory service are not seen: the package makes these two locally.
+#[must_use]
+pub fn group_id(name: &str) -> Option<u32> {
+    let file = File::open("/etc/group").ok()?;
+    let mut text = String::new();
+    file.take(GROUP_FILE_MAX).read_to_string(&mut text).ok()?;
+    text.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        (fields.next() == Some(name)).then(|| fields.nth(1).and_then(|number| number.parse().ok())).flatten()
+    })
 }
 
 /// The key that seals card data at rest: the credential `storage-key` where there is one, else the file of that name in

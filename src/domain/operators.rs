@@ -188,6 +188,14 @@ pub fn with_password(operator: OperatorId, phc: String) -> OperatorRow {
     OperatorRow { id: operator, password_phc: phc, factory: false, failures: 0, locked_until: WallTime(0) }
 }
 
+/// A factory operator as a new journal holds it; `None` only if the hash cannot be made.
+#[must_use]
+pub fn factory_row(number: &str, password: &str, salt: [u8; 16]) -> Option<OperatorRow> {
+    let id = OperatorId::new(number).ok()?;
+    let password_phc = hash(&Password::new(password.as_bytes().to_vec()), salt).ok()?;
+    Some(OperatorRow { id, password_phc, factory: true, failures: 0, locked_until: WallTime(0) })
+}
+
 /// The operator with its door open again.
 #[must_use]
 pub fn unlocked(row: &OperatorRow) -> OperatorRow {

@@ -29,7 +29,7 @@ use crate::ports::{CardCommand, CardEvent, EncodeSlip, HostCommand, HostEvent, J
 use crate::ports::{PrinterCommand, PrinterEvent, System};
 use core::time::Duration;
 use handle::{AgentCommand, AgentEvent, Command, Notice};
-use journal_thread::{Answer, JournalThread};
+use journal_thread::Answer;
 pub use state::{Engine, Settings};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};

@@ -14,7 +14,6 @@ mod write;
 use crate::domain::calendar::WallTime;
 use crate::domain::ident::{BatchNumber, Stan, TxnId};
 use crate::domain::record::{Committed, Loaded, OperatorRow, Record, TimelineRow, TxnFilter, TxnRow};
-use crate::domain::secret::Pan;
 use crate::ports::{Durability, Journal, JournalError};
 use files::JournalDir;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
