@@ -1,7 +1,7 @@
 //! The tables of `posd.toml`: every key with its default and its limits.
 use super::section::Section;
 use super::{
-    Batch, Chinese, Endpoint, Host, Language, LinkKind, LinkManager, Links, Operators, PinEntry, Printer,
+    Batch, Chinese, Endpoint, Host, Language, LinkControl, LinkKind, Links, Operators, PinEntry, Printer,
     PrinterDevice, Reader, Security, StoreAndForward, Terminal,
 };
 use crate::domain::ident::{MerchantId, TerminalId};
@@ -119,10 +119,10 @@ pub(super) fn printer(mut s: Section<'_>) -> Option<Printer> {
     let full_pan =
         s.list("full-pan", Some(Vec::new()), 0..=Kind::ALL.len(), &all(Kind::ALL), Kind::from_word);
     let width_dots = width_dots.filter(|dots| {
-        if dots % 8 != 0 {
+        if !dots.is_multiple_of(8) {
             s.wrong_table("width-dots", "is not a multiple of 8", "192 to 1024 dots, a multiple of 8");
         }
-        dots % 8 == 0
+        dots.is_multiple_of(8)
     });
     s.finish();
     Some(Printer {
@@ -178,8 +178,8 @@ pub(super) fn operators(mut s: Section<'_>) -> Option<Operators> {
 }
 
 pub(super) fn links(mut s: Section<'_>) -> Option<Links> {
-    let default = LinkManager::NetworkManager;
-    let manager = s.text("manager", Some(default), &all(LinkManager::ALL), LinkManager::from_word);
+    let default = LinkControl::NetworkManager;
+    let manager = s.text("manager", Some(default), &all(LinkControl::ALL), LinkControl::from_word);
     let preference = s.list(
         "preference",
         Some(LinkKind::ALL.to_vec()),
@@ -213,7 +213,7 @@ pub(super) fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
 
 /// Whole bytes of hex.
 pub(super) fn hex_bytes(text: &str) -> Option<Vec<u8>> {
-    if text.len() % 2 != 0 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
+    if !text.len().is_multiple_of(2) || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
         return None;
     }
     let byte = |pair: &[u8]| u8::from_str_radix(core::str::from_utf8(pair).ok()?, 16).ok();

@@ -1,9 +1,9 @@
-//! Configuration files: what the owner of the machine wrote in `posd.toml`, its drop-ins and `emv.toml`, checked and
-//! typed. A key that is unknown, missing, of the wrong type or out of range is told with file, line and what is allowed,
-//! all of them at once.
+//! Configuration files: what the owner of the machine wrote in `posd.toml`, its drop-ins and `emv.toml`,
+//! checked and typed. A key that is unknown, missing, of the wrong type or out of range is told with file,
+//! line and what is allowed, all of them at once.
 //!
-//! It does not know about `Config.Set` or host downloads, and does not open devices or sockets. The default of each key
-//! stands beside its limits in `groups.rs`.
+//! It does not know about `Config.Set` or host downloads, and does not open devices or sockets. The default
+//! of each key stands beside its limits in `groups.rs`.
 mod emv;
 mod files;
 mod groups;
@@ -50,8 +50,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads `path`, then `<path>.d/*.toml` in the order of their names; of the same key the later one counts. Returns
-    /// the files that were read, in that order, `emv.toml` last.
+    /// Reads `path`, then `<path>.d/*.toml` in the order of their names; of the same key the later one
+    /// counts. Returns the files that were read, in that order, `emv.toml` last.
     ///
     /// # Errors
     /// Everything that is wrong, not only the first thing.
@@ -239,7 +239,7 @@ pub struct Operators {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Links {
     /// Who manages them.
-    pub manager: LinkManager,
+    pub manager: LinkControl,
     /// Best first.
     pub preference: Vec<LinkKind>,
 }
@@ -287,7 +287,7 @@ words! {
 
 words! {
     /// Who manages the links.
-    LinkManager {
+    LinkControl {
         /// NetworkManager.
         NetworkManager = "networkmanager",
         /// Nobody that posd talks to.
