@@ -762,7 +762,7 @@ fn promise(line: &str) -> Option<u32> {
 #[test]
 #[ignore = "a child process of other tests"]
 fn child_that_stores_sales() {
-    let dir = std::env::var_os("POSD_TEST_DIR").unwrap();
+    let Some(dir) = std::env::var_os("POSD_TEST_DIR") else { return };
     let mut journal = open(Path::new(&dir));
     for n in 0..100_000 {
         let name = format!("c{}-{n}", std::process::id());
@@ -827,7 +827,7 @@ fn a_write_that_fails_takes_back_no_promise() {
 #[test]
 #[ignore = "a child process of another test"]
 fn child_on_a_full_disk() {
-    let dir = std::env::var_os("POSD_TEST_DIR").unwrap();
+    let Some(dir) = std::env::var_os("POSD_TEST_DIR") else { return };
     let dir = Path::new(&dir);
     let state = dir.join("state");
     let mut journal = open(&state);
