@@ -1,7 +1,7 @@
 //! Logs: to journald with structured fields where stderr is connected to it, else as text to stderr.
 //!
-//! Nothing is masked here. Card data cannot reach a log line, because its types have no `Display` and their `Debug` hides
-//! it; see [`crate::domain::secret`].
+//! Nothing is masked here. Card data cannot reach a log line, because its types have no `Display` and their
+//! `Debug` hides it; see [`crate::domain::secret`].
 use std::os::unix::fs::MetadataExt;
 use tracing_subscriber::filter::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -22,7 +22,7 @@ pub fn start() -> Result<(), TryInitError> {
     let text = std::env::var(FILTER_VARIABLE).unwrap_or_default();
     let (filter, complaint) = filter(&text);
     let stream = std::env::var("JOURNAL_STREAM").unwrap_or_default();
-    let to_journal = stderr_is(&stream).then(|| tracing_journald::layer().ok()).flatten();
+    let to_journal = stderr_is(&stream).then(journal_layer).flatten();
     // Without the socket of journald its text stream on stderr still works.
     let to_stderr = to_journal.is_none().then(|| fmt::layer().with_writer(std::io::stderr).with_target(true));
     let layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> =
@@ -32,6 +32,12 @@ pub fn start() -> Result<(), TryInitError> {
         tracing::warn!("{FILTER_VARIABLE} is not a filter, {FILTER_DEFAULT} is used: {complaint}");
     }
     Ok(())
+}
+
+/// Fields of an event become fields of the journal: `stan` is `POSD_STAN`. `None` if the socket is missing.
+fn journal_layer() -> Option<tracing_journald::Layer> {
+    let layer = tracing_journald::layer().ok()?;
+    Some(layer.with_field_prefix(Some("POSD".to_owned())).with_syslog_identifier("posd".to_owned()))
 }
 
 /// The filter, and what is wrong with the text where the default had to be taken instead.
@@ -45,8 +51,8 @@ fn filter(text: &str) -> (EnvFilter, Option<String>) {
     }
 }
 
-/// True if stderr is the file that `$JOURNAL_STREAM` names by device and inode. systemd sets the variable and a service
-/// may have redirected stderr since; systemd.exec(5).
+/// True if stderr is the file that `$JOURNAL_STREAM` names by device and inode. systemd sets the variable and
+/// a service may have redirected stderr since; systemd.exec(5).
 fn stderr_is(stream: &str) -> bool {
     let Some((device, inode)) = stream.split_once(':') else { return false };
     let (Ok(device), Ok(inode)) = (device.parse::<u64>(), inode.parse::<u64>()) else { return false };

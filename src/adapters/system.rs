@@ -1,4 +1,5 @@
-//! The machine itself: clocks, time zone, chance, the update lock, and the two secrets that come from outside.
+//! The machine itself: clocks, time zone, chance, the update lock, and the two secrets that come from
+//! outside.
 //!
 //! It never sets the system clock, and it does not know what the secrets are used for.
 use crate::domain::calendar::{BootTime, LocalTime, WallTime};
@@ -112,8 +113,8 @@ impl Zone {
         }
     }
 
-    /// The wall time of a local time, such as the host's DE 12 and 13. A time that a clock change skips or repeats is
-    /// read with the offset before the change. `None` if there is no such day or hour.
+    /// The wall time of a local time, such as the host's DE 12 and 13. A time that a clock change skips or
+    /// repeats is read with the offset before the change. `None` if there is no such day or hour.
     #[must_use]
     pub fn wall(&self, local: LocalTime) -> Option<WallTime> {
         let small = |value: u8| i8::try_from(value).ok();
@@ -164,7 +165,8 @@ impl BusyLock {
         Ok(Self { file, path, held: false })
     }
 
-    /// Takes the lock (`busy`) or gives it back. Never waits. True if the lock now is as wanted: an updater may hold it.
+    /// Takes the lock (`busy`) or gives it back. Never waits. True if the lock now is as wanted: an updater
+    /// may hold it.
     ///
     /// # Errors
     /// [`SystemError::File`].
@@ -264,30 +266,27 @@ pub fn group_id(name: &str) -> Option<u32> {
     })
 }
 
-/// The key that seals card data at rest: the credential `storage-key` where there is one, else the file of that name in
-/// the state directory. A first start makes it there, mode 0600, and it is on the disk when this returns.
-///
-/// # Errors
-/// [`SystemError::File`], [`SystemError::Secret`]; a damaged file is never replaced, because it may be restored.
+/// The key that seals card data at rest: the credential `storage-key` where there is one, else the file of
+/// that name in the state directory. A first start makes it there, mode 0600, and it is on the disk when this
+/// returns.
 pub fn storage_key(
     credentials_dir: Option<&Path>,
     state_dir: &Path,
 ) -> Result<Zeroizing<[u8; 32]>, SystemError> {
-    if let Some(dir) = credentials_dir {
-        if let Some(key) = secret::<32>(&dir.join("storage-key"), "storage key")? {
+    let path = state_dir.join("storage-key");
+    let credential = credentials_dir.map(|dir| dir.join("storage-key"));
+    for place in credential.iter().chain([&path]) {
+        if let Some(key) = secret::<32>(place, "storage key")? {
             return Ok(key);
         }
-    }
-    let path = state_dir.join("storage-key");
-    if let Some(key) = secret::<32>(&path, "storage key")? {
-        return Ok(key);
     }
     let key = Zeroizing::new(random::<32>()?);
     make_secret(state_dir, &path, key.as_slice()).map_err(file_error("cannot make", &path))?;
     Ok(key)
 }
 
-/// The terminal master key from the credential `tmk`, 32 hex digits; `None` where there is no such credential.
+/// The terminal master key from the credential `tmk`, 32 hex digits; `None` where there is no such
+/// credential.
 ///
 /// # Errors
 /// [`SystemError::File`], [`SystemError::Secret`].
@@ -317,8 +316,8 @@ fn secret<const N: usize>(
     }
 }
 
-/// Writes a new secret beside its place, then links it there: a power cut leaves the whole file or none, and a file that
-/// came meanwhile is not overwritten.
+/// Writes a new secret beside its place, then links it there: a power cut leaves the whole file or none, and
+/// a file that came meanwhile is not overwritten.
 fn make_secret(dir: &Path, path: &Path, key: &[u8]) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     let mut text = Zeroizing::new(String::with_capacity(key.len().saturating_mul(2).saturating_add(1)));

@@ -1,5 +1,5 @@
-//! `emv.toml`: terminal data, applications and CA public keys. EMV 4.4 Book 4 Annex A (terminal data), Book 1 §12
-//! (applications), Book 2 §11.2 (CA keys).
+//! `emv.toml`: terminal data, applications and CA public keys. EMV 4.4 Book 4 Annex A (terminal data), Book 1
+//! §12 (applications), Book 2 §11.2 (CA keys).
 use super::groups::{hex, hex_bytes};
 use super::section::{Section, Tables};
 use super::{ConfigError, Terminal};
@@ -12,8 +12,8 @@ const CAPKS_MAX: usize = 256;
 /// 9F1B has four bytes.
 const FLOOR_LIMIT_MAX: i64 = 0xffff_ffff;
 
-/// Reads the text of `emv.toml`. Tags 9F1C, 9F16 and 9F4E are taken from `[terminal]`; without it nothing is returned,
-/// but everything is checked.
+/// Reads the text of `emv.toml`. Tags 9F1C, 9F16 and 9F4E are taken from `[terminal]`; without it nothing is
+/// returned, but everything is checked.
 pub(super) fn read(
     file: &Path,
     text: &str,
@@ -82,7 +82,8 @@ fn terminal(mut s: Section<'_>, identity: Option<&Terminal>) -> Option<TerminalD
     })
 }
 
-/// Tag 9F4E is ASCII. Choice: other characters are left out, and where nothing remains the merchant id stands in.
+/// Tag 9F4E is ASCII. Choice: other characters are left out, and where nothing remains the merchant id stands
+/// in.
 fn merchant_name(identity: &Terminal) -> Vec<u8> {
     let ascii: String = identity.merchant_name.chars().filter(char::is_ascii).collect();
     let name = if ascii.trim().is_empty() { identity.merchant_id.as_str() } else { ascii.trim() };
@@ -174,7 +175,8 @@ fn bcd<const N: usize>(text: &str) -> Option<[u8; N]> {
     text.bytes().all(|b| b.is_ascii_digit()).then(|| hex(text))?
 }
 
-/// `YYYYMMDD` in BCD. The day is not held against the month: an expiry on 30 February ends in February as well.
+/// `YYYYMMDD` in BCD. The day is not held against the month: an expiry on 30 February ends in February as
+/// well.
 fn day(text: &str) -> Option<[u8; 4]> {
     let month: u8 = text.get(4..6)?.parse().ok()?;
     let day: u8 = text.get(6..8)?.parse().ok()?;

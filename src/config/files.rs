@@ -1,4 +1,5 @@
-//! Reading the files, laying drop-ins over each other, and the last good copy that keeps a shop open after a bad edit.
+//! Reading the files, laying drop-ins over each other, and the last good copy that keeps a shop open after a
+//! bad edit.
 #![allow(clippy::disallowed_methods, reason = "configuration is files")]
 use super::section::{Entry, Section, Tables};
 use super::{Config, ConfigError, ConfigErrors, emv, groups};
@@ -22,14 +23,15 @@ pub struct Loaded {
     pub config: Config,
     /// The files it was read from.
     pub sources: Vec<PathBuf>,
-    /// What is wrong with the files, where the last good copy is used instead: `StateReasons` has `config-invalid`.
+    /// What is wrong with the files, where the last good copy is used instead: `StateReasons` has
+    /// `config-invalid`.
     pub invalid: Option<ConfigErrors>,
     /// Why the last good copy could not be written; the shop goes on without.
     pub not_kept: Option<String>,
 }
 
-/// Reads the files, and keeps a copy of what is good in `state_dir`. If they are bad, reads that copy instead. The copy
-/// is on the disk when this returns.
+/// Reads the files, and keeps a copy of what is good in `state_dir`. If they are bad, reads that copy
+/// instead. The copy is on the disk when this returns.
 ///
 /// # Errors
 /// The files are bad and there is no good copy yet: the daemon exits with [`super::EXIT_CONFIG`].
@@ -144,8 +146,8 @@ fn read_emv(
     (emv::read(file, &text, terminal, errors), text)
 }
 
-const GROUPS: &str = "[terminal], [host], [reader], [printer], [emv], [store-and-forward], [batch], [operators], \
-                      [links], [security]";
+const GROUPS: &str = "[terminal], [host], [reader], [printer], [emv], [store-and-forward], [batch], \
+                      [operators], [links], [security]";
 
 fn unknown_table(file: &Path, tables: &Tables, name: &str) -> ConfigError {
     ConfigError {
@@ -219,8 +221,8 @@ fn whole_file(file: &Path, problem: String) -> ConfigError {
     ConfigError { file: file.to_owned(), line: 0, key: String::new(), problem, allowed: String::new() }
 }
 
-/// Writes the last good copy: the merged file, and the parameters it names beside it. The parameters come first, so that
-/// a power cut leaves no file that names missing ones.
+/// Writes the last good copy: the merged file, and the parameters it names beside it. The parameters come
+/// first, so that a power cut leaves no file that names missing ones.
 fn keep_copy(keep: &Path, read: &ReadFiles) -> io::Result<()> {
     if !keep.is_dir() {
         DirBuilder::new().recursive(true).mode(0o700).create(keep)?;
@@ -241,8 +243,8 @@ fn keep_copy(keep: &Path, read: &ReadFiles) -> io::Result<()> {
     replace(&keep.join("posd.toml"), &text)
 }
 
-/// Replaces a file as a whole, readable to nobody else, durable when it returns. An equal one is left alone, to spare
-/// the flash.
+/// Replaces a file as a whole, readable to nobody else, durable when it returns. An equal one is left alone,
+/// to spare the flash.
 fn replace(path: &Path, text: &str) -> io::Result<()> {
     if std::fs::read(path).is_ok_and(|old| old == text.as_bytes()) {
         return Ok(());

@@ -1,9 +1,10 @@
 //! The tables of `posd.toml`: every key with its default and its limits.
 use super::section::Section;
 use super::{
-    Batch, Chinese, Endpoint, Host, Language, LinkKind, LinkManager, Links, Operators, PinEntry, Printer,
+    Batch, Chinese, Endpoint, Host, LinkControl, LinkKind, Links, Operators, PinEntry, Printer,
     PrinterDevice, Reader, Security, StoreAndForward, Terminal,
 };
+use crate::domain::slip::Language;
 use crate::domain::ident::{MerchantId, TerminalId};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::outcome::{EntryMode, Kind};
@@ -24,7 +25,7 @@ pub(super) fn terminal(mut s: Section<'_>) -> Option<Terminal> {
     });
     let currency =
         s.text("currency", Some(Currency::CNY), "CNY, HKD, MOP, TWD, USD, EUR, JPY", Currency::from_alpha);
-    let language = s.text("language", Some(Language::Chinese), &all(Language::ALL), Language::from_word);
+    let language = s.text("language", Some(Language::Zh), &all(Language::ALL), Language::from_word);
     let built: Vec<Kind> =
         Kind::ALL.iter().copied().filter(|k| !matches!(k, Kind::QrSale | Kind::QrRefund)).collect();
     let kinds = s.list("enabled-kinds", Some(built), 0..=Kind::ALL.len(), &all(Kind::ALL), Kind::from_word);
@@ -119,10 +120,10 @@ pub(super) fn printer(mut s: Section<'_>) -> Option<Printer> {
     let full_pan =
         s.list("full-pan", Some(Vec::new()), 0..=Kind::ALL.len(), &all(Kind::ALL), Kind::from_word);
     let width_dots = width_dots.filter(|dots| {
-        if dots % 8 != 0 {
+        if !dots.is_multiple_of(8) {
             s.wrong_table("width-dots", "is not a multiple of 8", "192 to 1024 dots, a multiple of 8");
         }
-        dots % 8 == 0
+        dots.is_multiple_of(8)
     });
     s.finish();
     Some(Printer {
@@ -178,8 +179,8 @@ pub(super) fn operators(mut s: Section<'_>) -> Option<Operators> {
 }
 
 pub(super) fn links(mut s: Section<'_>) -> Option<Links> {
-    let default = LinkManager::NetworkManager;
-    let manager = s.text("manager", Some(default), &all(LinkManager::ALL), LinkManager::from_word);
+    let default = LinkControl::NetworkManager;
+    let manager = s.text("manager", Some(default), &all(LinkControl::ALL), LinkControl::from_word);
     let preference = s.list(
         "preference",
         Some(LinkKind::ALL.to_vec()),
@@ -213,7 +214,7 @@ pub(super) fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
 
 /// Whole bytes of hex.
 pub(super) fn hex_bytes(text: &str) -> Option<Vec<u8>> {
-    if text.len() % 2 != 0 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
+    if !text.len().is_multiple_of(2) || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
         return None;
     }
     let byte = |pair: &[u8]| u8::from_str_radix(core::str::from_utf8(pair).ok()?, 16).ok();

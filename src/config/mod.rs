@@ -1,14 +1,15 @@
-//! Configuration files: what the owner of the machine wrote in `posd.toml`, its drop-ins and `emv.toml`, checked and
-//! typed. A key that is unknown, missing, of the wrong type or out of range is told with file, line and what is allowed,
-//! all of them at once.
+//! Configuration files: what the owner of the machine wrote in `posd.toml`, its drop-ins and `emv.toml`,
+//! checked and typed. A key that is unknown, missing, of the wrong type or out of range is told with file,
+//! line and what is allowed, all of them at once.
 //!
-//! It does not know about `Config.Set` or host downloads, and does not open devices or sockets. The default of each key
-//! stands beside its limits in `groups.rs`.
+//! It does not know about `Config.Set` or host downloads, and does not open devices or sockets. The default
+//! of each key stands beside its limits in `groups.rs`.
 mod emv;
 mod files;
 mod groups;
 mod section;
 
+use crate::domain::slip::Language;
 use crate::domain::emv::params::EmvConfig;
 use crate::domain::ident::{MerchantId, TerminalId};
 use crate::domain::money::{Amount, Currency};
@@ -50,8 +51,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads `path`, then `<path>.d/*.toml` in the order of their names; of the same key the later one counts. Returns
-    /// the files that were read, in that order, `emv.toml` last.
+    /// Reads `path`, then `<path>.d/*.toml` in the order of their names; of the same key the later one
+    /// counts. Returns the files that were read, in that order, `emv.toml` last.
     ///
     /// # Errors
     /// Everything that is wrong, not only the first thing.
@@ -239,7 +240,7 @@ pub struct Operators {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Links {
     /// Who manages them.
-    pub manager: LinkManager,
+    pub manager: LinkControl,
     /// Best first.
     pub preference: Vec<LinkKind>,
 }
@@ -249,16 +250,6 @@ pub struct Links {
 pub struct Security {
     /// Ask polkit; without it the groups of the bus policy decide.
     pub polkit: bool,
-}
-
-words! {
-    /// Language of paper and texts.
-    Language {
-        /// Chinese, simplified.
-        Chinese = "zh",
-        /// English.
-        English = "en",
-    }
 }
 
 words! {
@@ -287,7 +278,7 @@ words! {
 
 words! {
     /// Who manages the links.
-    LinkManager {
+    LinkControl {
         /// NetworkManager.
         NetworkManager = "networkmanager",
         /// Nobody that posd talks to.

@@ -1,5 +1,5 @@
-//! A table of a TOML file as its reader sees it: keys are taken one by one with their limits; what is wrong is noted with
-//! file and line, and so is what nobody took.
+//! A table of a TOML file as its reader sees it: keys are taken one by one with their limits; what is wrong
+//! is noted with file and line, and so is what nobody took.
 use super::ConfigError;
 use core::ops::RangeInclusive;
 use std::collections::BTreeMap;
@@ -16,16 +16,21 @@ pub(super) struct Entry {
     pub(super) line: usize,
 }
 
-/// The tables of one file by name; keys outside any table stand under the empty name. Lists of tables are kept apart.
+/// A table of a list such as `[[aid]]`: its keys and its line.
+pub(super) type ListedTable = (BTreeMap<String, Entry>, usize);
+
+/// The tables of one file by name; keys outside any table stand under the empty name. Lists of tables are
+/// kept apart.
 #[derive(Default)]
 pub(super) struct Tables {
     pub(super) tables: BTreeMap<String, BTreeMap<String, Entry>>,
-    pub(super) lists: BTreeMap<String, Vec<(BTreeMap<String, Entry>, usize)>>,
+    pub(super) lists: BTreeMap<String, Vec<ListedTable>>,
     pub(super) lines: BTreeMap<String, (Rc<PathBuf>, usize)>,
 }
 
 impl Tables {
-    /// Reads a text; syntax errors are noted with their lines, and what could be read is returned nevertheless.
+    /// Reads a text; syntax errors are noted with their lines, and what could be read is returned
+    /// nevertheless.
     pub(super) fn parse(file: &Path, text: &str, errors: &mut Vec<ConfigError>) -> Self {
         let file = Rc::new(file.to_owned());
         let (root, broken) = DeTable::parse_recoverable(text);

@@ -1,8 +1,8 @@
 //! Operators and their passwords: who may do what, when a password is right, when the door stays shut.
 //!
-//! Pure: the engine brings the stored row, the time and the salt, stores the row that comes back before it answers, and
-//! keeps the session. Hashes are Argon2id in PHC form. Source: RFC 9106; the cost is the first choice of the OWASP
-//! Password Storage Cheat Sheet for 19 MiB (Spec: unverified), about 50 ms on a terminal.
+//! Pure: the engine brings the stored row, the time and the salt, stores the row that comes back before it
+//! answers, and keeps the session. Hashes are Argon2id in PHC form. Source: RFC 9106; the cost is the first
+//! choice of the OWASP Password Storage Cheat Sheet for 19 MiB (Spec: unverified), about 50 ms on a terminal.
 use super::calendar::WallTime;
 use super::fault::{Fault, FaultName};
 use super::ident::OperatorId;
@@ -13,8 +13,8 @@ use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{Error as HashError, PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
 
-/// Operator numbers and passwords of a terminal that leaves the factory. Each password must be changed before it opens
-/// a session.
+/// Operator numbers and passwords of a terminal that leaves the factory. Each password must be changed before
+/// it opens a session.
 pub const FACTORY: [(&str, &str); 5] =
     [("00", "123456"), ("01", "0000"), ("02", "0000"), ("03", "0000"), ("99", "12345678")];
 
@@ -117,8 +117,8 @@ pub fn check_open(row: Option<&OperatorRow>, now: WallTime) -> Result<&OperatorR
 
 /// Decides a sign-on. `verified` is what [`verify`] said; `None` if it could not tell.
 ///
-/// A wrong password is counted; the fifth in a row locks for 30 s, each further one twice as long, at most an hour. A
-/// right one clears the count. A factory password opens no session while `require_change` is set.
+/// A wrong password is counted; the fifth in a row locks for 30 s, each further one twice as long, at most an
+/// hour. A right one clears the count. A factory password opens no session while `require_change` is set.
 #[must_use]
 pub fn check_sign_on(
     row: Option<&OperatorRow>,
@@ -138,8 +138,8 @@ pub fn check_sign_on(
     })
 }
 
-/// Decides a change of password: the old one must be right (counted as at sign-on), the new one must fit the rules.
-/// After an `Ok` the caller hashes the new one and stores [`with_password`].
+/// Decides a change of password: the old one must be right (counted as at sign-on), the new one must fit the
+/// rules. After an `Ok` the caller hashes the new one and stores [`with_password`].
 #[must_use]
 pub fn check_change(
     row: Option<&OperatorRow>,
@@ -159,8 +159,8 @@ pub fn check_change(
 
 /// Checks a new password against the rules of the operator's role.
 ///
-/// Choice: printable ASCII, at most 64 bytes, at least 4 characters for cashiers, 6 for the supervisor, 8 for the
-/// administrator, and none of the factory passwords.
+/// Choice: printable ASCII, at most 64 bytes, at least 4 characters for cashiers, 6 for the supervisor, 8 for
+/// the administrator, and none of the factory passwords.
 ///
 /// # Errors
 /// `InvalidArgument` with what is allowed; the password is never quoted.
@@ -202,8 +202,8 @@ pub fn unlocked(row: &OperatorRow) -> OperatorRow {
     OperatorRow { failures: 0, locked_until: WallTime(0), ..row.clone() }
 }
 
-/// Seconds until the next try, rounded up; 0 if not locked. A lock that lasts longer than any lock can was set before
-/// the clock was moved back, and is over.
+/// Seconds until the next try, rounded up; 0 if not locked. A lock that lasts longer than any lock can was
+/// set before the clock was moved back, and is over.
 #[must_use]
 pub fn locked_for_s(row: &OperatorRow, now: WallTime) -> u64 {
     let left = row.locked_until.0.saturating_sub(now.0).div_ceil(MICROS);

@@ -385,7 +385,8 @@ pub struct TxnRow {
 /// Everything recovery needs, read once at start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Loaded {
-    /// Transactions with an open end: armed, due or failed reversals, plies held; oldest first.
+    /// Transactions with an open end: no outcome yet, armed, due, sending or failed reversals, plies still to come;
+    /// oldest first.
     pub open: Vec<TxnRow>,
     /// The last 20 transactions, newest first.
     pub recent: Vec<TxnRow>,

@@ -1,4 +1,11 @@
 //! Configuration files: defaults, limits, drop-ins, every error with its place, the last good copy.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "tests"
+)]
 use posd::config::{self, Chinese, Config, ConfigErrors, LinkKind, PinEntry, PrinterDevice};
 use posd::domain::emv::params::Aid;
 use posd::domain::outcome::{EntryMode, Kind};
@@ -19,7 +26,8 @@ merchant-id = "102100058120001" # F42, 15
 merchant-name = "示例商户"
 currency = "CNY"
 language = "zh"
-enabled-kinds = ["sale", "void", "refund", "balance", "pre-auth", "pre-auth-void", "pre-auth-complete", "pre-auth-advice", "pre-auth-complete-void", "offline-sale"]
+enabled-kinds = ["sale", "void", "refund", "balance", "pre-auth", "pre-auth-void", "pre-auth-complete",
+    "pre-auth-advice", "pre-auth-complete-void", "offline-sale"]
 timezone = "Asia/Shanghai"
 
 [host]
@@ -159,8 +167,8 @@ fn later_files_win_key_by_key() {
 #[test]
 fn all_errors_are_told_at_once_with_their_places() {
     let files = Files::new(
-        "[terminal]\nid = \"1\"\nmerchant-id = \"102100058120001\"\ncolour = \"red\"\n\n[host]\nconnect-attempts = 11\n\
-         auto-sign-on = \"yes\"\n\n[kiosk]\nx = 1\n",
+        "[terminal]\nid = \"1\"\nmerchant-id = \"102100058120001\"\ncolour = \"red\"\n\n\
+         [host]\nconnect-attempts = 11\nauto-sign-on = \"yes\"\n\n[kiosk]\nx = 1\n",
     );
     files.write("posd.toml.d/50.toml", "language = \"zh\"\n[reader]\npin-entry = \"phone\"\n");
     let errors = files.errors();

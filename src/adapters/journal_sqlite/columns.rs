@@ -1,5 +1,5 @@
-//! Columns to values and back. Everything read is checked: a value that does not fit is an error that names its table
-//! and column, never a default.
+//! Columns to values and back. Everything read is checked: a value that does not fit is an error that names
+//! its table and column, never a default.
 use crate::domain::calendar::{LocalTime, WallTime};
 use crate::domain::ident::IdentError;
 use crate::domain::money::Amount;

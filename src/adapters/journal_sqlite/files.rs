@@ -8,7 +8,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// Size of the ballast: room for about a hundred commits, enough to make every obligation durable on a full disk.
+/// Size of the ballast: room for about a hundred commits, enough to make every obligation durable on a full
+/// disk.
 const BALLAST_BYTES: usize = 1024 * 1024;
 /// Free bytes beside the ballast before it is made again, so that it does not fill the disk itself.
 const BALLAST_MARGIN: u64 = 4 * 1024 * 1024;
@@ -45,8 +46,8 @@ impl JournalDir {
         self.dir.join("journal.db")
     }
 
-    /// Makes an empty database file, readable to nobody else; SQLite gives its write-ahead log the same mode. The
-    /// directory is synced, so that a power cut cannot take the file away from under its first commit.
+    /// Makes an empty database file, readable to nobody else; SQLite gives its write-ahead log the same mode.
+    /// The directory is synced, so that a power cut cannot take the file away from under its first commit.
     pub(super) fn make_database(&self) -> io::Result<()> {
         let path = self.database();
         let file = private_file(&path)?;
@@ -59,8 +60,8 @@ impl JournalDir {
         self.dir.join("ballast")
     }
 
-    /// Writes the ballast if it is missing and there is room. Its loss is no error: it is a reserve. Random bytes,
-    /// because a compressing file system would store zeros in no space at all.
+    /// Writes the ballast if it is missing and there is room. Its loss is no error: it is a reserve. Random
+    /// bytes, because a compressing file system would store zeros in no space at all.
     pub(super) fn make_ballast(&self) {
         let path = self.ballast();
         let whole = std::fs::metadata(&path).is_ok_and(|m| m.len() == BALLAST_BYTES as u64);

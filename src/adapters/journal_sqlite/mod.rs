@@ -1,9 +1,9 @@
 //! The journal on SQLite: one file `journal.db` in write-ahead mode, one connection, one writer.
 //!
-//! A full commit is one WAL commit with one fdatasync; a lazy one is written in order and synced by the next full one.
-//! The meaning of each record stands in [`crate::domain::record`]; `write.rs` carries it out, `read.rs` reads back,
-//! `schema.sql` explains each column, `seal.rs` seals card data and keys. Nothing here decides about money, and nothing
-//! is retried here: after an error the caller reopens and looks.
+//! A full commit is one WAL commit with one fdatasync; a lazy one is written in order and synced by the next
+//! full one. The meaning of each record stands in [`crate::domain::record`]; `write.rs` carries it out,
+//! `read.rs` reads back, `schema.sql` explains each column, `seal.rs` seals card data and keys. Nothing here
+//! decides about money, and nothing is retried here: after an error the caller reopens and looks.
 mod columns;
 mod files;
 mod query;
@@ -38,12 +38,13 @@ pub struct SqliteJournal {
 impl SqliteJournal {
     /// Opens the journal in `dir` (made with mode 0700 where it is missing).
     ///
-    /// A new one gets STAN 1, batch 1 opened `now`, and the operators of `factory`, which is called only then: hashing
-    /// their passwords takes about a quarter of a second. Returns after the new journal is on the disk.
+    /// A new one gets STAN 1, batch 1 opened `now`, and the operators of `factory`, which is called only
+    /// then: hashing their passwords takes about a quarter of a second. Returns after the new journal is on
+    /// the disk.
     ///
     /// # Errors
-    /// [`JournalError::Unusable`]: another daemon holds it, it is not a journal, its schema is newer, or it is sealed
-    /// under another storage key. Else what the disk says.
+    /// [`JournalError::Unusable`]: another daemon holds it, it is not a journal, its schema is newer, or it
+    /// is sealed under another storage key. Else what the disk says.
     pub fn open(
         dir: &Path,
         storage_key: [u8; 32],
@@ -68,8 +69,8 @@ impl SqliteJournal {
     fn connect(&self) -> Result<Connection, JournalError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(self.dir.database(), flags)?;
-        // Exclusive before the first read: SQLite then keeps the WAL index in memory, makes no -shm file, and no other
-        // program can hold a checkpoint back.
+        // Exclusive before the first read: SQLite then keeps the WAL index in memory, makes no -shm file, and
+        // no other program can hold a checkpoint back.
         connection.pragma_update_and_check(None, "locking_mode", "EXCLUSIVE", |_| Ok(()))?;
         let mode: String =
             connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
@@ -88,8 +89,14 @@ impl SqliteJournal {
         Ok(connection)
     }
 
-    /// Takes a connection into use if its schema and storage key are ours.
+    /// Takes a connection into use if its schema and storage key are ours. The checkpoint makes durable
+    /// whatever is read from here on: a log left by a commit that was reported as failed may still stand in
+    /// memory only.
     fn adopt(&mut self, connection: Connection) -> Result<(), JournalError> {
+        let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        if busy != 0 {
+            return Err(JournalError::Fault("the checkpoint was held back".to_owned()));
+        }
         let version = schema_version(&connection)?;
         if version != SCHEMA_VERSION {
             return Err(JournalError::Unusable(format!(
@@ -110,8 +117,8 @@ impl SqliteJournal {
         self.connection.as_ref().ok_or_else(|| JournalError::Fault("it could not be opened again".to_owned()))
     }
 
-    /// Switches between synced and unsynced commits; SQLite takes this only outside a transaction. A lazy commit does
-    /// not check point either, because that would sync.
+    /// Switches between synced and unsynced commits; SQLite takes this only outside a transaction. A lazy
+    /// commit does not check point either, because that would sync.
     fn set_durability(&mut self, durability: Durability) -> Result<(), JournalError> {
         if self.durability == Some(durability) {
             return Ok(());
@@ -142,7 +149,8 @@ impl SqliteJournal {
 }
 
 impl Journal for SqliteJournal {
-    /// On [`JournalError::Full`] the ballast is given up, so that the caller's next try has room for the obligations.
+    /// On [`JournalError::Full`] the ballast is given up, so that the caller's next try has room for the
+    /// obligations.
     fn commit(&mut self, records: &[Record], durability: Durability) -> Result<Committed, JournalError> {
         match self.write(records, durability) {
             // Some file systems notice only in fdatasync, and then SQLite calls it an input/output error.
@@ -163,10 +171,6 @@ impl Journal for SqliteJournal {
             drop(old.close());
         }
         let connection = self.connect()?;
-        let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-        if busy != 0 {
-            return Err(JournalError::Fault("the checkpoint was held back".to_owned()));
-        }
         self.adopt(connection)?;
         self.dir.make_ballast();
         Ok(())

@@ -1,5 +1,5 @@
-//! Pages of transactions, newest first. A page ends at a row, not at an offset, so rows that arrive meanwhile neither
-//! repeat nor hide any.
+//! Pages of transactions, newest first. A page ends at a row, not at an offset, so rows that arrive meanwhile
+//! neither repeat nor hide any.
 use super::read::Reader;
 use crate::domain::calendar::WallTime;
 use crate::domain::record::{TxnFilter, TxnRow};

@@ -21,7 +21,8 @@ pub(super) const OPEN_REVERSAL: &str = "state <> 'done'";
 const OPEN_PLY: &str = "state IN ('held', 'queued', 'printing')";
 /// How many transactions a start brings back besides the open ones.
 const RECENT: u32 = 20;
-/// Most open ends and timeline lines read at once: far above any real day, far below the memory of a terminal.
+/// Most open ends and timeline lines read at once: far above any real day, far below the memory of a
+/// terminal.
 const ROWS_MAX: u32 = 10_000;
 
 /// Reads with one connection.
@@ -55,7 +56,8 @@ impl<'a> Reader<'a> {
     /// Transactions chosen by a condition on `txn` and `number` (of the batch), with an order and a limit.
     pub(super) fn txns(&self, condition: &str, values: impl Params) -> Result<Vec<TxnRow>, JournalError> {
         let sql = format!(
-            "SELECT txn.*, batch.number AS batch_number FROM txn JOIN batch ON batch.id = txn.batch {condition}"
+            "SELECT txn.*, batch.number AS batch_number
+             FROM txn JOIN batch ON batch.id = txn.batch {condition}"
         );
         let found = self.rows("txn", &sql, values, |c| Ok((c.get::<i64>("id")?, self.txn(c)?)))?;
         found.into_iter().map(|(row, txn)| self.with_reversal_and_plies(row, txn)).collect()

@@ -18,7 +18,8 @@ pub(super) struct Seal {
 }
 
 impl Seal {
-    /// Derives the keys. Choice: HMAC-SHA-256 of a purpose under the storage key; one purpose never reads another's.
+    /// Derives the keys. Choice: HMAC-SHA-256 of a purpose under the storage key; one purpose never reads
+    /// another's.
     pub(super) fn new(storage_key: &[u8; 32]) -> Result<Self, JournalError> {
         let sealing = Zeroizing::new(mac(storage_key, b"posd seal v1")?);
         let key_id = hex(mac(storage_key, b"posd key id v1")?.iter().take(4));
@@ -67,7 +68,7 @@ impl Seal {
     /// The error that names both keys.
     pub(super) fn wrong_key(&self, wanted: &str) -> JournalError {
         JournalError::Unusable(format!(
-            "it is sealed under the storage key {wanted}, but the storage key given is {}; put the old key back",
+            "it is sealed under the storage key {wanted}, but the one given is {}; put the old key back",
             self.key_id
         ))
     }

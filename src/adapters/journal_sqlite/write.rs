@@ -1,5 +1,5 @@
-//! One commit: each record becomes rows. A record that contradicts what is stored is refused with a fault that says so,
-//! and then nothing of its commit is stored.
+//! One commit: each record becomes rows. A record that contradicts what is stored is refused with a fault
+//! that says so, and then nothing of its commit is stored.
 use super::columns::{amount, local, pairs, time};
 use super::read::OPEN_REVERSAL;
 use super::seal::Seal;
@@ -28,10 +28,9 @@ impl<'a> Writer<'a> {
     pub(super) fn write_all(&self, records: &[Record]) -> Result<Committed, JournalError> {
         let mut committed = Committed::default();
         for record in records {
-            if let Some(taken) = self.write(record)? {
-                if committed.taken.replace(taken).is_some() {
-                    return refuse("one commit takes one STAN only");
-                }
+            let Some(taken) = self.write(record)? else { continue };
+            if committed.taken.replace(taken).is_some() {
+                return refuse("one commit takes one STAN only");
             }
         }
         Ok(committed)
@@ -145,7 +144,8 @@ impl<'a> Writer<'a> {
         )?;
         self.card(row, &start.id, &sending.card)?;
         self.run(
-            "INSERT INTO reversal (txn, state, reason, attempts, ask_again, created_at, changed_at, last_error, icc)
+            "INSERT INTO reversal (txn, state, reason, attempts, ask_again, created_at, changed_at,
+                 last_error, icc)
              VALUES (:row, 'armed', :reason, 0, 0, :at, :at, '', :icc)",
             named_params! {
                 ":row": row, ":reason": ReversalReason::NoAnswer.code(), ":at": time(sending.at)?,
@@ -167,8 +167,8 @@ impl<'a> Writer<'a> {
 
     fn insert_start(&self, start: &TxnStart) -> Result<i64, JournalError> {
         self.run(
-            "INSERT INTO txn (name, request_id, kind, amount, currency, arguments_sha256, operator, created_at,
-                 cashier_ref, metadata, plies, batch, outcome, approved_amount)
+            "INSERT INTO txn (name, request_id, kind, amount, currency, arguments_sha256, operator,
+                 created_at, cashier_ref, metadata, plies, batch, outcome, approved_amount)
              VALUES (:name, :request_id, :kind, :amount, :currency, :arguments, :operator, :created_at,
                  :cashier_ref, :metadata, :plies, (SELECT batch FROM terminal), 'none', 0)",
             named_params! {
@@ -176,7 +176,8 @@ impl<'a> Writer<'a> {
                 ":kind": start.kind.word(), ":amount": amount(start.amount),
                 ":currency": start.currency.alpha(), ":arguments": start.arguments_sha256.as_slice(),
                 ":operator": start.operator.as_str(), ":created_at": time(start.created_at)?,
-                ":cashier_ref": start.cashier_ref, ":metadata": pairs(&start.metadata)?, ":plies": start.plies,
+                ":cashier_ref": start.cashier_ref, ":metadata": pairs(&start.metadata)?,
+                ":plies": start.plies,
             },
         )?;
         self.newest(start.created_at)?;
@@ -226,9 +227,10 @@ impl<'a> Writer<'a> {
         let host = &closed.host;
         self.run_one(
             "UPDATE txn SET outcome = :outcome, result = :result, approved_amount = :approved,
-                 finished_at = :finished_at, response_code = :response_code, rrn = :rrn, auth_code = :auth_code,
-                 host_time = :host_time, settlement_date = :settlement_date, acquirer = :acquirer,
-                 institutions = :institutions, organisation = :organisation, host_text = :host_text
+                 finished_at = :finished_at, response_code = :response_code, rrn = :rrn,
+                 auth_code = :auth_code, host_time = :host_time, settlement_date = :settlement_date,
+                 acquirer = :acquirer, institutions = :institutions, organisation = :organisation,
+                 host_text = :host_text
              WHERE id = :row AND outcome = 'none'",
             named_params! {
                 ":row": row, ":outcome": closed.outcome.word(), ":result": closed.result.word(),
@@ -257,14 +259,16 @@ impl<'a> Writer<'a> {
         self.newest(closed.finished_at)
     }
 
-    /// Makes the reversal due. It may have been disarmed before; without a stored request there is nothing to reverse.
+    /// Makes the reversal due. It may have been disarmed before; without a stored request there is nothing to
+    /// reverse.
     fn reversal_due(&self, row: i64, reason: ReversalReason, closed: &Closed) -> Result<(), JournalError> {
         self.run_one(
-            "INSERT INTO reversal (txn, state, reason, attempts, ask_again, created_at, changed_at, last_error, icc)
+            "INSERT INTO reversal (txn, state, reason, attempts, ask_again, created_at, changed_at,
+                 last_error, icc)
              SELECT id, 'due', :reason, 0, 0, :at, :at, '', coalesce(:icc, reversal_icc)
                  FROM txn WHERE id = :row AND stan IS NOT NULL
-             ON CONFLICT (txn) DO UPDATE SET state = 'due', reason = :reason, created_at = :at, changed_at = :at,
-                 icc = coalesce(:icc, icc)",
+             ON CONFLICT (txn) DO UPDATE SET state = 'due', reason = :reason, created_at = :at,
+                 changed_at = :at, icc = coalesce(:icc, icc)",
             named_params! {
                 ":row": row, ":reason": reason.code(), ":at": time(closed.finished_at)?,
                 ":icc": closed.reversal_icc,
@@ -378,7 +382,8 @@ impl<'a> Writer<'a> {
             return Ok(());
         }
         let sql = format!(
-            "SELECT EXISTS (SELECT 1 FROM txn JOIN terminal ON terminal.batch = txn.batch WHERE stan IS NOT NULL)
+            "SELECT EXISTS (SELECT 1 FROM txn JOIN terminal ON terminal.batch = txn.batch
+                             WHERE stan IS NOT NULL)
                  OR EXISTS (SELECT 1 FROM reversal WHERE {OPEN_REVERSAL})"
         );
         if self.tx.query_row(&sql, [], |row| row.get(0))? {
@@ -398,7 +403,8 @@ impl<'a> Writer<'a> {
     }
 
     fn signed_off(&self) -> Result<(), JournalError> {
-        let sql = "UPDATE terminal SET keys_sealed = NULL, keys_key_id = NULL, tmk_check = NULL, keys_loaded_at = NULL";
+        let sql = "UPDATE terminal SET keys_sealed = NULL, keys_key_id = NULL, tmk_check = NULL,
+                       keys_loaded_at = NULL";
         self.run(sql, &[]).map(drop)
     }
 
