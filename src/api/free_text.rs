@@ -107,20 +107,20 @@ mod tests {
     #[test]
     fn card_numbers_are_found_in_any_dress() {
         for text in [
-            "6225880012345674",
-            "card 6225 8800 1234 5674 please",
-            "6225-8800-1234-5674",
-            "till 12 6225880012345674 30/12",
-            "x6225880012345674D3012201",
-            "６２２５８８００１２３４５６７４",
-            "62258800123456743012201000",
+            "6225880012345675",
+            "card 6225 8800 1234 5675 please",
+            "6225-8800-1234-5675",
+            "till 12 6225880012345675 30/12",
+            "x6225880012345675D3012201",
+            "６２２５８８００１２３４５６７５",
+            "62258800123456753012201000",
         ] {
             assert!(holds_card_number(text), "{text}");
         }
         for text in [
             "",
             "order 12345",
-            "6225880012345675",
+            "6225880012345676",
             "2026-11-22 09:30:00.000",
             "000000000000000",
             "123456789012",
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_refused_text_is_not_quoted() {
-        let error = check("option cashier-ref", "6225880012345674").unwrap_err();
+        let error = check("option cashier-ref", "6225880012345675").unwrap_err();
         assert_eq!(error.text, "option cashier-ref seems to hold a card number; leave it out");
         assert!(check("why", &"x".repeat(257)).unwrap_err().text.contains("at most 256 bytes"));
         assert_eq!(check("why", &"x".repeat(256)), Ok(()));

@@ -307,14 +307,14 @@ mod tests {
     #[test]
     fn options_of_the_wrong_form_are_named() {
         let pairs: HashMap<String, String> = (0..17).map(|n| (format!("k{n}"), String::new())).collect();
-        let card = HashMap::from([("note".to_owned(), "6225 8800 1234 5674".to_owned())]);
+        let card = HashMap::from([("note".to_owned(), "6225 8800 1234 5675".to_owned())]);
         for (key, value, expected) in [
             ("plies", Value::from(3_u32), "0 to 2"),
             ("plies", Value::from("1"), "type u"),
             ("customer-timeout", Value::from(0_u32), "1 to 3600"),
             ("confirm-card", Value::from(1_u32), "type b"),
             ("cashier-ref", Value::from("x".repeat(257)), "256 bytes"),
-            ("cashier-ref", Value::from("6225880012345674"), "card number"),
+            ("cashier-ref", Value::from("6225880012345675"), "card number"),
             ("metadata", Value::from(pairs), "17 pairs"),
             ("metadata", Value::from(card), "card number"),
             ("entry-modes", Value::from(vec!["chip", "nose"]), "nose"),
@@ -335,7 +335,7 @@ mod tests {
     fn the_hash_of_the_compared_arguments_has_not_changed() {
         let request = read("r-1", "sale", 1250, "CNY", dict(vec![])).unwrap();
         let hex: String = request.arguments_sha256.iter().map(|b| format!("{b:02x}")).collect();
-        assert_eq!(hex, "HASH");
+        assert_eq!(hex, "b790daf17392568aa8d97548fd6cbcc339f5a89ba69e7f7974dbaa4b265027e4");
     }
 
     #[test]
