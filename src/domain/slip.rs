@@ -95,10 +95,11 @@ impl Slip {
     }
 
     fn head(&mut self, ply: Ply, copy: bool) {
-        if self.language == Language::Zh {
+        let zh = self.language == Language::Zh;
+        if zh {
             self.blocks.push(Block::centred("签购单", true, true));
         }
-        self.blocks.push(Block::centred("POS SALES SLIP", false, true));
+        self.blocks.push(Block::centred("POS SALES SLIP", !zh, true));
         let (zh, en) = match ply {
             Ply::Merchant => ("商户存根", "MERCHANT COPY"),
             Ply::Customer => ("持卡人存根", "CARDHOLDER COPY"),
@@ -201,7 +202,7 @@ impl Slip {
     }
 }
 
-/// How the card was read, as slips show it. Spec: unverified (LY layout: S, I, C, M, N).
+/// How the card was read, as slips show it. Spec: unverified (layouts of Chinese acquirers).
 const fn entry_letter(mode: EntryMode) -> &'static str {
     match mode {
         EntryMode::Chip => "I",

@@ -3,6 +3,12 @@
 //!
 //! `/dev/usb/lp0` needs a kernel module and a device; here its port is tried over a socket pair (unit tests of the
 //! port), a plain file and a path that is not there. Golden files are written anew with `POSD_BLESS=1`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests fail like tests"
+)]
 use posd::adapters::printer_escpos::{
     Chinese, Device, PrinterHandle, PrinterSettings, Timing, encode, start,
 };
@@ -469,6 +475,17 @@ fn raster_is_refused_by_name() {
     bench.online();
     let PrintEnd::Failed(why) = bench.end(&a_slip()) else { panic!("not refused") };
     assert!(why.contains("chinese = \"raster\""), "{why}");
+}
+
+#[test]
+fn the_thread_ends_with_its_last_handle() {
+    let printer = Printer::on_loopback().unwrap();
+    let mut bench = Bench::on(printer.address());
+    bench.online();
+    let Bench { runtime, mut events, handle, .. } = bench;
+    drop(handle);
+    let end = runtime.block_on(async { tokio::time::timeout(PATIENCE, events.recv()).await });
+    assert_eq!(end, Ok(None));
 }
 
 /// The demo drives the printer by lines on a socket and finds text and pictures in a directory.

@@ -251,3 +251,75 @@ impl Port for FilePort {
         self.file.sync_all().map_err(|_| Stop::Gone)
     }
 }
+
+/// The device variant is tried over a socket pair: a real `usblp` device needs hardware. What cannot be tried so is its
+/// EBUSY, its reads without a way back (EINVAL), and its writability while the paper is out.
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read as _;
+    use std::os::unix::net::UnixStream;
+
+    const SHORT: Duration = Duration::from_millis(60);
+    const LONG: Duration = Duration::from_secs(20);
+
+    fn pair(socket: bool) -> (Box<FdPort>, UnixStream) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        (Box::new(FdPort { fd: ours.into(), socket }), theirs)
+    }
+
+    /// The count at a stall is exact: what the other side reads afterwards is as much as was said to be accepted.
+    #[test]
+    fn a_device_that_takes_no_more_stalls_with_an_exact_count() {
+        let (mut port, mut theirs) = pair(false);
+        let sent = port.send(&vec![b'x'; 4_000_000], SHORT);
+        assert_eq!(sent.stop, Some(Stop::Stalled));
+        assert_eq!(port.close(SHORT), Err(Stop::Stalled));
+        let mut read = Vec::new();
+        theirs.read_to_end(&mut read).unwrap();
+        assert_eq!(read.len(), sent.accepted);
+        assert!(sent.accepted > 0);
+    }
+
+    #[test]
+    fn a_device_that_goes_is_noticed_by_both_directions() {
+        let (mut port, theirs) = pair(false);
+        assert_eq!(port.send(b"abc", LONG), Sent { accepted: 3, stop: None });
+        drop(theirs);
+        assert_eq!(port.send(b"abc", LONG), Sent { accepted: 0, stop: Some(Stop::Gone) });
+        assert_eq!(port.receive(Instant::now() + LONG), Received::Gone);
+    }
+
+    #[test]
+    fn answers_come_or_silence_ends_in_time() {
+        let (mut port, mut theirs) = pair(false);
+        assert_eq!(port.receive(Instant::now() + SHORT), Received::Silence);
+        theirs.write_all(&[0x12]).unwrap();
+        assert_eq!(port.receive(Instant::now() + LONG), Received::Bytes(vec![0x12]));
+        assert_eq!(port.close(LONG), Ok(()));
+    }
+
+    /// A reset would throw away what is on its way: the socket waits for the other side's end.
+    #[test]
+    fn a_socket_closes_in_order() {
+        let (port, mut theirs) = pair(true);
+        theirs.write_all(b"late answer").unwrap();
+        assert_eq!(port.close(SHORT), Err(Stop::Stalled));
+        let (port, mut theirs) = pair(true);
+        theirs.write_all(b"late answer").unwrap();
+        theirs.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(port.close(LONG), Ok(()));
+    }
+
+    #[test]
+    fn auto_takes_the_lowest_number() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(first_lp(folder.path()), None);
+        for name in ["lp10", "lp2", "lpx", "hiddev0"] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        assert_eq!(first_lp(folder.path()), Some(folder.path().join("lp2")));
+        assert_eq!(first_lp(&folder.path().join("none")), None);
+    }
+}

@@ -131,7 +131,7 @@ const fn clean_char(c: char) -> Option<char> {
         }
         // C0, DEL and C1: ESC, GS, DLE and LF would be commands.
         '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' => None,
-        // Soft hyphen, zero width, joiners, direction marks and overrides, selectors, tags: they would move or hide text.
+        // Soft hyphen, zero width, joiners, direction marks, selectors, tags: they would move or hide text.
         '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' => None,
         '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' => None,
         '\u{e0000}'..='\u{e0fff}' => None,

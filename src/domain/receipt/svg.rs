@@ -4,13 +4,15 @@ use super::{Align, CELL_DOTS, Document, columns};
 
 const MARGIN: usize = 24;
 const CELL: usize = CELL_DOTS as usize;
-const FONT_DOTS: usize = 24;
+const WIDE_DOTS: usize = 24;
+/// Common monospaced fonts are 0.6 of their size wide: this fills a cell even where `textLength` is not known.
+const ASCII_DOTS: usize = 20;
 const LINE_DOTS: usize = 30;
 const FONTS: &str = "'Noto Sans Mono CJK SC','WenQuanYi Micro Hei Mono','Source Han Mono SC',monospace";
 
 /// Draws the document for a line of so many dots, one user unit a dot, on white with a margin.
 ///
-/// Each run of ASCII or of wide characters is stretched to its cells, so that columns stand under each other whatever
+/// Each run of ASCII or of wide characters is spaced out to its cells, so that columns stand under each other whatever
 /// monospaced font the viewer has.
 #[must_use]
 pub fn svg(document: &Document, dots_per_line: u32) -> String {
@@ -49,14 +51,15 @@ fn add_row(body: &mut String, row: &Row, scale: usize, width: usize, y: usize) {
         Align::Centre => free / 2,
         Align::Right => free,
     });
-    let (size, baseline) = (FONT_DOTS * scale, y.saturating_sub(LINE_DOTS * scale / 5));
+    let baseline = y.saturating_sub(LINE_DOTS * scale / 5);
     let weight = if row.bold { " font-weight=\"bold\"" } else { "" };
     for run in runs(&row.text) {
+        let size = scale * if run.is_ascii() { ASCII_DOTS } else { WIDE_DOTS };
         let length = cells(&run).saturating_mul(CELL * scale);
         if !run.trim().is_empty() {
             body.push_str(&format!(
                 "<text x=\"{x}\" y=\"{baseline}\" font-size=\"{size}\"{weight} textLength=\"{length}\" \
-                     lengthAdjust=\"spacingAndGlyphs\">{}</text>\n",
+                     lengthAdjust=\"spacing\">{}</text>\n",
                 escape(&run)
             ));
         }
@@ -101,11 +104,11 @@ mod tests {
     fn columns_stand_under_each_other_and_markup_is_escaped() {
         let blocks = vec![Block::pair("批次号<&>", "000001"), Block::centred("A\"B", true, true), Block::Cut];
         let drawn = svg(&Document { blocks }, 384);
-        let value = "<text x=\"336\" y=\"48\" font-size=\"24\" textLength=\"72\" \
-                     lengthAdjust=\"spacingAndGlyphs\">000001</text>";
+        let value = "<text x=\"336\" y=\"48\" font-size=\"20\" textLength=\"72\" \
+                     lengthAdjust=\"spacing\">000001</text>";
         assert!(drawn.contains(value), "{drawn}");
         assert!(drawn.contains(">批次号</text>") && drawn.contains(">&lt;&amp;&gt;</text>"), "{drawn}");
-        assert!(drawn.contains("x=\"180\" y=\"102\" font-size=\"48\" font-weight=\"bold\""), "{drawn}");
+        assert!(drawn.contains("x=\"180\" y=\"102\" font-size=\"40\" font-weight=\"bold\""), "{drawn}");
         assert!(drawn.contains(">A&quot;B</text>") && drawn.contains("stroke-dasharray"), "{drawn}");
     }
 }

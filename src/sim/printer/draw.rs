@@ -6,6 +6,8 @@ use std::sync::mpsc::{Receiver, SyncSender};
 
 const CELL: usize = 12;
 const GLYPH: usize = 24;
+/// A little smaller, so that wide letters do not touch.
+const ASCII: usize = 22;
 const LINE: usize = 30;
 /// White paper around the print.
 const MARGIN: usize = 20;
@@ -163,8 +165,9 @@ impl Image {
             return self.dash(glyph, left, bottom);
         }
         let scale = usize::from(glyph.scale);
-        #[allow(clippy::cast_precision_loss, reason = "24 or 48")]
-        let (metrics, coverage) = font.rasterize(glyph.c, (GLYPH * scale) as f32);
+        let size = if glyph.c.is_ascii() { ASCII } else { GLYPH };
+        #[allow(clippy::cast_precision_loss, reason = "below 50")]
+        let (metrics, coverage) = font.rasterize(glyph.c, (size * scale) as f32);
         if metrics.width == 0 {
             return;
         }
@@ -176,7 +179,7 @@ impl Image {
         let top = (base + below).saturating_sub(metrics.height + above);
         for (row, line) in coverage.chunks(metrics.width).enumerate() {
             for (column, ink) in line.iter().enumerate() {
-                for spread in 0..=usize::from(glyph.bold) * scale {
+                for spread in 0..=usize::from(glyph.bold) {
                     self.darken(x + column + spread, top + row, *ink);
                 }
             }

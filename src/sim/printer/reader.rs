@@ -140,7 +140,7 @@ mod tests {
         check(b"\x1d(H\x06\x0000004", None);
         check(b"\xc7\xa9", Some((Command::Char('签'), 2)));
         check(b"\xc7", None);
-        check(b"\x95\x34\xb9\x35", Some((Command::Char('𠮷'), 4)));
+        check(b"\x95\x34\xb2\x35", Some((Command::Char('𠮷'), 4)));
         check(b"\x95\x34\xb9", None);
     }
 
