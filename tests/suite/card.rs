@@ -346,19 +346,23 @@ fn a_stuck_pcscd_holds_up_nobody() {
     });
 }
 
-/// Goal: readers that are unplugged and plugged in again are followed.
+/// Goal: pcscd without any reader is told from no pcscd, and readers that appear are used.
 #[test]
 fn readers_come_and_go() {
-    alone("readers_come_and_go", |bench| {
+    alone("readers_come_and_go", |mut bench| {
         let mut engine = Engine::start(LONG);
         bench.insert("visa").unwrap();
         engine.expect(&CardEvent::Inserted);
         engine.power_on().unwrap();
-        bench.plug_readers(false).unwrap();
+        bench.kill_pcscd();
         engine.expect(&CardEvent::Removed);
+        bench.plug_readers(false).unwrap();
+        bench.start_pcscd().unwrap();
         engine.readers_until(<[ReaderStatus]>::is_empty);
         assert_eq!(engine.power_on(), Err(CardFault::NoReader("unplugged".to_owned())));
+        bench.kill_pcscd();
         bench.plug_readers(true).unwrap();
+        bench.start_pcscd().unwrap();
         engine.expect(&CardEvent::Inserted);
         engine.power_on().unwrap();
     });

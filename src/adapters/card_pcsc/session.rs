@@ -65,9 +65,8 @@ impl Session {
         let (mut exchange, mut bytes) = Exchange::start(command, self.protocol).map_err(broken)?;
         loop {
             let bytes_sent = Zeroizing::new(core::mem::take(&mut bytes));
-            let raw = self
-                .transmit(&bytes_sent)
-                .map_err(|error| transmit_failure(error, || self.card_now(context, deadline)))?;
+            let answer = self.transmit(&bytes_sent);
+            let raw = answer.map_err(|error| transmit_failure(error, || self.card_now(context, deadline)))?;
             match exchange.answered(&raw).map_err(broken)? {
                 ExchangeStep::Done(response) => return Ok(response),
                 ExchangeStep::Send(next, wire) => (exchange, bytes) = (next, wire),
@@ -81,7 +80,8 @@ impl Session {
         let card = self.card.as_ref().ok_or(Error::RemovedCard)?;
         let length = card.transmit(bytes, &mut buffer)?.len();
         buffer.truncate(length);
-        Ok(buffer)
+        // vpcd 3.3 calls it a success when the card is pulled, and gives no bytes.
+        if buffer.is_empty() { Err(Error::NotTransacted) } else { Ok(buffer) }
     }
 
     /// Whether pcscd sees the card leave, now or soon.

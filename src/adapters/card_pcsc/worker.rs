@@ -173,12 +173,15 @@ impl Worker {
         let wait = if plugged { Duration::ZERO } else { wait };
         match context.get_status_change(wait, states) {
             Ok(()) => states.iter_mut().for_each(ReaderState::sync_current_state),
-            Err(Error::Timeout) if plugged => {} // there is no reader at all
-            Err(Error::Cancelled) if plugged => {
-                states.clear(); // not looked at yet: next time
+            // The states are fresh all the same, and pcsc-lite does not call it a change when another program
+            // takes a free reader.
+            Err(Error::Timeout) => {}
+            Err(Error::Cancelled) => {
+                if plugged {
+                    states.clear(); // not looked at yet: next time
+                }
                 return Ok(());
             }
-            Err(Error::Timeout | Error::Cancelled) => return Ok(()),
             // A reader went between the two calls.
             Err(Error::UnknownReader | Error::ReaderUnavailable | Error::NoReadersAvailable) => {
                 states.clear()

@@ -152,14 +152,14 @@ impl Bench {
         self.signal_pcscd(if frozen { Signal::STOP } else { Signal::CONT })
     }
 
-    /// Unplugs both readers, or plugs them in again: pcscd reads its configuration anew.
+    /// Unplugs both readers, or plugs them in again, for the pcscd that is started next: a running one reads the
+    /// configuration of such readers only once.
     ///
     /// # Errors
-    /// pcscd does not run; the configuration cannot be written.
+    /// The configuration cannot be written.
     pub fn plug_readers(&self, plugged: bool) -> std::io::Result<()> {
         let text = if plugged { reader_configuration(&self.folder) } else { String::new() };
-        std::fs::write(self.folder.join("conf/readers"), text)?;
-        self.signal_pcscd(Signal::USR1)
+        std::fs::write(self.folder.join("conf/readers"), text)
     }
 
     fn signal_pcscd(&self, signal: Signal) -> std::io::Result<()> {
