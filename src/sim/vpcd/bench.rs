@@ -15,6 +15,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal};
 use serde_json::Value;
 
 /// The driver, as Debian installs it.
@@ -141,6 +142,30 @@ impl Bench {
     /// Kills pcscd without warning. Its socket file stays behind, as after a crash.
     pub fn kill_pcscd(&mut self) {
         end(self.pcscd.take());
+    }
+
+    /// Stops pcscd in its tracks (it takes connections and never answers), or lets it go on.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn freeze_pcscd(&self, frozen: bool) -> std::io::Result<()> {
+        self.signal_pcscd(if frozen { Signal::STOP } else { Signal::CONT })
+    }
+
+    /// Unplugs both readers, or plugs them in again, for the pcscd that is started next: a running one reads the
+    /// configuration of such readers only once.
+    ///
+    /// # Errors
+    /// The configuration cannot be written.
+    pub fn plug_readers(&self, plugged: bool) -> std::io::Result<()> {
+        let text = if plugged { reader_configuration(&self.folder) } else { String::new() };
+        std::fs::write(self.folder.join("conf/readers"), text)
+    }
+
+    fn signal_pcscd(&self, signal: Signal) -> std::io::Result<()> {
+        let id = self.pcscd.as_ref().and_then(|child| i32::try_from(child.id()).ok());
+        let id = id.and_then(Pid::from_raw).ok_or(ErrorKind::NotFound)?;
+        Ok(rustix::process::kill_process(id, signal)?)
     }
 
     /// Puts a card in: a preset or a profile file.
@@ -277,25 +302,30 @@ fn card_program() -> Result<PathBuf, Skip> {
         .ok_or_else(|| Skip("posd-sim is not built".to_owned()))
 }
 
+/// The readers: name, file of the driver, port.
+const READERS: [(&str, &str, u16); 2] =
+    [("POSD contact", "libvpcd-contact.so", PORT), ("POSD contactless PICC", "libvpcd-picc.so", PORT + 10)];
+
 /// Two readers. Each has its own copy of the driver: one copy keeps its slots in globals, so two readers on the same
 /// file overwrite each other (vpcd 3.3).
 fn write_readers(folder: &Path) -> std::io::Result<()> {
-    let conf = folder.join("conf");
     DirBuilder::new().mode(0o700).create(folder)?;
-    DirBuilder::new().mode(0o700).create(&conf)?;
-    let mut text = String::new();
-    for (name, library, port) in [
-        ("POSD contact", "libvpcd-contact.so", PORT),
-        ("POSD contactless PICC", "libvpcd-picc.so", PORT + 10),
-    ] {
+    DirBuilder::new().mode(0o700).create(folder.join("conf"))?;
+    for (_, library, _) in READERS {
+        std::fs::copy(DRIVER, folder.join(library))?;
+    }
+    std::fs::write(folder.join("conf/readers"), reader_configuration(folder))
+}
+
+fn reader_configuration(folder: &Path) -> String {
+    let entry = |(name, library, port): (&str, &str, u16)| {
         let library = folder.join(library);
-        std::fs::copy(DRIVER, &library)?;
-        text.push_str(&format!(
+        format!(
             "FRIENDLYNAME \"{name}\"\nDEVICENAME /dev/null:{port}\nLIBPATH {}\nCHANNELID {port}\n\n",
             library.display()
-        ));
-    }
-    std::fs::write(conf.join("readers"), text)
+        )
+    };
+    READERS.map(entry).concat()
 }
 
 /// Starts the process that keeps the namespace; it ends with its standard input, so with us.
