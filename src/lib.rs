@@ -6,7 +6,7 @@
 pub mod adapters;
 #[cfg(feature = "daemon")]
 pub mod api;
-#[cfg(feature = "daemon")]
+#[cfg(any())]
 pub mod cli;
 #[cfg(feature = "daemon")]
 pub mod config;

@@ -3,7 +3,7 @@ use std::io;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use posd::sim::{cardd, host};
+use posd::sim::{cardd, host, printer};
 
 /// Simulated devices for tests and demonstrations of posd
 #[derive(Parser)]
@@ -19,12 +19,15 @@ enum Command {
     Card(cardd::Args),
     /// An acquirer on TCP
     Host(host::Args),
+    /// A receipt printer on TCP
+    Printer(printer::Args),
 }
 
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Card(args) => cardd::run(args),
         Command::Host(args) => told(host::run(args)),
+        Command::Printer(args) => told(printer::run(&args)),
     }
 }
 
