@@ -7,7 +7,8 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "helpers of tests fail like tests"
+    clippy::disallowed_methods,
+    reason = "helpers of tests fail like tests, and read golden and output files"
 )]
 use posd::adapters::printer_escpos::{
     Chinese, Device, PrinterHandle, PrinterSettings, Timing, encode, start,
@@ -27,7 +28,7 @@ use posd::sim::printer::{Args, Fault, Printer};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -185,12 +186,13 @@ struct Bench {
     next_job: u64,
 }
 
+/// Short enough for tests, long enough for a loaded machine.
 fn quick() -> Timing {
     Timing {
-        connect: Duration::from_millis(500),
-        answer: Duration::from_millis(150),
-        stall: Duration::from_millis(300),
-        proof: Duration::from_millis(600),
+        connect: Duration::from_secs(1),
+        answer: Duration::from_millis(600),
+        stall: Duration::from_millis(500),
+        proof: Duration::from_secs(2),
         probe: Duration::from_millis(50),
         paper_mm_s: 2000,
     }
@@ -521,7 +523,7 @@ fn the_control_socket_sets_faults_and_receipts_are_left_as_files() {
     assert!(ask("explode")[0].starts_with("error: "));
     assert_eq!(std::fs::read_to_string(out.join("receipt-1.txt")).unwrap(), on_paper(&a_slip()));
     if printer.report().no_pictures.is_none() {
-        let picture = PathBuf::from(out).join("receipt-1.png");
+        let picture = out.join("receipt-1.png");
         assert_eq!(&std::fs::read(picture).unwrap()[1..4], b"PNG");
     }
 }

@@ -1,6 +1,6 @@
 //! The printer thread: takes documents, sends ESC/POS, and finds out what became of them.
 //!
-//! A job ends in one of the four ways of [`PrintEnd`]: nothing is sent to a printer that is not ready (`Held`), and
+//! A job ends in one of the four ways of `PrintEnd`: nothing is sent to a printer that is not ready (`Held`), and
 //! nothing counts as printed that the printer has not said to have printed (`Unconfirmed`). The thread never repeats a
 //! job; that is the engine's decision. The connection lives for one job or one look at the status, so that other hosts
 //! can use a network printer. Text goes out as GB18030; pictures are not printed.

@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 const BUFFER_MAX: usize = 64 * 1024;
 const RECEIPTS_MAX: usize = 1000;
 const ERRORS_MAX: usize = 1000;
+/// No connection: nobody hears the answers.
+const NOBODY: u64 = u64::MAX;
 const IDLE: Duration = Duration::from_secs(3600);
 
 /// What the mechanism is told.
@@ -87,13 +89,23 @@ struct Connection {
     /// Bytes not taken yet, and the reader that waits.
     rest: Vec<u8>,
     more: Option<SyncSender<()>>,
+    /// Taken and not carried out.
+    buffer: Vec<u8>,
+    /// A fault has stopped it: that it ends inside a command is no surprise.
+    broken: bool,
+}
+
+impl Connection {
+    const fn new(stream: TcpStream) -> Self {
+        Self { stream, carry: Vec::new(), rest: Vec::new(), more: None, buffer: Vec::new(), broken: false }
+    }
 }
 
 pub(super) struct Mechanism {
     faults: Faults,
     connections: BTreeMap<u64, Connection>,
-    /// Received and not carried out, with the connection that gets the answers.
-    buffer: Vec<u8>,
+    /// What connections that are gone have left in the memory of a printer that could not print.
+    orphaned: Vec<u8>,
     multi_byte: bool,
     align: u8,
     bold: bool,
@@ -113,7 +125,7 @@ impl Mechanism {
         Self {
             faults: Faults::default(),
             connections: BTreeMap::new(),
-            buffer: Vec::new(),
+            orphaned: Vec::new(),
             multi_byte: false,
             align: 0,
             bold: false,
@@ -135,8 +147,7 @@ impl Mechanism {
             match messages.recv_timeout(next.saturating_duration_since(now)) {
                 Ok(Message::Opened { connection, stream }) => {
                     stream.set_write_timeout(Some(Duration::from_secs(1))).ok();
-                    let opened = Connection { stream, carry: Vec::new(), rest: Vec::new(), more: None };
-                    self.connections.insert(connection, opened);
+                    self.connections.insert(connection, Connection::new(stream));
                 }
                 Ok(Message::Bytes { connection, bytes, more }) => {
                     if let Some(open) = self.connections.get_mut(&connection) {
@@ -183,22 +194,25 @@ impl Mechanism {
             Fault::NoProcessId => self.faults.no_process_id = true,
             Fault::Mute => self.faults.mute = true,
         }
+        let orphaned = std::mem::take(&mut self.orphaned);
+        self.orphaned = self.carry_out(NOBODY, orphaned);
         let open: Vec<u64> = self.connections.keys().copied().collect();
         for connection in open {
-            self.carry_out(connection);
+            self.carry_out_of(connection);
             self.take(connection);
         }
-        self.carry_out(u64::MAX); // nobody is left to hear the answers
     }
 
     /// Takes the bytes of a connection one by one, until they are used up or a fault stops it.
     fn take(&mut self, connection: u64) {
         loop {
-            if self.faults.stall_after == Some(0) || self.buffer.len() > BUFFER_MAX {
+            let Some(open) = self.connections.get_mut(&connection) else { return };
+            if self.faults.stall_after == Some(0) || open.buffer.len() > BUFFER_MAX {
+                open.broken = true;
                 return;
             }
-            let Some(open) = self.connections.get_mut(&connection) else { return };
             if self.faults.close_after == Some(0) {
+                open.broken = true;
                 open.stream.shutdown(Shutdown::Both).ok();
                 open.rest.clear();
             }
@@ -219,9 +233,9 @@ impl Mechanism {
                 _ => {
                     let bytes = std::mem::take(&mut open.carry);
                     self.report.bytes = self.report.bytes.saturating_add(bytes.len());
+                    open.buffer.extend(&bytes);
                     self.count_down(bytes.len());
-                    self.buffer.extend(bytes);
-                    self.carry_out(connection);
+                    self.carry_out_of(connection);
                 }
             }
         }
@@ -238,22 +252,31 @@ impl Mechanism {
     }
 
     fn closed(&mut self, connection: u64) {
-        self.connections.remove(&connection);
-        // What is left of a ready printer's buffer is half a command. With a fault set that is no surprise.
-        if self.faults.ready() && !self.buffer.is_empty() {
-            if self.faults.close_after.is_none() && self.faults.stall_after.is_none() {
-                self.error(format!("the job ends inside a command: {:02x?}", self.buffer));
-            }
-            self.buffer.clear();
+        let Some(gone) = self.connections.remove(&connection) else { return };
+        if !self.faults.ready() {
+            self.orphaned.extend(gone.buffer);
+        } else if !gone.buffer.is_empty() && !gone.broken {
+            self.error(format!("the job ends inside a command: {:02x?}", gone.buffer));
         }
     }
 
-    fn carry_out(&mut self, connection: u64) {
+    fn carry_out_of(&mut self, connection: u64) {
+        let Some(open) = self.connections.get_mut(&connection) else { return };
+        let buffer = std::mem::take(&mut open.buffer);
+        let left = self.carry_out(connection, buffer);
+        if let Some(open) = self.connections.get_mut(&connection) {
+            open.buffer = left;
+        }
+    }
+
+    /// Obeys the whole commands of a buffer and gives back what is left.
+    fn carry_out(&mut self, connection: u64, mut buffer: Vec<u8>) -> Vec<u8> {
         while self.faults.ready() {
-            let Some((command, length)) = next(&self.buffer, self.multi_byte) else { return };
-            self.buffer.drain(..length.min(self.buffer.len()));
+            let Some((command, length)) = next(&buffer, self.multi_byte) else { break };
+            buffer.drain(..length.min(buffer.len()));
             self.obey(connection, command);
         }
+        buffer
     }
 
     fn obey(&mut self, connection: u64, command: Command) {
