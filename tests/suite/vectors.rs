@@ -1,21 +1,26 @@
 //! The bank's language against messages that others published and against synthetic ones with known keys.
 //!
 //! The messages stand in `tests/data/iso8583/`, each with its source and what it must decode to.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails loudly")]
 use posd::domain::calendar::LocalTime;
+use posd::domain::emv::tlv::{Tag, TagStore};
 use posd::domain::ident::{AuthCode, BatchNumber, MerchantId, OperatorId, Stan, TerminalId};
 use posd::domain::iso8583::{De, Frame, Message, pack, unpack};
 use posd::domain::money::{Amount, Currency};
 use posd::domain::record::{ReversalReason, WireFacts};
 use posd::domain::secret::{ClearPin, Pan, Track2};
-use posd::domain::unionpay::Identity;
 use posd::domain::unionpay::answers::{AnswerError, read_financial, read_management, read_sign_on};
+use posd::domain::unionpay::describe::{self, CardData};
 use posd::domain::unionpay::dialect::DIALECT;
 use posd::domain::unionpay::issuer::{self, ClearMak};
-use posd::domain::unionpay::keys::{MasterKey, WorkingKeys};
+use posd::domain::unionpay::keys::{KeyError, MasterKey, WorkingKeys};
 use posd::domain::unionpay::messages::{self, Request, ReversalFields, SaleFields};
+use posd::domain::unionpay::{Identity, de55};
+use proptest::prelude::*;
 
 const PUBLISHED: &str = include_str!("../data/iso8583/published.txt");
 const SYNTHETIC: &str = include_str!("../data/iso8583/synthetic.txt");
+const PARTS: &str = include_str!("../data/iso8583/parts.txt");
 
 /// Entries that the dialect must refuse, and why.
 const REFUSED: &[(&str, &str)] = &[
@@ -130,17 +135,17 @@ fn number(de: &str) -> De {
     De::new(de.parse().unwrap()).unwrap()
 }
 
-/// The published calculation (blog zhu244912654/80005341): key unwrapped under the master key, MAC over 91 bytes.
+/// The published calculation (blog zhu244912654/80005341): key unwrapped under the master key, MAC over 91
+/// bytes.
 #[test]
 fn the_published_mac_comes_out() {
     let tmk = MasterKey::from_hex("70F2A84CCBC2AE8625CBB0F2C22AB923").unwrap();
     let mak: [u8; 8] = hex("C24A8FB57AA20123").try_into().unwrap();
     let block = issuer::key_block(&tmk, &[0x22; 16], &ClearMak::Single(mak), None);
     assert_eq!(to_hex(&block[20..28]), "96D605EA176B7E9E", "the MAK as the page prints it encrypted");
-    let covered = hex(
-        "0200302004C020C0981100000000000000005100183402100006324392260009942820D1312101120084393136363838303134303030\
-         303030303030303030303031313536ACF46E73838A82F92600000000000000000822000001",
-    );
+    let covered =
+        hex("0200302004C020C0981100000000000000005100183402100006324392260009942820D1312101120084393136\
+         363838303134303030303030303030303030303031313536ACF46E73838A82F92600000000000000000822000001");
     assert_eq!(covered.len(), 91);
     let single = WorkingKeys::open(&tmk, &block).unwrap();
     assert_eq!(&single.mac(&covered), b"8A9E91B8");
@@ -248,7 +253,8 @@ fn management_requests_are_the_synthetic_ones() {
     assert_eq!(off.frame, entry("B27").bytes);
 }
 
-/// The sale of B5. There the track is encrypted; here it is not, so DE 35 is clear, DE 53 is absent, and the MAC differs.
+/// The sale of B5. There the track is encrypted; here it is not, so DE 35 is clear, DE 53 is absent, and the
+/// MAC differs.
 fn chip_sale(pin: Option<&str>) -> Request {
     let (pan, track2) = (
         Pan::new("6225880012345678").unwrap(),
@@ -395,6 +401,13 @@ fn answer_to(request: &Request, code: &str, change: impl FnOnce(&mut Message), s
     issuer::reply(&asked, asked.header, &mut answer, keys.as_ref()).unwrap()[2..].to_vec()
 }
 
+/// A change for [`answer_to`]: one element gets another value.
+fn set(de: De, value: impl AsRef<[u8]>) -> impl FnOnce(&mut Message) {
+    move |message| {
+        message.set(de, value);
+    }
+}
+
 fn judged(code: &str, change: impl FnOnce(&mut Message), signed: bool) -> Result<bool, AnswerError> {
     let request = chip_sale(None);
     let payload = answer_to(&request, code, change, signed);
@@ -405,22 +418,20 @@ fn judged(code: &str, change: impl FnOnce(&mut Message), signed: bool) -> Result
 #[test]
 fn an_approval_needs_its_mac_and_a_refusal_does_not() {
     let nothing = |_: &mut Message| {};
-    let wrong = |m: &mut Message| {
-        m.set(De::MAC, b"00000000");
-    };
     assert_eq!(judged("00", nothing, true), Ok(true));
     assert_eq!(judged("00", nothing, false), Err(AnswerError::Mac));
-    assert_eq!(judged("00", wrong, false), Err(AnswerError::Mac));
+    assert_eq!(judged("00", set(De::MAC, "00000000"), false), Err(AnswerError::Mac));
     assert_eq!(judged("A2", nothing, false), Err(AnswerError::Mac));
     assert_eq!(judged("51", nothing, true), Ok(false));
     assert_eq!(judged("51", nothing, false), Ok(false));
-    assert_eq!(judged("51", wrong, false), Err(AnswerError::Mac));
+    assert_eq!(judged("51", set(De::MAC, "00000000"), false), Err(AnswerError::Mac));
 }
 
-/// An answer that differs from its request is not believed; a stranger's answer is told apart and waited past.
+/// An answer that differs from its request is not believed; a stranger's answer is told apart and waited
+/// past.
 #[test]
 fn answers_are_compared_with_their_request() {
-    let with = |de: De, value: &'static str| judged("00", move |m| drop(m.set(de, value)), true);
+    let with = |de: De, value: &'static str| judged("00", set(de, value), true);
     let mismatch = |field| Err(AnswerError::Mismatch { field });
     assert_eq!(with(De::AMOUNT, "000000001001"), mismatch(De::AMOUNT));
     assert_eq!(with(De::PROCESSING_CODE, "200000"), mismatch(De::PROCESSING_CODE));
@@ -442,7 +453,7 @@ fn answers_are_compared_with_their_request() {
 #[test]
 fn a_partial_approval_tells_its_amount() {
     let request = chip_sale(None);
-    let payload = answer_to(&request, "10", |m| drop(m.set(De::AMOUNT, "000000000400")), true);
+    let payload = answer_to(&request, "10", set(De::AMOUNT, "000000000400"), true);
     let answer = read_financial(&request, &payload, &keys(), NOW).unwrap();
     assert!(answer.approved && answer.partial);
     assert_eq!(answer.amount.unwrap().minor(), 400);
@@ -451,7 +462,7 @@ fn a_partial_approval_tells_its_amount() {
 /// Chip data that is cut or malformed makes the whole answer unreadable: the card never gets half a command.
 #[test]
 fn broken_chip_data_makes_an_approval_unreadable() {
-    let icc = |text: &'static str| judged("00", move |m| drop(m.set(De::ICC, hex(text))), true);
+    let icc = |text: &'static str| judged("00", set(De::ICC, hex(text)), true);
     assert_eq!(icc("910A01020304050607083030"), Ok(true));
     for broken in [
         "910A0102",
@@ -513,5 +524,116 @@ fn debug_of_requests_and_keys_shows_no_secret() {
     let shown = format!("{:?} {:?}", chip_sale(Some("123456")), keys());
     for secret in ["12345678", "3F96218777906948", "C2A48FB5", "1A2B3C4D"] {
         assert!(!shown.contains(secret), "{shown}");
+    }
+}
+
+/// DE 55 of B5 comes out of the card's objects in the same order.
+#[test]
+fn chip_data_of_a_sale_is_that_of_b5() {
+    let b5 = entry("B5").unpacked();
+    let mut tags = TagStore::default();
+    for object in de55::objects(b5.bytes(De::ICC).unwrap()).unwrap() {
+        tags.put(object.tag, object.value);
+    }
+    tags.put(Tag(0x5A), &[0x62, 0x25, 0x88, 0x00, 0x12, 0x34, 0x56, 0x78]);
+    assert_eq!(de55::sale(&tags).unwrap(), b5.bytes(De::ICC).unwrap());
+    let reversal = to_hex(&de55::reversal_after_refusal(&tags));
+    assert_eq!(reversal, "950500800008009F101307010103A0A002010A010000000000123456789F36020001");
+}
+
+/// Published chip data, CA key and application records read as the objects their sources list; the one key
+/// block in another layout is refused by its length.
+#[test]
+fn published_parts_of_messages_are_read_or_refused() {
+    for part in entries(PARTS) {
+        if part.form == "keys" {
+            let error = WorkingKeys::open(&MasterKey::from_bytes([0x11; 16]), &part.bytes).unwrap_err();
+            assert_eq!(error, KeyError::Length { length: 75 });
+            continue;
+        }
+        let objects = de55::objects(&part.bytes).unwrap();
+        let read: Vec<_> = objects.iter().map(|o| (format!("{:?}", o.tag), to_hex(o.value))).collect();
+        assert_eq!(read, part.expected, "{}", part.name);
+    }
+}
+
+/// A dump is recognised with and without length, TPDU and header, and shows no card data unless asked.
+#[test]
+fn a_dump_is_described_in_every_form_and_masked() {
+    let b5 = entry("B5");
+    let shown = describe::message(&b5.bytes, CardData::Masked).unwrap();
+    assert_eq!((shown.tpdu.as_deref(), shown.header.as_deref()), (Some("6000050000"), Some("603200320000")));
+    let value = |number| {
+        let field = shown.fields.iter().find(|field| field.number == number);
+        field.map(|field| field.value.as_str()).unwrap()
+    };
+    assert_eq!(value(2), "622588******5678");
+    assert_eq!(value(35), "622588******5678D********************");
+    assert_eq!(value(4), "000000001000");
+    assert_eq!(value(53), "0610000000000000");
+    assert_eq!(value(64), "4531313432324132");
+    let icc = shown.fields.iter().find(|field| field.number == 55).unwrap();
+    assert_eq!((icc.objects[0].tag.as_str(), icc.objects[0].value.as_str()), ("9F26", "1122334455667788"));
+    assert_eq!(icc.objects.len(), 20);
+    assert_eq!(describe::message(b5.payload(), CardData::Masked).unwrap(), shown);
+    let bare = describe::message(b5.message(), CardData::Masked).unwrap();
+    assert_eq!((bare.tpdu, bare.header, &bare.fields), (None, None, &shown.fields));
+    let length = u16::try_from(b5.message().len()).unwrap().to_be_bytes();
+    let short_frame = [&length, b5.message()].concat();
+    assert_eq!(describe::message(&short_frame, CardData::Masked).unwrap().fields, shown.fields);
+    let clear = describe::message(&b5.bytes, CardData::Clear).unwrap();
+    assert_eq!(clear.fields[0].value, "6225880012345678");
+    let error = describe::message(&b5.bytes[..60], CardData::Masked).unwrap_err();
+    assert!(error.to_string().starts_with("MTI") || error.to_string().starts_with("DE"), "{error}");
+}
+
+/// No masked description of any synthetic message shows a card number, a track or a PIN block.
+#[test]
+fn masked_descriptions_show_no_card_data() {
+    for entry in entries(SYNTHETIC) {
+        let shown = format!("{:?}", describe::message(&entry.bytes, CardData::Masked).unwrap());
+        for secret in ["6225880012345678", "880012345678", "D3012", "3F96218777906948"] {
+            assert!(!shown.contains(secret), "{}: {shown}", entry.name);
+        }
+    }
+}
+
+proptest! {
+    /// Whatever a line delivers, judging it ends in an answer or a named error.
+    #[test]
+    fn reading_answers_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+        let request = chip_sale(None);
+        prop_assert!(read_financial(&request, &bytes, &keys(), NOW).is_err());
+        prop_assert!(read_management(&request, &bytes).is_err());
+        prop_assert!(read_sign_on(&request, &bytes).is_err());
+    }
+
+    /// An approval with any one byte of its message changed approves no more.
+    #[test]
+    fn a_changed_approval_never_approves(at in 11_usize..163, change in 1_u8..=255) {
+        let mut payload = entry("B6").payload().to_vec();
+        payload[at] ^= change;
+        let judged = read_financial(&chip_sale(None), &payload, &keys(), NOW);
+        prop_assert!(!judged.is_ok_and(|answer| answer.approved));
+    }
+
+    /// Chip data of any content, well signed: a result or `Unreadable`, never a panic.
+    #[test]
+    fn any_chip_data_is_read_or_refused(icc in proptest::collection::vec(any::<u8>(), 0..255)) {
+        let judged = judged("00", set(De::ICC, icc), true);
+        prop_assert!(matches!(judged, Ok(true) | Err(AnswerError::Unreadable(_))));
+    }
+
+    #[test]
+    fn describing_never_panics(
+        bytes in proptest::collection::vec(any::<u8>(), 0..400),
+        framed: bool,
+        text in ".{0,60}",
+    ) {
+        let bytes = if framed { [&entry("B6").bytes[..21], &bytes].concat() } else { bytes };
+        for show in [CardData::Masked, CardData::Clear] {
+            drop(describe::message(&bytes, show));
+            drop(describe::track2(&text, show));
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! How one data element stands on the wire: encoding, length prefix, filler, maximum. A dialect is a table of these.
+//! How one data element stands on the wire: encoding, length prefix, filler, maximum. A dialect is a table of
+//! these.
 use super::element::De;
 
 /// What the units of an element are and how they are written.

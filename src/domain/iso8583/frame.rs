@@ -1,7 +1,7 @@
 //! What stands around a message on a terminal's line: two bytes of length, TPDU, header.
 //!
-//! Nothing here waits or reads a socket: [`FrameReader`] is fed whatever the socket gave. Source: UnionPay terminal
-//! framing as in public terminal code (three sources agreeing); Spec: unverified.
+//! Nothing here waits or reads a socket: [`FrameReader`] is fed whatever the socket gave. Source: UnionPay
+//! terminal framing as in public terminal code (three sources agreeing); Spec: unverified.
 use core::fmt;
 use zeroize::Zeroize;
 
@@ -11,8 +11,8 @@ pub const TPDU_LENGTH: usize = 5;
 pub const HEADER_LENGTH: usize = 6;
 /// Least bytes after the length: TPDU, header, MTI and bitmap.
 pub const PAYLOAD_MIN: usize = TPDU_LENGTH + HEADER_LENGTH + 2 + 8;
-/// Most bytes after the length. Choice: room for every element of the UnionPay table at its maximum, so that a broken
-/// length is noticed at once and memory stays bounded.
+/// Most bytes after the length. Choice: room for every element of the UnionPay table at its maximum, so that
+/// a broken length is noticed at once and memory stays bounded.
 pub const PAYLOAD_MAX: usize = 4096;
 
 /// Why bytes are not a frame.
@@ -94,7 +94,8 @@ impl fmt::Debug for Frame {
 
 /// Cuts a byte stream into frames. Holds at most one incomplete frame.
 ///
-/// After an error the stream is out of step: the line must be closed, and every further read answers the same error.
+/// After an error the stream is out of step: the line must be closed, and every further read answers the same
+/// error.
 #[derive(Default)]
 pub struct FrameReader {
     held: Vec<u8>,
@@ -104,8 +105,8 @@ pub struct FrameReader {
 impl FrameReader {
     /// Takes bytes off the front of `input` until a frame is complete or the input is used up.
     ///
-    /// Returns the bytes after the length ([`Frame::parse`] reads them), or `None` when more input is needed. Call it
-    /// again while it returns frames: one chunk may hold several.
+    /// Returns the bytes after the length ([`Frame::parse`] reads them), or `None` when more input is needed.
+    /// Call it again while it returns frames: one chunk may hold several.
     ///
     /// # Errors
     /// [`FrameError`] as soon as the two length bytes are out of bounds.
@@ -144,5 +145,79 @@ impl FrameReader {
 impl fmt::Debug for FrameReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "FrameReader(+{})", self.held.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Everything the reader gives for these chunks, until it is satisfied or breaks.
+    fn read_all(chunks: &[&[u8]]) -> (Vec<Vec<u8>>, FrameReader, Result<(), FrameError>) {
+        let (mut reader, mut frames) = (FrameReader::default(), Vec::new());
+        for chunk in chunks {
+            let mut rest = *chunk;
+            loop {
+                match reader.read(&mut rest) {
+                    Ok(Some(frame)) => frames.push(frame),
+                    Ok(None) => break,
+                    Err(error) => return (frames, reader, Err(error)),
+                }
+            }
+            assert!(rest.is_empty(), "input was left though no frame was complete");
+        }
+        (frames, reader, Ok(()))
+    }
+
+    /// A broken length must not let the terminal wait for bytes that never come, nor take memory for them.
+    #[test]
+    fn a_length_out_of_bounds_breaks_the_line_for_good() {
+        let (_, mut reader, end) = read_all(&[&[0x10], &[0x01, 0xFF]]);
+        assert_eq!(end, Err(FrameError::TooLong { length: 4097 }));
+        assert!(!reader.is_between_frames());
+        assert_eq!(reader.read(&mut &[0_u8, 21][..]), Err(FrameError::TooLong { length: 4097 }));
+        assert_eq!(read_all(&[&[0, 20]]).2, Err(FrameError::TooShort { length: 20 }));
+        assert_eq!(read_all(&[&[0, 0]]).2, Err(FrameError::TooShort { length: 0 }));
+    }
+
+    #[test]
+    fn a_cut_frame_is_noticed() {
+        let (frames, reader, end) = read_all(&[&[0, 21, 0x60]]);
+        assert!(frames.is_empty() && end.is_ok() && !reader.is_between_frames());
+        assert!(FrameReader::default().is_between_frames());
+    }
+
+    fn bytes(least: usize, most: usize) -> impl Strategy<Value = Vec<u8>> {
+        proptest::collection::vec(any::<u8>(), least..most)
+    }
+
+    proptest! {
+        /// However the network cuts the stream, the same frames come out.
+        #[test]
+        fn frames_survive_any_splitting(
+            messages in proptest::collection::vec(bytes(10, 300), 0..5),
+            cuts in proptest::collection::vec(any::<proptest::sample::Index>(), 0..20),
+        ) {
+            let frame = |m: &Vec<u8>| Frame { tpdu: [0x60; 5], header: [0; 6], message: m.clone() };
+            let stream: Vec<u8> = messages.iter().flat_map(|m| frame(m).encode().unwrap()).collect();
+            let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(stream.len() + 1)).collect();
+            cuts.extend([0, stream.len()]);
+            cuts.sort_unstable();
+            let chunks: Vec<&[u8]> = cuts.windows(2).map(|pair| &stream[pair[0]..pair[1]]).collect();
+            let (read, reader, end) = read_all(&chunks);
+            prop_assert_eq!(end, Ok(()));
+            prop_assert!(reader.is_between_frames());
+            let read: Vec<Frame> = read.iter().map(|payload| Frame::parse(payload).unwrap()).collect();
+            prop_assert_eq!(read, messages.iter().map(frame).collect::<Vec<_>>());
+        }
+
+        /// Noise never panics, and never makes the reader hold more than one frame.
+        #[test]
+        fn noise_is_bounded(chunks in proptest::collection::vec(bytes(0, 2000), 0..8)) {
+            let chunks: Vec<&[u8]> = chunks.iter().map(Vec::as_slice).collect();
+            let (_, reader, _) = read_all(&chunks);
+            prop_assert!(reader.held.len() <= PAYLOAD_MAX + 2);
+        }
     }
 }

@@ -6,9 +6,9 @@ use zeroize::Zeroize;
 
 /// An ISO 8583 message: message type indicator (MTI) and data elements in ascending order.
 ///
-/// A value is a row of bytes: ASCII digits for packed elements (`D` and other upper-case hexadecimal digits in tracks),
-/// characters for texts, the bytes themselves for binary elements. `Debug` shows numbers and lengths only; the values
-/// are wiped when the message is dropped.
+/// A value is a row of bytes: ASCII digits for packed elements (`D` and other upper-case hexadecimal digits
+/// in tracks), characters for texts, the bytes themselves for binary elements. `Debug` shows numbers and
+/// lengths only; the values are wiped when the message is dropped.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Message {
     mti: String,

@@ -1,9 +1,9 @@
 //! ISO 8583 messages: codec by table.
 //!
-//! A dialect is a table of data elements and their formats ([`format`]); [`codec`] packs and unpacks any message by such
-//! a table; [`frame`] puts length, TPDU and header around it. What the elements mean, which are sent when, and the MAC
-//! are not here: see [`crate::domain::unionpay`].
-//! Source: ISO 8583:1987 (one bitmap of 64, MTI and data elements); Spec: unverified, restated from public code.
+//! A dialect is a table of data elements and their formats ([`mod@format`]); [`codec`] packs and unpacks any
+//! message by such a table; [`frame`] puts length, TPDU and header around it. What the elements mean, which
+//! are sent when, and the MAC are not here: see [`crate::domain::unionpay`]. Source: ISO 8583:1987 (one
+//! bitmap of 64, MTI and data elements); Spec: unverified, restated from public code.
 pub mod codec;
 pub mod element;
 pub mod format;

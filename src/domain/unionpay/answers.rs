@@ -1,8 +1,8 @@
 //! Answers: is it ours, is it whole, does it match, is its MAC good; only then what it says.
 //!
-//! Never approves on a wrong MAC, a field that differs or bytes that cannot be read. Source: response checks of public
-//! terminal code; the MAC rule (every approval; a refusal only if it carries one) is a Choice between two of them.
-//! Spec: unverified.
+//! Never approves on a wrong MAC, a field that differs or bytes that cannot be read. Source: response checks
+//! of public terminal code; the MAC rule (every approval; a refusal only if it carries one) is a Choice
+//! between two of them. Spec: unverified.
 use super::de55::{self, IccError};
 use super::dialect::DIALECT;
 use super::header_request;
@@ -183,11 +183,15 @@ pub fn read_financial(
     })
 }
 
-/// Puts a year to `hhmmss` and `MMDD`: the one that lies nearest to `now`, because a host may be past midnight of
-/// New Year while we are not, and the other way round. `None` if the digits are no time.
+/// Puts a year to `hhmmss` and `MMDD`: the one that lies nearest to `now`, because a host may be past
+/// midnight of New Year while we are not, and the other way round. `None` if the digits are no time.
 #[must_use]
 pub fn host_time(hhmmss: &str, mmdd: &str, now: LocalTime) -> Option<LocalTime> {
-    let two = |text: &str, at: usize| text.get(at..at + 2).and_then(|digits| digits.parse::<u8>().ok());
+    let two = |text: &str, at: usize| -> Option<u8> {
+        let digits = text.get(at..at + 2)?;
+        // `parse` alone would take a sign.
+        digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
+    };
     let (month, day) = (two(mmdd, 0)?, two(mmdd, 2)?);
     let (hour, minute, second) = (two(hhmmss, 0)?, two(hhmmss, 2)?, two(hhmmss, 4)?);
     let year = match i16::from(month) - i16::from(now.month) {
@@ -241,7 +245,8 @@ fn management_checks(request: &Request, answer: &Message) -> Result<ResponseCode
     Ok(code)
 }
 
-/// An approval must repeat the request's facts; a refusal may leave out what it does repeat correctly otherwise.
+/// An approval must repeat the request's facts; a refusal may leave out what it does repeat correctly
+/// otherwise.
 fn financial_checks(
     request: &Message,
     answer: &Message,
@@ -274,7 +279,8 @@ fn amount(digits: &str) -> Option<Amount> {
     digits.parse().ok().and_then(|minor| Amount::from_minor(minor).ok())
 }
 
-/// What is kept of an answer. An identifier of the wrong form is left out: it cannot be printed or sent again.
+/// What is kept of an answer. An identifier of the wrong form is left out: it cannot be printed or sent
+/// again.
 fn host_facts(answer: &Message, response_code: ResponseCode, now: LocalTime) -> HostFacts {
     let printable = |bytes: &[u8]| -> Option<String> {
         let text = core::str::from_utf8(bytes).ok()?.trim();
@@ -297,5 +303,34 @@ fn host_facts(answer: &Message, response_code: ResponseCode, now: LocalTime) -> 
         institutions: text(De::ADDITIONAL_RESPONSE),
         organisation: printable(organisation),
         text: printable(texts),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The host may be past New Year while we are not, and the other way round.
+    #[test]
+    fn the_year_is_the_nearest_one() {
+        let now = |year, month, day| LocalTime { year, month, day, hour: 12, minute: 0, second: 0 };
+        let check = |time, date, now, expected: Option<&str>| {
+            assert_eq!(
+                host_time(time, date, now).map(|t| t.to_string()).as_deref(),
+                expected,
+                "{date} {time}"
+            );
+        };
+        check("093105", "0115", now(2026, 1, 15), Some("2026/01/15 09:31:05"));
+        check("000001", "0101", now(2026, 12, 31), Some("2027/01/01 00:00:01"));
+        check("235959", "1231", now(2027, 1, 1), Some("2026/12/31 23:59:59"));
+        check("120000", "0229", now(2028, 3, 1), Some("2028/02/29 12:00:00"));
+        check("120000", "0229", now(2026, 3, 1), None);
+        check("120000", "1301", now(2026, 3, 1), None);
+        check("120000", "0100", now(2026, 3, 1), None);
+        check("240000", "0101", now(2026, 3, 1), None);
+        check("12000", "0101", now(2026, 3, 1), None);
+        check("+12000", "0101", now(2026, 3, 1), None);
+        check("120000", "1231", now(0, 1, 1), None);
     }
 }

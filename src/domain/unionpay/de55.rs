@@ -1,8 +1,9 @@
 //! DE 55: which chip data objects go into which message, and what comes back.
 //!
-//! The lists are data; order is not significant to hosts, ours is that of the list. Objects of the card that have an
-//! element of their own (5A, 57, 5F24, 5F34) are never put here. Source: tag lists of two public terminal applications
-//! agreeing (LiaoYang_POS, PAX `com.pax.up`); Spec: unverified. BER-TLV: EMV 4.4 Book 3 Annex B.
+//! The lists are data; order is not significant to hosts, ours is that of the list. Objects of the card that
+//! have an element of their own (5A, 57, 5F24, 5F34) are never put here. Source: tag lists of two public
+//! terminal applications agreeing (LiaoYang_POS, PAX `com.pax.up`); Spec: unverified. BER-TLV: EMV 4.4 Book 3
+//! Annex B.
 use crate::domain::emv::tlv::{Tag, TagStore};
 
 /// Most bytes of DE 55.
@@ -11,8 +12,8 @@ pub const MAX: usize = 255;
 /// ATC, which a reversal leaves out when the answer's MAC was wrong.
 pub const ATC: Tag = Tag(0x9F36);
 
-/// Sale: each of these must be there. ARQC, cryptogram information, IAD, unpredictable number, ATC, TVR, date, type,
-/// amount, currency, AIP, country, other amount, capabilities.
+/// Sale: each of these must be there. ARQC, cryptogram information, IAD, unpredictable number, ATC, TVR,
+/// date, type, amount, currency, AIP, country, other amount, capabilities.
 pub const SALE_MANDATORY: &[Tag] = &[
     Tag(0x9F26),
     Tag(0x9F27),
@@ -30,8 +31,8 @@ pub const SALE_MANDATORY: &[Tag] = &[
     Tag(0x9F33),
 ];
 
-/// Sale: sent where known. CVM results, terminal type, interface device serial, AID, version, sequence counter, card
-/// product. When 255 bytes do not hold them all, they are dropped from the end of this list.
+/// Sale: sent where known. CVM results, terminal type, interface device serial, AID, version, sequence
+/// counter, card product. When 255 bytes do not hold them all, they are dropped from the end of this list.
 pub const SALE_OPTIONAL: &[Tag] =
     &[Tag(0x9F34), Tag(0x9F35), Tag(0x9F1E), Tag(0x84), Tag(0x9F09), Tag(0x9F41), Tag(0x9F63)];
 
@@ -229,4 +230,83 @@ fn object(data: &[u8]) -> Option<(Object<'_>, &[u8])> {
     let (value, behind) = rest.split_at_checked(length)?;
     let whole = data.get(..data.len().checked_sub(behind.len())?)?;
     Some((Object { tag: Tag(tag), whole, value, constructed: first & 0x20 != 0 }, behind))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store(tags: &[Tag], length: usize) -> TagStore {
+        let mut store = TagStore::default();
+        tags.iter().for_each(|tag| store.put(*tag, &vec![7; length]));
+        store
+    }
+
+    #[test]
+    fn a_missing_mandatory_object_is_named() {
+        let mut tags = store(SALE_MANDATORY, 2);
+        assert!(sale(&tags).is_ok());
+        tags.put(Tag(0x9F26), &[]);
+        assert_eq!(sale(&tags).unwrap_err().to_string(), "tag 9F26 is missing");
+        assert_eq!(sale(&TagStore::default()), Err(De55Error::Missing(Tag(0x9F26))));
+    }
+
+    /// 255 bytes at most: optional objects go, from the end of their list; mandatory ones never do.
+    #[test]
+    fn what_does_not_fit_is_dropped_from_the_end_of_the_list() {
+        let mut tags = store(SALE_MANDATORY, 12);
+        SALE_OPTIONAL.iter().for_each(|tag| tags.put(*tag, &[7; 12]));
+        let icc = sale(&tags).unwrap();
+        assert!(icc.len() <= MAX);
+        let sent: Vec<Tag> = objects(&icc).unwrap().iter().map(|o| o.tag).collect();
+        let expected = [SALE_MANDATORY, &SALE_OPTIONAL[..sent.len() - SALE_MANDATORY.len()]].concat();
+        assert_eq!(sent, expected);
+        assert!(sent.len() > SALE_MANDATORY.len() && sent.len() < SALE_MANDATORY.len() + SALE_OPTIONAL.len());
+        assert!(matches!(sale(&store(SALE_MANDATORY, 20)), Err(De55Error::TooLong { .. })));
+        assert!(matches!(sale(&store(SALE_MANDATORY, 70_000)), Err(De55Error::TooLong { .. })));
+    }
+
+    #[test]
+    fn reversals_carry_what_is_there() {
+        let mut tags = store(&[Tag(0x95), Tag(0x9F10)], 1);
+        assert_eq!(reversal_no_answer(&tags), [0x95, 1, 7, 0x9F, 0x10, 1, 7]);
+        tags.put(ATC, &[0, 1]);
+        tags.put(Tag(0xDF31), &[0; 5]);
+        let after = [0x95, 1, 7, 0x9F, 0x10, 1, 7, 0x9F, 0x36, 2, 0, 1, 0xDF, 0x31, 5, 0, 0, 0, 0, 0];
+        assert_eq!(reversal_after_refusal(&tags), after);
+        assert_eq!(without(&reversal_no_answer(&tags), ATC), [0x95, 1, 7, 0x9F, 0x10, 1, 7]);
+        assert!(reversal_no_answer(&TagStore::default()).is_empty());
+    }
+
+    /// Tag and length forms a host may use, and those that cannot be.
+    #[test]
+    fn objects_are_read_or_refused_whole() {
+        let check = |data: &[u8], expected: Result<&[(u32, usize)], IccError>| {
+            let found =
+                objects(data).map(|all| all.iter().map(|o| (o.tag.0, o.value.len())).collect::<Vec<_>>());
+            assert_eq!(found, expected.map(<[_]>::to_vec), "{data:02X?}");
+        };
+        check(&[], Ok(&[]));
+        check(&[0, 0x91, 1, 9, 0, 0x8A, 0], Ok(&[(0x91, 1), (0x8A, 0)]));
+        check(&[0xDF, 0x81, 0x02, 0x81, 1, 9], Ok(&[(0xDF_8102, 1)]));
+        check(&[0x91, 0x82, 0, 1, 9], Ok(&[(0x91, 1)]));
+        check(&[0x91, 0x83, 0, 0, 1, 9], Err(IccError::Broken));
+        check(&[0x91, 0x80, 0, 0], Err(IccError::Broken));
+        check(&[0xDF, 0x81, 0x82, 0x03, 0], Err(IccError::Broken));
+        check(&[0x9F], Err(IccError::Broken));
+        check(&[0x91, 2, 9], Err(IccError::Broken));
+        check(&[0x91, 0x82, 0xFF, 0xFF, 9], Err(IccError::Broken));
+    }
+
+    /// Scripts are handed on whole and in order; other objects are nobody's business.
+    #[test]
+    fn answers_give_authentication_and_scripts() {
+        let icc = [0x91, 8, 1, 2, 3, 4, 5, 6, 7, 8, 0x9F, 0x36, 1, 1, 0x72, 2, 0x86, 0, 0x71, 0];
+        let answer = read_answer(&icc).unwrap();
+        assert_eq!(answer.issuer_authentication, Some(vec![1, 2, 3, 4, 5, 6, 7, 8]));
+        assert_eq!(answer.scripts, [vec![0x72, 2, 0x86, 0], vec![0x71, 0]]);
+        assert_eq!(read_answer(&[]), Ok(Answer::default()));
+        assert_eq!(read_answer(&[0x91, 7, 1, 2, 3, 4, 5, 6, 7]), Err(IccError::IssuerAuthentication));
+        assert_eq!(read_answer(&[0x72, 2, 0x86, 1]), Err(IccError::Broken));
+    }
 }

@@ -1,7 +1,7 @@
 //! The element table of UnionPay terminals.
 //!
-//! Source: field lists of public UnionPay terminal code (LiaoYang_POS for PAX terminals, wuxinxi/unionpay, Newland
-//! `com.newland.payment`), the first two agreeing on every row used by a sale; Spec: unverified.
+//! Source: field lists of public UnionPay terminal code (LiaoYang_POS for PAX terminals, wuxinxi/unionpay,
+//! Newland `com.newland.payment`), the first two agreeing on every row used by a sale; Spec: unverified.
 use crate::domain::iso8583::{De, Dialect, Element, Format};
 
 const fn row(de: De, name: &'static str, format: Format) -> Element {
@@ -49,3 +49,29 @@ const ELEMENTS: &[Element] = &[
     row(De::PRIVATE_63, "operator, organisation, texts", Format::text(163).lll()),
     row(De::MAC, "MAC", Format::bytes(8)),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::iso8583::frame::PAYLOAD_MAX;
+    use crate::domain::iso8583::{Message, Prefix, pack};
+
+    #[test]
+    fn the_table_is_in_ascending_order() {
+        assert!(ELEMENTS.is_sorted_by(|a, b| a.de < b.de));
+        assert!(
+            ELEMENTS.iter().all(|e| e.format.max <= if e.format.prefix == Prefix::Ll { 99 } else { 999 })
+        );
+    }
+
+    /// The bound of the frame reader lets every message through that the table allows.
+    #[test]
+    fn the_longest_message_fits_into_a_frame() {
+        let mut message = Message::new("0200");
+        for element in ELEMENTS {
+            message.set(element.de, vec![b'1'; element.format.max]);
+        }
+        let longest = pack(&DIALECT, &message).unwrap();
+        assert!(longest.len() + 11 <= PAYLOAD_MAX, "{}", longest.len());
+    }
+}

@@ -1,8 +1,9 @@
 //! Master key, working keys, PIN block. The ciphers are the `des` crate's.
 //!
-//! A master key (TMK) of 16 bytes belongs to the terminal. Each sign-on brings fresh working keys encrypted under it
-//! (3DES, ECB): PIK for PINs, MAK for MACs, TDK for tracks. Source: key block layouts of public terminal and host code
-//! (two sources and one captured answer with known keys agreeing); Spec: unverified. ISO 9564-1 format 0 for PINs.
+//! A master key (TMK) of 16 bytes belongs to the terminal. Each sign-on brings fresh working keys encrypted
+//! under it (3DES, ECB): PIK for PINs, MAK for MACs, TDK for tracks. Source: key block layouts of public
+//! terminal and host code (two sources and one captured answer with known keys agreeing); Spec: unverified.
+//! ISO 9564-1 format 0 for PINs.
 use crate::domain::secret::{ClearPin, Pan, PinBlock, SecretError, key_from_hex};
 use core::fmt;
 use des::cipher::{BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
@@ -106,9 +107,9 @@ pub struct WorkingKeys {
 impl WorkingKeys {
     /// Decrypts DE 62 of a sign-on answer and compares every check value.
     ///
-    /// Layouts: 24 bytes (60.3 = 001) PIK 8 + check 4 + MAK 8 + check 4; 40 bytes (003) PIK 16 + check 4 + MAK 16 +
-    /// check 4; 60 bytes (004) the same and TDK 16 + check 4. A MAK whose second half is eight zero bytes has single
-    /// length: those zeros are not ciphertext.
+    /// Layouts: 24 bytes (60.3 = 001) PIK 8 + check 4 + MAK 8 + check 4; 40 bytes (003) PIK 16 + check 4 +
+    /// MAK 16 + check 4; 60 bytes (004) the same and TDK 16 + check 4. A MAK whose second half is eight zero
+    /// bytes has single length: those zeros are not ciphertext.
     ///
     /// # Errors
     /// [`KeyError`]: an unknown length, or the first key whose check value does not fit.
@@ -186,8 +187,8 @@ fn open_one(tmk: &MasterKey, name: &'static str, record: &[u8]) -> Result<DesKey
     if same(&key.check_value(), check) { Ok(key) } else { Err(wrong) }
 }
 
-/// ISO 9564-1 format 0: control nibble 0, length, PIN, filler F; XOR four zeros and the twelve rightmost digits of the
-/// card number without its check digit.
+/// ISO 9564-1 format 0: control nibble 0, length, PIN, filler F; XOR four zeros and the twelve rightmost
+/// digits of the card number without its check digit.
 pub(super) fn clear_pin_block(pin: &ClearPin, pan: &Pan) -> [u8; 8] {
     let mut block = pan_block(pan);
     let digits = pin.reveal();
@@ -220,4 +221,73 @@ fn xor_nibbles(block: &mut [u8; 8], mut nibbles: impl Iterator<Item = u8>) {
 pub(super) fn same<const N: usize>(a: &[u8; N], b: &[u8; N]) -> bool {
     let difference = a.iter().zip(b).fold(0, |all, (x, y)| core::hint::black_box(all | (x ^ y)));
     difference == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|b| format!("{b:02X}")).collect()
+    }
+
+    /// Check values of repeated-byte keys: some are in captured answers (NPP Go host), the rest computed.
+    #[test]
+    fn check_values_are_the_known_ones() {
+        let check = |byte, expected| {
+            assert_eq!(hex(&DesKey::Double([byte; 16]).check_value()), expected);
+            assert_eq!(hex(&DesKey::Single([byte; 8]).check_value()), expected);
+        };
+        check(0x00, "8CA64DE9");
+        check(0x11, "82E13665");
+        check(0x22, "00962B60");
+        check(0x33, "ADC67D84");
+        check(0x44, "E2F24340");
+        check(0x55, "0CD7DC49");
+    }
+
+    /// The clear blocks: two of wuxinxi/unionpay PinUtil, one widely printed ISO-0 example, one computed.
+    #[test]
+    fn clear_pin_blocks_are_iso_9564_format_0() {
+        let check = |pin: &str, pan: &str, expected| {
+            let block = clear_pin_block(&ClearPin::new(pin.as_bytes()).unwrap(), &Pan::new(pan).unwrap());
+            assert_eq!(hex(&block), expected);
+        };
+        check("123456", "123456789012345678", "061253DFFEDCBA98");
+        check("123456", "1234567890123456", "0612713176FEDCBA");
+        check("1234", "4321987654321098", "04122D789ABCDEF6");
+        check("123456", "6225880012345678", "06126CD6FEDCBA98");
+        // Shorter than thirteen digits: zeros on the left. Longest PIN: no filler is left but the last two.
+        check("123456789012", "12345678", "0C12345679B35798");
+    }
+
+    /// The zeros behind a single-length MAK are not ciphertext; behind any other key they are.
+    #[test]
+    fn only_a_mak_may_have_single_length() {
+        let tmk = MasterKey::from_bytes([0x11; 16]);
+        let half = tmk.cipher().encrypt([0x33; 8]);
+        let record = [&half[..], &[0; 8], &DesKey::Single([0x33; 8]).check_value()].concat();
+        assert!(open_one(&tmk, "mak", &record).is_ok());
+        assert!(matches!(open_one(&tmk, "pik", &record), Err(KeyError::CheckValue { key: "pik" })));
+    }
+
+    /// The oldest layout, 60.3 = 001: eight-byte keys.
+    #[test]
+    fn a_single_length_block_opens() {
+        let tmk = MasterKey::from_bytes([0x11; 16]);
+        let record = |byte| {
+            let key = DesKey::Single([byte; 8]);
+            [&tmk.cipher().encrypt([byte; 8])[..], &key.check_value()].concat()
+        };
+        let keys = WorkingKeys::open(&tmk, &[record(0x22), record(0x33)].concat()).unwrap();
+        assert_eq!(keys.check_values().len(), 2);
+        assert_eq!(keys.pin_algorithm(), '0');
+    }
+
+    #[test]
+    fn keys_are_never_printed() {
+        let tmk = MasterKey::from_hex("0123456789ABCDEFFEDCBA9876543210").unwrap();
+        assert_eq!(format!("{tmk:?}"), "MasterKey(******)");
+        assert!(!MasterKey::from_hex("0123").unwrap_err().to_string().contains("0123"));
+    }
 }

@@ -1,7 +1,7 @@
 //! Message authentication: UnionPay's "ECB" MAC over everything from the MTI to the byte before DE 64.
 //!
-//! Bitmap with bit 64 already set; length, TPDU and header are outside. The first step is a plain XOR, so exchanged
-//! blocks are not noticed: this MAC is relied on for what the network needs and for nothing else.
+//! Bitmap with bit 64 already set; length, TPDU and header are outside. The first step is a plain XOR, so
+//! exchanged blocks are not noticed: this MAC is relied on for what the network needs and for nothing else.
 //! Source: public terminal code and a published calculation, which the tests repeat; Spec: unverified.
 use super::dialect::DIALECT;
 use super::keys::{WorkingKeys, same};
@@ -10,8 +10,9 @@ use crate::domain::iso8583::{De, Message, PackError, pack};
 impl WorkingKeys {
     /// DE 64 for the given bytes: eight upper-case hexadecimal characters.
     ///
-    /// XOR of all 8-byte blocks (zero-filled), as 16 characters; first half encrypted under the MAK, XOR second half,
-    /// encrypted again; the first eight characters of the result. DES for a single-length MAK, 3DES for a double one.
+    /// XOR of all 8-byte blocks (zero-filled), as 16 characters; first half encrypted under the MAK, XOR
+    /// second half, encrypted again; the first eight characters of the result. DES for a single-length MAK,
+    /// 3DES for a double one.
     #[must_use]
     pub fn mac(&self, bytes: &[u8]) -> [u8; 8] {
         let mut folded = [0_u8; 8];

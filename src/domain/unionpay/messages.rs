@@ -1,7 +1,7 @@
 //! Requests: typed builders that give whole frames. Each says which elements it sends.
 //!
-//! Source: field matrix and reversal rules of public terminal code (LiaoYang_POS, Newland, PAX agreeing on these rows);
-//! Spec: unverified. Tracks are not encrypted, so DE 53 stands only beside a PIN.
+//! Source: field matrix and reversal rules of public terminal code (LiaoYang_POS, Newland, PAX agreeing on
+//! these rows); Spec: unverified. Tracks are not encrypted, so DE 53 stands only beside a PIN.
 use super::dialect::DIALECT;
 use super::keys::WorkingKeys;
 use super::mac::pack_signed;
@@ -121,7 +121,8 @@ pub fn wire_facts(identity: &Identity, with_pin: bool, icc: &[u8], reversal_icc:
     }
 }
 
-/// Sale (消费) with the contact chip, 0200/000000: DE 2, 3, 4, 11, 14, 22, 23, 25, 26, 35, 41, 42, 49, 52, 53, 55, 60, 64.
+/// Sale (消费) with the contact chip, 0200/000000: DE 2, 3, 4, 11, 14, 22, 23, 25, 26, 35, 41, 42, 49, 52,
+/// 53, 55, 60, 64.
 ///
 /// # Errors
 /// [`BuildError`].
@@ -169,8 +170,8 @@ pub struct ReversalFields<'a> {
 
 /// Reversal (冲正), 0400: DE 2, 3, 4, 11, 14, 22, 23, 25, 38, 39, 41, 42, 49, 55, 60, 64 of the original.
 ///
-/// No track, PIN, security control or RRN; the MAC is made with the current key. Of `identity` only TPDU and header are
-/// taken: terminal and merchant are those of the original.
+/// No track, PIN, security control or RRN; the MAC is made with the current key. Of `identity` only TPDU and
+/// header are taken: terminal and merchant are those of the original.
 ///
 /// # Errors
 /// [`BuildError`]: what was stored does not fit.

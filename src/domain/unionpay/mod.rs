@@ -1,10 +1,12 @@
-//! The UnionPay dialect of ISO 8583: which elements there are, which are sent when, keys, MAC, PIN block, answers.
+//! The UnionPay dialect of ISO 8583: which elements there are, which are sent when, keys, MAC, PIN block,
+//! answers.
 //!
-//! The paid terminal specification (Q/CUP 006 series) was not at hand: the rules are restated from public terminal and
-//! host code and marked `Spec: unverified`; what an acquirer does differently belongs into its profile. No SM4, no
-//! tracks encrypted under a TDK, no downloads and no settlement yet.
+//! The paid terminal specification (Q/CUP 006 series) was not at hand: the rules are restated from public
+//! terminal and host code and marked `Spec: unverified`; what an acquirer does differently belongs into its
+//! profile. No SM4, no tracks encrypted under a TDK, no downloads and no settlement yet.
 pub mod answers;
 pub mod de55;
+pub mod describe;
 pub mod dialect;
 #[cfg(any(test, feature = "sim"))]
 pub mod issuer;
@@ -30,8 +32,8 @@ pub struct Identity {
 
 /// What the host wants of the terminal when the transaction is over: the sixth digit of its header.
 ///
-/// 0 nothing, 1 download parameters, 3 sign on again, 4 download CA keys, 5 download applications. The header is not
-/// covered by the MAC, so it may cause a download or a sign-on and nothing more. Spec: unverified.
+/// 0 nothing, 1 download parameters, 3 sign on again, 4 download CA keys, 5 download applications. The header
+/// is not covered by the MAC, so it may cause a download or a sign-on and nothing more. Spec: unverified.
 #[must_use]
 pub fn header_request(header: [u8; 6]) -> u8 {
     let [_, _, third, ..] = header;

@@ -1,7 +1,7 @@
 //! What DE 39 means for the terminal. The texts for people are in [`crate::domain::text`].
 //!
-//! Source: Q/CUP 006.6-2014 display table for the codes; the approving set and the reversal set as in two public
-//! terminal applications; Spec: unverified.
+//! Source: Q/CUP 006.6-2014 display table for the codes; the approving set and the reversal set as in two
+//! public terminal applications; Spec: unverified.
 use crate::domain::ident::ResponseCode;
 
 /// What a financial request's response code asks of the terminal.
