@@ -125,8 +125,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn arbitrary_bytes_are_described_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            prop_assert!(describe(&bytes, false).is_ok_and(|told| told.len() <= bytes.len()) || describe(&bytes, true).is_err());
+        fn arbitrary_bytes_are_described_or_refused(
+            bytes in proptest::collection::vec(any::<u8>(), 0..300)
+        ) {
+            if let Ok(told) = describe(&bytes, false) {
+                prop_assert!(told.len() <= bytes.len());
+            }
         }
     }
 }

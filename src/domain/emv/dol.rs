@@ -42,7 +42,8 @@ pub fn entries(list: &[u8]) -> Result<Vec<DolEntry>, DolError> {
     if total > FILLED_MAX { Err(DolError::TooLong(total)) } else { Ok(entries) }
 }
 
-/// The command data that a list asks for. Objects that `value` does not know become zeros, and so do templates.
+/// The command data that a list asks for. Objects that `value` does not know become zeros, and so do
+/// templates.
 ///
 /// # Errors
 /// As [`entries`].
@@ -56,7 +57,8 @@ pub fn fill<'a>(list: &[u8], value: impl Fn(Tag) -> Option<&'a [u8]>) -> Result<
     Ok(filled)
 }
 
-/// Brings a value to a length: numbers keep their right end, all else keeps its left end. EMV 4.4 Book 3 §5.4.
+/// Brings a value to a length: numbers keep their right end, all else keeps its left end. EMV 4.4 Book 3
+/// §5.4.
 fn fit(out: &mut Vec<u8>, value: &[u8], length: usize, format: Format) {
     let (missing, surplus) = (length.saturating_sub(value.len()), value.len().saturating_sub(length));
     if format == Format::N {
@@ -114,10 +116,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn arbitrary_lists_fill_to_the_length_they_ask_for(list in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn arbitrary_lists_fill_to_the_length_they_ask_for(
+            list in proptest::collection::vec(any::<u8>(), 0..200)
+        ) {
             if let Ok(filled) = fill(&list, |_| Some([1, 2, 3].as_slice())) {
-                let asked: usize = entries(&list).unwrap().iter().map(|entry| usize::from(entry.length)).sum();
-                prop_assert_eq!(filled.len(), asked);
+                let asked = entries(&list).unwrap();
+                let total: usize = asked.iter().map(|entry| usize::from(entry.length)).sum();
+                prop_assert_eq!(filled.len(), total);
             }
         }
     }

@@ -233,7 +233,8 @@ impl Cid {
         self.0 & 0x08 != 0
     }
 
-    /// Bits 3 to 1: why; 1 is "service not allowed", 2 "PIN try limit exceeded", 3 "issuer authentication failed".
+    /// Bits 3 to 1: why; 1 is "service not allowed", 2 "PIN try limit exceeded", 3 "issuer authentication
+    /// failed".
     #[must_use]
     pub const fn reason(self) -> u8 {
         self.0 & 0x07

@@ -1,7 +1,7 @@
 //! The dictionary of data objects: tag, name, format, where it comes from. EMV 4.4 Book 3 Annex A.
 //!
-//! One line declares a constant (`Tag::TVR`) and its dictionary entry. Formats matter for filling DOLs; names and
-//! sources are for people. UnionPay's own objects stand at the end. Spec: unverified.
+//! One line declares a constant (`Tag::TVR`) and its dictionary entry. Formats matter for filling DOLs; names
+//! and sources are for people. UnionPay's own objects stand at the end. Spec: unverified.
 use super::tlv::Tag;
 
 /// How a value is coded. EMV 4.4 Book 3 §4.3.
@@ -215,7 +215,8 @@ impl Tag {
         entry(self).map(|entry| entry.name)
     }
 
-    /// True for values that must not be shown: card number, tracks, names, PIN data. PCI DSS 4.0 requirement 3.4.
+    /// True for values that must not be shown: card number, tracks, names, PIN data. PCI DSS 4.0 requirement
+    /// 3.4.
     #[must_use]
     pub const fn is_sensitive(self) -> bool {
         matches!(
