@@ -1,0 +1,132 @@
+//! `org.posd.Pos1.Reader` and `org.posd.Pos1.Printer`: what is known of the devices.
+use crate::engine::view::{PrinterView, ReaderView};
+use std::collections::HashMap;
+use std::sync::Arc;
+use tokio::sync::watch;
+use zbus::interface;
+use zbus::object_server::SignalEmitter;
+
+/// The reader's object.
+#[derive(Clone, Debug)]
+pub(super) struct ReaderObject {
+    pub(super) view: watch::Receiver<Arc<ReaderView>>,
+}
+
+#[interface(name = "org.posd.Pos1.Reader", introspection_docs = false)]
+impl ReaderObject {
+    #[zbus(signal)]
+    pub(super) async fn card_inserted(emitter: &SignalEmitter<'_>) -> zbus::Result<()>;
+
+    #[zbus(signal)]
+    pub(super) async fn card_removed(emitter: &SignalEmitter<'_>, early: bool) -> zbus::Result<()>;
+
+    #[zbus(property)]
+    fn name(&self) -> String {
+        self.view.borrow().status.name.clone()
+    }
+
+    #[zbus(property)]
+    fn kind(&self) -> &'static str {
+        if self.view.borrow().status.contactless { "contactless" } else { "contact" }
+    }
+
+    #[zbus(property)]
+    fn card_present(&self) -> bool {
+        self.view.borrow().status.card_present
+    }
+
+    #[zbus(property)]
+    fn state(&self) -> &'static str {
+        self.view.borrow().state
+    }
+
+    #[zbus(property)]
+    fn reasons(&self) -> Vec<String> {
+        self.view.borrow().status.reasons.clone()
+    }
+
+    #[zbus(property)]
+    fn event_count(&self) -> u32 {
+        self.view.borrow().status.event_count
+    }
+
+    #[zbus(property)]
+    fn statistics(&self) -> HashMap<String, u64> {
+        self.view.borrow().statistics.iter().cloned().collect()
+    }
+}
+
+/// The printer's object.
+#[derive(Clone, Debug)]
+pub(super) struct PrinterObject {
+    pub(super) view: watch::Receiver<Arc<PrinterView>>,
+}
+
+#[interface(name = "org.posd.Pos1.Printer", introspection_docs = false)]
+impl PrinterObject {
+    #[zbus(property)]
+    fn model(&self) -> String {
+        self.view.borrow().status.model.clone()
+    }
+
+    #[zbus(property)]
+    fn device(&self) -> String {
+        self.view.borrow().status.device.clone()
+    }
+
+    #[zbus(property)]
+    fn online(&self) -> bool {
+        self.view.borrow().status.online
+    }
+
+    #[zbus(property)]
+    fn paper(&self) -> String {
+        self.view.borrow().status.paper.clone()
+    }
+
+    #[zbus(property)]
+    fn cover(&self) -> String {
+        self.view.borrow().status.cover.clone()
+    }
+
+    #[zbus(property)]
+    fn cutter(&self) -> String {
+        self.view.borrow().status.cutter.clone()
+    }
+
+    #[zbus(property)]
+    fn overheated(&self) -> bool {
+        self.view.borrow().status.overheated
+    }
+
+    #[zbus(property)]
+    fn columns(&self) -> u32 {
+        self.view.borrow().status.columns
+    }
+
+    #[zbus(property)]
+    fn dots(&self) -> u32 {
+        self.view.borrow().status.dots
+    }
+
+    #[zbus(property)]
+    fn evidence(&self) -> String {
+        self.view.borrow().status.evidence.clone()
+    }
+
+    /// This version works around no printer in particular.
+    #[zbus(property)]
+    fn quirks(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    #[zbus(property)]
+    fn queue_depth(&self) -> u32 {
+        self.view.borrow().queue_depth
+    }
+
+    #[zbus(property)]
+    fn statistics(&self) -> HashMap<String, u64> {
+        self.view.borrow().statistics.iter().cloned().collect()
+    }
+}

@@ -1,0 +1,260 @@
+//! The publisher: takes the engine's notices one by one and puts them on the bus in their order. It alone adds and
+//! removes objects and sends signals, so what a client hears is a story without gaps: properties first, then the
+//! signal that speaks of them.
+use super::agents::{AgentsView, time_options};
+use super::desk::Desk;
+use super::devices::{PrinterObject, ReaderObject};
+use super::host::HostObject;
+use super::job::JobObject;
+use super::ledger::LedgerObject;
+use super::manager::ManagerObject;
+use super::operators::OperatorsObject;
+use super::print_job::PrintJobObject;
+use super::proxy::ROOT_PATH;
+use super::published::{Make, Published, Viewed};
+use super::queue::QueueObject;
+use super::transaction::TransactionObject;
+use super::{path, row};
+use crate::domain::ident::TxnId;
+use crate::domain::text;
+use crate::engine::handle::Notice;
+use crate::engine::view::{JobView, PrintJobView, PrinterView, ReaderView, Snapshot, TxnView};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::Arc;
+use tokio::sync::{mpsc, watch};
+use zbus::Connection;
+use zbus::object_server::Interface;
+use zbus::zvariant::{ObjectPath, OwnedObjectPath};
+
+/// The one task that writes signals.
+pub(super) struct Publisher {
+    bus: Connection,
+    desk: Desk,
+    snapshot: watch::Sender<Arc<Snapshot>>,
+    agents: watch::Receiver<Arc<AgentsView>>,
+    permissions: watch::Receiver<()>,
+    manager: Published<ManagerObject>,
+    operators: Published<OperatorsObject>,
+    host: Published<HostObject>,
+    queue: Published<QueueObject>,
+    ledger: Published<LedgerObject>,
+    readers: Vec<Viewed<ReaderObject, ReaderView>>,
+    printer: Option<Viewed<PrinterObject, PrinterView>>,
+    transactions: BTreeMap<TxnId, Viewed<TransactionObject, TxnView>>,
+    jobs: BTreeMap<u64, Viewed<JobObject, JobView>>,
+    print_jobs: BTreeMap<String, Viewed<PrintJobObject, PrintJobView>>,
+}
+
+impl Publisher {
+    /// Puts the objects that are always there on the bus, with the engine's state as it is now.
+    pub(super) async fn start(
+        bus: Connection,
+        desk: Desk,
+        agents: watch::Receiver<Arc<AgentsView>>,
+        permissions: watch::Receiver<()>,
+    ) -> zbus::Result<Self> {
+        let first = desk.engine.snapshot();
+        let (snapshot, seen) = watch::channel(Arc::clone(&first));
+        let root: OwnedObjectPath = ObjectPath::from_str_unchecked(ROOT_PATH).into();
+        let (d, s) = (|| desk.clone(), || seen.clone());
+        let manager = ManagerObject { desk: d(), snapshot: s(), agents: agents.clone() };
+        let mut publisher = Self {
+            manager: Published::put(&bus, root.clone(), manager).await?,
+            operators: put(&bus, &root, OperatorsObject { desk: d(), snapshot: s() }).await?,
+            host: put(&bus, &root, HostObject { desk: d(), snapshot: s() }).await?,
+            queue: put(&bus, &root, QueueObject { desk: d(), snapshot: s() }).await?,
+            ledger: put(&bus, &root, LedgerObject { desk: d(), snapshot: s() }).await?,
+            readers: Vec::new(),
+            printer: None,
+            transactions: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            print_jobs: BTreeMap::new(),
+            bus,
+            desk,
+            snapshot,
+            agents,
+            permissions,
+        };
+        publisher.show_devices(&first).await?;
+        Ok(publisher)
+    }
+
+    /// Publishes until the engine closes its end.
+    ///
+    /// # Errors
+    /// The connection to the bus is lost.
+    pub(super) async fn run(mut self, mut notices: mpsc::Receiver<Notice>) -> zbus::Result<()> {
+        loop {
+            tokio::select! {
+                notice = notices.recv() => match notice {
+                    Some(notice) => self.publish(notice).await?,
+                    None => return Ok(()),
+                },
+                Ok(()) = self.agents.changed() => self.manager.refresh().await?,
+                Ok(()) = self.permissions.changed() => {
+                    ManagerObject::permissions_changed(self.manager.emitter()).await?;
+                }
+            }
+        }
+    }
+
+    async fn publish(&mut self, notice: Notice) -> zbus::Result<()> {
+        match notice {
+            Notice::Snapshot(snapshot) => self.show_snapshot(snapshot).await,
+            Notice::Barrier(passed) => {
+                // Who waited may have gone.
+                passed.send(()).ok();
+                Ok(())
+            }
+            Notice::Txn(view) => {
+                let (id, path) = (view.id.clone(), path::transaction(&view.id));
+                let make: Make<_, _> = |desk, view| TransactionObject { desk, view };
+                show(&self.bus, &self.desk, self.transactions.entry(id), path, view, make).await
+            }
+            Notice::PrintJob(view) => {
+                let (id, path) = (view.id.clone(), path::print_job(&view.id));
+                let make: Make<_, _> = |desk, view| PrintJobObject { desk, view };
+                show(&self.bus, &self.desk, self.print_jobs.entry(id), path, view, make).await
+            }
+            Notice::Job(view) => {
+                let path = path::job(view.number);
+                let make: Make<_, _> = |desk, view| JobObject { desk, view };
+                show(&self.bus, &self.desk, self.jobs.entry(view.number), path, view, make).await
+            }
+            Notice::TxnGone(id) => gone(self.transactions.remove(&id)).await,
+            Notice::PrintJobGone(id) => gone(self.print_jobs.remove(&id)).await,
+            Notice::JobGone(number) => gone(self.jobs.remove(&number)).await,
+            signal => self.signal(signal).await,
+        }
+    }
+
+    /// The notices that are signals. Those of objects that are not there are of no use to anybody.
+    async fn signal(&self, notice: Notice) -> zbus::Result<()> {
+        match notice {
+            Notice::StateChanged { id, old, new, reason, at } => {
+                let Some(txn) = self.transactions.get(&id) else { return Ok(()) };
+                let (old, new) = (old.word(), new.word());
+                TransactionObject::entered_state(txn.emitter(), old, new, &reason, at.0).await
+            }
+            Notice::Prompt { id, code, deadline, remaining_ms } => {
+                let Some(txn) = self.transactions.get(&id) else { return Ok(()) };
+                let text = row::bilingual(&text::prompt(code));
+                let details = time_options(deadline, remaining_ms);
+                TransactionObject::prompt(txn.emitter(), code.word(), text, details).await
+            }
+            Notice::Finished { id, outcome } => {
+                let Some(txn) = self.transactions.get(&id) else { return Ok(()) };
+                TransactionObject::finished(txn.emitter(), outcome.word(), row::result(&txn.view())).await
+            }
+            Notice::JobFinished(number) => {
+                let Some(job) = self.jobs.get(&number) else { return Ok(()) };
+                let view = job.view();
+                JobObject::finished(job.emitter(), view.state, row::job_result(&view)).await
+            }
+            Notice::CardInserted(reader) => {
+                let Some(reader) = self.reader(reader) else { return Ok(()) };
+                ReaderObject::card_inserted(reader.emitter()).await
+            }
+            Notice::CardRemoved { reader, early } => {
+                let Some(reader) = self.reader(reader) else { return Ok(()) };
+                ReaderObject::card_removed(reader.emitter(), early).await
+            }
+            // Published above; listed so that a new notice does not compile before somebody decides.
+            Notice::Snapshot(_)
+            | Notice::Txn(_)
+            | Notice::TxnGone(_)
+            | Notice::PrintJob(_)
+            | Notice::PrintJobGone(_)
+            | Notice::Job(_)
+            | Notice::JobGone(_)
+            | Notice::Barrier(_) => Ok(()),
+        }
+    }
+
+    fn reader(&self, number: u32) -> Option<&Viewed<ReaderObject, ReaderView>> {
+        self.readers.get(usize::try_from(number).ok()?)
+    }
+
+    async fn show_snapshot(&mut self, snapshot: Arc<Snapshot>) -> zbus::Result<()> {
+        let old = self.snapshot.send_replace(Arc::clone(&snapshot));
+        if old.terminal != snapshot.terminal {
+            self.manager.refresh().await?;
+        }
+        if old.operators != snapshot.operators {
+            self.operators.refresh().await?;
+        }
+        if old.host != snapshot.host {
+            self.host.refresh().await?;
+        }
+        if old.queue != snapshot.queue {
+            self.queue.refresh().await?;
+        }
+        if old.ledger != snapshot.ledger {
+            self.ledger.refresh().await?;
+        }
+        self.show_devices(&snapshot).await
+    }
+
+    /// Adds, refreshes and removes devices. A reader keeps its number as long as those before it stay.
+    async fn show_devices(&mut self, snapshot: &Snapshot) -> zbus::Result<()> {
+        while self.readers.len() > snapshot.readers.len() {
+            gone(self.readers.pop()).await?;
+        }
+        for (number, view) in snapshot.readers.iter().enumerate() {
+            match self.readers.get_mut(number) {
+                Some(reader) if *reader.view() == *view => {}
+                Some(reader) => reader.show(Arc::new(view.clone())).await?,
+                None => {
+                    let make = |view| ReaderObject { view };
+                    let path = path::reader(number);
+                    self.readers.push(Viewed::put(&self.bus, path, Arc::new(view.clone()), make).await?);
+                }
+            }
+        }
+        match (&mut self.printer, &snapshot.printer) {
+            (Some(printer), Some(view)) if *printer.view() == *view => Ok(()),
+            (Some(printer), Some(view)) => printer.show(Arc::new(view.clone())).await,
+            (None, Some(view)) => {
+                let make = |view| PrinterObject { view };
+                let view = Arc::new(view.clone());
+                self.printer = Some(Viewed::put(&self.bus, path::printer(0), view, make).await?);
+                Ok(())
+            }
+            (printer, None) => gone(printer.take()).await,
+        }
+    }
+}
+
+async fn put<I>(bus: &Connection, path: &OwnedObjectPath, object: I) -> zbus::Result<Published<I>>
+where
+    I: Interface + Clone,
+{
+    Published::put(bus, path.clone(), object).await
+}
+
+/// Shows a view on its object, which the first view makes.
+async fn show<K: Ord, I: Interface + Clone, V>(
+    bus: &Connection,
+    desk: &Desk,
+    entry: Entry<'_, K, Viewed<I, V>>,
+    path: OwnedObjectPath,
+    view: Arc<V>,
+    make: Make<I, V>,
+) -> zbus::Result<()> {
+    match entry {
+        Entry::Occupied(mut object) => object.get_mut().show(view).await,
+        Entry::Vacant(place) => {
+            let make = |view| make(desk.clone(), view);
+            place.insert(Viewed::put(bus, path, view, make).await?);
+            Ok(())
+        }
+    }
+}
+
+async fn gone<I: Interface + Clone, V>(object: Option<Viewed<I, V>>) -> zbus::Result<()> {
+    match object {
+        Some(object) => object.remove().await,
+        None => Ok(()),
+    }
+}
