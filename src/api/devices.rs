@@ -12,7 +12,7 @@ pub(super) struct ReaderObject {
     pub(super) view: watch::Receiver<Arc<ReaderView>>,
 }
 
-#[interface(name = "org.posd.Pos1.Reader")]
+#[interface(name = "org.posd.Pos1.Reader", introspection_docs = false)]
 impl ReaderObject {
     #[zbus(signal)]
     pub(super) async fn card_inserted(emitter: &SignalEmitter<'_>) -> zbus::Result<()>;
@@ -62,7 +62,7 @@ pub(super) struct PrinterObject {
     pub(super) view: watch::Receiver<Arc<PrinterView>>,
 }
 
-#[interface(name = "org.posd.Pos1.Printer")]
+#[interface(name = "org.posd.Pos1.Printer", introspection_docs = false)]
 impl PrinterObject {
     #[zbus(property)]
     fn model(&self) -> String {

@@ -21,7 +21,7 @@ pub(super) struct HostObject {
     pub(super) snapshot: watch::Receiver<Arc<Snapshot>>,
 }
 
-#[interface(name = "org.posd.Pos1.Host")]
+#[interface(name = "org.posd.Pos1.Host", introspection_docs = false)]
 impl HostObject {
     #[zbus(out_args("job"))]
     async fn sign_on(

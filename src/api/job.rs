@@ -21,7 +21,7 @@ pub(super) struct JobObject {
     pub(super) view: watch::Receiver<Arc<JobView>>,
 }
 
-#[interface(name = "org.posd.Pos1.Job")]
+#[interface(name = "org.posd.Pos1.Job", introspection_docs = false)]
 impl JobObject {
     #[zbus(out_args("answer"))]
     async fn cancel(

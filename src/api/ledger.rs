@@ -29,7 +29,7 @@ pub(super) struct LedgerObject {
     pub(super) snapshot: watch::Receiver<Arc<Snapshot>>,
 }
 
-#[interface(name = "org.posd.Pos1.Ledger")]
+#[interface(name = "org.posd.Pos1.Ledger", introspection_docs = false)]
 impl LedgerObject {
     #[zbus(out_args("rows", "next"))]
     async fn query(

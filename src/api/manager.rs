@@ -34,7 +34,7 @@ pub(super) struct ManagerObject {
     pub(super) agents: watch::Receiver<Arc<AgentsView>>,
 }
 
-#[interface(name = "org.posd.Pos1.Manager")]
+#[interface(name = "org.posd.Pos1.Manager", introspection_docs = false)]
 impl ManagerObject {
     #[zbus(out_args("transaction"))]
     async fn start_transaction(

@@ -26,7 +26,7 @@ pub(super) struct OperatorsObject {
     pub(super) snapshot: watch::Receiver<Arc<Snapshot>>,
 }
 
-#[interface(name = "org.posd.Pos1.Operators")]
+#[interface(name = "org.posd.Pos1.Operators", introspection_docs = false)]
 impl OperatorsObject {
     async fn sign_on(
         &self,

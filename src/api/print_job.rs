@@ -19,7 +19,7 @@ pub(super) struct PrintJobObject {
     pub(super) view: watch::Receiver<Arc<PrintJobView>>,
 }
 
-#[interface(name = "org.posd.Pos1.PrintJob")]
+#[interface(name = "org.posd.Pos1.PrintJob", introspection_docs = false)]
 impl PrintJobObject {
     async fn retry(&self, options: Dict, #[zbus(header)] header: Header<'_>) -> Result<(), ApiError> {
         no_options(options)?;

@@ -24,7 +24,7 @@ pub(super) struct QueueObject {
     pub(super) snapshot: watch::Receiver<Arc<Snapshot>>,
 }
 
-#[interface(name = "org.posd.Pos1.Queue")]
+#[interface(name = "org.posd.Pos1.Queue", introspection_docs = false)]
 impl QueueObject {
     #[zbus(out_args("job"))]
     async fn flush(

@@ -35,7 +35,7 @@ impl TransactionObject {
     }
 }
 
-#[interface(name = "org.posd.Pos1.Transaction")]
+#[interface(name = "org.posd.Pos1.Transaction", introspection_docs = false)]
 impl TransactionObject {
     #[zbus(out_args("answer"))]
     async fn cancel(

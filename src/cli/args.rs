@@ -74,7 +74,9 @@ pub(crate) enum Operator {
     /// End the session
     SignOff,
     /// Change a password; needs no session
-    #[command(after_help = "A secret file has the old password in its first line and the new one in its second.")]
+    #[command(
+        after_help = "A secret file has the old password in its first line and the new one in its second."
+    )]
     Password {
         /// Two digits: 00 supervisor, 99 administrator
         operator: String,

@@ -35,10 +35,7 @@ impl Terminal {
         let bus = tokio::time::timeout(CALL_MAX, connecting)
             .await
             .map_err(|_| Failure::no_daemon("the bus does not answer"))?
-            .map_err(|error| match Failure::from(error) {
-                failure if failure.exit == Exit::NotAuthorized || failure.exit == Exit::Usage => failure,
-                failure => Failure::no_daemon(&failure.message),
-            })?;
+            .map_err(no_bus)?;
         let terminal = Self { bus };
         if terminal.owner().await?.is_none() {
             return Err(Failure::no_daemon("nobody has the name org.posd.Pos1 on the bus"));
@@ -57,11 +54,17 @@ impl Terminal {
     }
 
     pub(crate) async fn manager(&self) -> Result<ManagerProxy<'static>, Failure> {
-        Ok(ManagerProxy::builder(&self.bus).cache_properties(zbus::proxy::CacheProperties::No).build().await?)
+        Ok(ManagerProxy::builder(&self.bus)
+            .cache_properties(zbus::proxy::CacheProperties::No)
+            .build()
+            .await?)
     }
 
     pub(crate) async fn operators(&self) -> Result<OperatorsProxy<'static>, Failure> {
-        Ok(OperatorsProxy::builder(&self.bus).cache_properties(zbus::proxy::CacheProperties::No).build().await?)
+        Ok(OperatorsProxy::builder(&self.bus)
+            .cache_properties(zbus::proxy::CacheProperties::No)
+            .build()
+            .await?)
     }
 
     pub(crate) async fn host(&self) -> Result<HostProxy<'static>, Failure> {
@@ -98,8 +101,9 @@ impl Terminal {
 
     /// Everything the daemon shows, in one call.
     pub(crate) async fn objects(&self) -> Result<Objects, Failure> {
-        let builder =
-            zbus::fdo::ObjectManagerProxy::builder(&self.bus).destination(BUS_NAME)?.path(OBJECT_MANAGER_PATH)?;
+        let builder = zbus::fdo::ObjectManagerProxy::builder(&self.bus)
+            .destination(BUS_NAME)?
+            .path(OBJECT_MANAGER_PATH)?;
         let proxy = builder.cache_properties(zbus::proxy::CacheProperties::No).build().await?;
         let managed = proxy.get_managed_objects().await?;
         let of_ours = |interfaces: HashMap<zbus::names::OwnedInterfaceName, HashMap<String, OwnedValue>>| {
@@ -139,6 +143,15 @@ impl Terminal {
     /// Finds the object of a transaction named on the command line.
     pub(crate) async fn which(&self, which: &Which) -> Result<OwnedObjectPath, Failure> {
         self.find(&which.id, which.batch).await
+    }
+}
+
+/// The bus itself cannot be reached, unless it refuses us or its address makes no sense.
+fn no_bus(error: zbus::Error) -> Failure {
+    let text = error.to_string();
+    match Failure::from(error) {
+        failure if matches!(failure.exit, Exit::NotAuthorized | Exit::Usage) => failure,
+        _ => Failure::no_daemon(&text),
     }
 }
 

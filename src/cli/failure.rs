@@ -151,7 +151,9 @@ impl From<zbus::Error> for Failure {
             zbus::Error::InputOutput(error) => Self::no_daemon(&error.to_string()),
             zbus::Error::Address(text) => Self::usage(format!("the bus address cannot be read: {text}")),
             zbus::Error::Handshake(text) => Self::no_daemon(&text),
-            other => Self::new(Exit::Failed, "ProtocolError", format!("unexpected answer on the bus: {other}")),
+            other => {
+                Self::new(Exit::Failed, "ProtocolError", format!("unexpected answer on the bus: {other}"))
+            }
         }
     }
 }

@@ -76,11 +76,17 @@ impl Follower {
     }
 
     /// Follows until the outcome is durable and returns the result, as `GetResult` gives it.
-    pub(crate) async fn outcome(&mut self, show: &mut dyn FnMut(Event)) -> Result<Map<String, Json>, Failure> {
+    pub(crate) async fn outcome(
+        &mut self,
+        show: &mut dyn FnMut(Event),
+    ) -> Result<Map<String, Json>, Failure> {
         let follow = async {
             loop {
                 match self.result().await {
-                    Ok(Some(result)) => return Ok(result),
+                    Ok(Some(result)) => {
+                        self.show_what_came(show).await;
+                        return Ok(result);
+                    }
                     Ok(None) => match self.event().await {
                         Event::Lost => self.come_back(show).await?,
                         event => show(event),
@@ -93,6 +99,16 @@ impl Follower {
         tokio::time::timeout(FOLLOW_MAX, follow).await.unwrap_or_else(|_| {
             Err(Failure::new(Exit::Unknown, "OutcomeUnknown", "the transaction did not end in half an hour"))
         })
+    }
+
+    /// Shows the events that have arrived already: the outcome may have been faster than they were read.
+    async fn show_what_came(&mut self, show: &mut dyn FnMut(Event)) {
+        while let Ok(event) = tokio::time::timeout(Duration::ZERO, self.event()).await {
+            if matches!(event, Event::Lost) {
+                return;
+            }
+            show(event);
+        }
     }
 
     /// Follows what comes after the outcome (paper, signature, card) until one of these states, or for `limit`.
@@ -136,8 +152,7 @@ impl Follower {
             let message = tokio::select! {
                 message = next(&mut self.signals) => message,
                 owner = next(&mut self.owners) => {
-                    let now = owner.as_ref().and_then(|signal| signal.args().ok()?.new_owner().clone());
-                    let now = now.map(OwnedUniqueName::from);
+                    let now = owner.as_ref().and_then(new_owner);
                     if now.is_none() || now != self.daemon {
                         return Event::Lost;
                     }
@@ -200,6 +215,12 @@ impl Follower {
             Err(failure) => Err(unknown(&failure.message)),
         }
     }
+}
+
+/// Who has the name after the change.
+fn new_owner(change: &zbus::fdo::NameOwnerChanged) -> Option<OwnedUniqueName> {
+    let arguments = change.args().ok()?;
+    arguments.new_owner().as_ref().map(|name| OwnedUniqueName::from(name.to_owned()))
 }
 
 /// Waits until somebody owns the daemon's name.

@@ -5,6 +5,7 @@
 mod agent;
 mod args;
 mod client;
+mod decode;
 mod failure;
 mod follow;
 mod jobs;
@@ -59,8 +60,9 @@ fn not_a_command(arguments: &[OsString], error: &clap::Error) -> Exit {
         ErrorKind::DisplayHelp => screen.answer(json!({ "help": text }), &text),
         ErrorKind::DisplayVersion => screen.answer(json!({ "version": env!("CARGO_PKG_VERSION") }), &text),
         _ if json => {
-            let message = text.lines().next().unwrap_or_default();
-            let message = message.strip_prefix("error: ").unwrap_or(message);
+            let first: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
+            let message = first.join(" ");
+            let message = message.strip_prefix("error: ").unwrap_or(&message);
             return screen.failure(&Failure::usage(message).with("help", text.as_str()));
         }
         _ => {

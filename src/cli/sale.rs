@@ -29,9 +29,11 @@ struct Order {
 
 impl Order {
     fn read(sale: &args::Sale) -> Result<Self, Failure> {
-        let currency = Currency::from_alpha(&sale.currency)
-            .ok_or_else(|| Failure::usage(format!("{} is not a currency this terminal knows", sale.currency)))?;
-        let amount = Amount::parse_major(&sale.amount, currency).map_err(|e| Failure::usage(e.to_string()))?;
+        let currency = Currency::from_alpha(&sale.currency).ok_or_else(|| {
+            Failure::usage(format!("{} is not a currency this terminal knows", sale.currency))
+        })?;
+        let amount =
+            Amount::parse_major(&sale.amount, currency).map_err(|e| Failure::usage(e.to_string()))?;
         if amount.is_zero() {
             return Err(Failure::usage("the amount of a sale must be above 0"));
         }
@@ -46,7 +48,8 @@ impl Order {
 
 /// A name for this sale that no other has: 16 random hex digits.
 fn fresh_request_id() -> Result<RequestId, Failure> {
-    let chance = getrandom::u64().map_err(|error| Failure::io("no randomness", &std::io::Error::other(error)))?;
+    let chance =
+        getrandom::u64().map_err(|error| Failure::io("no randomness", &std::io::Error::other(error)))?;
     RequestId::new(&format!("posctl-{chance:016x}")).map_err(|error| Failure::usage(error.to_string()))
 }
 
@@ -130,7 +133,8 @@ pub(crate) fn report(screen: &Screen, request: &str, path: &str, result: Map<Str
 
 /// The result in the chosen language: the daemon's own text, else the table's.
 pub(crate) fn said(screen: &Screen, result: &Map<String, Json>) -> String {
-    let text = |key: &str| result.get(key).and_then(|text| text.get(screen.lang.key())).and_then(Json::as_str);
+    let text =
+        |key: &str| result.get(key).and_then(|text| text.get(screen.lang.key())).and_then(Json::as_str);
     if let Some(text) = text("text").or_else(|| text("result-text")) {
         return text.to_owned();
     }

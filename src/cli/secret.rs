@@ -104,7 +104,10 @@ fn path_of(file: Option<&Path>, fd: Option<u32>) -> Option<PathBuf> {
     file.map(Path::to_path_buf).or_else(|| fd.map(|fd| PathBuf::from(format!("/proc/self/fd/{fd}"))))
 }
 
-#[allow(clippy::disallowed_methods, reason = "posctl is an outer layer; it reads the secret file it was told to")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "posctl is an outer layer; it reads the secret file it was told to"
+)]
 fn read(path: &Path) -> Result<Secret, Failure> {
     let what = || format!("the secret in {} cannot be read", path.display());
     let mut bytes = Zeroizing::new(Vec::with_capacity(256));

@@ -40,7 +40,9 @@ pub(crate) async fn readers(screen: &Screen, address: Option<&str>, verb: &Reade
                 reader.text("name").to_owned(),
                 reader.text("kind").to_owned(),
                 reader.text("state").to_owned(),
-                screen.word(if reader.yes("card-present") { words::CARD_IN } else { words::NO_CARD }).to_owned(),
+                screen
+                    .word(if reader.yes("card-present") { words::CARD_IN } else { words::NO_CARD })
+                    .to_owned(),
                 reasons(reader),
             ]
         };
@@ -109,7 +111,10 @@ fn overview(screen: &Screen, objects: &Objects) -> String {
     }
     rows.extend(printers.iter().map(|printer| (screen.word(words::PRINTER), printer_line(screen, printer))));
     if !terminal.yes("clock-trusted") {
-        rows.push((screen.word(words::CLOCK), screen.tone(Tone::Careful, screen.word(words::CLOCK_UNTRUSTED))));
+        rows.push((
+            screen.word(words::CLOCK),
+            screen.tone(Tone::Careful, screen.word(words::CLOCK_UNTRUSTED)),
+        ));
     }
     if !matches!(terminal.text("active-transaction"), "" | "/") {
         rows.push((screen.word(words::TRANSACTION), terminal.text("active-transaction").to_owned()));

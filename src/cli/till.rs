@@ -12,7 +12,11 @@ use crate::domain::money::{Amount, Currency};
 use serde_json::{Map, Value as Json, json};
 
 /// `posctl operator …`
-pub(crate) async fn operator(screen: &Screen, address: Option<&str>, verb: &Operator) -> Result<Exit, Failure> {
+pub(crate) async fn operator(
+    screen: &Screen,
+    address: Option<&str>,
+    verb: &Operator,
+) -> Result<Exit, Failure> {
     match verb {
         Operator::SignOn { operator, secret } => {
             let operator = number(operator)?;

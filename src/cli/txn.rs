@@ -45,8 +45,7 @@ pub(crate) async fn txn(screen: &Screen, address: Option<&str>, verb: &Txn) -> R
         Txn::Cancel { which } => {
             let path = terminal.which(which).await?;
             let answer = terminal.transaction(&path).await?.cancel(Options::new()).await?;
-            let label =
-                if answer == "accepted" { words::CANCEL_ACCEPTED } else { words::CANCEL_ALREADY };
+            let label = if answer == "accepted" { words::CANCEL_ACCEPTED } else { words::CANCEL_ALREADY };
             screen.answer(json!({ "transaction": path, "answer": answer }), screen.word(label));
             Ok(Exit::Done)
         }
@@ -128,7 +127,8 @@ async fn show(screen: &Screen, terminal: &Terminal, which: &Which) -> Result<Exi
     ]);
     if !timeline.is_empty() {
         let cells = |row: &Map<String, Json>| {
-            let stan = if row.number("stan") > 0 { format!("{:06}", row.number("stan")) } else { String::new() };
+            let stan =
+                if row.number("stan") > 0 { format!("{:06}", row.number("stan")) } else { String::new() };
             vec![screen.time(row.number("t")), row.text("what").to_owned(), stan, row.text("text").to_owned()]
         };
         let rows: Vec<_> = timeline.iter().map(cells).collect();
@@ -256,7 +256,8 @@ pub(crate) async fn reprint(
     let states: Vec<&str> = jobs.iter().map(|job| job.text("state")).collect();
     let text: String = jobs.iter().map(|job| print_line(screen, job)).collect();
     if states.iter().any(|state| matches!(*state, "held" | "failed")) {
-        let failure = Failure::new(Exit::Device, "NotReady", "the printer is not ready; a held slip prints by itself");
+        let failure =
+            Failure::new(Exit::Device, "NotReady", "the printer is not ready; a held slip prints by itself");
         return Err(failure.with("print-jobs", json!(jobs)));
     }
     screen.answer(json!({ "transaction": path, "print-jobs": jobs }), &text);

@@ -120,7 +120,6 @@ pairs! {
     CANCEL_ACCEPTED = "取消已受理", "cancel accepted";
     CANCEL_ALREADY = "已在取消", "cancel was accepted before";
     WRITTEN = "已写入", "written to";
-    ERROR = "错误", "error";
 }
 
 /// A refusal in Chinese; English is what the daemon says.
@@ -182,14 +181,21 @@ const fn fault_zh(name: FaultName) -> Option<&'static str> {
 /// What to do about a reason of the terminal; unknown words stand for themselves.
 pub(crate) fn remedy(reason: &str) -> Option<Pair> {
     Some(match reason {
-        "config-invalid" => Pair("配置有误, 正使用上次的配置: posd --check-config", "bad configuration, the last good one is in use; run: posd --check-config"),
+        "config-invalid" => Pair(
+            "配置有误, 正使用上次的配置: posd --check-config",
+            "bad configuration, the last good one is in use; run: posd --check-config",
+        ),
         "not-signed-on" => Pair("请签到: posctl host sign-on", "sign on: posctl host sign-on"),
         "keys-missing" => Pair("没有主密钥, 请联系技术人员", "no master key: call a technician"),
         "parameters-missing" => Pair("没有卡参数, 请联系技术人员", "no card parameters: call a technician"),
         "settle-soon" => Pair("批次将满, 请结算", "the batch is nearly full: settle"),
         "batch-mismatch" => Pair("批次号与主机不一致, 请结算", "the host wants another batch number: settle"),
-        "identity-changed" => Pair("终端参数已变更, 请先结算", "terminal identity changed under an open batch: settle first"),
-        "signature-refused" => Pair("签名不符, 撤销未完成", "a signature was refused and its undo is not through yet"),
+        "identity-changed" => {
+            Pair("终端参数已变更, 请先结算", "terminal identity changed under an open batch: settle first")
+        }
+        "signature-refused" => {
+            Pair("签名不符, 撤销未完成", "a signature was refused and its undo is not through yet")
+        }
         "storage-fault" => Pair("存储故障, 请联系维修", "storage fault: call a technician"),
         "reader-absent" => Pair("请连接读卡器", "connect the card reader"),
         "printer-absent" => Pair("请连接打印机", "connect the printer"),
