@@ -23,7 +23,7 @@ use tokio::sync::mpsc::Sender;
 use crate::ports::{CardCommand, CardEvent, CardFault};
 pub use watch::ReaderNames;
 use watch::{HUNG, SHARED, View};
-use worker::{Job, Report, Wake, Worker, answer};
+use worker::{Job, Line, Report, Wake, Worker, answer};
 
 /// Commands that may wait.
 const QUEUE: usize = 8;
@@ -134,16 +134,9 @@ impl Supervisor {
         let (jobs, job_inbox) = sync_channel(1);
         let (report_outbox, reports) = sync_channel(QUEUE);
         let (wake, wake_orders) = sync_channel(4);
-        let worker = Worker {
-            names: self.names.clone(),
-            view: self.view.clone().unwrap_or_default(),
-            jobs: job_inbox,
-            reports: report_outbox,
-            bell: self.bell.clone(),
-            wake: wake.clone(),
-            next: None,
-            shown: false,
-        };
+        let line =
+            Line { jobs: job_inbox, reports: report_outbox, bell: self.bell.clone(), wake: wake.clone() };
+        let worker = Worker::new(self.names.clone(), self.view.clone().unwrap_or_default(), line);
         let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
         thread("posd-card-wake").spawn(move || worker::wake_on_demand(wake_orders))?;
         let thread = thread("posd-card-io").spawn(move || worker.run())?;

@@ -4,7 +4,7 @@
 //! `posd-card-wake`, because it talks to pcscd itself and would block with it. A cancel that comes before the wait
 //! begins is lost, so it is repeated until the worker says it has the command, and the wait is bounded anyhow.
 use std::sync::Weak;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
 use pcsc::{Context, Error, PNP_NOTIFICATION, ReaderState, Scope, State};
@@ -16,8 +16,13 @@ use crate::ports::{CardCommand, CardEvent, CardFault};
 
 /// Longest wait for a change. Bounded because a cancel or a plug event may be lost.
 const WAIT_MAX: Duration = Duration::from_secs(5);
-/// First and longest pause before pcscd is tried again.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+/// How long the worker waits for the next command before it watches the readers again: in a conversation the next
+/// one comes at once, and waking the wait costs more.
+const LINGER: Duration = Duration::from_millis(20);
+/// First pause before pcscd is tried again; doubles.
+const BACKOFF_FIRST: Duration = Duration::from_millis(200);
+/// Longest pause before pcscd is tried again.
+const BACKOFF_MAX: Duration = Duration::from_secs(5);
 /// pcsc-lite 1.9 takes 16 states in one wait; one is the plug notification.
 const READERS_MAX: usize = 15;
 
@@ -83,44 +88,57 @@ pub(super) fn wake_on_demand(orders: Receiver<Wake>) {
 
 /// The worker. Runs on its own thread until it is given up.
 pub(super) struct Worker {
-    pub(super) names: ReaderNames,
+    names: ReaderNames,
     /// Last view that was reported, by this worker or the one before.
-    pub(super) view: View,
+    view: View,
+    /// A view has been reported by this worker.
+    shown: bool,
+    line: Line,
+    /// A command that came while pcscd was away.
+    next: Option<Job>,
+    /// Pause before pcscd is tried again.
+    pause: Duration,
+}
+
+/// The worker's ends of its channels.
+pub(super) struct Line {
+    /// From the supervisor.
     pub(super) jobs: Receiver<Job>,
+    /// To the supervisor.
     pub(super) reports: SyncSender<Report>,
     /// Rings the supervisor, which waits elsewhere.
     pub(super) bell: Weak<SyncSender<Message>>,
+    /// To the waking thread.
     pub(super) wake: SyncSender<Wake>,
-    /// A command that came while pcscd was away, or is next.
-    pub(super) next: Option<Job>,
-    /// A view has been reported by this worker.
-    pub(super) shown: bool,
 }
 
 impl Worker {
+    /// Makes a worker that goes on from this view.
+    pub(super) const fn new(names: ReaderNames, view: View, line: Line) -> Self {
+        Self { names, view, shown: false, line, next: None, pause: BACKOFF_FIRST }
+    }
+
     /// Connects to pcscd, watches and works, again and again.
     pub(super) fn run(mut self) {
-        let (first, longest) = BACKOFF;
-        let mut pause = first;
-        loop {
-            if let Ok(context) = Context::establish(Scope::System) {
-                // Without a waker a command waits for the bounded wait to end.
-                drop(self.wake.try_send(Wake::Context(context.clone())));
-                match self.watch(&context) {
-                    (Ended::GivenUp, _) => return,
-                    (Ended::ServiceGone, true) => pause = first,
-                    (Ended::ServiceGone, false) => {}
-                }
-            }
-            if self.tell_absence().is_err() {
-                return;
-            }
-            match self.jobs.recv_timeout(pause) {
-                Ok(job) => self.next = Some(job),
-                Err(RecvTimeoutError::Timeout) => pause = pause.saturating_mul(2).min(longest),
-                Err(RecvTimeoutError::Disconnected) => return,
+        while self.once().is_ok() {}
+    }
+
+    /// One life of a connection to pcscd, and the pause after it.
+    fn once(&mut self) -> Result<(), GivenUp> {
+        if let Ok(context) = Context::establish(Scope::System) {
+            // Without a waker a command waits for the bounded wait to end.
+            drop(self.line.wake.try_send(Wake::Context(context.clone())));
+            match self.watch(&context) {
+                Ended::GivenUp => return Err(GivenUp),
+                Ended::ServiceGone => {}
             }
         }
+        self.tell_absence()?;
+        self.next = self.next_job(self.pause)?;
+        if self.next.is_none() {
+            self.pause = self.pause.saturating_mul(2).min(BACKOFF_MAX);
+        }
+        Ok(())
     }
 
     /// pcscd is away: says so, and answers the command that wanted it.
@@ -133,31 +151,40 @@ impl Worker {
         Ok(())
     }
 
-    /// Watches the readers and does commands while the context lives. Also tells whether it ever worked.
-    fn watch(&mut self, context: &Context) -> (Ended, bool) {
+    /// Watches the readers and does commands while the context lives.
+    fn watch(&mut self, context: &Context) -> Ended {
         let mut states = Vec::new();
         let mut power = Power::Off;
-        let mut worked = false;
         let mut wait = Duration::ZERO; // the first look only asks how things are
         loop {
-            match self.look(context, &mut states, wait, &mut power) {
-                Ok(()) => worked = true,
-                Err(ended) => return (ended, worked),
+            let looked = self.look(context, &mut states, wait, &mut power);
+            if let Err(ended) = looked.and_then(|()| self.work(context, &mut power)) {
+                return ended;
             }
             wait = WAIT_MAX;
-            loop {
-                let job = match self.next.take() {
-                    Some(job) => job,
-                    None => match self.jobs.try_recv() {
-                        Ok(job) => job,
-                        Err(TryRecvError::Empty) => break,
-                        Err(TryRecvError::Disconnected) => return (Ended::GivenUp, worked),
-                    },
-                };
-                if let Err(ended) = self.perform(context, job, &mut power) {
-                    return (ended, worked);
-                }
-            }
+        }
+    }
+
+    /// Does the commands that are there, and those that follow at once.
+    fn work(&mut self, context: &Context, power: &mut Power) -> Result<(), Ended> {
+        self.pause = BACKOFF_FIRST;
+        let mut linger = Duration::ZERO;
+        while let Some(job) = self.next_job(linger)? {
+            self.perform(context, job, power)?;
+            linger = LINGER;
+        }
+        Ok(())
+    }
+
+    /// The next command, if one is there or comes within `linger`.
+    fn next_job(&mut self, linger: Duration) -> Result<Option<Job>, GivenUp> {
+        if self.next.is_some() {
+            return Ok(self.next.take());
+        }
+        match self.line.jobs.recv_timeout(linger) {
+            Ok(job) => Ok(Some(job)),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => Err(GivenUp),
         }
     }
 
@@ -220,8 +247,8 @@ impl Worker {
     }
 
     fn report(&self, report: Report) -> Result<(), GivenUp> {
-        self.reports.send(report).map_err(|_| GivenUp)?;
-        if let Some(bell) = self.bell.upgrade() {
+        self.line.reports.send(report).map_err(|_| GivenUp)?;
+        if let Some(bell) = self.line.bell.upgrade() {
             // A full inbox keeps the supervisor awake anyhow.
             drop(bell.try_send(Message::Ring));
         }

@@ -55,6 +55,9 @@ impl Wire {
                 self.unread.drain(..used);
                 return Ok(payload);
             }
+            // vpcd sends length and payload apart and waits for the first to be acknowledged (Nagle). Without this
+            // every command takes 40 ms. The kernel forgets it with each answer; it is a matter of speed only.
+            rustix::net::sockopt::set_tcp_quickack(&self.stream, true).ok();
             // A message is at most 65537 bytes, so this buffer is bounded.
             if self.stream.read_buf(&mut self.unread).await? == 0 {
                 return Err(std::io::ErrorKind::UnexpectedEof.into());
