@@ -6,7 +6,7 @@
 pub mod adapters;
 #[cfg(feature = "daemon")]
 pub mod api;
-#[cfg(any())]
+#[cfg(feature = "daemon")]
 pub mod cli;
 #[cfg(feature = "daemon")]
 pub mod config;
