@@ -3,7 +3,7 @@ use std::io;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use posd::sim::{cardd, host, printer};
+use posd::sim::{cardd, demo, host, printer};
 
 /// Simulated devices for tests and demonstrations of posd
 #[derive(Parser)]
@@ -21,6 +21,8 @@ enum Command {
     Host(host::Args),
     /// A receipt printer on TCP
     Printer(printer::Args),
+    /// A morning in a shop, with everything simulated but the daemon
+    Demo(demo::Args),
 }
 
 fn main() -> ExitCode {
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
         Command::Card(args) => cardd::run(args),
         Command::Host(args) => told(host::run(args)),
         Command::Printer(args) => told(printer::run(&args)),
+        Command::Demo(args) => demo::run(&args),
     }
 }
 

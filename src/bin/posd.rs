@@ -20,5 +20,9 @@ struct Cli {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    if cli.check_config { posd::daemon::check_config(&cli.config) } else { posd::daemon::run(&cli.config, cli.state_dir) }
+    if cli.check_config {
+        posd::daemon::check_config(&cli.config)
+    } else {
+        posd::daemon::run(&cli.config, cli.state_dir)
+    }
 }

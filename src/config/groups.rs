@@ -4,10 +4,10 @@ use super::{
     Batch, Chinese, Endpoint, Host, LinkControl, LinkKind, Links, Operators, PinEntry, Printer,
     PrinterDevice, Reader, Security, StoreAndForward, Terminal,
 };
-use crate::domain::slip::Language;
 use crate::domain::ident::{MerchantId, TerminalId};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::outcome::{EntryMode, Kind};
+use crate::domain::slip::Language;
 use std::path::PathBuf;
 use std::time::Duration;
 

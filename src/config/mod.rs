@@ -9,11 +9,11 @@ mod files;
 mod groups;
 mod section;
 
-use crate::domain::slip::Language;
 use crate::domain::emv::params::EmvConfig;
 use crate::domain::ident::{MerchantId, TerminalId};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::outcome::{EntryMode, Kind, words};
+use crate::domain::slip::Language;
 use core::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

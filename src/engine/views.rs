@@ -182,7 +182,11 @@ impl Engine {
         self.batch_has_records = true;
         let identity = &self.settings.identity;
         self.batch_identity.get_or_insert_with(|| {
-            (identity.terminal_id.clone(), identity.merchant_id.clone(), self.settings.currency.alpha().to_owned())
+            (
+                identity.terminal_id.clone(),
+                identity.merchant_id.clone(),
+                self.settings.currency.alpha().to_owned(),
+            )
         });
         let id = self.active.as_ref().map(|active| active.txn.id().clone());
         if let Some(entry) = id.and_then(|id| self.entries.get_mut(&id)) {
@@ -264,7 +268,10 @@ impl Engine {
             self.outbox.push(Notice::Snapshot(snapshot));
         }
         for notice in core::mem::take(&mut self.outbox) {
-            self.notices.send(notice).await.map_err(|_| EngineError::Lost("the bus side is gone".to_owned()))?;
+            self.notices
+                .send(notice)
+                .await
+                .map_err(|_| EngineError::Lost("the bus side is gone".to_owned()))?;
         }
         Ok(())
     }
@@ -302,7 +309,11 @@ impl Engine {
         };
         let mut blocked = Vec::new();
         for kind in &settings.enabled_kinds {
-            let reason = self.blocked_reason(*kind).or(if self.session.is_none() { Some("no-operator") } else { None });
+            let reason = self.blocked_reason(*kind).or(if self.session.is_none() {
+                Some("no-operator")
+            } else {
+                None
+            });
             if let Some(reason) = reason {
                 blocked.push((kind.word().to_owned(), reason.to_owned()));
             }
@@ -344,7 +355,9 @@ impl Engine {
             (self.signature_refused.is_some(), "signature-refused"),
         ];
         let standing = self.settings.standing_reasons.iter().cloned();
-        standing.chain(named.into_iter().filter(|(holds, _)| *holds).map(|(_, word)| word.to_owned())).collect()
+        standing
+            .chain(named.into_iter().filter(|(holds, _)| *holds).map(|(_, word)| word.to_owned()))
+            .collect()
     }
 
     fn update_blockers(&self) -> Vec<String> {
@@ -409,7 +422,11 @@ impl Engine {
                 (true, true) => "busy",
                 (true, false) => "ready",
             },
-            statistics: names.iter().zip(self.reader_counts).map(|(n, count)| ((*n).to_owned(), count)).collect(),
+            statistics: names
+                .iter()
+                .zip(self.reader_counts)
+                .map(|(n, count)| ((*n).to_owned(), count))
+                .collect(),
             status: status.clone(),
         };
         self.readers.iter().map(view).collect()
@@ -420,7 +437,11 @@ impl Engine {
         Some(PrinterView {
             status: self.printer_status.clone()?,
             queue_depth: self.desk.depth(),
-            statistics: names.iter().zip(self.desk.counts).map(|(n, count)| ((*n).to_owned(), count)).collect(),
+            statistics: names
+                .iter()
+                .zip(self.desk.counts)
+                .map(|(n, count)| ((*n).to_owned(), count))
+                .collect(),
         })
     }
 
@@ -521,7 +542,8 @@ impl Engine {
 
     /// `Ledger.Open`.
     fn open(&mut self, batch: u32, trace: u32, answer: oneshot::Sender<Result<TxnId, Fault>>) {
-        let known = self.entries.iter().find(|(_, e)| e.view.batch == batch && e.view.trace == trace && trace > 0);
+        let known =
+            self.entries.iter().find(|(_, e)| e.view.batch == batch && e.view.trace == trace && trace > 0);
         if let Some((id, _)) = known {
             return super::start::reply(answer, Ok(id.clone()));
         }
@@ -543,7 +565,10 @@ impl Engine {
                 super::start::reply(answer, Ok(id));
             }
             Ok(None) => {
-                let fault = Fault::new(FaultName::NotFound, "no transaction of that batch and trace; query the ledger");
+                let fault = Fault::new(
+                    FaultName::NotFound,
+                    "no transaction of that batch and trace; query the ledger",
+                );
                 super::start::reply(answer, Err(fault));
             }
             Err(error) => super::start::reply(answer, Err(super::journal_thread::read_fault(&error))),

@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "simulators own sockets and files")]
 pub mod card;
 pub mod cardd;
+pub mod demo;
 pub mod host;
 pub mod issuer;
 pub mod printer;
