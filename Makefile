@@ -1,0 +1,55 @@
+# posd: what a developer types. The Makefile only names and orders; what has logic is a test, or a script in tests/tools.
+# Plain artefacts (what is packaged, shown and measured) are built in target/plain, without feature `sim`; simulators and
+# tests in target/sim. The two never share a folder, so features do not mix.
+.DEFAULT_GOAL := help
+CARGO ?= cargo
+DESTDIR ?=
+PREFIX ?= /usr
+PLAIN := target/plain
+SIM := target/sim
+export POSD_PLAIN := $(CURDIR)/$(PLAIN)/debug
+
+.PHONY: help deps build sim demo test check lint core suite bench deb install clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
+
+deps: ## install what is missing (apt; prints what it installs)
+	@tests/tools/deps
+
+build: deps ## posd and posctl as they are shipped, unoptimised
+	$(CARGO) build --locked --target-dir $(PLAIN) --bin posd --bin posctl
+
+sim: deps
+	$(CARGO) build --locked --target-dir $(SIM) --features sim --bin posd-sim
+
+demo: build sim ## a morning in a shop: sale, decline, lost reply; receipts in demo-out/
+	$(SIM)/debug/posd-sim demo --bin $(PLAIN)/debug --emv tests/data/emv.toml --out demo-out
+
+test: deps lint core build suite ## everything that CI runs
+
+check: lint core ## format, lints, pure core, layers: under a minute when warm
+	$(CARGO) test --locked --target-dir $(SIM) --features sim --test suite tidy::
+
+lint:
+	@tests/tools/lint
+
+core: ## the pure core alone: no C library, no bus
+	$(CARGO) check --locked --lib --no-default-features
+	$(CARGO) test --locked --lib --no-default-features
+
+suite: build
+	$(CARGO) test --locked --target-dir $(SIM) --features sim
+
+bench: build sim ## counts and ratios for the README; prints a table
+	tests/tools/bench
+
+deb: ## Debian package for this machine's architecture
+	dpkg-buildpackage -b -us -uc
+
+install: ## install a release build below DESTDIR
+	tests/tools/install "$(DESTDIR)" "$(PREFIX)"
+
+clean: ## remove what was built
+	$(CARGO) clean
+	rm -rf demo-out
