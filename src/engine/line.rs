@@ -62,7 +62,7 @@ enum LineState {
 
 enum User {
     Txn,
-    Reversal(Reversal),
+    Reversal(Box<Reversal>),
     Management { machine: Management, job: u64, opened: Option<Box<Opened>> },
 }
 
@@ -173,7 +173,7 @@ impl Engine {
                 attempts_max: self.settings.reversal_attempts,
                 response_timeout: self.settings.response_timeout,
             };
-            return Some(User::Reversal(Reversal::new(due, limits)));
+            return Some(User::Reversal(Box::new(Reversal::new(due, limits))));
         }
         if !self.active.as_ref().is_some_and(|active| active.txn.money_may_move())
             && let Some((errand, job)) = self.line.errands.pop_front()
@@ -322,7 +322,7 @@ impl Engine {
                     Heard::Sent => reversal::Event::RequestSent,
                     Heard::Lost { .. } => reversal::Event::LineLost,
                 };
-                self.step_reversal(machine, event);
+                self.step_reversal(*machine, event);
             }
             Some(User::Management { machine, job, opened }) => {
                 let event = match heard {
@@ -406,7 +406,7 @@ impl Engine {
                 self.line.user = Some(User::Txn);
                 self.sale_answer(&request, bytes)
             }
-            Some(User::Reversal(machine)) => self.reversal_answer(machine, &request, bytes),
+            Some(User::Reversal(machine)) => self.reversal_answer(*machine, &request, bytes),
             Some(User::Management { machine, job, opened }) => {
                 self.management_answer(machine, job, opened, &request, bytes)
             }
@@ -459,7 +459,7 @@ impl Engine {
     fn reversal_answer(&mut self, machine: Reversal, request: &Request, bytes: &[u8]) -> bool {
         let local = self.system.local(self.wall());
         let Some(keys) = self.keys.as_ref() else {
-            self.line.user = Some(User::Reversal(machine));
+            self.line.user = Some(User::Reversal(Box::new(machine)));
             return true;
         };
         let event = match answers::read_financial(request, bytes, keys, local) {
@@ -468,7 +468,7 @@ impl Engine {
                 None => reversal::Event::Garbled(Garbled::Content),
             },
             Err(AnswerError::Foreign { .. }) => {
-                self.line.user = Some(User::Reversal(machine));
+                self.line.user = Some(User::Reversal(Box::new(machine)));
                 return true;
             }
             Err(error) => reversal::Event::Garbled(garbled(&error)),
@@ -557,7 +557,7 @@ impl Engine {
         }
         match machine.ended() {
             Some(end) => self.reversal_ended(&machine, end),
-            None => self.line.user = Some(User::Reversal(machine)),
+            None => self.line.user = Some(User::Reversal(Box::new(machine))),
         }
         match effects.vital {
             Vital::Nothing => {}
@@ -775,7 +775,7 @@ impl Engine {
             Some(User::Reversal(machine)) => {
                 let event =
                     if result.is_ok() { reversal::Event::Stored } else { reversal::Event::StoreFailed };
-                self.step_reversal(machine, event);
+                self.step_reversal(*machine, event);
             }
             Some(User::Management { machine, job, opened }) => {
                 let event = match result {
@@ -795,7 +795,7 @@ impl Engine {
             return;
         }
         match self.line.user.take() {
-            Some(User::Reversal(machine)) => self.step_reversal(machine, reversal::Event::Tick),
+            Some(User::Reversal(machine)) => self.step_reversal(*machine, reversal::Event::Tick),
             Some(User::Management { machine, job, opened }) => {
                 self.step_management(machine, job, opened, management::Event::Tick);
             }

@@ -202,7 +202,6 @@ impl Engine {
             view: super::views::of_start(&start, self.batch),
             published: None,
             arguments_sha256: start.arguments_sha256,
-            starter: Some(caller.clone()),
             order,
             exposed_until: None,
         };
@@ -218,7 +217,7 @@ impl Engine {
 
     /// The customer may be asked once the terminal is signed on.
     pub(super) fn begin_when_ready(&mut self) {
-        if !self.active.as_ref().is_some_and(|active| active.txn.state() == TxnState::Created) {
+        if self.active.as_ref().is_none_or(|active| active.txn.state() != TxnState::Created) {
             return;
         }
         if self.keys.is_some() {

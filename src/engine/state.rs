@@ -1,5 +1,5 @@
 //! What the engine holds, how it is made from the journal, and the small verbs that all its parts use.
-use super::handle::{AgentCommand, Caller, Notice};
+use super::handle::{AgentCommand, Notice};
 use super::jobs::Jobs;
 use super::journal_thread::{JournalThread, Task};
 use super::line::Line;
@@ -149,8 +149,6 @@ pub(super) struct Entry {
     pub(super) view: TxnView,
     pub(super) published: Option<Arc<TxnView>>,
     pub(super) arguments_sha256: [u8; 32],
-    /// Who started it, while it lives here.
-    pub(super) starter: Option<Caller>,
     /// Order of arrival: the last 20 stay.
     pub(super) order: u64,
     /// Stays until then although it is old.

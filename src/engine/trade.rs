@@ -169,7 +169,7 @@ impl Engine {
     /// An agent answered. Late answers to withdrawn questions are ignored.
     pub(super) fn agent_event(&mut self, event: AgentEvent) {
         let (AgentEvent::Answered { id, .. } | AgentEvent::Unavailable { id, .. }) = &event;
-        if !self.active.as_ref().is_some_and(|active| active.ask_wait == Some(*id)) {
+        if self.active.as_ref().is_none_or(|active| active.ask_wait != Some(*id)) {
             return self.signature_event(&event);
         }
         cut::boundary(&"agent answered");

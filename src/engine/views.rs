@@ -126,7 +126,6 @@ impl Engine {
             view: of_row(row),
             published: None,
             arguments_sha256: row.start.arguments_sha256,
-            starter: None,
             order,
             exposed_until: None,
         };
