@@ -72,6 +72,8 @@ struct Opened {
     record: KeyRecord,
     clock_offset: i64,
     batch: Option<BatchNumber>,
+    /// The host offered a batch that cannot be taken up before settlement.
+    batch_mismatch: bool,
 }
 
 /// What happened on the line, for whoever uses it.
@@ -538,9 +540,11 @@ impl Engine {
         };
         // A batch is only taken up while nothing of the own one is open.
         let free = !self.batch_has_records && self.reversals.is_empty();
-        let batch = answer.batch.filter(|batch| free && *batch != self.batch && batch.get() < 999_999);
+        let other = answer.batch.filter(|batch| *batch != self.batch && batch.get() < 999_999);
+        let batch = other.filter(|_| free);
+        let batch_mismatch = other.is_some() && !free;
         let accepted = SignOnAnswer::Accepted { keys: record.clone(), batch, clock_offset };
-        (sign_on(accepted), Some(Box::new(Opened { keys, record, clock_offset, batch })))
+        (sign_on(accepted), Some(Box::new(Opened { keys, record, clock_offset, batch, batch_mismatch })))
     }
 
     fn step_reversal(&mut self, machine: Reversal, event: reversal::Event) {
@@ -688,6 +692,7 @@ impl Engine {
         self.key_record = Some(opened.record);
         self.key_generation = self.key_generation.wrapping_add(1);
         self.clock_offset = opened.clock_offset;
+        self.batch_mismatch = opened.batch_mismatch;
         if let Some(batch) = opened.batch {
             self.batch = batch;
             self.batch_opened_at = self.wall();

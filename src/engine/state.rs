@@ -10,7 +10,7 @@ use super::view::{Snapshot, TxnView};
 use super::{EngineError, Note, Receivers, Wiring};
 use crate::domain::calendar::{BootTime, WallTime};
 use crate::domain::emv::params::EmvConfig;
-use crate::domain::ident::{BatchNumber, MerchantId, TerminalId, TxnId};
+use crate::domain::ident::{BatchNumber, MerchantId, Stan, TerminalId, TxnId};
 use crate::domain::money::Currency;
 use crate::domain::outcome::Kind;
 use crate::domain::record::{KeyRecord, OperatorRow, Record, TimelineRow};
@@ -124,6 +124,10 @@ pub struct Engine {
     pub(super) reachable: &'static str,
     pub(super) last_exchange: WallTime,
     pub(super) batch: BatchNumber,
+    /// The next STAN as far as the engine has heard; the journal has the last word.
+    pub(super) next_stan: Stan,
+    /// The host offered another batch than the open one, which has records.
+    pub(super) batch_mismatch: bool,
     pub(super) batch_opened_at: WallTime,
     pub(super) batch_has_records: bool,
     pub(super) counts: BTreeMap<String, u32>,
@@ -210,6 +214,8 @@ impl Engine {
             reachable: "unknown",
             last_exchange: WallTime::default(),
             batch: loaded.batch.unwrap_or(BatchNumber::FIRST),
+            next_stan: loaded.next_stan.unwrap_or(Stan::FIRST),
+            batch_mismatch: false,
             batch_opened_at: loaded.batch_opened_at,
             batch_has_records: loaded.batch_has_records,
             counts: loaded.counts.into_iter().collect(),

@@ -179,6 +179,7 @@ impl Engine {
     /// Numbers were taken by the journal.
     pub(super) fn stan_taken(&mut self, stan: Stan, batch: BatchNumber) {
         self.batch_has_records = true;
+        self.next_stan = stan.next();
         let identity = &self.settings.identity;
         self.batch_identity.get_or_insert_with(|| {
             (
@@ -341,6 +342,7 @@ impl Engine {
             (self.settings.master_key.is_none(), "keys-missing"),
             (self.settings.emv.aids.is_empty(), "parameters-missing"),
             (self.keys.is_none(), "not-signed-on"),
+            (self.batch_mismatch, "batch-mismatch"),
             (self.reachable == "no", "host-unreachable"),
             (!self.reversals.is_empty(), "reversal-pending"),
             (!self.readers.iter().any(|reader| !reader.contactless), "no-reader"),
