@@ -95,7 +95,8 @@ struct Ground {
 fn ground(config: &Config, state_dir: &Path) -> Result<Ground, String> {
     let say = |error: system::SystemError| error.to_string();
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-    let runtime_dir = std::env::var_os("RUNTIME_DIRECTORY").map_or_else(|| PathBuf::from("/run/posd"), PathBuf::from);
+    let runtime_dir =
+        std::env::var_os("RUNTIME_DIRECTORY").map_or_else(|| PathBuf::from("/run/posd"), PathBuf::from);
     let lock = BusyLock::in_dir(&runtime_dir)
         .inspect_err(|error| tracing::warn!(%error, "no busy.lock; updaters must read SafeToUpdate"))
         .ok();
@@ -201,7 +202,8 @@ fn notify(what: &[sd_notify::NotifyState<'_>]) {
 
 async fn wait_for_signal() {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
         tracing::error!("signals cannot be heard");
         return core::future::pending().await;
     };
@@ -236,7 +238,8 @@ fn adapters(config: &Config) -> Result<Adapters, String> {
     };
     settings.check().map_err(|error| error.to_string())?;
     let host = host_tcp::start(settings, host_in);
-    let printer = printer_escpos::start(printer_settings(config), printer_in).map_err(|error| error.to_string())?;
+    let printer =
+        printer_escpos::start(printer_settings(config), printer_in).map_err(|error| error.to_string())?;
     Ok(Adapters {
         card: Box::new(move |command| card.try_send(command)),
         card_events,
@@ -249,7 +252,9 @@ fn adapters(config: &Config) -> Result<Adapters, String> {
 
 fn given_back<T>(error: std::sync::mpsc::TrySendError<T>) -> T {
     match error {
-        std::sync::mpsc::TrySendError::Full(value) | std::sync::mpsc::TrySendError::Disconnected(value) => value,
+        std::sync::mpsc::TrySendError::Full(value) | std::sync::mpsc::TrySendError::Disconnected(value) => {
+            value
+        }
     }
 }
 

@@ -55,7 +55,10 @@ impl Engine {
             return Ok(view.number);
         }
         if errand == Errand::SignOn && self.settings.master_key.is_none() {
-            return Err(Fault::new(FaultName::KeysMissing, "no master key is loaded; a technician must load it"));
+            return Err(Fault::new(
+                FaultName::KeysMissing,
+                "no master key is loaded; a technician must load it",
+            ));
         }
         let job = self.new_job(kind)?;
         self.queue_errand(errand, job)?;
@@ -64,7 +67,8 @@ impl Engine {
 
     /// `Host.SignOn`, `SignOff`, `Test`: a financial exchange must not be open.
     pub(super) fn host_errand(&mut self, errand: Errand) -> Result<u64, Fault> {
-        let trading = self.active.as_ref().is_some_and(|active| active.txn.money_may_move() || active.txn.wants_line());
+        let trading =
+            self.active.as_ref().is_some_and(|active| active.txn.money_may_move() || active.txn.wants_line());
         if trading && errand != Errand::Echo {
             return Err(Fault::new(FaultName::Busy, "a transaction is with the bank; wait for it"));
         }
@@ -92,8 +96,9 @@ impl Engine {
         let signed_on = self.keys.is_some();
         for job in core::mem::take(&mut self.jobs.flushes) {
             let result = vec![("remaining".to_owned(), JobValue::Number(left))];
-            let fault = (left > 0 && !signed_on)
-                .then(|| Fault::new(FaultName::NotSignedOn, "the terminal is not signed on; call Host.SignOn first"));
+            let fault = (left > 0 && !signed_on).then(|| {
+                Fault::new(FaultName::NotSignedOn, "the terminal is not signed on; call Host.SignOn first")
+            });
             self.end_job(job, result, fault);
         }
     }
@@ -119,7 +124,9 @@ impl Engine {
         let mut values = Vec::new();
         if errand == Errand::Echo {
             let times = [("tcp-ms", self.line.tcp_ms), ("echo-ms", self.line.echo_ms)];
-            values.extend(times.into_iter().filter_map(|(name, ms)| Some((name.to_owned(), JobValue::Number(ms?)))));
+            values.extend(
+                times.into_iter().filter_map(|(name, ms)| Some((name.to_owned(), JobValue::Number(ms?)))),
+            );
         }
         self.end_job(number, values, result.err());
     }
@@ -152,14 +159,18 @@ impl Engine {
         match job {
             None => Err(Fault::new(FaultName::NotFound, "no such job")),
             Some((_, "cancelled", true)) => Ok(CancelAnswer::AlreadyCancelled),
-            Some((_, _, true)) => Err(Fault::new(FaultName::AlreadyFinished, "the job has ended; read its result")),
+            Some((_, _, true)) => {
+                Err(Fault::new(FaultName::AlreadyFinished, "the job has ended; read its result"))
+            }
             Some(("flush", _, false)) => {
                 self.jobs.flushes.retain(|flush| *flush != number);
                 self.end_job(number, Vec::new(), Some(Fault::new(FaultName::Cancelled, "cancelled")));
                 Ok(CancelAnswer::Accepted)
             }
             Some((_, _, false)) if self.cancel_errand(number) => Ok(CancelAnswer::Accepted),
-            Some((_, _, false)) => Err(Fault::new(FaultName::TooLate, "the result is being stored; wait for it")),
+            Some((_, _, false)) => {
+                Err(Fault::new(FaultName::TooLate, "the result is being stored; wait for it"))
+            }
         }
     }
 
@@ -171,8 +182,13 @@ impl Engine {
     /// Finished jobs go after a minute.
     pub(super) fn forget_jobs(&mut self) {
         let now = self.system.boot();
-        let gone: Vec<u64> =
-            self.jobs.all.iter().filter(|(_, (_, end))| end.is_some_and(|at| now >= at)).map(|(n, _)| *n).collect();
+        let gone: Vec<u64> = self
+            .jobs
+            .all
+            .iter()
+            .filter(|(_, (_, end))| end.is_some_and(|at| now >= at))
+            .map(|(n, _)| *n)
+            .collect();
         for number in gone {
             self.jobs.all.remove(&number);
             self.tell(Notice::JobGone(number));

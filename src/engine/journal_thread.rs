@@ -78,7 +78,8 @@ fn run<T>(mut journal: Box<dyn Journal>, tasks: &Receiver<Task<T>>, answers: &mp
             }
             Task::FindTrace { note, batch, trace } => {
                 let filter = TxnFilter { batch: Some(batch), trace: Some(trace), ..TxnFilter::default() };
-                let result = journal.query(&filter, 1, "").map(|(rows, _)| rows.into_iter().next().map(Box::new));
+                let result =
+                    journal.query(&filter, 1, "").map(|(rows, _)| rows.into_iter().next().map(Box::new));
                 Answer::Found { note, result }
             }
             Task::Query { filter, limit, cursor, done } => {
@@ -107,7 +108,11 @@ pub(super) fn read_fault(error: &JournalError) -> Fault {
     Fault::new(name, error.to_string())
 }
 
-fn commit(journal: &mut dyn Journal, records: &[Record], durability: Durability) -> Result<Committed, JournalError> {
+fn commit(
+    journal: &mut dyn Journal,
+    records: &[Record],
+    durability: Durability,
+) -> Result<Committed, JournalError> {
     let first = match journal.commit(records, durability) {
         Ok(committed) => return Ok(committed),
         Err(error) => error,
@@ -128,12 +133,13 @@ fn present(journal: &mut dyn Journal, records: &[Record]) -> Result<Option<Commi
                 let row = journal.find(&sending.start.id)?;
                 return Ok(row.and_then(|row| taken(row.stan, row.batch)));
             }
-            Record::Closed(closed) => {
-                journal.find(&closed.id)?.is_some_and(|row| row.outcome == closed.outcome && row.outcome != Outcome::None)
-            }
-            Record::ReversalState { id, state, .. } => {
-                journal.find(id)?.and_then(|row| row.reversal).is_some_and(|reversal| reversal.state == *state)
-            }
+            Record::Closed(closed) => journal
+                .find(&closed.id)?
+                .is_some_and(|row| row.outcome == closed.outcome && row.outcome != Outcome::None),
+            Record::ReversalState { id, state, .. } => journal
+                .find(id)?
+                .and_then(|row| row.reversal)
+                .is_some_and(|reversal| reversal.state == *state),
             // Counting an attempt twice, or reserving two numbers, is harmless; the rest is written by value.
             _ => continue,
         };

@@ -15,10 +15,10 @@ use crate::domain::record::{Committed, KeyRecord, Record};
 use crate::domain::txn::management::{self, Errand, Management, SignOnAnswer};
 use crate::domain::txn::reversal::{self, Due, End, Limits, Reversal};
 use crate::domain::txn::{self, Garbled, SaleRequest, Vital};
+use crate::domain::unionpay::Identity;
 use crate::domain::unionpay::answers::{self, AnswerError};
 use crate::domain::unionpay::keys::WorkingKeys;
 use crate::domain::unionpay::messages::{self, Request, ReversalFields, SaleFields};
-use crate::domain::unionpay::Identity;
 use crate::ports::{Durability, HostCommand, HostEvent, JournalError};
 use core::time::Duration;
 use std::collections::{BTreeSet, VecDeque};
@@ -187,19 +187,26 @@ impl Engine {
         self.line.tcp_ms = None;
         self.line.echo_ms = None;
         self.job_phase(job, "running", "connecting");
-        User::Management { machine: Management::new(errand, self.settings.response_timeout), job, opened: None }
+        User::Management {
+            machine: Management::new(errand, self.settings.response_timeout),
+            job,
+            opened: None,
+        }
     }
 
     /// The reversal that should go now, if any.
     fn next_reversal(&mut self) -> Option<Due> {
         let now = self.system.boot();
         let trading = self.active.as_ref().is_some_and(|active| active.txn.wants_line());
-        let free = self.active.as_ref().is_none_or(|active| !active.txn.money_may_move() || active.txn.wants_line());
+        let free =
+            self.active.as_ref().is_none_or(|active| !active.txn.money_may_move() || active.txn.wants_line());
         let retry = self.line.retry_at.is_none_or(|at| now >= at);
         let again = self.line.ask_again_at.is_some_and(|at| now >= at);
         let kicked = &self.line.kicked;
         let due = self.reversals.iter().find(|due| {
-            kicked.contains(&due.id) || (due.blocks_trading() && (trading || retry)) || (due.ask_again && again)
+            kicked.contains(&due.id)
+                || (due.blocks_trading() && (trading || retry))
+                || (due.ask_again && again)
         })?;
         free.then(|| due.clone())
     }
@@ -420,7 +427,12 @@ impl Engine {
         };
         let stan = stan.unwrap_or(0);
         tracing::warn!(mti, stan, "a late or repeated answer");
-        let owner = self.entries.iter().filter(|(_, e)| e.view.trace == stan).filter(|_| stan > 0).max_by_key(|(_, e)| e.order);
+        let owner = self
+            .entries
+            .iter()
+            .filter(|(_, e)| e.view.trace == stan)
+            .filter(|_| stan > 0)
+            .max_by_key(|(_, e)| e.order);
         if let Some(id) = owner.map(|(id, _)| id.clone()) {
             self.timeline(&id, "late-answer", &format!("a late or repeated {mti} came; the outcome stands"));
             let notes = self.take_notes();
@@ -491,16 +503,15 @@ impl Engine {
                 self.line.user = Some(User::Management { machine, job, opened });
                 return true;
             }
-            Err(error) => self.step_management(machine, job, opened, management::Event::Garbled(garbled(&error))),
+            Err(error) => {
+                self.step_management(machine, job, opened, management::Event::Garbled(garbled(&error)))
+            }
         }
         false
     }
 
     /// Opens the key block of a sign-on answer and checks it; nothing is used before it is durable.
-    fn open_keys(
-        &self,
-        answer: answers::SignOnAnswer,
-    ) -> (management::Event, Option<Box<Opened>>) {
+    fn open_keys(&self, answer: answers::SignOnAnswer) -> (management::Event, Option<Box<Opened>>) {
         let sign_on = |answer| management::Event::SignOn(Box::new(answer));
         if answer.response_code.as_str() != "00" {
             return (sign_on(SignOnAnswer::Refused(answer.response_code)), None);
@@ -661,7 +672,9 @@ impl Engine {
         let identity = &self.settings.identity;
         let operator = self.session.as_ref().map(|session| session.operator.clone());
         let built = match (wanted.errand, wanted.stan) {
-            (Errand::SignOn, Some(stan)) => Some(messages::sign_on(identity, stan, self.batch, operator.as_ref())),
+            (Errand::SignOn, Some(stan)) => {
+                Some(messages::sign_on(identity, stan, self.batch, operator.as_ref()))
+            }
             (Errand::SignOff, Some(stan)) => Some(messages::sign_off(identity, stan, self.batch)),
             (Errand::Echo, _) => Some(messages::echo(identity, self.batch)),
             (Errand::SignOn | Errand::SignOff, None) => None,
@@ -760,7 +773,8 @@ impl Engine {
         cut::boundary(&"stored for the line");
         match self.line.user.take() {
             Some(User::Reversal(machine)) => {
-                let event = if result.is_ok() { reversal::Event::Stored } else { reversal::Event::StoreFailed };
+                let event =
+                    if result.is_ok() { reversal::Event::Stored } else { reversal::Event::StoreFailed };
                 self.step_reversal(machine, event);
             }
             Some(User::Management { machine, job, opened }) => {
@@ -820,7 +834,9 @@ impl Engine {
     /// The attempt is shown where somebody looks at it.
     fn show_attempt(&mut self, attempt: u32) {
         let most = self.settings.connect_attempts;
-        let Some(id) = self.active.as_ref().filter(|a| a.txn.wants_line()).map(|a| a.txn.id().clone()) else { return };
+        let Some(id) = self.active.as_ref().filter(|a| a.txn.wants_line()).map(|a| a.txn.id().clone()) else {
+            return;
+        };
         if let Some(entry) = self.entries.get_mut(&id) {
             entry.view.attempt = (attempt, most);
         }

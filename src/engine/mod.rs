@@ -25,7 +25,9 @@ use crate::domain::fault::Fault;
 use crate::domain::ident::TxnId;
 use crate::domain::record::{Committed, TxnRow};
 use crate::domain::txn::Now;
-use crate::ports::{CardCommand, CardEvent, EncodeSlip, HostCommand, HostEvent, Journal, JournalError, Outlet};
+use crate::ports::{
+    CardCommand, CardEvent, EncodeSlip, HostCommand, HostEvent, Journal, JournalError, Outlet,
+};
 use crate::ports::{PrinterCommand, PrinterEvent, System};
 use core::time::Duration;
 use handle::{AgentCommand, AgentEvent, Command, Notice};
@@ -229,7 +231,12 @@ impl Engine {
             Note::PrintBegun(key) => self.print_begun(&key, result.is_ok()),
             Note::Operator(pending) => self.operator_stored(*pending, result),
             // These only read.
-            Note::Start(_) | Note::Expose(..) | Note::Open(_) | Note::Receipt(_) | Note::Refresh(_) | Note::PrintRow(_) => {}
+            Note::Start(_)
+            | Note::Expose(..)
+            | Note::Open(_)
+            | Note::Receipt(_)
+            | Note::Refresh(_)
+            | Note::PrintRow(_) => {}
         }
     }
 

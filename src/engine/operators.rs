@@ -56,12 +56,24 @@ pub(super) fn nobody() -> OperatorId {
 
 impl Engine {
     /// `Operators.SignOn`.
-    pub(super) fn operator_sign_on(&mut self, operator: OperatorId, password: Password, caller: Caller, answer: Answer) {
+    pub(super) fn operator_sign_on(
+        &mut self,
+        operator: OperatorId,
+        password: Password,
+        caller: Caller,
+        answer: Answer,
+    ) {
         self.check_password(operator, password, Purpose::SignOn(caller), answer);
     }
 
     /// `Operators.ChangePassword`; needs no session.
-    pub(super) fn change_password(&mut self, operator: OperatorId, old: Password, new: Password, answer: Answer) {
+    pub(super) fn change_password(
+        &mut self,
+        operator: OperatorId,
+        old: Password,
+        new: Password,
+        answer: Answer,
+    ) {
         if let Err(fault) = operators::check_new(&operator, &new) {
             return super::start::reply(answer, Err(fault));
         }
@@ -93,7 +105,9 @@ impl Engine {
                 Purpose::Change { .. } | Purpose::SignOn(_) => None,
             };
             // The engine ends before its threads: then nobody waits.
-            let _gone = done.blocking_send(PasswordDone { operator, purpose, password, right, new_phc, answer }).is_err();
+            let _gone = done
+                .blocking_send(PasswordDone { operator, purpose, password, right, new_phc, answer })
+                .is_err();
         };
         let thread = std::thread::Builder::new().name("posd-password".to_owned());
         if let Err(error) = thread.spawn(work) {
@@ -113,17 +127,21 @@ impl Engine {
                 let Decision { answer, store } =
                     operators::check_sign_on(row, right, now, self.settings.require_change);
                 let last_used = self.system.boot();
-                let session = |role| Some(Session { operator: operator.clone(), role, uid: caller.uid, last_used });
+                let session =
+                    |role| Some(Session { operator: operator.clone(), role, uid: caller.uid, last_used });
                 (answer.map(session), store)
             }
             Purpose::Change { new, .. } => {
                 let Decision { answer, store } = operators::check_change(row, right, now, &password, &new);
                 match (answer, new_phc) {
                     (Err(fault), _) => (Err(fault), store),
-                    (Ok(()), Some(Ok(phc))) => (Ok(None), Some(operators::with_password(operator.clone(), phc))),
-                    (Ok(()), _) => {
-                        (Err(Fault::new(FaultName::Failed, "the password could not be hashed; try again")), store)
+                    (Ok(()), Some(Ok(phc))) => {
+                        (Ok(None), Some(operators::with_password(operator.clone(), phc)))
                     }
+                    (Ok(()), _) => (
+                        Err(Fault::new(FaultName::Failed, "the password could not be hashed; try again")),
+                        store,
+                    ),
                 }
             }
         };
@@ -134,7 +152,11 @@ impl Engine {
         };
         let audit = Record::Audit { at: now, operator: Some(operator), text: what.to_owned() };
         let records = store.iter().cloned().map(Record::Operator).chain([audit]).collect();
-        self.commit(Note::Operator(Box::new(Pending { row: store, then, answer })), records, Durability::Full);
+        self.commit(
+            Note::Operator(Box::new(Pending { row: store, then, answer })),
+            records,
+            Durability::Full,
+        );
     }
 
     /// The row is durable.
@@ -180,7 +202,8 @@ impl Engine {
     /// An idle operator is signed off.
     pub(super) fn tick_operators(&mut self) {
         let now = self.system.boot();
-        let idle = self.session.as_ref().is_some_and(|s| now.since(s.last_used) >= self.settings.idle_timeout);
+        let idle =
+            self.session.as_ref().is_some_and(|s| now.since(s.last_used) >= self.settings.idle_timeout);
         if idle && self.active.is_none() {
             tracing::info!("the operator was idle for too long");
             self.session = None;

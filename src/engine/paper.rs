@@ -72,7 +72,8 @@ impl PrintDesk {
     }
 
     pub(super) fn depth(&self) -> u32 {
-        u32::try_from(self.queue.len().saturating_add(usize::from(self.current.is_some()))).unwrap_or(u32::MAX)
+        u32::try_from(self.queue.len().saturating_add(usize::from(self.current.is_some())))
+            .unwrap_or(u32::MAX)
     }
 
     fn of(&self, id: &TxnId) -> impl Iterator<Item = (&PrintKey, &PrintJob)> {
@@ -114,7 +115,10 @@ impl Engine {
         let signature = approved && closed.card.as_ref().is_some_and(|card| card.signature_required);
         for ply in &closed.plies {
             let key = PrintKey { id: closed.id.clone(), ply: *ply, copy: 0 };
-            self.desk.jobs.insert(key.clone(), PrintJob { state: PrintState::Held, reason: String::new(), begun: false });
+            self.desk.jobs.insert(
+                key.clone(),
+                PrintJob { state: PrintState::Held, reason: String::new(), begun: false },
+            );
             self.show_print_job(&key);
         }
         if closed.reversal.is_some() {
@@ -146,7 +150,8 @@ impl Engine {
     }
 
     fn carry_care(&mut self, index: usize, todo: Vec<Do>) {
-        let Some((id, starter)) = self.cares.get(index).map(|care| (care.id.clone(), care.starter.clone())) else {
+        let Some((id, starter)) = self.cares.get(index).map(|care| (care.id.clone(), care.starter.clone()))
+        else {
             return;
         };
         self.show_care(&id);
@@ -158,7 +163,11 @@ impl Engine {
                 Do::Withdraw => self.withdraw_signature(&id),
                 Do::SignatureRefused => {
                     tracing::warn!(transaction = %id, "signature refused");
-                    self.timeline(&id, "signature-refused", "the cashier refused the signature; undo the sale by hand");
+                    self.timeline(
+                        &id,
+                        "signature-refused",
+                        "the cashier refused the signature; undo the sale by hand",
+                    );
                     self.signature_refused = Some(id.clone());
                 }
             }
@@ -178,7 +187,8 @@ impl Engine {
     }
 
     fn withdraw_signature(&mut self, id: &TxnId) {
-        let Some(ask) = self.cares.iter_mut().find(|care| care.id == *id).and_then(|care| care.ask.take()) else {
+        let Some(ask) = self.cares.iter_mut().find(|care| care.id == *id).and_then(|care| care.ask.take())
+        else {
             return;
         };
         self.tell_agents(AgentCommand::Withdraw { id: ask, txn: id.clone(), why: "timeout" });
@@ -191,7 +201,10 @@ impl Engine {
     /// The answer to a signature question, if it is one.
     pub(super) fn signature_event(&mut self, event: &AgentEvent) {
         let (AgentEvent::Answered { id, .. } | AgentEvent::Unavailable { id, .. }) = event;
-        let Some(txn) = self.cares.iter().find(|care| care.ask == Some(*id)).map(|care| care.id.clone()) else { return };
+        let Some(txn) = self.cares.iter().find(|care| care.ask == Some(*id)).map(|care| care.id.clone())
+        else {
+            return;
+        };
         let answer = match event {
             AgentEvent::Answered { answer: AgentAnswer::Yes(yes), .. } => Some(*yes),
             AgentEvent::Answered { .. } | AgentEvent::Unavailable { .. } => None,
@@ -286,7 +299,9 @@ impl Engine {
     /// The mark is durable: bytes may go.
     pub(super) fn print_begun(&mut self, key: &PrintKey, stored: bool) {
         cut::boundary(&"before print");
-        let Some(document) = self.desk.current.as_mut().and_then(|current| current.document.take()) else { return };
+        let Some(document) = self.desk.current.as_mut().and_then(|current| current.document.take()) else {
+            return;
+        };
         let job = self.fresh_id();
         if let Some(current) = &mut self.desk.current {
             current.command = job;
@@ -308,7 +323,9 @@ impl Engine {
             PrinterEvent::Status(status) => self.printer_changed(status),
             PrinterEvent::Started { .. } => {}
             PrinterEvent::Done { job, end } => {
-                let Some(current) = self.desk.current.take_if(|current| current.command == job) else { return };
+                let Some(current) = self.desk.current.take_if(|current| current.command == job) else {
+                    return;
+                };
                 cut::boundary(&"printed");
                 let (state, reason) = match end {
                     PrintEnd::Confirmed => (PrintState::Confirmed, String::new()),
@@ -410,10 +427,11 @@ impl Engine {
         for PlyRow { ply, copy, state, reason } in &row.plies {
             let key = PrintKey { id: row.start.id.clone(), ply: *ply, copy: *copy };
             let begun = !matches!(state, PrintState::Held);
-            self.desk
-                .jobs
-                .entry(key.clone())
-                .or_insert_with(|| PrintJob { state: *state, reason: reason.clone(), begun });
+            self.desk.jobs.entry(key.clone()).or_insert_with(|| PrintJob {
+                state: *state,
+                reason: reason.clone(),
+                begun,
+            });
             self.show_print_job(&key);
         }
     }
@@ -430,14 +448,17 @@ impl Engine {
     /// `Transaction.Reprint`: a copy, marked as such.
     pub(super) fn reprint(&mut self, id: &TxnId, ply: Ply) -> Result<String, Fault> {
         self.session_used()?;
-        let entry = self.entries.get(id).ok_or_else(|| Fault::new(FaultName::NotFound, "no such transaction"))?;
+        let entry =
+            self.entries.get(id).ok_or_else(|| Fault::new(FaultName::NotFound, "no such transaction"))?;
         if entry.view.outcome != Outcome::Approved {
             return Err(Fault::new(FaultName::WrongState, "only an approved transaction has a slip"));
         }
         let copies = self.desk.of(id).filter(|(key, _)| key.ply == ply).map(|(key, _)| key.copy);
         let copy = copies.max().unwrap_or(0).saturating_add(1);
         let key = PrintKey { id: id.clone(), ply, copy };
-        self.desk.jobs.insert(key.clone(), PrintJob { state: PrintState::Queued, reason: String::new(), begun: false });
+        self.desk
+            .jobs
+            .insert(key.clone(), PrintJob { state: PrintState::Queued, reason: String::new(), begun: false });
         self.commit(Note::Evidence, vec![ply_record(&key, PrintState::Held, "")], Durability::Lazy);
         self.enqueue(key.clone());
         Ok(key.object())
@@ -472,7 +493,10 @@ impl Engine {
         self.session_used()?;
         let (key, state) = self.print_job(object)?;
         if matches!(state, PrintState::Printing | PrintState::Confirmed | PrintState::Abandoned) {
-            return Err(Fault::new(FaultName::WrongState, "only a ply that waits or is in doubt can be given up"));
+            return Err(Fault::new(
+                FaultName::WrongState,
+                "only a ply that waits or is in doubt can be given up",
+            ));
         }
         self.desk.queue.retain(|queued| *queued != key);
         self.set_print_state(&key, PrintState::Abandoned, why);
@@ -495,7 +519,10 @@ impl Engine {
                 session.last_used = now;
                 Ok(())
             }
-            None => Err(Fault::new(FaultName::OperatorRequired, "no operator is signed on; call Operators.SignOn first")),
+            None => Err(Fault::new(
+                FaultName::OperatorRequired,
+                "no operator is signed on; call Operators.SignOn first",
+            )),
         }
     }
 
@@ -514,7 +541,11 @@ impl Engine {
         self.find(Note::Receipt(Box::new(ReceiptWish { ply, format, answer })), id);
     }
 
-    pub(super) fn receipt_found(&mut self, wish: ReceiptWish, result: Result<Option<Box<TxnRow>>, JournalError>) {
+    pub(super) fn receipt_found(
+        &mut self,
+        wish: ReceiptWish,
+        result: Result<Option<Box<TxnRow>>, JournalError>,
+    ) {
         let ReceiptWish { ply, format, answer } = wish;
         reply(answer, self.rendered(result, ply, &format));
     }
@@ -526,9 +557,11 @@ impl Engine {
         format: &str,
     ) -> Result<Vec<u8>, Fault> {
         let row = result.map_err(|error| super::journal_thread::read_fault(&error))?;
-        let row = row.ok_or_else(|| Fault::new(FaultName::NotFound, "the transaction is not in the ledger"))?;
+        let row =
+            row.ok_or_else(|| Fault::new(FaultName::NotFound, "the transaction is not in the ledger"))?;
         // A ply that may be on paper already is handed out as a copy only.
-        let out = |p: &PlyRow| p.ply == ply && matches!(p.state, PrintState::Confirmed | PrintState::Unconfirmed);
+        let out =
+            |p: &PlyRow| p.ply == ply && matches!(p.state, PrintState::Confirmed | PrintState::Unconfirmed);
         let document = self
             .document(&row, ply, row.plies.iter().any(out))
             .ok_or_else(|| Fault::new(FaultName::WrongState, "only an approved transaction has a slip"))?;

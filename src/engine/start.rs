@@ -73,7 +73,10 @@ impl Engine {
             return fault(FaultName::NotSupported, "this version does sales only");
         }
         if !self.settings.enabled_kinds.contains(&request.kind) {
-            return fault(FaultName::FunctionDisabled, "this kind is switched off in [terminal] enabled-kinds");
+            return fault(
+                FaultName::FunctionDisabled,
+                "this kind is switched off in [terminal] enabled-kinds",
+            );
         }
         if request.amount.is_zero() {
             return fault(FaultName::AmountInvalid, "the amount of a sale is above 0");
@@ -83,10 +86,16 @@ impl Engine {
             return fault(FaultName::CurrencyMismatch, &text);
         }
         let Some(session) = &self.session else {
-            return fault(FaultName::OperatorRequired, "no operator is signed on; call Operators.SignOn first");
+            return fault(
+                FaultName::OperatorRequired,
+                "no operator is signed on; call Operators.SignOn first",
+            );
         };
         if session.uid != caller.uid {
-            return fault(FaultName::OperatorRequired, "the operator session belongs to another user of the system");
+            return fault(
+                FaultName::OperatorRequired,
+                "the operator session belongs to another user of the system",
+            );
         }
         if self.stopping {
             return fault(FaultName::NotReady, "the terminal is stopping");
@@ -109,12 +118,15 @@ impl Engine {
         if let Some(reason) = self.blocked_reason(Kind::Sale) {
             return match reason {
                 "parameters-missing" => fault(FaultName::ParametersMissing, "emv.toml has no application"),
-                "identity-changed" => {
-                    fault(FaultName::WrongState, "terminal or merchant id changed while the batch is open; settle first")
-                }
+                "identity-changed" => fault(
+                    FaultName::WrongState,
+                    "terminal or merchant id changed while the batch is open; settle first",
+                ),
                 "batch-full" => fault(FaultName::LimitExceeded, "the batch is full; settle first"),
                 "no-reader" => fault(FaultName::DeviceAbsent, "no chip reader; plug it in and check pcscd"),
-                "keys-missing" => fault(FaultName::KeysMissing, "no master key is loaded; a technician must load it"),
+                "keys-missing" => {
+                    fault(FaultName::KeysMissing, "no master key is loaded; a technician must load it")
+                }
                 _ => fault(FaultName::NotSignedOn, "the terminal is not signed on; call Host.SignOn first"),
             };
         }
@@ -162,7 +174,8 @@ impl Engine {
             session.operator.clone()
         });
         let plies = request.plies.unwrap_or(self.settings.plies);
-        let seconds = |asked: Option<u32>, set: Duration| asked.map_or(set, |s| Duration::from_secs(u64::from(s)));
+        let seconds =
+            |asked: Option<u32>, set: Duration| asked.map_or(set, |s| Duration::from_secs(u64::from(s)));
         let setup = Setup {
             emv: self.settings.emv.clone(),
             identity: self.settings.identity.clone(),
@@ -256,11 +269,16 @@ impl Engine {
     ) {
         let outcome = match result {
             Err(error) => Err(super::journal_thread::read_fault(&error)),
-            Ok(None) => Err(Fault::new(FaultName::NotFound, format!("no transaction {id}; query the ledger"))),
+            Ok(None) => {
+                Err(Fault::new(FaultName::NotFound, format!("no transaction {id}; query the ledger")))
+            }
             Ok(Some(row)) => {
                 let exposed = self.entries.values().filter(|entry| entry.exposed_until.is_some()).count();
                 if exposed >= EXPOSED_MAX {
-                    Err(Fault::new(FaultName::TooMany, "64 older transactions are open already; try again later"))
+                    Err(Fault::new(
+                        FaultName::TooMany,
+                        "64 older transactions are open already; try again later",
+                    ))
                 } else {
                     self.expose_row(&row);
                     Ok(())

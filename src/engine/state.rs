@@ -13,16 +13,16 @@ use crate::domain::emv::params::EmvConfig;
 use crate::domain::ident::{BatchNumber, MerchantId, TerminalId, TxnId};
 use crate::domain::money::Currency;
 use crate::domain::outcome::Kind;
-use crate::domain::slip::Language;
 use crate::domain::record::{KeyRecord, OperatorRow, Record, TimelineRow};
 use crate::domain::secret::TokenKey;
+use crate::domain::slip::Language;
 use crate::domain::txn::recovery::recover;
 use crate::domain::txn::reversal::Due;
 use crate::domain::unionpay::Identity;
 use crate::domain::unionpay::keys::{MasterKey, WorkingKeys};
 use crate::ports::{
-    CardCommand, Durability, EncodeSlip, HostCommand, Journal, JournalError, Outlet, PrinterCommand, PrinterStatus,
-    ReaderStatus, System,
+    CardCommand, Durability, EncodeSlip, HostCommand, Journal, JournalError, Outlet, PrinterCommand,
+    PrinterStatus, ReaderStatus, System,
 };
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -246,7 +246,9 @@ impl Engine {
                 self.keys = Some(keys);
                 self.key_record = Some(record);
             }
-            Err(error) => tracing::warn!(%error, "the stored working keys cannot be opened; a sign-on is needed"),
+            Err(error) => {
+                tracing::warn!(%error, "the stored working keys cannot be opened; a sign-on is needed")
+            }
         }
     }
 
@@ -296,10 +298,7 @@ impl Engine {
 }
 
 /// Reads, repairs, reads again: what recovery returns is what the disk holds.
-fn rebuild(
-    journal: &mut dyn Journal,
-    now: WallTime,
-) -> Result<crate::domain::record::Loaded, EngineError> {
+fn rebuild(journal: &mut dyn Journal, now: WallTime) -> Result<crate::domain::record::Loaded, EngineError> {
     let loaded = journal.load().map_err(EngineError::Recovery)?;
     let records = recover(&loaded, now);
     if records.is_empty() {

@@ -6,9 +6,7 @@ use crate::domain::fault::{Fault, FaultName};
 use crate::domain::ident::TxnId;
 use crate::domain::outcome::{Outcome, Prompt, ResultCode, TxnState};
 use crate::domain::record::{Closed, Committed, Record};
-use crate::domain::txn::{
-    Answer, Ask, Cancellable, CardTrouble, Event, Local, Txn, TxnEffects, Vital,
-};
+use crate::domain::txn::{Answer, Ask, Cancellable, CardTrouble, Event, Local, Txn, TxnEffects, Vital};
 use crate::ports::{CardCommand, CardEvent, CardFault, Durability, JournalError};
 
 /// The one transaction that runs, and what the engine keeps for it.
@@ -34,17 +32,19 @@ impl Active {
 impl Engine {
     /// Gives the machine an event and carries what it wants.
     pub(super) fn step_txn(&mut self, event: Event) {
-        let Some(Active { txn, starter, card_wait, ask_wait, pin_keys, plies }) = self.active.take() else { return };
-        let old = txn.state();
+        let Some(Active { txn, starter, card_wait, ask_wait, pin_keys, plies }) = self.active.take() else {
+            return;
+        };
         let now = self.now();
         let (txn, effects) = txn.step(event, now);
         self.active = Some(Active { txn, starter, card_wait, ask_wait, pin_keys, plies });
-        self.show_txn(old);
+        self.show_txn();
         self.carry(effects);
     }
 
     fn carry(&mut self, effects: TxnEffects) {
-        if !self.active.as_ref().is_some_and(|active| active.txn.wants_line() || active.txn.money_may_move()) {
+        if !self.active.as_ref().is_some_and(|active| active.txn.wants_line() || active.txn.money_may_move())
+        {
             self.release_line();
         }
         for local in effects.local {
@@ -102,7 +102,10 @@ impl Engine {
 
     /// Shows a prompt on the bus and to the starter's agent.
     pub(super) fn prompt(&mut self, code: Prompt) {
-        let Some((id, starter)) = self.active.as_ref().map(|a| (a.txn.id().clone(), a.starter.clone())) else { return };
+        let Some((id, starter)) = self.active.as_ref().map(|a| (a.txn.id().clone(), a.starter.clone()))
+        else {
+            return;
+        };
         self.prompt_for(&id, Some(starter), code);
     }
 
@@ -113,7 +116,13 @@ impl Engine {
         let remaining_ms = u32::try_from(left.as_millis()).unwrap_or(u32::MAX);
         self.tell(Notice::Prompt { id: id.clone(), code, deadline, remaining_ms });
         if let Some(starter) = starter {
-            self.tell_agents(AgentCommand::ShowPrompt { txn: id.clone(), starter, code, deadline, remaining_ms });
+            self.tell_agents(AgentCommand::ShowPrompt {
+                txn: id.clone(),
+                starter,
+                code,
+                deadline,
+                remaining_ms,
+            });
         }
     }
 
@@ -134,7 +143,9 @@ impl Engine {
         let (txn, starter) = (active.txn.id().clone(), active.starter.clone());
         let start = active.txn.start();
         let ask = match ask {
-            Ask::Pin => AgentAsk::Pin { bypass_allowed: true, amount: start.amount, currency: start.currency },
+            Ask::Pin => {
+                AgentAsk::Pin { bypass_allowed: true, amount: start.amount, currency: start.currency }
+            }
             Ask::Application(candidates) => AgentAsk::Application(candidates),
             Ask::Card => AgentAsk::Card,
         };
@@ -146,7 +157,9 @@ impl Engine {
     }
 
     fn withdraw(&mut self, why: &'static str) {
-        let Some((id, txn)) = self.active.as_mut().and_then(|a| Some((a.ask_wait.take()?, a.txn.id().clone()))) else {
+        let Some((id, txn)) =
+            self.active.as_mut().and_then(|a| Some((a.ask_wait.take()?, a.txn.id().clone())))
+        else {
             return;
         };
         self.tell_agents(AgentCommand::Withdraw { id, txn, why });
@@ -192,7 +205,10 @@ impl Engine {
 
     /// The working keys changed after the PIN was encrypted.
     pub(super) fn pin_block_is_stale(&self) -> bool {
-        self.active.as_ref().and_then(|active| active.pin_keys).is_some_and(|made| made != self.key_generation)
+        self.active
+            .as_ref()
+            .and_then(|active| active.pin_keys)
+            .is_some_and(|made| made != self.key_generation)
     }
 
     /// An event of the card thread.
@@ -282,7 +298,8 @@ impl Engine {
     /// Time passed for the transaction.
     pub(super) fn tick_txn(&mut self) {
         let now = self.system.boot();
-        let due = self.active.as_ref().and_then(|active| active.txn.deadline()).is_some_and(|(at, _)| now >= at);
+        let due =
+            self.active.as_ref().and_then(|active| active.txn.deadline()).is_some_and(|(at, _)| now >= at);
         if due {
             self.step_txn(Event::Tick);
         }
@@ -314,7 +331,8 @@ impl Engine {
     /// `Transaction.Cancel`.
     pub(super) fn cancel(&mut self, id: &TxnId) -> Result<CancelAnswer, Fault> {
         let Some(active) = self.active.as_ref().filter(|active| active.txn.id() == id) else {
-            let entry = self.entries.get(id).ok_or_else(|| Fault::new(FaultName::NotFound, "no such transaction"))?;
+            let entry =
+                self.entries.get(id).ok_or_else(|| Fault::new(FaultName::NotFound, "no such transaction"))?;
             return if entry.view.outcome == Outcome::Cancelled {
                 Ok(CancelAnswer::AlreadyCancelled)
             } else {
@@ -327,7 +345,9 @@ impl Engine {
                 Ok(CancelAnswer::Accepted)
             }
             Cancellable::Already => Ok(CancelAnswer::AlreadyCancelled),
-            other => Err(Txn::cancel_fault(other).unwrap_or_else(|| Fault::new(FaultName::TooLate, "too late"))),
+            other => {
+                Err(Txn::cancel_fault(other).unwrap_or_else(|| Fault::new(FaultName::TooLate, "too late")))
+            }
         }
     }
 

@@ -143,7 +143,7 @@ impl Engine {
     }
 
     /// The running transaction's view follows its machine; a new state is told.
-    pub(super) fn show_txn(&mut self, old: TxnState) {
+    pub(super) fn show_txn(&mut self) {
         let Some(active) = &self.active else { return };
         let txn = &active.txn;
         let (id, state) = (txn.id().clone(), txn.state());
@@ -155,7 +155,8 @@ impl Engine {
             show_card(view, &card);
         }
         // `Ended` is shown by aftercare; storing the outcome is not a state of its own for the world.
-        let shown = if matches!(state, TxnState::Finished | TxnState::Resolving) { old } else { state };
+        let storing = matches!(state, TxnState::Finished | TxnState::Resolving);
+        let shown = if storing { view.state } else { state };
         view.cancellable = cancellable;
         view.deadline = deadline;
         view.deadline_kind = kind;
@@ -182,7 +183,11 @@ impl Engine {
         self.batch_has_records = true;
         let identity = &self.settings.identity;
         self.batch_identity.get_or_insert_with(|| {
-            (identity.terminal_id.clone(), identity.merchant_id.clone(), self.settings.currency.alpha().to_owned())
+            (
+                identity.terminal_id.clone(),
+                identity.merchant_id.clone(),
+                self.settings.currency.alpha().to_owned(),
+            )
         });
         let id = self.active.as_ref().map(|active| active.txn.id().clone());
         if let Some(entry) = id.and_then(|id| self.entries.get_mut(&id)) {
@@ -264,7 +269,10 @@ impl Engine {
             self.outbox.push(Notice::Snapshot(snapshot));
         }
         for notice in core::mem::take(&mut self.outbox) {
-            self.notices.send(notice).await.map_err(|_| EngineError::Lost("the bus side is gone".to_owned()))?;
+            self.notices
+                .send(notice)
+                .await
+                .map_err(|_| EngineError::Lost("the bus side is gone".to_owned()))?;
         }
         Ok(())
     }
@@ -302,7 +310,11 @@ impl Engine {
         };
         let mut blocked = Vec::new();
         for kind in &settings.enabled_kinds {
-            let reason = self.blocked_reason(*kind).or(if self.session.is_none() { Some("no-operator") } else { None });
+            let reason = self.blocked_reason(*kind).or(if self.session.is_none() {
+                Some("no-operator")
+            } else {
+                None
+            });
             if let Some(reason) = reason {
                 blocked.push((kind.word().to_owned(), reason.to_owned()));
             }
@@ -344,7 +356,9 @@ impl Engine {
             (self.signature_refused.is_some(), "signature-refused"),
         ];
         let standing = self.settings.standing_reasons.iter().cloned();
-        standing.chain(named.into_iter().filter(|(holds, _)| *holds).map(|(_, word)| word.to_owned())).collect()
+        standing
+            .chain(named.into_iter().filter(|(holds, _)| *holds).map(|(_, word)| word.to_owned()))
+            .collect()
     }
 
     fn update_blockers(&self) -> Vec<String> {
@@ -409,7 +423,11 @@ impl Engine {
                 (true, true) => "busy",
                 (true, false) => "ready",
             },
-            statistics: names.iter().zip(self.reader_counts).map(|(n, count)| ((*n).to_owned(), count)).collect(),
+            statistics: names
+                .iter()
+                .zip(self.reader_counts)
+                .map(|(n, count)| ((*n).to_owned(), count))
+                .collect(),
             status: status.clone(),
         };
         self.readers.iter().map(view).collect()
@@ -420,7 +438,11 @@ impl Engine {
         Some(PrinterView {
             status: self.printer_status.clone()?,
             queue_depth: self.desk.depth(),
-            statistics: names.iter().zip(self.desk.counts).map(|(n, count)| ((*n).to_owned(), count)).collect(),
+            statistics: names
+                .iter()
+                .zip(self.desk.counts)
+                .map(|(n, count)| ((*n).to_owned(), count))
+                .collect(),
         })
     }
 
@@ -521,7 +543,8 @@ impl Engine {
 
     /// `Ledger.Open`.
     fn open(&mut self, batch: u32, trace: u32, answer: oneshot::Sender<Result<TxnId, Fault>>) {
-        let known = self.entries.iter().find(|(_, e)| e.view.batch == batch && e.view.trace == trace && trace > 0);
+        let known =
+            self.entries.iter().find(|(_, e)| e.view.batch == batch && e.view.trace == trace && trace > 0);
         if let Some((id, _)) = known {
             return super::start::reply(answer, Ok(id.clone()));
         }
@@ -543,7 +566,10 @@ impl Engine {
                 super::start::reply(answer, Ok(id));
             }
             Ok(None) => {
-                let fault = Fault::new(FaultName::NotFound, "no transaction of that batch and trace; query the ledger");
+                let fault = Fault::new(
+                    FaultName::NotFound,
+                    "no transaction of that batch and trace; query the ledger",
+                );
                 super::start::reply(answer, Err(fault));
             }
             Err(error) => super::start::reply(answer, Err(super::journal_thread::read_fault(&error))),
