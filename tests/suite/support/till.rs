@@ -4,10 +4,13 @@ use super::daemon::{Daemon, Place};
 use super::words::dict_text;
 use crate::dbus::world::{OPEN_POLICY, PrivateBus};
 use posd::api::proxy::{self, BUS_NAME, Dict, ROOT_PATH};
+use posd::sim::host::ledger::Effect;
+use posd::sim::host::log::Direction;
 use posd::sim::host::{Acquirer, Config, Remote};
 use posd::sim::printer::{Args, Printer};
 use posd::sim::vpcd::Bench;
 use rustix::process::Signal;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -371,7 +374,7 @@ impl Till {
 
     /// Waits until sales are not blocked.
     pub(crate) async fn reader_ready(&mut self) {
-        type Blocked = std::collections::HashMap<String, String>;
+        type Blocked = HashMap<String, String>;
         self.until::<Blocked>(ROOT_PATH, "Manager.BlockedReasons", |blocked| !blocked.contains_key("sale"))
             .await;
     }
@@ -429,7 +432,7 @@ impl Till {
         self.mark();
         let of = |heard: &Heard| {
             let message = signal_of(heard, path.as_str(), "Prompt")?;
-            let (code, _, _): (String, std::collections::HashMap<String, String>, Dict) =
+            let (code, _, _): (String, HashMap<String, String>, Dict) =
                 message.body().deserialize().ok()?;
             Some(code)
         };
@@ -445,6 +448,79 @@ impl Till {
             (new == state).then_some(())
         };
         self.hear(&format!("state {state}"), 0, entered).await;
+    }
+
+    /// The values that a property was changed to, in order, as its signals say.
+    pub(crate) fn changes<T: TryFrom<OwnedValue>>(&mut self, path: &str, name: &str) -> Vec<T> {
+        self.mark();
+        let (interface, property) = name.split_once('.').expect("Interface.Property");
+        let interface = format!("org.posd.Pos1.{interface}");
+        let of = |heard: &Heard| {
+            let message = signal_of(heard, path, "PropertiesChanged")?;
+            let (of, mut changed, _): (String, Dict, Vec<String>) = message.body().deserialize().ok()?;
+            (of == interface).then(|| changed.remove(property))?.and_then(|value| T::try_from(value).ok())
+        };
+        self.heard.iter().filter_map(of).collect()
+    }
+
+    /// The row of a request in the ledger.
+    pub(crate) async fn row(&self, request_id: &str) -> Option<Dict> {
+        let filter = HashMap::from([("request-id", request_id.into())]);
+        let (mut rows, _) = self.ledger().await.query(filter, 10, "", Default::default()).await.unwrap();
+        assert!(rows.len() <= 1, "one request, one row");
+        rows.pop()
+    }
+
+    /// What is owed to the bank.
+    pub(crate) async fn owed(&self) -> Vec<Dict> {
+        let queue = proxy::QueueProxy::new(&self.client).await.unwrap();
+        queue.list(HashMap::new(), 0, "", Default::default()).await.unwrap().0
+    }
+
+    /// Waits until nothing is owed to the bank.
+    pub(crate) async fn nothing_owed(&mut self) {
+        self.until::<u32>(ROOT_PATH, "Queue.PendingReversals", |count| *count == 0).await;
+    }
+
+    /// The words of a transaction's timeline.
+    pub(crate) async fn timeline(&self, path: &OwnedObjectPath) -> Vec<String> {
+        let rows = self.transaction(path).await.get_timeline(Default::default()).await.unwrap();
+        rows.iter().map(|row| dict_text(row, "what")).collect()
+    }
+
+    /// States of the plies of a transaction, in the order of its `PrintJobs`.
+    pub(crate) async fn plies(&self, path: &OwnedObjectPath) -> Vec<(String, String)> {
+        let jobs: Vec<OwnedObjectPath> = self.get(path.as_str(), "Transaction.PrintJobs").await;
+        let mut plies = Vec::new();
+        for job in jobs {
+            let ply = self.text(job.as_str(), "PrintJob.Ply").await;
+            plies.push((ply, self.text(job.as_str(), "PrintJob.State").await));
+        }
+        plies
+    }
+
+    /// Waits until every ply of a transaction is in this state.
+    pub(crate) async fn plies_are(&mut self, path: &OwnedObjectPath, state: &str) {
+        loop {
+            self.mark();
+            let plies = self.plies(path).await;
+            if !plies.is_empty() && plies.iter().all(|(_, now)| now == state) {
+                return;
+            }
+            self.next(&format!("plies {state}, which are {plies:?}")).await;
+        }
+    }
+
+    /// The requests of these kinds at the bank, in order: MTI, and DE 39 where it has one.
+    pub(crate) fn asked(&self, mtis: &[&str]) -> Vec<String> {
+        let spoken = self.acquirer.messages().unwrap();
+        let asked = spoken.iter().filter(|m| m.direction == Direction::In && mtis.contains(&m.mti.as_str()));
+        asked.map(|m| m.fields.get(&39).map_or(m.mti.clone(), |code| format!("{} {code}", m.mti))).collect()
+    }
+
+    /// What the bank did with the money of each request.
+    pub(crate) fn booked(&self) -> Vec<Effect> {
+        self.acquirer.ledger().unwrap().iter().map(|row| row.state).collect()
     }
 
     /// Pulls the card and waits until the daemon has seen it.
