@@ -35,11 +35,10 @@ impl Engine {
         let Some(Active { txn, starter, card_wait, ask_wait, pin_keys, plies }) = self.active.take() else {
             return;
         };
-        let old = txn.state();
         let now = self.now();
         let (txn, effects) = txn.step(event, now);
         self.active = Some(Active { txn, starter, card_wait, ask_wait, pin_keys, plies });
-        self.show_txn(old);
+        self.show_txn();
         self.carry(effects);
     }
 

@@ -4,4 +4,4 @@ mod agents;
 mod contract;
 mod objects;
 mod rights;
-mod world;
+pub(crate) mod world;
