@@ -186,10 +186,8 @@ impl Management {
                 FaultName::HostUnreachable,
                 "the line to the bank broke; check the link and try again",
             ))),
-            (State::AwaitHost(deadline), Event::Tick) if now.boot >= *deadline => self.end(Err(Fault::new(
-                FaultName::HostTimeout,
-                "the bank did not answer in time; try again",
-            ))),
+            (State::AwaitHost(deadline), Event::Tick) if now.boot >= *deadline => self
+                .end(Err(Fault::new(FaultName::HostTimeout, "the bank did not answer in time; try again"))),
             (State::AwaitLine | State::AwaitSent | State::AwaitHost(_), Event::Cancel) => {
                 self.end(Err(Fault::new(FaultName::Cancelled, "cancelled")))
             }
@@ -240,6 +238,7 @@ fn storage() -> Fault {
 }
 
 fn refused(code: &ResponseCode) -> Fault {
-    let text = crate::domain::text::result(crate::domain::outcome::ResultCode::DeclinedHost, Some(code.as_str()));
+    let text =
+        crate::domain::text::result(crate::domain::outcome::ResultCode::DeclinedHost, Some(code.as_str()));
     Fault::new(FaultName::HostRejected, format!("the bank refused with {code}: {}", text.en))
 }

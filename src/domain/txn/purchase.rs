@@ -5,8 +5,8 @@
 //! an offline approval, because this version has no queue that could upload it.
 use super::card;
 use super::{
-    Answer, Ask, CardTrouble, Completed, Event, Garbled, Local, Now, Online, SaleRequest, Setup, Stage, State, Then, Txn,
-    TxnEffects,
+    Answer, Ask, CardTrouble, Completed, Event, Garbled, Local, Now, Online, SaleRequest, Setup, Stage,
+    State, Then, Txn, TxnEffects,
 };
 use crate::domain::calendar::BootTime;
 use crate::domain::emv::apdu::ResponseApdu;
@@ -48,7 +48,9 @@ pub(super) fn step(txn: Txn, event: Event, now: Now) -> Step {
         State::AwaitPower { params, tries, deadline } => this.power(params, tries, deadline, event, now),
         State::AwaitChip { kernel, stage } => this.chip(kernel, stage, event, now),
         State::AwaitChoice { kernel, first, deadline } => this.choice(kernel, first, deadline, event, now),
-        State::AwaitConfirm { kernel, card, then, deadline } => this.confirm(kernel, card, then, deadline, event, now),
+        State::AwaitConfirm { kernel, card, then, deadline } => {
+            this.confirm(kernel, card, then, deadline, event, now)
+        }
         State::AwaitPin { kernel, card, deadline } => this.pin(kernel, card, deadline, event, now),
         State::AwaitLine(online) => this.line(online, event, now),
         State::AwaitSendingStored(online) => this.sending_stored(online, event, now),
@@ -193,7 +195,10 @@ impl Base {
         match event {
             Event::Begun(params) => {
                 let deadline = self.patience(now);
-                self.go(State::AwaitCard { params, tries: 0, deadline }, vec![Local::Prompt(Prompt::InsertCard)])
+                self.go(
+                    State::AwaitCard { params, tries: 0, deadline },
+                    vec![Local::Prompt(Prompt::InsertCard)],
+                )
             }
             Event::NotBegun(result) => self.end_unsent(Ending::failed(result), None, vec![], now),
             _ => self.stay(State::AwaitBegin),
@@ -302,7 +307,14 @@ impl Base {
         self.end_unsent(ending, card, vec![], now)
     }
 
-    fn choice(self, kernel: Box<Kernel>, first: crate::domain::emv::params::Aid, deadline: BootTime, event: Event, now: Now) -> Step {
+    fn choice(
+        self,
+        kernel: Box<Kernel>,
+        first: crate::domain::emv::params::Aid,
+        deadline: BootTime,
+        event: Event,
+        now: Now,
+    ) -> Step {
         let chosen = match event {
             Event::AgentAnswered(Answer::Application(aid)) => aid,
             // An agent that cannot choose leaves it to the card's priority.
@@ -355,7 +367,14 @@ impl Base {
         }
     }
 
-    fn pin(self, kernel: Box<Kernel>, card: Box<CardSummary>, deadline: BootTime, event: Event, now: Now) -> Step {
+    fn pin(
+        self,
+        kernel: Box<Kernel>,
+        card: Box<CardSummary>,
+        deadline: BootTime,
+        event: Event,
+        now: Now,
+    ) -> Step {
         let (result, block) = match event {
             Event::AgentAnswered(Answer::Pin(block)) => (PinResult::Entered, Some(block)),
             Event::AgentAnswered(Answer::PinBypassed) => (PinResult::Bypassed, None),
@@ -382,7 +401,13 @@ impl Base {
     }
 
     /// Card gone or patience over while a person is asked something. `Err`: neither.
-    fn interrupted(self, card: &CardSummary, deadline: BootTime, event: &Event, now: Now) -> Result<Step, Self> {
+    fn interrupted(
+        self,
+        card: &CardSummary,
+        deadline: BootTime,
+        event: &Event,
+        now: Now,
+    ) -> Result<Step, Self> {
         let facts = self.facts(Some(card));
         match event {
             Event::CardRemoved | Event::CardFailed(_) => {
@@ -407,7 +432,9 @@ impl Base {
         let card = card::facts(&summary, &self.setup.token_key);
         let icc = match de55::sale(&summary.tags) {
             Ok(icc) => icc,
-            Err(_) => return self.end_unsent(Ending::failed(ResultCode::CardUnreadable), Some(card), vec![], now),
+            Err(_) => {
+                return self.end_unsent(Ending::failed(ResultCode::CardUnreadable), Some(card), vec![], now);
+            }
         };
         let reversal_icc = de55::reversal_no_answer(&summary.tags);
         let wire = messages::wire_facts(&self.setup.identity, pin.is_some(), &icc, &reversal_icc);
@@ -427,7 +454,9 @@ impl Base {
                 let records = vec![Record::Sending(Box::new(sending))];
                 (self.txn(State::AwaitSendingStored(online)), TxnEffects::store(vec![], records))
             }
-            Event::LineFailed(result) => self.end_unsent(Ending::failed(result), Some(online.card), vec![], now),
+            Event::LineFailed(result) => {
+                self.end_unsent(Ending::failed(result), Some(online.card), vec![], now)
+            }
             Event::CardRemoved => {
                 let local = removed_prompt(&event);
                 self.end_unsent(Ending::failed(ResultCode::CardRemoved), Some(online.card), local, now)
@@ -440,8 +469,7 @@ impl Base {
         match event {
             Event::Stored(Some((stan, batch))) => {
                 let request = self.request(&online, stan, batch);
-                let state =
-                    State::AwaitSent { online, request: Box::new(request.clone()), redials: 0 };
+                let state = State::AwaitSent { online, request: Box::new(request.clone()), redials: 0 };
                 (self.txn(state), TxnEffects::send(vec![Local::Prompt(Prompt::Processing)], request))
             }
             // Not on the disk, so nothing was sent: it ends here, and the end is tried to be stored as well.
@@ -466,7 +494,14 @@ impl Base {
         }
     }
 
-    fn sent(self, online: Box<Online>, request: Box<SaleRequest>, redials: u8, event: Event, now: Now) -> Step {
+    fn sent(
+        self,
+        online: Box<Online>,
+        request: Box<SaleRequest>,
+        redials: u8,
+        event: Event,
+        now: Now,
+    ) -> Step {
         match event {
             Event::RequestSent => {
                 let deadline = now.boot.after(self.setup.response_timeout);
@@ -486,7 +521,14 @@ impl Base {
         }
     }
 
-    fn redial(self, online: Box<Online>, request: Box<SaleRequest>, redials: u8, event: Event, now: Now) -> Step {
+    fn redial(
+        self,
+        online: Box<Online>,
+        request: Box<SaleRequest>,
+        redials: u8,
+        event: Event,
+        now: Now,
+    ) -> Step {
         match event {
             Event::LineReady => {
                 let send = (*request).clone();
@@ -594,7 +636,13 @@ impl Base {
         }
     }
 
-    fn completion_answer(self, kernel: Box<Kernel>, online: Box<Completed>, response: ResponseApdu, now: Now) -> Step {
+    fn completion_answer(
+        self,
+        kernel: Box<Kernel>,
+        online: Box<Completed>,
+        response: ResponseApdu,
+        now: Now,
+    ) -> Step {
         match kernel.step(Input::Response(response)) {
             Ok((kernel, output)) => self.completing(kernel, output, online, now),
             Err(error) => self.card_lost(online, broken(&error), vec![], now),
@@ -647,7 +695,14 @@ impl Base {
         }
     }
 
-    fn closed(self, mut closed: Box<Closed>, tries: u8, retry: Option<BootTime>, event: Event, now: Now) -> Step {
+    fn closed(
+        self,
+        mut closed: Box<Closed>,
+        tries: u8,
+        retry: Option<BootTime>,
+        event: Event,
+        now: Now,
+    ) -> Step {
         match event {
             Event::Stored(_) => self.go(State::Ended(closed), vec![Local::Finish]),
             Event::StoreFailed if closed.start.is_some() && tries > 0 => {
@@ -692,7 +747,8 @@ fn with_reversal_icc(mut txn: Txn, effects: &mut TxnEffects, icc: Option<Vec<u8>
 
 /// Chip lines of both cryptograms: the last ones, and the ARQC of the first.
 fn merged(last: &CardFacts, first: &CardFacts) -> Vec<(String, String)> {
-    let arqc = first.chip.iter().filter(|(name, _)| name == "ARQC" && !last.chip.iter().any(|(n, _)| n == name));
+    let arqc =
+        first.chip.iter().filter(|(name, _)| name == "ARQC" && !last.chip.iter().any(|(n, _)| n == name));
     last.chip.iter().chain(arqc).cloned().collect()
 }
 

@@ -227,7 +227,9 @@ impl Reversal {
                 let word = if garbled == Garbled::Mac { "wrong MAC" } else { "unusable answer" };
                 self.again(None, word, now, vec![])
             }
-            (State::AwaitSent | State::AwaitHost(_), Event::LineLost) => self.again(None, "line lost", now, vec![]),
+            (State::AwaitSent | State::AwaitHost(_), Event::LineLost) => {
+                self.again(None, "line lost", now, vec![])
+            }
             (State::AwaitHost(deadline), Event::Tick) if now.boot >= *deadline => {
                 self.again(None, "no answer", now, vec![])
             }
@@ -257,7 +259,8 @@ impl Reversal {
             self.due.mac_refused = true;
             return self.again(Some(code), &text, now, vec![Local::DropSignOn]);
         }
-        let local = if response::class(&code) == Class::SignOnNeeded { vec![Local::DropSignOn] } else { vec![] };
+        let local =
+            if response::class(&code) == Class::SignOnNeeded { vec![Local::DropSignOn] } else { vec![] };
         self.again(Some(code), &text, now, local)
     }
 
