@@ -1,1 +1,7 @@
-
+//! The transaction machines against a small world: a scripted chip, a scripted bank, a model of the journal.
+//!
+//! `world` runs one sale from start to rest and checks the write-ahead rule and the money at every step. `rows` has one
+//! test for each row of the durability rules.
+mod disk;
+mod rows;
+mod world;

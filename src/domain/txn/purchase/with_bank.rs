@@ -1,0 +1,165 @@
+//! With the bank: the line, the durable `Sending`, the request, and the wait for its answer.
+//!
+//! Choice: without a line the sale fails and the card is not asked for an offline approval, because this version has no
+//! queue that could upload it.
+use super::{Base, Ending, Step, removed_prompt};
+use crate::domain::calendar::BootTime;
+use crate::domain::ident::{BatchNumber, Stan};
+use crate::domain::outcome::{Prompt, ResultCode};
+use crate::domain::record::{HostFacts, Record, ReversalReason, Sending};
+use crate::domain::txn::{Event, Garbled, Local, Now, Online, SaleRequest, State, TxnEffects, Vital};
+use core::time::Duration;
+
+/// How often the line is opened anew when it broke before any byte left.
+const REDIALS: u8 = 2;
+/// How long the bank may still take when the service is to end.
+const LAST_WAIT: Duration = Duration::from_secs(3);
+
+impl Base {
+    pub(super) fn line(self, online: Box<Online>, event: Event, now: Now) -> Step {
+        match event {
+            Event::LineReady => {
+                let sending = Sending {
+                    start: self.start.clone(),
+                    card: online.card.clone(),
+                    wire: online.wire.clone(),
+                    at: now.wall,
+                };
+                let records = vec![Record::Sending(Box::new(sending))];
+                (self.txn(State::AwaitSendingStored(online)), TxnEffects::store(vec![], records))
+            }
+            Event::LineFailed(result) => {
+                self.end_unsent(Ending::failed(result), Some(online.card), vec![], now)
+            }
+            Event::CardRemoved => {
+                let local = removed_prompt(&event);
+                self.end_unsent(Ending::failed(ResultCode::CardRemoved), Some(online.card), local, now)
+            }
+            _ => self.stay(State::AwaitLine(online)),
+        }
+    }
+
+    pub(super) fn sending_stored(self, online: Box<Online>, event: Event, now: Now) -> Step {
+        match event {
+            Event::Stored(Some((stan, batch))) => {
+                let request = self.request(&online, stan, batch);
+                let state = State::AwaitSent { online, request: Box::new(request.clone()), redials: 0 };
+                (self.txn(state), TxnEffects::send(vec![Local::Prompt(Prompt::Processing)], request))
+            }
+            // Not on the disk, so nothing was sent: it ends here, and the end is tried to be stored as well.
+            Event::Stored(None) | Event::StoreFailed => {
+                self.end_unsent(Ending::failed(ResultCode::StorageFault), Some(online.card), vec![], now)
+            }
+            _ => self.stay(State::AwaitSendingStored(online)),
+        }
+    }
+
+    fn request(&self, online: &Online, stan: Stan, batch: BatchNumber) -> SaleRequest {
+        SaleRequest {
+            stan,
+            batch,
+            start: self.start.clone(),
+            pan: online.summary.pan.clone(),
+            track2: online.summary.track2.clone(),
+            expiry: online.summary.expiry.clone(),
+            sequence: online.summary.sequence,
+            pin: online.pin.clone(),
+            icc: online.wire.icc.clone(),
+        }
+    }
+
+    pub(super) fn sent(
+        self,
+        online: Box<Online>,
+        request: Box<SaleRequest>,
+        redials: u8,
+        event: Event,
+        now: Now,
+    ) -> Step {
+        match event {
+            Event::RequestSent => {
+                let deadline = now.boot.after(self.setup.response_timeout);
+                self.go(State::AwaitHost { online, deadline }, vec![Local::Prompt(Prompt::Receiving)])
+            }
+            Event::LineLost { wrote: false } if redials < REDIALS => {
+                let redials = redials.saturating_add(1);
+                let local = vec![Local::Prompt(Prompt::Dialling), Local::OpenLine];
+                self.go(State::AwaitRedial { online, request, redials }, local)
+            }
+            Event::LineLost { wrote: false } => self.unsent(online, ResultCode::ConnectFailed, now),
+            Event::LineLost { wrote: true } => self.no_answer(online, ResultCode::HostTimeout, now),
+            // An answer can overtake the note that the socket took the request.
+            Event::HostAnswered(answer) => self.answered(online, *answer, now),
+            Event::HostGarbled(garbled) => self.garbled(online, garbled, now),
+            _ => self.stay(State::AwaitSent { online, request, redials }),
+        }
+    }
+
+    pub(super) fn redial(
+        self,
+        online: Box<Online>,
+        request: Box<SaleRequest>,
+        redials: u8,
+        event: Event,
+        now: Now,
+    ) -> Step {
+        match event {
+            Event::LineReady => {
+                let send = (*request).clone();
+                let state = State::AwaitSent { online, request, redials };
+                (self.txn(state), TxnEffects::send(vec![Local::Prompt(Prompt::Processing)], send))
+            }
+            Event::LineFailed(result) => self.unsent(online, result, now),
+            _ => self.stay(State::AwaitRedial { online, request, redials }),
+        }
+    }
+
+    /// Nothing was written to a socket: the armed reversal is disarmed in the same commit that closes.
+    fn unsent(self, online: Box<Online>, result: ResultCode, now: Now) -> Step {
+        let id = self.start.id.clone();
+        let (txn, mut effects) = self.end(
+            Ending::failed(result),
+            None,
+            Some(online.card),
+            HostFacts::default(),
+            vec![Local::PowerOff],
+            now,
+        );
+        if let Vital::Store(records) = &mut effects.vital {
+            records.insert(0, Record::Unsent { id });
+        }
+        (txn, effects)
+    }
+
+    pub(super) fn host(self, online: Box<Online>, deadline: BootTime, event: Event, now: Now) -> Step {
+        match event {
+            Event::HostAnswered(answer) => self.answered(online, *answer, now),
+            Event::HostGarbled(garbled) => self.garbled(online, garbled, now),
+            Event::LineLost { .. } => self.no_answer(online, ResultCode::HostTimeout, now),
+            Event::Hurry => {
+                let deadline = deadline.min(now.boot.after(LAST_WAIT));
+                self.stay(State::AwaitHost { online, deadline })
+            }
+            Event::Tick if now.boot >= deadline => self.no_answer(online, ResultCode::HostTimeout, now),
+            _ => self.stay(State::AwaitHost { online, deadline }),
+        }
+    }
+
+    fn no_answer(self, online: Box<Online>, result: ResultCode, now: Now) -> Step {
+        let ending = Ending::unknown(result, ReversalReason::NoAnswer);
+        self.end(ending, None, Some(online.card), HostFacts::default(), vec![Local::PowerOff], now)
+    }
+
+    fn garbled(self, online: Box<Online>, garbled: Garbled, now: Now) -> Step {
+        let (ending, local) = match garbled {
+            Garbled::Content => {
+                (Ending::unknown(ResultCode::ProtocolError, ReversalReason::NoAnswer), vec![Local::PowerOff])
+            }
+            Garbled::Mac => (
+                Ending::unknown(ResultCode::MacError, ReversalReason::MacError),
+                vec![Local::PowerOff, Local::DropSignOn],
+            ),
+        };
+        self.end(ending, None, Some(online.card), HostFacts::default(), local, now)
+    }
+}
