@@ -1,5 +1,11 @@
 //! The real posctl binary: offline decoding, usage errors, no daemon, and exit codes by outcome against a small fake
 //! daemon on a private bus. The fake knows the contract, not the product.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test: a surprise shall end it, and it makes its own files"
+)]
 use proptest::prelude::*;
 use serde_json::Value as Json;
 use std::io::{BufRead, BufReader, Read, Write};
