@@ -68,7 +68,8 @@ install: ## Install into DESTDIR (build first: cargo build --profile dist --bin 
 	test -e $(DESTDIR)/etc/posd/emv.toml || install -D -m 644 debian/emv.toml $(DESTDIR)/etc/posd/emv.toml
 
 deb: ## Build the Debian package (binary only, unsigned)
-	dpkg-buildpackage -b -us -uc
+	@# A toolchain that apt does not know (rustup) cannot satisfy Build-Depends; -d says so.
+	dpkg-buildpackage -b -us -uc $(if $(shell dpkg-query -S "$$(readlink -f "$$(command -v cargo)")" 2>/dev/null),,-d)
 
 clean: ## Remove everything that was built
 	$(CARGO) clean
