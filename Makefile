@@ -1,75 +1,57 @@
-# Everything one types to work on posd. It only names and orders; what has logic is a test or a small script.
-#
-# Plain artefacts (what packages ship) are copied to target/plain, so that a later build with the simulators, which
-# goes to the same cargo directory, cannot take their place.
-CARGO  ?= cargo
-PLAIN  := target/plain
-SIM    := target/sim
+# posd: what a developer types. The Makefile only names and orders; what has logic is a test, or a script in tests/tools.
+# Plain artefacts (what is packaged, shown and measured) are built in target/plain, without feature `sim`; simulators and
+# tests in target/sim. The two never share a folder, so features do not mix.
+.DEFAULT_GOAL := help
+CARGO ?= cargo
 DESTDIR ?=
-PREFIX  ?= /usr
+PREFIX ?= /usr
+PLAIN := target/plain
+SIM := target/sim
+export POSD_PLAIN := $(CURDIR)/$(PLAIN)/debug
 
-.PHONY: help deps build demo test check bench install clean deb fmt lint
+.PHONY: help deps build sim demo test check lint core suite bench deb install clean
 
-help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
 
-deps: ## Install what is missing, by apt (prints what; asks sudo when not root)
-	@.ci/deps
+deps: ## install what is missing (apt; prints what it installs)
+	@tests/tools/deps
 
-build: ## Build posd and posctl plain, and the simulators
-	$(CARGO) build --locked --bin posd --bin posctl
-	@install -d $(PLAIN) $(SIM)
-	@install -m 755 target/debug/posd target/debug/posctl $(PLAIN)/
-	$(CARGO) build --locked --features sim --bin posd-sim
-	@install -m 755 target/debug/posd-sim $(SIM)/
+build: deps ## posd and posctl as they are shipped, unoptimised
+	$(CARGO) build --locked --target-dir $(PLAIN) --bin posd --bin posctl
 
-demo: deps build ## Run a shop day against simulated card, host and printer
-	@tests/demo/run
+sim: deps
+	$(CARGO) build --locked --target-dir $(SIM) --features sim --bin posd-sim
 
-test: deps build fmt lint ## Everything that CI runs
-	$(CARGO) check --locked --lib --no-default-features
-	$(CARGO) test --locked --lib --no-default-features
-	$(CARGO) test --locked --features sim
+demo: build sim ## a morning in a shop: sale, decline, lost reply; receipts in demo-out/
+	$(SIM)/debug/posd-sim demo --bin $(PLAIN)/debug --emv tests/data/emv.toml --out demo-out
 
-check: fmt lint ## The fast half: format, lints, pure tests, tidy
-	$(CARGO) test --locked --lib --no-default-features
-	$(CARGO) test --locked --features sim --test suite tidy::
+test: deps lint core build suite ## everything that CI runs
 
-fmt:
-	@if $(CARGO) fmt --version >/dev/null 2>&1; then $(CARGO) fmt --check; else echo "no rustfmt: format not checked"; fi
+check: lint core ## format, lints, pure core, layers: under a minute when warm
+	$(CARGO) test --locked --target-dir $(SIM) --features sim --test suite tidy::
 
 lint:
-	@if $(CARGO) clippy --version >/dev/null 2>&1; \
-	then $(CARGO) clippy --locked --features sim --all-targets -- -D warnings; \
-	else echo "no clippy: lints not checked"; fi
+	@tests/tools/lint
 
-bench: build ## Measure memory, start and the time from card to slip
-	@tests/bench/run
+core: ## the pure core alone: no C library, no bus
+	$(CARGO) check --locked --lib --no-default-features
+	$(CARGO) test --locked --lib --no-default-features
 
-install: ## Install into DESTDIR (build first: cargo build --profile dist --bin posd --bin posctl)
-	install -D -m 755 target/dist/posd $(DESTDIR)$(PREFIX)/bin/posd
-	install -D -m 755 target/dist/posctl $(DESTDIR)$(PREFIX)/bin/posctl
-	install -D -m 644 systemd/posd.service $(DESTDIR)$(PREFIX)/lib/systemd/system/posd.service
-	install -D -m 644 systemd/posd.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/posd.conf
-	install -D -m 644 systemd/posd.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/posd.conf
-	install -D -m 644 udev/70-posd.rules $(DESTDIR)$(PREFIX)/lib/udev/rules.d/70-posd.rules
-	install -D -m 644 systemd/dbus/org.posd.Pos1.conf $(DESTDIR)$(PREFIX)/share/dbus-1/system.d/org.posd.Pos1.conf
-	install -D -m 644 systemd/dbus/org.posd.Pos1.service \
-		$(DESTDIR)$(PREFIX)/share/dbus-1/system-services/org.posd.Pos1.service
-	install -D -m 644 systemd/dbus/org.posd.Pos1.xml $(DESTDIR)$(PREFIX)/share/dbus-1/interfaces/org.posd.Pos1.xml
-	install -D -m 644 systemd/dbus/org.posd.Pos1.policy \
-		$(DESTDIR)$(PREFIX)/share/polkit-1/actions/org.posd.Pos1.policy
-	install -D -m 644 systemd/dbus/org.posd.Pos1.rules $(DESTDIR)$(PREFIX)/share/polkit-1/rules.d/org.posd.Pos1.rules
-	install -D -m 644 systemd/posd-access.rules $(DESTDIR)$(PREFIX)/share/polkit-1/rules.d/posd-access.rules
-	install -D -m 644 debian/man/posctl.1 $(DESTDIR)$(PREFIX)/share/man/man1/posctl.1
-	install -D -m 644 debian/man/posd.toml.5 $(DESTDIR)$(PREFIX)/share/man/man5/posd.toml.5
-	install -D -m 644 debian/man/posd.8 $(DESTDIR)$(PREFIX)/share/man/man8/posd.8
-	test -e $(DESTDIR)/etc/posd/posd.toml || install -D -m 644 debian/posd.toml $(DESTDIR)/etc/posd/posd.toml
-	test -e $(DESTDIR)/etc/posd/emv.toml || install -D -m 644 debian/emv.toml $(DESTDIR)/etc/posd/emv.toml
+suite: build
+	$(CARGO) test --locked --target-dir $(SIM) --features sim
 
-deb: ## Build the Debian package (binary only, unsigned)
+bench: build sim ## counts and ratios for the README; prints a table
+	tests/tools/bench
+
+deb: ## Debian package for this machine's architecture
 	@# A toolchain that apt does not know (rustup) cannot satisfy Build-Depends; -d says so.
 	dpkg-buildpackage -b -us -uc $(if $(shell dpkg-query -S "$$(readlink -f "$$(command -v cargo)")" 2>/dev/null),,-d)
 
-clean: ## Remove everything that was built
+install: ## install a release build below DESTDIR
+	$(CARGO) build --locked --profile dist --bin posd --bin posctl
+	tests/tools/install "$(DESTDIR)" "$(PREFIX)"
+
+clean: ## remove what was built
 	$(CARGO) clean
+	rm -rf demo-out

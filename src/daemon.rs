@@ -1,1 +1,339 @@
-//! Composition root.
+//! The composition root: the only place that names every type. Reads configuration and secrets, recovers, starts the
+//! adapters and the bus, runs the engine, and says how it ended.
+#![allow(clippy::disallowed_methods, reason = "the environment is read here and nowhere else")]
+use crate::adapters::card_pcsc::{self, ReaderNames};
+use crate::adapters::host_tcp::{self, HostSettings};
+use crate::adapters::journal_sqlite::SqliteJournal;
+use crate::adapters::printer_escpos::{self, Device, PrinterSettings};
+use crate::adapters::system::{self, BusyLock, Machine, Zone};
+use crate::api::{self, Parts, Security};
+use crate::config::{self, Config, PinEntry, PrinterDevice};
+use crate::domain::calendar::WallTime;
+use crate::domain::operators;
+use crate::domain::record::OperatorRow;
+use crate::domain::secret::TokenKey;
+use crate::domain::unionpay::Identity;
+use crate::domain::unionpay::keys::MasterKey;
+use crate::engine::handle::EngineHandle;
+use crate::engine::view::Snapshot;
+use crate::engine::{Engine, Receivers, Settings, Wiring};
+use crate::ports::{CardCommand, HostCommand, Outlet, PrinterCommand};
+use core::time::Duration;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// Longest time for one APDU. Choice: cards take up to 2 s for a cryptogram; 10 s leaves room for slow readers.
+const APDU_DEADLINE: Duration = Duration::from_secs(10);
+/// Attempts of a reversal: N + 1 with the factory default N = 3 of a public terminal application. Profile value.
+const REVERSAL_ATTEMPTS: u32 = 4;
+/// After an answer 25 the reversal is asked once more. Profile value `repeat-not-found-s`.
+const REPEAT_NOT_FOUND: Duration = Duration::from_secs(60);
+/// 2026-11-01: no clock below the release is true. Packages set SOURCE_DATE_EPOCH and move it forward.
+const RELEASED_S: u64 = 1_793_491_200;
+/// Events that may wait for the engine, per adapter.
+const EVENTS: usize = 64;
+/// Notices that may wait for the bus.
+const NOTICES: usize = 256;
+
+/// Checks the configuration and tells what is wrong with it.
+#[must_use]
+pub fn check_config(path: &Path) -> ExitCode {
+    match config::check(path) {
+        Ok(text) => {
+            tell(&text);
+            ExitCode::SUCCESS
+        }
+        Err(errors) => {
+            tell(&errors.to_string());
+            ExitCode::from(config::EXIT_CONFIG)
+        }
+    }
+}
+
+/// Runs the daemon until it is told to stop.
+#[must_use]
+pub fn run(config: &Path, state_dir: Option<PathBuf>) -> ExitCode {
+    if let Err(error) = crate::logging::start() {
+        tell(&format!("posd: no logging: {error}"));
+    }
+    let state_dir = state_dir
+        .or_else(|| std::env::var_os("STATE_DIRECTORY").map(PathBuf::from))
+        .unwrap_or_else(|| PathBuf::from("/var/lib/posd"));
+    let loaded = match config::load_or_last_good(config, &state_dir) {
+        Ok(loaded) => loaded,
+        Err(errors) => {
+            tell(&errors.to_string());
+            return ExitCode::from(config::EXIT_CONFIG);
+        }
+    };
+    for error in loaded.invalid.iter().flat_map(|errors| &errors.0) {
+        tracing::error!(%error, "configuration: the last good copy is used");
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let ended = match runtime {
+        Ok(runtime) => runtime.block_on(serve(&loaded.config, loaded.invalid.is_some(), &state_dir)),
+        Err(error) => Err(error.to_string()),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(text) => {
+            tracing::error!("{text}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Secrets and clocks of this machine.
+struct Ground {
+    machine: Machine,
+    storage_key: [u8; 32],
+    master_key: Option<MasterKey>,
+}
+
+fn ground(config: &Config, state_dir: &Path) -> Result<Ground, String> {
+    let say = |error: system::SystemError| error.to_string();
+    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    let runtime_dir =
+        std::env::var_os("RUNTIME_DIRECTORY").map_or_else(|| PathBuf::from("/run/posd"), PathBuf::from);
+    let lock = BusyLock::in_dir(&runtime_dir)
+        .inspect_err(|error| tracing::warn!(%error, "no busy.lock; updaters must read SafeToUpdate"))
+        .ok();
+    let zone = Zone::named(&config.terminal.timezone).map_err(say)?;
+    let watchdog = sd_notify::watchdog_enabled();
+    let storage_key = system::storage_key(credentials.as_deref(), state_dir).map_err(say)?;
+    let master_key = system::master_key(credentials.as_deref()).map_err(say)?;
+    Ok(Ground {
+        machine: Machine::new(zone, lock, watchdog),
+        storage_key: *storage_key,
+        master_key: master_key.map(|key| MasterKey::from_bytes(*key)),
+    })
+}
+
+async fn serve(config: &Config, config_invalid: bool, state_dir: &Path) -> Result<(), String> {
+    let Ground { machine, storage_key, master_key } = ground(config, state_dir)?;
+    let journal = SqliteJournal::open(state_dir, storage_key, system::wall_now(), factory_operators)
+        .map_err(|error| error.to_string())?;
+    let settings = settings(config, config_invalid, TokenKey::derive(&storage_key), master_key);
+
+    let (commands_in, commands) = mpsc::channel(32);
+    let (notices, notices_out) = mpsc::channel(NOTICES);
+    let (agents, agent_commands) = mpsc::channel(NOTICES);
+    let (agent_events_in, agent_events) = mpsc::channel(16);
+    let (snapshot, snapshots) = watch::channel(Arc::new(Snapshot::starting()));
+    let (stop, stopped) = oneshot::channel();
+    let (recovered, recovery) = oneshot::channel();
+    let (ready, name_owned) = oneshot::channel();
+
+    let parts = Parts {
+        engine: EngineHandle::new(commands_in, snapshots),
+        barriers: notices.downgrade(),
+        notices: notices_out,
+        agent_commands,
+        agent_events: agent_events_in,
+        security: security(config),
+        address: None,
+        recovered: recovery,
+        ready,
+    };
+    let adapters = adapters(config)?;
+    let width_dots = config.printer.width_dots;
+    let wiring = Wiring {
+        journal: Box::new(journal),
+        system: Box::new(machine),
+        card: adapters.card,
+        card_events: adapters.card_events,
+        host: adapters.host,
+        host_events: adapters.host_events,
+        printer: adapters.printer,
+        printer_events: adapters.printer_events,
+        encode_slip: Box::new(move |slip| {
+            printer_escpos::encode(slip, width_dots).map_err(|error| error.to_string())
+        }),
+        commands,
+        notices,
+        agents,
+        agent_events,
+        snapshot,
+        stop: stopped,
+    };
+    let (engine, receivers) = Engine::recover(settings, wiring).map_err(|error| error.to_string())?;
+    // The api waits for this before it takes the name: who sees the name sees a terminal that is whole.
+    let told = recovered.send(());
+    if told.is_err() {
+        return Err("the bus side ended before it began".to_owned());
+    }
+    together(engine, receivers, parts, stop, name_owned).await
+}
+
+/// Runs engine and bus; the end of one is the end of both.
+async fn together(
+    engine: Engine,
+    receivers: Receivers,
+    parts: Parts,
+    stop: oneshot::Sender<()>,
+    name_owned: oneshot::Receiver<()>,
+) -> Result<(), String> {
+    let engine = async { engine.run(receivers).await.map_err(|error| error.to_string()) };
+    let bus = async { api::serve(parts).await.map_err(|error| error.to_string()) };
+    let signals = async {
+        if name_owned.await.is_ok() {
+            tracing::info!("ready");
+            notify(&[sd_notify::NotifyState::Ready]);
+        }
+        wait_for_signal().await;
+        notify(&[sd_notify::NotifyState::Stopping]);
+        // An engine that has ended by itself needs no telling.
+        let _ended = stop.send(()).is_err();
+        core::future::pending::<()>().await;
+    };
+    tokio::select! {
+        ended = async { tokio::try_join!(engine, bus) } => ended.map(drop),
+        () = signals => Ok(()),
+    }
+}
+
+fn notify(what: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(what) {
+        tracing::warn!(%error, "the service manager does not hear us");
+    }
+}
+
+async fn wait_for_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::error!("signals cannot be heard");
+        return core::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+}
+
+/// The adapters, started, as the engine wants them.
+struct Adapters {
+    card: Outlet<CardCommand>,
+    card_events: mpsc::Receiver<crate::ports::CardEvent>,
+    host: Outlet<HostCommand>,
+    host_events: mpsc::Receiver<crate::ports::HostEvent>,
+    printer: Outlet<PrinterCommand>,
+    printer_events: mpsc::Receiver<crate::ports::PrinterEvent>,
+}
+
+fn adapters(config: &Config) -> Result<Adapters, String> {
+    let (card_in, card_events) = mpsc::channel(EVENTS);
+    let (host_in, host_events) = mpsc::channel(EVENTS);
+    let (printer_in, printer_events) = mpsc::channel(EVENTS);
+    let names = match config.reader.names.as_slice() {
+        [one] if one == "auto" => ReaderNames::Auto,
+        names => ReaderNames::Named(names.to_vec()),
+    };
+    let card = card_pcsc::start(names, APDU_DEADLINE, card_in).map_err(|error| error.to_string())?;
+    let settings = HostSettings {
+        endpoints: config.host.endpoints.iter().map(ToString::to_string).collect(),
+        connect_timeout: config.host.connect_timeout,
+    };
+    settings.check().map_err(|error| error.to_string())?;
+    let host = host_tcp::start(settings, host_in);
+    let printer =
+        printer_escpos::start(printer_settings(config), printer_in).map_err(|error| error.to_string())?;
+    Ok(Adapters {
+        card: Box::new(move |command| card.try_send(command)),
+        card_events,
+        host: Box::new(move |command| host.try_send(command).map_err(mpsc::error::TrySendError::into_inner)),
+        host_events,
+        printer: Box::new(move |command| printer.try_send(command).map_err(given_back)),
+        printer_events,
+    })
+}
+
+fn given_back<T>(error: std::sync::mpsc::TrySendError<T>) -> T {
+    match error {
+        std::sync::mpsc::TrySendError::Full(value) | std::sync::mpsc::TrySendError::Disconnected(value) => {
+            value
+        }
+    }
+}
+
+fn printer_settings(config: &Config) -> PrinterSettings {
+    let device = match &config.printer.device {
+        PrinterDevice::Auto | PrinterDevice::Usb { .. } => Device::Auto,
+        PrinterDevice::File(path) if path.starts_with("/dev") => Device::Lp(path.clone()),
+        PrinterDevice::File(path) => Device::File(path.clone()),
+        PrinterDevice::Tcp { host, port } => Device::Tcp(host.clone(), *port),
+    };
+    let chinese = match config.printer.chinese {
+        config::Chinese::Auto => printer_escpos::Chinese::Auto,
+        config::Chinese::Gb18030 => printer_escpos::Chinese::Gb18030,
+        config::Chinese::Raster => printer_escpos::Chinese::Raster,
+    };
+    PrinterSettings { device, width_dots: config.printer.width_dots, chinese, timing: Default::default() }
+}
+
+fn settings(
+    config: &Config,
+    config_invalid: bool,
+    token_key: TokenKey,
+    master_key: Option<MasterKey>,
+) -> Settings {
+    let built_s = option_env!("SOURCE_DATE_EPOCH").and_then(|text| text.parse().ok()).unwrap_or(RELEASED_S);
+    Settings {
+        identity: Identity {
+            terminal_id: config.terminal.id.clone(),
+            merchant_id: config.terminal.merchant_id.clone(),
+            tpdu: config.host.tpdu,
+            header: config.host.header,
+        },
+        merchant_name: config.terminal.merchant_name.clone(),
+        currency: config.terminal.currency,
+        language: config.terminal.language,
+        enabled_kinds: config.terminal.enabled_kinds.clone(),
+        emv: config.emv.clone(),
+        connect_attempts: config.host.connect_attempts,
+        response_timeout: config.host.response_timeout,
+        customer_timeout: config.reader.customer_timeout,
+        auto_sign_on: config.host.auto_sign_on,
+        pin_by_agent: config.reader.pin_entry == PinEntry::Agent,
+        plies: config.printer.plies,
+        tear_pause: config.printer.tear_pause,
+        width_dots: config.printer.width_dots,
+        batch_max: config.batch.max_transactions,
+        idle_timeout: config.operators.idle_timeout,
+        require_change: config.operators.require_change,
+        reversal_attempts: REVERSAL_ATTEMPTS,
+        repeat_not_found: REPEAT_NOT_FOUND,
+        master_key,
+        token_key,
+        standing_reasons: if config_invalid { vec!["config-invalid".to_owned()] } else { Vec::new() },
+        built_at: WallTime(built_s.saturating_mul(1_000_000)),
+    }
+}
+
+fn security(config: &Config) -> Security {
+    Security {
+        polkit: config.security.polkit,
+        cashier_gid: system::group_id("posd-cashier"),
+        technician_gid: system::group_id("posd-technician"),
+    }
+}
+
+/// The operators of a terminal that leaves the factory.
+fn factory_operators() -> Vec<OperatorRow> {
+    operators::FACTORY
+        .iter()
+        .filter_map(|(number, password)| {
+            let salt = system::random::<16>().ok()?;
+            operators::factory_row(number, password, salt)
+        })
+        .collect()
+}
+
+/// For people who start it by hand.
+fn tell(text: &str) {
+    use std::io::Write as _;
+    // Nobody to tell is no reason to fail.
+    let _closed = writeln!(std::io::stderr(), "{text}").is_err();
+}

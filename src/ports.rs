@@ -3,10 +3,12 @@
 //! Each adapter is an actor. It takes its commands from a bounded queue (8) and sends its events to the engine's one
 //! queue; card, host, printer and journal events are never dropped, because their senders may wait. The journal is a
 //! trait, because the engine owns the thread that runs it.
+use crate::domain::calendar::{BootTime, LocalTime, WallTime};
 use crate::domain::emv::apdu::{CommandApdu, ResponseApdu};
 use crate::domain::ident::TxnId;
 use crate::domain::receipt::Document;
 use crate::domain::record::{Committed, Loaded, Record, TimelineRow, TxnFilter, TxnRow};
+use core::time::Duration;
 
 /// To the card thread. Every command is answered by exactly one event that carries its `id`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -301,7 +303,30 @@ pub trait Journal: Send {
     /// # Errors
     /// The storage cannot be read.
     fn timeline(&mut self, id: &TxnId) -> Result<Vec<TimelineRow>, JournalError>;
-
-    /// HMAC-SHA-256 of a card number under this terminal's token key, first 16 hex digits.
-    fn card_token(&self, pan: &crate::domain::secret::Pan) -> String;
 }
+
+/// Clock, chance and the machine itself. Called by the engine only; each call returns at once.
+pub trait System {
+    /// The machine's wall clock.
+    fn wall(&self) -> WallTime;
+    /// CLOCK_BOOTTIME.
+    fn boot(&self) -> BootTime;
+    /// A wall time in the terminal's zone.
+    fn local(&self, wall: WallTime) -> LocalTime;
+    /// A local time of the terminal's zone as wall time; `None` for a date that does not exist.
+    fn wall_of(&self, local: LocalTime) -> Option<WallTime>;
+    /// Fills with random bytes.
+    fn random(&mut self, bytes: &mut [u8]);
+    /// The engine is alive: `WATCHDOG=1`.
+    fn alive(&mut self);
+    /// How often [`System::alive`] is wanted; `None`: nobody listens.
+    fn alive_every(&self) -> Option<Duration>;
+    /// Holds or frees the lock file that image updaters look at.
+    fn hold_busy_lock(&mut self, busy: bool);
+}
+
+/// Turns a slip into the printer's own bytes, for `GetReceipt(ply, "escpos")`.
+pub type EncodeSlip = Box<dyn Fn(&Document) -> Result<Vec<u8>, String>>;
+
+/// Puts a command into an adapter's queue; gives it back when the queue is full or the adapter is gone.
+pub type Outlet<C> = Box<dyn Fn(C) -> Result<(), C>>;

@@ -96,7 +96,7 @@ fn passes_luhn(digits: &[u8]) -> bool {
             (digit, true) => digit * 2,
         })
         .sum();
-    sum % 10 == 0 && digits.iter().any(|&digit| digit != 0)
+    sum.is_multiple_of(10) && digits.iter().any(|&digit| digit != 0)
 }
 
 #[cfg(test)]

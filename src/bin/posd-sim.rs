@@ -1,1 +1,46 @@
-fn main() {}
+//! The simulators as a process: each subcommand is one of them, on the real interface.
+use std::io;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use posd::sim::{cardd, demo, host, printer};
+
+/// Simulated devices for tests and demonstrations of posd
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// A chip card in a virtual reader (vpcd)
+    Card(cardd::Args),
+    /// An acquirer on TCP
+    Host(host::Args),
+    /// A receipt printer on TCP
+    Printer(printer::Args),
+    /// A morning in a shop, with everything simulated but the daemon
+    Demo(demo::Args),
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Card(args) => cardd::run(args),
+        Command::Host(args) => told(host::run(args)),
+        Command::Printer(args) => told(printer::run(&args)),
+        Command::Demo(args) => demo::run(&args),
+    }
+}
+
+/// Tells on standard error why a simulator ended.
+fn told(ended: io::Result<()>) -> ExitCode {
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("posd-sim: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -239,6 +239,9 @@ pub enum Record {
         /// Which transaction.
         id: TxnId,
     },
+    /// A management message (sign-on, echo) takes a STAN from the same counter, before its first byte. No row is made;
+    /// a number that is never sent is a harmless gap.
+    ReserveStan,
     /// The outcome.
     Closed(Box<Closed>),
     /// A reversal attempt, before its first byte.
@@ -310,7 +313,7 @@ pub enum Record {
 /// What a commit fixed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Committed {
-    /// STAN and batch taken by a [`Record::Sending`] of this commit.
+    /// STAN and batch taken by a [`Record::Sending`] or [`Record::ReserveStan`] of this commit; at most one of them.
     pub taken: Option<(Stan, BatchNumber)>,
 }
 
@@ -382,7 +385,8 @@ pub struct TxnRow {
 /// Everything recovery needs, read once at start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Loaded {
-    /// Transactions with an open end: armed, due or failed reversals, plies held; oldest first.
+    /// Transactions with an open end: no outcome yet, armed, due, sending or failed reversals, plies still to come;
+    /// oldest first.
     pub open: Vec<TxnRow>,
     /// The last 20 transactions, newest first.
     pub recent: Vec<TxnRow>,

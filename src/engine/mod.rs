@@ -1,4 +1,268 @@
-//! The engine: one task that owns the running transaction, carries the domain's effects to the adapters and their
-//! answers back as events.
+//! The engine: one task that owns the running transaction, carries the domain's effects to the adapters and brings
+//! their answers back as events. It decides nothing about money; it only keeps the order.
+//!
+//! One loop ([`Engine::run`]) takes from seven queues: the bus, the agents, card, host, printer, journal and passwords.
+//! Every handler returns at once; what takes time is a command to somebody else. [`Engine::settle`] runs after each of
+//! them: it starts what has become possible, and publishes what has changed.
+//!
+//! Who uses the host line is decided in `line`, one user at a time: a sign-on, due reversals, other errands, then the
+//! transaction. What a running transaction wants is carried in `trade`; what follows its outcome in `paper`.
+mod cut;
 pub mod handle;
+mod jobs;
+mod journal_thread;
+mod line;
+mod operators;
+mod paper;
+mod start;
+mod state;
+mod trade;
 pub mod view;
+mod views;
+
+use crate::domain::calendar::{BootTime, WallTime};
+use crate::domain::fault::Fault;
+use crate::domain::ident::TxnId;
+use crate::domain::record::{Committed, TxnRow};
+use crate::domain::txn::Now;
+use crate::ports::{
+    CardCommand, CardEvent, EncodeSlip, HostCommand, HostEvent, Journal, JournalError, Outlet,
+};
+use crate::ports::{PrinterCommand, PrinterEvent, System};
+use core::time::Duration;
+use handle::{AgentCommand, AgentEvent, Command, Notice};
+use journal_thread::Answer;
+pub use state::{Engine, Settings};
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot, watch};
+use view::Snapshot;
+
+/// Everything the engine is wired to.
+pub struct Wiring {
+    /// The journal; the engine gives it a thread.
+    pub journal: Box<dyn Journal>,
+    /// Clock, chance, watchdog, lock file.
+    pub system: Box<dyn System>,
+    /// To the card thread.
+    pub card: Outlet<CardCommand>,
+    /// From the card thread.
+    pub card_events: mpsc::Receiver<CardEvent>,
+    /// To the host task.
+    pub host: Outlet<HostCommand>,
+    /// From the host task.
+    pub host_events: mpsc::Receiver<HostEvent>,
+    /// To the printer thread.
+    pub printer: Outlet<PrinterCommand>,
+    /// From the printer thread.
+    pub printer_events: mpsc::Receiver<PrinterEvent>,
+    /// Slip to printer bytes.
+    pub encode_slip: EncodeSlip,
+    /// From the bus.
+    pub commands: mpsc::Receiver<Command>,
+    /// To the publisher.
+    pub notices: mpsc::Sender<Notice>,
+    /// To the agents' keeper.
+    pub agents: mpsc::Sender<AgentCommand>,
+    /// From the agents' keeper.
+    pub agent_events: mpsc::Receiver<AgentEvent>,
+    /// What readers of properties see.
+    pub snapshot: watch::Sender<Arc<Snapshot>>,
+    /// Fires when the service is to end.
+    pub stop: oneshot::Receiver<()>,
+}
+
+/// Why the engine ended other than by being stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The journal cannot be read at start: nothing may be promised.
+    #[error("recovery failed: {0}")]
+    Recovery(JournalError),
+    /// A thread could not be started, or is gone.
+    #[error("{0}")]
+    Lost(String),
+}
+
+/// Who waits for the journal.
+enum Note {
+    /// The running transaction.
+    Txn,
+    /// The user of the line.
+    LineUser,
+    /// Evidence and timelines: only trouble matters.
+    Evidence,
+    /// A start that must first see whether the request id is known.
+    Start(Box<start::PendingStart>),
+    /// A transaction whose object is wanted.
+    Expose(TxnId, oneshot::Sender<Result<(), Fault>>),
+    /// A transaction wanted by batch and STAN.
+    Open(oneshot::Sender<Result<TxnId, Fault>>),
+    /// A transaction whose receipt is wanted.
+    Receipt(Box<paper::ReceiptWish>),
+    /// A transaction that has just ended, or whose reversal has: its row as stored.
+    Refresh(TxnId),
+    /// A ply whose document is wanted.
+    PrintRow(paper::PrintKey),
+    /// A ply marked as being printed.
+    PrintBegun(paper::PrintKey),
+    /// An operator record; the answer goes out when it is durable.
+    Operator(Box<operators::Pending>),
+}
+
+impl Engine {
+    /// Runs until stopped. Recovery has been done by [`Engine::recover`].
+    ///
+    /// # Errors
+    /// [`EngineError::Lost`] when a thread it cannot do without is gone; the process must end then.
+    pub async fn run(mut self, mut wiring: Receivers) -> Result<(), EngineError> {
+        self.settle().await?;
+        loop {
+            let wait = self.next_wake();
+            tokio::select! {
+                biased;
+                _ = &mut wiring.stop, if !self.stopping => self.stop(),
+                Some(answer) = self.journal.answers.recv() => self.journal_answered(answer),
+                Some(event) = wiring.host_events.recv() => self.host_event(event),
+                Some(event) = wiring.card_events.recv() => self.card_event(event),
+                Some(event) = wiring.agent_events.recv() => self.agent_event(event),
+                Some(event) = wiring.printer_events.recv() => self.printer_event(event),
+                Some(done) = self.passwords.recv() => self.password_done(done),
+                Some(command) = wiring.commands.recv() => self.command(command),
+                () = tokio::time::sleep(wait) => {}
+            }
+            self.tick();
+            self.settle().await?;
+            if self.stopping && self.may_end() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The present.
+    fn now(&self) -> Now {
+        Now { boot: self.system.boot(), wall: self.wall() }
+    }
+
+    /// Wall clock with the offset of the last sign-on.
+    fn wall(&self) -> WallTime {
+        WallTime(self.system.wall().0.saturating_add_signed(self.clock_offset))
+    }
+
+    /// How long the loop may sleep: until the nearest deadline, or until the watchdog wants a sign of life.
+    fn next_wake(&self) -> Duration {
+        let now = self.system.boot();
+        let nearest = self.deadlines().into_iter().flatten().min();
+        let until = nearest.map_or(Duration::from_secs(60), |at: BootTime| at.since(now));
+        self.system.alive_every().map_or(until, |every| until.min(every))
+    }
+
+    /// Every point in time at which something is to happen.
+    fn deadlines(&self) -> [Option<BootTime>; 9] {
+        let care = self.cares.iter().filter_map(|care| care.machine.deadline()).min();
+        [
+            self.active.as_ref().and_then(|active| active.txn.deadline().map(|(at, _)| at)),
+            self.line.deadline(),
+            self.next_reversal_at(),
+            self.next_sign_on_at(),
+            self.next_idle_at(),
+            self.next_job_gone_at(),
+            care,
+            self.next_forget_at(),
+            self.stop_by,
+        ]
+    }
+
+    /// Time passed: everybody whose deadline it is hears of it.
+    fn tick(&mut self) {
+        self.system.alive();
+        self.tick_txn();
+        self.tick_line();
+        self.tick_cares();
+        self.forget();
+        self.forget_jobs();
+        self.tick_operators();
+    }
+
+    /// Starts what has become possible and publishes what has changed.
+    async fn settle(&mut self) -> Result<(), EngineError> {
+        self.begin_when_ready();
+        self.pump_line();
+        self.begin_when_ready();
+        self.pump_printer();
+        if let Some(lost) = self.lost.take() {
+            return Err(EngineError::Lost(lost));
+        }
+        self.publish().await
+    }
+
+    /// The service is to end: no new work; before the bank was asked the transaction is cancelled, after it the answer
+    /// has three seconds.
+    fn stop(&mut self) {
+        tracing::info!("stopping");
+        self.stopping = true;
+        let now = self.now();
+        self.stop_by = Some(now.boot.after(STOP_PATIENCE));
+        self.stop_txn();
+    }
+
+    /// Nothing is left that must become durable, or patience is over.
+    fn may_end(&self) -> bool {
+        let now = self.system.boot();
+        let over = self.stop_by.is_some_and(|by| now >= by);
+        let busy = self.active.is_some() || self.commits_in_flight > 0;
+        !busy || over
+    }
+
+    fn journal_answered(&mut self, answer: Answer<Note>) {
+        match answer {
+            Answer::Committed { note, result } => {
+                self.commits_in_flight = self.commits_in_flight.saturating_sub(1);
+                self.note_storage(result.as_ref().err());
+                self.committed(note, result);
+            }
+            Answer::Found { note, result } => self.found(note, result),
+        }
+    }
+
+    fn committed(&mut self, note: Note, result: Result<Committed, JournalError>) {
+        match note {
+            Note::Txn => self.txn_stored(result),
+            Note::LineUser => self.line_user_stored(result),
+            Note::Evidence => {}
+            Note::PrintBegun(key) => self.print_begun(&key, result.is_ok()),
+            Note::Operator(pending) => self.operator_stored(*pending, result),
+            // These only read.
+            Note::Start(_)
+            | Note::Expose(..)
+            | Note::Open(_)
+            | Note::Receipt(_)
+            | Note::Refresh(_)
+            | Note::PrintRow(_) => {}
+        }
+    }
+
+    fn found(&mut self, note: Note, result: Result<Option<Box<TxnRow>>, JournalError>) {
+        match note {
+            Note::Start(pending) => self.start_looked_up(*pending, result),
+            Note::Expose(id, answer) => self.expose_found(&id, answer, result),
+            Note::Open(answer) => self.opened(answer, result),
+            Note::Receipt(wish) => self.receipt_found(*wish, result),
+            Note::Refresh(id) => self.refreshed(&id, result),
+            Note::PrintRow(key) => self.print_row(&key, result),
+            // These only write.
+            Note::Txn | Note::LineUser | Note::Evidence | Note::PrintBegun(_) | Note::Operator(_) => {}
+        }
+    }
+}
+
+/// How long stopping may take; the unit file's limit is above it.
+const STOP_PATIENCE: Duration = Duration::from_millis(4_500);
+
+/// The queues the loop takes from, apart from the engine's own.
+pub struct Receivers {
+    card_events: mpsc::Receiver<CardEvent>,
+    host_events: mpsc::Receiver<HostEvent>,
+    printer_events: mpsc::Receiver<PrinterEvent>,
+    commands: mpsc::Receiver<Command>,
+    agent_events: mpsc::Receiver<AgentEvent>,
+    stop: oneshot::Receiver<()>,
+}

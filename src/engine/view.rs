@@ -29,6 +29,50 @@ pub struct Snapshot {
     pub printer: Option<PrinterView>,
 }
 
+impl Snapshot {
+    /// What is seen before the engine has published anything.
+    #[must_use]
+    pub fn starting() -> Self {
+        Self {
+            terminal: TerminalView {
+                state: TerminalState::Starting,
+                reasons: Vec::new(),
+                active: None,
+                enabled_kinds: Vec::new(),
+                blocked: Vec::new(),
+                update_blockers: vec!["starting".to_owned()],
+                clock_trusted: false,
+                terminal_id: String::new(),
+                merchant_id: String::new(),
+                merchant_name: String::new(),
+            },
+            operators: OperatorsView {
+                current: String::new(),
+                role: Role::None,
+                locked_out: Vec::new(),
+                all: Vec::new(),
+            },
+            host: HostView {
+                signed_on: false,
+                reachable: "unknown",
+                key_check_values: Vec::new(),
+                keys_loaded_at: WallTime::default(),
+                parameter_version: String::new(),
+                last_exchange: WallTime::default(),
+            },
+            queue: QueueView::default(),
+            ledger: LedgerView {
+                batch: 0,
+                batch_state: "open",
+                batch_opened_at: WallTime::default(),
+                counts: Vec::new(),
+            },
+            readers: Vec::new(),
+            printer: None,
+        }
+    }
+}
+
 /// `org.posd.Pos1.Manager`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TerminalView {

@@ -2,6 +2,9 @@
 //! Only with feature `sim`; the packaged daemon has none of it.
 #![allow(clippy::disallowed_methods, reason = "simulators own sockets and files")]
 pub mod card;
+pub mod cardd;
+pub mod demo;
 pub mod host;
+pub mod issuer;
 pub mod printer;
 pub mod vpcd;

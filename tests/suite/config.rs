@@ -1,1 +1,311 @@
-//! To come.
+//! Configuration files: defaults, limits, drop-ins, every error with its place, the last good copy.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "tests"
+)]
+use posd::config::{self, Chinese, Config, ConfigErrors, LinkKind, PinEntry, PrinterDevice};
+use posd::domain::emv::params::Aid;
+use posd::domain::outcome::{EntryMode, Kind};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// The least a terminal must be told.
+const LEAST: &str = "[terminal]\nid = \"10000001\"\nmerchant-id = \"102100058120001\"\n\
+                     [host]\nendpoints = [\"127.0.0.1:9000\"]\n";
+
+/// Every key of the manual, with its default where it has one.
+const WHOLE: &str = r#"
+[terminal]
+id = "10000001"                 # F41, 8 characters
+merchant-id = "102100058120001" # F42, 15
+merchant-name = "示例商户"
+currency = "CNY"
+language = "zh"
+enabled-kinds = ["sale", "void", "refund", "balance", "pre-auth", "pre-auth-void", "pre-auth-complete",
+    "pre-auth-advice", "pre-auth-complete-void", "offline-sale"]
+timezone = "Asia/Shanghai"
+
+[host]
+profile = "unionpay"
+endpoints = ["127.0.0.1:9000"]
+tpdu = "6000050000"
+header = "603200320000"
+connect-attempts = 3
+connect-timeout-s = 10
+response-timeout-s = 60
+tls-ca = "/etc/posd/ca.pem"
+auto-sign-on = true
+
+[reader]
+names = ["auto"]
+customer-timeout-s = 60
+pin-entry = "agent"
+
+[printer]
+device = "auto"
+width-dots = 384
+plies = 2
+tear-pause-s = 5
+chinese = "auto"
+
+full-pan = []
+
+[store-and-forward]
+enabled = true
+max-amount = 20000
+max-total = 500000
+max-count = 50
+max-age-h = 24
+entry-modes = ["chip"]
+
+[batch]
+max-transactions = 500
+retention-days = 400
+
+[operators]
+idle-timeout-s = 1800
+require-change = true
+
+[links]
+manager = "networkmanager"
+preference = ["ethernet", "wifi", "cellular"]
+
+[security]
+polkit = true
+"#;
+
+struct Files {
+    dir: TempDir,
+}
+
+impl Files {
+    fn new(text: &str) -> Self {
+        let files = Self { dir: TempDir::new().unwrap() };
+        std::fs::create_dir(files.path("posd.toml.d")).unwrap();
+        files.write("emv.toml", include_str!("../data/emv.toml"));
+        files
+            .write("posd.toml.d/00-emv.toml", &format!("[emv]\nparameters = {:?}\n", files.path("emv.toml")));
+        files.write("posd.toml", text);
+        files
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.path(name), text).unwrap();
+    }
+
+    fn load(&self) -> Result<Config, ConfigErrors> {
+        Config::load(&self.path("posd.toml")).map(|(config, _)| config)
+    }
+
+    /// The errors as people see them, without the folder.
+    fn errors(&self) -> Vec<String> {
+        let folder = format!("{}/", self.dir.path().display());
+        self.load().unwrap_err().to_string().lines().map(|line| line.replace(&folder, "")).collect()
+    }
+}
+
+#[test]
+fn the_manual_shows_the_defaults() {
+    let mut least = Files::new(LEAST).load().unwrap();
+    let whole = Files::new(WHOLE).load().unwrap();
+    least.terminal.merchant_name.clone_from(&whole.terminal.merchant_name);
+    least.emv_parameters.clone_from(&whole.emv_parameters);
+    assert_eq!(least, whole);
+    assert_eq!(whole.host.tpdu, [0x60, 0x00, 0x05, 0x00, 0x00]);
+    assert_eq!(whole.host.response_timeout, Duration::from_secs(60));
+    assert_eq!(whole.reader.pin_entry, PinEntry::Agent);
+    assert_eq!(whole.store_and_forward.entry_modes, [EntryMode::Chip]);
+    assert_eq!(whole.links.preference, LinkKind::ALL);
+    assert_eq!(whole.printer.chinese, Chinese::Auto);
+}
+
+/// The card tables are typed, and the terminal's identity is put into its EMV data.
+#[test]
+fn the_card_tables_of_the_demo_are_read() {
+    let emv = Files::new(WHOLE).load().unwrap().emv;
+    let aids: Vec<String> = emv.aids.iter().map(|row| row.aid.to_string()).collect();
+    assert_eq!(aids[..2], ["A000000333010101", "A000000333010102"]);
+    assert_eq!(emv.aids[0].aid, Aid::new(&[0xa0, 0, 0, 3, 0x33, 1, 1, 1]).unwrap());
+    assert_eq!(emv.aids[0].tac_online, [0xd8, 0x40, 0x04, 0xf8, 0x00]);
+    assert_eq!(emv.aids[0].default_ddol, [0x9f, 0x37, 0x04]);
+    assert_eq!((emv.terminal.country_code, emv.terminal.terminal_type), ([0x01, 0x56], 0x22));
+    assert_eq!(emv.terminal.merchant_category_code, [0x59, 0x99]);
+    assert_eq!(&emv.terminal.terminal_id, b"10000001");
+    assert_eq!(&emv.terminal.merchant_id, b"102100058120001");
+    // Tag 9F4E is ASCII; a Chinese name alone leaves the merchant id.
+    assert_eq!(emv.terminal.merchant_name, b"102100058120001");
+    let key = emv.capks.iter().find(|key| key.rid == [0xa0, 0, 0, 3, 0x33]).unwrap();
+    assert_eq!((key.index, key.modulus.len(), key.expiry), (3, 176, [0x20, 0x24, 0x12, 0x31]));
+    assert_eq!(emv.capks.len(), 9);
+}
+
+/// Drop-ins are laid over the file in the order of their names, key by key.
+#[test]
+fn later_files_win_key_by_key() {
+    let files = Files::new(LEAST);
+    files.write("posd.toml.d/20-b.toml", "[host]\nresponse-timeout-s = 20\n");
+    files.write("posd.toml.d/10-a.toml", "[host]\nresponse-timeout-s = 10\nconnect-attempts = 5\n");
+    files.write("posd.toml.d/30-not-read.conf", "nonsense");
+    let (config, sources) = Config::load(&files.path("posd.toml")).unwrap();
+    assert_eq!(config.host.response_timeout, Duration::from_secs(20));
+    assert_eq!(config.host.connect_attempts, 5);
+    let names: Vec<_> = sources.iter().filter_map(|s| s.file_name()?.to_str()).collect();
+    assert_eq!(names, ["posd.toml", "00-emv.toml", "10-a.toml", "20-b.toml", "emv.toml"]);
+    assert!(config::check(&files.path("posd.toml")).unwrap().contains("terminal 10000001"));
+}
+
+/// One look shows everything that is wrong: file, line, key, and what is allowed.
+#[test]
+fn all_errors_are_told_at_once_with_their_places() {
+    let files = Files::new(
+        "[terminal]\nid = \"1\"\nmerchant-id = \"102100058120001\"\ncolour = \"red\"\n\n\
+         [host]\nconnect-attempts = 11\nauto-sign-on = \"yes\"\n\n[kiosk]\nx = 1\n",
+    );
+    files.write("posd.toml.d/50.toml", "language = \"zh\"\n[reader]\npin-entry = \"phone\"\n");
+    let errors = files.errors();
+    let check = |n: usize, start: &str, end: &str| {
+        let line: &String = &errors[n];
+        assert!(line.starts_with(start) && line.ends_with(end), "{line}");
+    };
+    check(0, "posd.toml:2: [terminal] id is \"1\"", "allowed: 8 printable ASCII characters");
+    check(1, "posd.toml:4: [terminal] colour is not known", "enabled-kinds, timezone");
+    check(2, "posd.toml:6: [host] endpoints is missing", "the port 1 to 65535");
+    check(3, "posd.toml:7: [host] connect-attempts is 11", "allowed: 1 to 10");
+    check(4, "posd.toml:8: [host] auto-sign-on is \"yes\"", "allowed: true, false");
+    check(5, "posd.toml:10: [kiosk] is not known", "[security]");
+    check(6, "posd.toml.d/50.toml:1: language stands in no table", "[security]");
+    check(7, "posd.toml.d/50.toml:3: [reader] pin-entry is \"phone\"", "allowed: agent, pinpad, none");
+    assert_eq!(errors.len(), 8, "{errors:#?}");
+}
+
+#[test]
+fn a_file_that_is_not_toml_is_told_with_its_line() {
+    let files = Files::new("[terminal]\nid = \n");
+    assert!(files.errors().iter().any(|e| e.starts_with("posd.toml:2: is not TOML")), "{:?}", files.errors());
+    let absent = Config::load(Path::new("/nonexistent/posd.toml")).unwrap_err().to_string();
+    assert!(absent.starts_with("/nonexistent/posd.toml: cannot be read"), "{absent}");
+}
+
+/// Each key takes what the manual says and nothing else.
+#[test]
+fn values_have_limits() {
+    let check = |table: &str, line: &str, fits: bool| {
+        let files = Files::new(LEAST);
+        files.write("posd.toml.d/90.toml", &format!("[{table}]\n{line}\n"));
+        let result = files.load();
+        assert_eq!(result.is_ok(), fits, "[{table}] {line}: {:?}", result.err().map(|e| e.to_string()));
+    };
+    check("terminal", "timezone = \"Europe/Berlin\"", true);
+    check("terminal", "timezone = \"Mars/Olympus\"", false);
+    check("terminal", "currency = \"XXX\"", false);
+    check("terminal", "enabled-kinds = []", true);
+    check("terminal", "enabled-kinds = [\"sale\", \"sale\"]", false);
+    check("terminal", "merchant-name = \"a\\u0007\"", false);
+    check("host", "endpoints = [\"tls://pay.example.com:443\", \"[::1]:9000\"]", true);
+    check("host", "endpoints = []", false);
+    check("host", "endpoints = [\"127.0.0.1\"]", false);
+    check("host", "endpoints = [\"127.0.0.1:0\"]", false);
+    check("host", "endpoints = [\"127.0.0.1:65536\"]", false);
+    check("host", "endpoints = [\"127.0.0.1:+80\"]", false);
+    check("host", "endpoints = [\"http://x:80\"]", false);
+    check("host", "endpoints = \"127.0.0.1:9000\"", false);
+    check("host", "tpdu = \"60000500\"", false);
+    check("host", "header = \"60320032000G\"", false);
+    check("host", "response-timeout-s = 0", false);
+    check("host", "response-timeout-s = 1.5", false);
+    check("host", "response-timeout-s = 99999999999999999999", false);
+    check("host", "response-timeout-s = 0x3C", true);
+    check("host", "tls-cert = \"/etc/posd/me.pem\"", false);
+    check("host", "tls-cert = \"/c\"\ntls-key = \"/k\"", true);
+    check("host", "tls-pin-sha256 = \"00\"", false);
+    check("reader", "names = [\"auto\", \"Gemalto\"]", false);
+    check("printer", "device = \"usb:04B8:0202\"", true);
+    check("printer", "device = \"usb:04b8:0202:ABC:1\"", true);
+    check("printer", "device = \"usb:04b8\"", false);
+    check("printer", "device = \"lp0\"", false);
+    check("printer", "width-dots = 385", false);
+    check("printer", "full-pan = [\"pre-auth\"]", true);
+    check("store-and-forward", "entry-modes = [\"swipe\"]", false);
+    check("batch", "max-transactions = 901", false);
+    check("batch", "max-transactions = -1", false);
+    check("links", "preference = [\"ethernet\", \"carrier-pigeon\"]", false);
+    check("security", "polkit = 1", false);
+    check("emv", "parameters = \"emv.toml\"", false);
+    let files = Files::new(LEAST);
+    files.write(
+        "posd.toml.d/90.toml",
+        "[printer]\ndevice = \"usb:04b8:0202:A:1\"\nfull-pan = [\"pre-auth\"]\n",
+    );
+    let printer = files.load().unwrap().printer;
+    let serial = Some("A:1".to_owned());
+    assert_eq!(printer.device, PrinterDevice::Usb { vendor: 0x04b8, product: 0x0202, serial });
+    assert_eq!(printer.full_pan, [Kind::PreAuth]);
+}
+
+/// A wrong digit in a CA key or in any card table is found before a card is.
+#[test]
+fn card_tables_are_checked() {
+    let check = |from: &str, to: &str, words: &str| {
+        let files = Files::new(LEAST);
+        let whole = include_str!("../data/emv.toml");
+        assert!(whole.contains(from));
+        files.write("emv.toml", &whole.replacen(from, to, 1));
+        let errors = files.errors();
+        assert!(errors.len() == 1 && errors[0].contains(words), "{from}: {errors:?}");
+    };
+    check("modulus = \"B062", "modulus = \"B063", "[[capk]] 1 sha1 does not fit the key");
+    check("index = \"03\"", "index = \"04\"", "[[capk]] 1 sha1 does not fit the key");
+    check("exponent = \"03\"", "exponent = \"05\"", "[[capk]] 1 exponent is \"05\"; allowed: 03 or 010001");
+    check("expiry = \"20241231\"", "expiry = \"20241331\"", "[[capk]] 1 expiry");
+    check(
+        "aid = \"A000000333010102\"",
+        "aid = \"A000000333010101\"",
+        "[[aid]] 2 aid stands in the file twice",
+    );
+    check("tac-denial = \"0010000000\"", "tac-denial = \"00100000\"", "[[aid]] 1 tac-denial");
+    check(
+        "random-target-percent = 99",
+        "random-target-percent = 100",
+        "[[aid]] 1 random-target-percent is 100",
+    );
+    check("random-max-percent = 99", "random-max-percent = 50", "is above random-max-percent");
+    check("country-code = \"0156\"", "country-code = \"015F\"", "emv.toml:6: country-code is \"015F\"");
+    check("ifd-serial = \"12345678\"", "ifd-serial = \"1234567\"", "ifd-serial");
+    check("[[aid]]", "[[application]]", "[application] is not known");
+    check("version = \"0030\"\n", "", "[[aid]] 1 version is missing");
+}
+
+/// A bad edit never stops the shop; the first start has nothing to fall back on.
+#[test]
+fn the_last_good_copy_stands_in_for_a_bad_file() {
+    let files = Files::new(WHOLE);
+    let (path, state) = (files.path("posd.toml"), files.path("state"));
+    files.write("posd.toml", "[terminal]\n");
+    assert!(config::load_or_last_good(&path, &state).is_err());
+    files.write("posd.toml", WHOLE);
+    files.write("posd.toml.d/90.toml", "[host]\nresponse-timeout-s = 20\nendpoints = [\"[::1]:1\"]\n");
+    let good = config::load_or_last_good(&path, &state).unwrap();
+    assert_eq!((good.invalid, good.not_kept), (None, None));
+    for name in ["posd.toml", "emv.toml"] {
+        let mode = std::fs::metadata(state.join("last-good").join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+    // The bad edit may be anywhere, in the card tables too.
+    files.write("emv.toml", "[[aid]]\n");
+    let bad = config::load_or_last_good(&path, &state).unwrap();
+    assert!(bad.invalid.unwrap().to_string().contains("emv.toml"));
+    assert_eq!(bad.config.emv, good.config.emv);
+    assert_eq!((&bad.config.host, &bad.config.terminal), (&good.config.host, &good.config.terminal));
+    // And the copy is not replaced by what is bad.
+    let again = config::load_or_last_good(&path, &state).unwrap();
+    assert_eq!(again.config, bad.config);
+}

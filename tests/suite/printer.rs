@@ -1,1 +1,529 @@
-//! To come.
+//! Slips and the printer: golden slips, encoder against the simulated printer's own reader, and every fault to its
+//! [`PrintEnd`].
+//!
+//! `/dev/usb/lp0` needs a kernel module and a device; here its port is tried over a socket pair (unit tests of the
+//! port), a plain file and a path that is not there. Golden files are written anew with `POSD_BLESS=1`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "helpers of tests fail like tests, and read golden and output files"
+)]
+use posd::adapters::printer_escpos::{
+    Chinese, Device, PrinterHandle, PrinterSettings, Timing, encode, start,
+};
+use posd::domain::calendar::{LocalTime, WallTime};
+use posd::domain::ident::{
+    AuthCode, BatchNumber, MerchantId, OperatorId, RequestId, ResponseCode, Rrn, Stan, TerminalId, TxnId,
+};
+use posd::domain::money::{Amount, Currency};
+use posd::domain::outcome::{CvmMethod, EntryMode, Kind, Outcome, Ply, ResultCode};
+use posd::domain::receipt::{Block, Document, text};
+use posd::domain::record::{CardFacts, HostFacts, TxnRow, TxnStart};
+use posd::domain::secret::Pan;
+use posd::domain::slip::{Language, Shop, sale};
+use posd::ports::{PrintEnd, PrinterCommand, PrinterEvent, PrinterStatus};
+use posd::sim::printer::{Args, Fault, Printer};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn shop(language: Language) -> Shop {
+    Shop {
+        merchant_name: "示例商户".to_owned(),
+        terminal_id: TerminalId::new("10000001").unwrap(),
+        merchant_id: MerchantId::new("102100058120001").unwrap(),
+        language,
+        currency_symbol: "RMB".to_owned(),
+    }
+}
+
+const TERMINAL_TIME: LocalTime = LocalTime { year: 2026, month: 11, day: 22, hour: 9, minute: 30, second: 1 };
+
+/// An approved chip sale of 12.50 with online PIN.
+fn approved() -> TxnRow {
+    let request = RequestId::new("sale-1").unwrap();
+    let chip = [
+        ("ARQC", "0123456789ABCDEF"),
+        ("TC", "FEDCBA9876543210"),
+        ("TVR", "0000048000"),
+        ("TSI", "F800"),
+        ("ATC", "0012"),
+    ];
+    let start = TxnStart {
+        id: TxnId::of(&request),
+        request_id: request,
+        kind: Kind::Sale,
+        amount: Amount::from_minor(1250).unwrap(),
+        currency: Currency::CNY,
+        arguments_sha256: [0; 32],
+        operator: OperatorId::new("01").unwrap(),
+        created_at: WallTime(0),
+        cashier_ref: Some("A-1042".to_owned()),
+        metadata: Vec::new(),
+        plies: 2,
+    };
+    let card = CardFacts {
+        pan: Pan::new("6225880012345678").unwrap(),
+        expiry: Some("3012".to_owned()),
+        sequence: Some(1),
+        entry_mode: EntryMode::Chip,
+        token: "0011223344556677".to_owned(),
+        brand: "unionpay".to_owned(),
+        aid: "A000000333010101".to_owned(),
+        label: "PBOC DEBIT".to_owned(),
+        cvm: CvmMethod::OnlinePin,
+        signature_required: false,
+        chip: chip.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+    };
+    let host = HostFacts {
+        response_code: Some(ResponseCode::new("00").unwrap()),
+        rrn: Some(Rrn::new("092211000012").unwrap()),
+        auth_code: Some(AuthCode::new("A10042").unwrap()),
+        host_time: Some(LocalTime { second: 0, ..TERMINAL_TIME }),
+        settlement_date: Some("1122".to_owned()),
+        acquirer: Some("48021000".to_owned()),
+        institutions: Some("01030000   48021000   ".to_owned()),
+        organisation: Some("CUP".to_owned()),
+        text: Some("交易成功            ".to_owned()),
+    };
+    TxnRow {
+        start,
+        stan: Some(Stan::new(12).unwrap()),
+        batch: BatchNumber::FIRST,
+        masked_pan: card.pan.masked(),
+        card: Some(card),
+        wire: None,
+        outcome: Outcome::Approved,
+        result: Some(ResultCode::Approved),
+        host,
+        approved_amount: Amount::from_minor(1250).unwrap(),
+        finished_at: Some(WallTime(0)),
+        reversal: None,
+        plies: Vec::new(),
+    }
+}
+
+fn signed() -> TxnRow {
+    let mut row = approved();
+    let card = row.card.as_mut().unwrap();
+    card.cvm = CvmMethod::Signature;
+    card.signature_required = true;
+    row
+}
+
+fn slip(row: &TxnRow, language: Language, ply: Ply, copy: bool) -> Document {
+    sale(row, &shop(language), TERMINAL_TIME, ply, copy).unwrap()
+}
+
+/// What stands on each slip, character by character.
+#[test]
+fn slips_say_what_the_golden_files_say() {
+    let check = |name: &str, document: &Document| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/receipts/{name}.txt"));
+        let shown = text(document, 32);
+        if std::env::var_os("POSD_BLESS").is_some() {
+            std::fs::write(&path, &shown).unwrap();
+        }
+        let golden = std::fs::read_to_string(&path).unwrap_or_default();
+        assert_eq!(shown, golden, "{name}:\n{shown}");
+    };
+    for language in [Language::Zh, Language::En] {
+        check(&format!("sale-pin-merchant-{language}"), &slip(&approved(), language, Ply::Merchant, false));
+        check(&format!("sale-pin-customer-{language}"), &slip(&approved(), language, Ply::Customer, false));
+        check(
+            &format!("sale-signature-merchant-{language}"),
+            &slip(&signed(), language, Ply::Merchant, false),
+        );
+        check(&format!("sale-reprint-customer-{language}"), &slip(&signed(), language, Ply::Customer, true));
+    }
+}
+
+#[test]
+fn only_an_approved_sale_has_a_slip() {
+    for outcome in Outcome::ALL {
+        let mut row = approved();
+        row.outcome = *outcome;
+        let made = sale(&row, &shop(Language::Zh), TERMINAL_TIME, Ply::Customer, false);
+        assert_eq!(made.is_some(), *outcome == Outcome::Approved, "{outcome}");
+    }
+}
+
+/// No slip shows the whole card number or the expiry, also when the shop's own texts are long or hostile.
+#[test]
+fn no_slip_shows_card_data() {
+    for (ply, copy) in [(Ply::Merchant, false), (Ply::Customer, false), (Ply::Merchant, true)] {
+        let mut row = signed();
+        row.start.cashier_ref = Some("x".repeat(256));
+        let shown = text(&slip(&row, Language::Zh, ply, copy), 32).replace(' ', "");
+        assert!(!shown.contains("6225880012345678") && !shown.contains("3012"), "{shown}");
+        assert!(shown.contains("622588******5678I"), "{shown}");
+    }
+}
+
+/// Sealed card data is wiped after settlement; the slip can still be printed, without the chip's part.
+#[test]
+fn a_slip_of_a_wiped_card_keeps_the_masked_number_and_the_terminals_time() {
+    let mut row = approved();
+    row.card = None;
+    row.host.host_time = None;
+    let shown = text(&slip(&row, Language::En, Ply::Merchant, true), 32);
+    assert!(shown.contains("6225 88** **** 5678\n") && shown.contains("2026/11/22 09:30:01"), "{shown}");
+    assert!(!shown.contains("ARQC") && shown.contains("****DUPLICATED****"), "{shown}");
+}
+
+/// A printer thread and its events.
+struct Bench {
+    runtime: tokio::runtime::Runtime,
+    events: mpsc::Receiver<PrinterEvent>,
+    handle: PrinterHandle,
+    next_job: u64,
+}
+
+/// Short enough for tests, long enough for a loaded machine.
+fn quick() -> Timing {
+    Timing {
+        connect: Duration::from_secs(1),
+        answer: Duration::from_millis(600),
+        stall: Duration::from_millis(500),
+        proof: Duration::from_secs(2),
+        probe: Duration::from_millis(50),
+        paper_mm_s: 2000,
+    }
+}
+
+impl Bench {
+    fn of(device: Device, chinese: Chinese) -> Self {
+        let (sender, events) = mpsc::channel(32);
+        let settings = PrinterSettings { device, width_dots: 384, chinese, timing: quick() };
+        let handle = start(settings, sender).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        Self { runtime, events, handle, next_job: 1 }
+    }
+
+    fn on(address: SocketAddr) -> Self {
+        let device = format!("tcp:{address}").parse().unwrap();
+        Self::of(device, Chinese::Auto)
+    }
+
+    fn event(&mut self) -> PrinterEvent {
+        let next = async { tokio::time::timeout(PATIENCE, self.events.recv()).await };
+        self.runtime.block_on(next).expect("an event in time").expect("the thread lives")
+    }
+
+    /// The next status for which `wanted` holds.
+    fn status(&mut self, wanted: impl Fn(&Option<PrinterStatus>) -> bool) -> Option<PrinterStatus> {
+        loop {
+            match self.event() {
+                PrinterEvent::Status(status) if wanted(&status) => return status,
+                PrinterEvent::Status(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    fn online(&mut self) -> PrinterStatus {
+        self.status(|status| status.as_ref().is_some_and(|status| status.online)).unwrap()
+    }
+
+    /// Prints and gives the end, whether it was started, and the statuses on the way.
+    fn print(&mut self, document: &Document) -> (PrintEnd, bool, Vec<Option<PrinterStatus>>) {
+        let job = self.next_job;
+        self.next_job += 1;
+        self.handle.try_send(PrinterCommand::Print { job, document: document.clone() }).unwrap();
+        let (mut started, mut statuses) = (false, Vec::new());
+        loop {
+            match self.event() {
+                PrinterEvent::Started { job: which } => {
+                    assert_eq!((which, started), (job, false));
+                    started = true;
+                }
+                PrinterEvent::Done { job: which, end } => {
+                    assert_eq!(which, job);
+                    return (end, started, statuses);
+                }
+                PrinterEvent::Status(status) => statuses.push(status),
+            }
+        }
+    }
+
+    fn end(&mut self, document: &Document) -> PrintEnd {
+        self.print(document).0
+    }
+}
+
+fn held(reason: &str) -> PrintEnd {
+    PrintEnd::Held(reason.to_owned())
+}
+
+fn unconfirmed(reason: &str) -> PrintEnd {
+    PrintEnd::Unconfirmed(reason.to_owned())
+}
+
+fn a_slip() -> Document {
+    slip(&signed(), Language::Zh, Ply::Merchant, false)
+}
+
+/// The lines of a document without the tear mark, as the simulated printer writes them.
+fn on_paper(document: &Document) -> String {
+    let shown = text(document, 32);
+    let body = shown.trim_end().strip_suffix("- - - - - - - - - - - - - - - -").unwrap();
+    format!("{}\n", body.trim_end())
+}
+
+/// What the encoder wrote, another reader reads: the same lines, each slip on its own paper, nothing unknown.
+#[test]
+fn a_slip_comes_out_of_the_printer_as_it_was_laid_out() {
+    let printer = Printer::on_loopback().unwrap();
+    let mut bench = Bench::on(printer.address());
+    let status = bench.online();
+    assert_eq!((status.model.as_str(), status.evidence.as_str()), ("SIM-58", "process-id"));
+    assert_eq!((status.paper.as_str(), status.cover.as_str(), status.columns), ("ok", "closed", 32));
+    let plies = [
+        slip(&approved(), Language::Zh, Ply::Merchant, false),
+        slip(&approved(), Language::En, Ply::Customer, true),
+        Document { blocks: vec![Block::text("𠮷野家 é ñ ★"), Block::Cut] },
+    ];
+    for ply in &plies {
+        assert_eq!(bench.print(ply), (PrintEnd::Confirmed, true, Vec::new()));
+    }
+    let report = printer.report();
+    assert_eq!(report.errors, Vec::<String>::new());
+    let shown: Vec<String> = report.receipts.into_iter().map(|receipt| receipt.text).collect();
+    assert_eq!(shown, plies.iter().map(on_paper).collect::<Vec<_>>());
+}
+
+/// Not ready before the first byte: held, nothing sent, and the printer's return is told so that it can be tried again.
+#[test]
+fn a_printer_that_is_not_ready_gets_no_byte_and_its_return_is_told() {
+    for (fault, reason) in [
+        (Fault::PaperOut(0), "paper-out"),
+        (Fault::CoverOpen, "cover-open"),
+        (Fault::Offline, "offline"),
+        (Fault::Mute, "no-answer"),
+        (Fault::Stall(0), "no-answer"),
+    ] {
+        let printer = Printer::on_loopback().unwrap();
+        let mut bench = Bench::on(printer.address());
+        bench.online();
+        let before = printer.report().bytes;
+        printer.set(fault);
+        let (end, started, statuses) = bench.print(&a_slip());
+        assert_eq!((end, started), (held(reason), false), "{fault:?}");
+        assert!(!statuses.last().unwrap().as_ref().unwrap().online, "{fault:?}");
+        assert_eq!(printer.report().bytes, before, "{fault:?}");
+        printer.set(Fault::Nothing);
+        bench.online();
+        assert_eq!(bench.end(&a_slip()), PrintEnd::Confirmed, "{fault:?}");
+        assert_eq!(printer.report().receipts.len(), 1, "{fault:?}");
+    }
+}
+
+#[test]
+fn the_status_names_paper_and_cover() {
+    let check = |fault, paper: &str, cover: &str, online| {
+        let printer = Printer::on_loopback().unwrap();
+        printer.set(fault);
+        let mut bench = Bench::on(printer.address());
+        let status = bench.status(|_| true).unwrap();
+        let told = (status.paper.as_str(), status.cover.as_str(), status.online);
+        assert_eq!(told, (paper, cover, online), "{fault:?}");
+    };
+    check(Fault::PaperLow, "low", "closed", true);
+    check(Fault::PaperOut(0), "out", "closed", false);
+    check(Fault::CoverOpen, "ok", "open", false);
+    check(Fault::Mute, "unknown", "unknown", true);
+}
+
+/// The paper ends inside the slip: some of it is on paper, so it is not sent again by itself.
+#[test]
+fn paper_that_ends_inside_a_slip_leaves_it_unconfirmed() {
+    for evidence in [None, Some(Fault::NoProcessId)] {
+        let printer = Printer::on_loopback().unwrap();
+        evidence.into_iter().for_each(|fault| printer.set(fault));
+        let mut bench = Bench::on(printer.address());
+        bench.online();
+        printer.set(Fault::PaperOut(300));
+        let (end, started, statuses) = bench.print(&a_slip());
+        assert_eq!((end, started), (unconfirmed("paper-out"), true));
+        assert_eq!(statuses.last().unwrap().as_ref().unwrap().paper, "out");
+        assert!(!printer.report().uncut.is_empty());
+        printer.set(Fault::Nothing);
+        bench.online();
+    }
+}
+
+/// A printer that stops reading in the middle has the bytes or not: nobody knows.
+#[test]
+fn a_printer_that_stops_reading_inside_a_slip_leaves_it_unconfirmed() {
+    let printer = Printer::on_loopback().unwrap();
+    let mut bench = Bench::on(printer.address());
+    bench.online();
+    printer.set(Fault::Stall(100));
+    let (end, started, _) = bench.print(&a_slip());
+    assert_eq!((end, started), (unconfirmed("no-answer"), true));
+    printer.set(Fault::Nothing);
+    bench.online();
+    assert_eq!(bench.end(&a_slip()), PrintEnd::Confirmed);
+}
+
+/// More than all buffers hold: the sender itself notices the stall.
+#[test]
+fn a_stall_that_fills_all_buffers_ends_in_time() {
+    let printer = Printer::on_loopback().unwrap();
+    let mut bench = Bench::on(printer.address());
+    bench.online();
+    printer.set(Fault::Stall(100));
+    let long = Document { blocks: vec![Block::Rule; 200_000] };
+    assert_eq!(bench.end(&long), unconfirmed("stalled"));
+}
+
+#[test]
+fn a_connection_that_closes_inside_a_slip_leaves_it_unconfirmed() {
+    let printer = Printer::on_loopback().unwrap();
+    let mut bench = Bench::on(printer.address());
+    bench.online();
+    printer.set(Fault::CloseAfter(100));
+    let (end, started, _) = bench.print(&a_slip());
+    assert_eq!((end, started), (unconfirmed("gone"), true));
+    printer.set(Fault::Nothing);
+    bench.online();
+    // The next slip is not garbled by the half of the last one.
+    let whole = a_slip();
+    assert_eq!(bench.end(&whole), PrintEnd::Confirmed);
+    let report = printer.report();
+    assert_eq!(report.errors, Vec::<String>::new());
+    assert!(report.receipts[0].text.ends_with(&on_paper(&whole)), "{}", report.receipts[0].text);
+}
+
+/// Without process ids the barrier and the status afterwards are the proof.
+#[test]
+fn a_printer_without_process_ids_proves_by_its_status() {
+    let printer = Printer::on_loopback().unwrap();
+    printer.set(Fault::NoProcessId);
+    let mut bench = Bench::on(printer.address());
+    assert_eq!(bench.online().evidence, "poll");
+    assert_eq!(bench.end(&a_slip()), PrintEnd::Confirmed);
+    assert_eq!(printer.report().errors, Vec::<String>::new());
+}
+
+/// A printer that says nothing prints, and nothing is proven.
+#[test]
+fn a_mute_printer_prints_without_proof() {
+    let printer = Printer::on_loopback().unwrap();
+    printer.set(Fault::Mute);
+    let mut bench = Bench::on(printer.address());
+    assert_eq!(bench.online().evidence, "none");
+    assert_eq!(bench.end(&a_slip()), unconfirmed("no-evidence"));
+    assert!(printer.wait_for(1, PATIENCE));
+}
+
+#[test]
+fn an_absent_printer_holds_the_job_and_is_found_when_it_comes() {
+    let address = {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        free.local_addr().unwrap()
+    };
+    let mut bench = Bench::on(address);
+    assert!(!bench.status(|_| true).unwrap().online);
+    assert_eq!(bench.end(&a_slip()), held("unreachable"));
+    let printer =
+        Printer::start(&Args { listen: address, out: None, control: None, width_dots: 384 }).unwrap();
+    bench.online();
+    assert_eq!(bench.end(&a_slip()), PrintEnd::Confirmed);
+    assert_eq!(printer.report().receipts.len(), 1);
+
+    let mut bench = Bench::of(Device::Lp("/dev/usb/no-such-printer".into()), Chinese::Auto);
+    assert!(!bench.status(|_| true).unwrap().online);
+    assert_eq!(bench.end(&a_slip()), held("absent"));
+}
+
+/// A network printer serves several hosts: between jobs nobody holds a connection.
+#[test]
+fn two_terminals_share_a_network_printer() {
+    let printer = Printer::on_loopback().unwrap();
+    let (mut one, mut two) = (Bench::on(printer.address()), Bench::on(printer.address()));
+    one.online();
+    two.online();
+    for _ in 0..2 {
+        assert_eq!(one.end(&a_slip()), PrintEnd::Confirmed);
+        assert_eq!(two.end(&a_slip()), PrintEnd::Confirmed);
+    }
+    assert_eq!(printer.report().errors, Vec::<String>::new());
+}
+
+#[test]
+fn a_file_takes_the_bytes_and_counts_as_printed_once_on_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("slips.bin");
+    let mut bench = Bench::of(Device::File(path.clone()), Chinese::Auto);
+    assert_eq!(bench.online().evidence, "none");
+    assert_eq!(bench.end(&a_slip()), PrintEnd::Confirmed);
+    assert_eq!(bench.end(&a_slip()), PrintEnd::Confirmed);
+    let bytes = encode(&a_slip(), 384).unwrap();
+    assert_eq!(std::fs::read(path).unwrap(), [bytes.clone(), bytes].concat());
+}
+
+#[test]
+fn raster_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bench = Bench::of(Device::File(folder.path().join("slips.bin")), Chinese::Raster);
+    bench.online();
+    let PrintEnd::Failed(why) = bench.end(&a_slip()) else { panic!("not refused") };
+    assert!(why.contains("chinese = \"raster\""), "{why}");
+}
+
+#[test]
+fn the_thread_ends_with_its_last_handle() {
+    let printer = Printer::on_loopback().unwrap();
+    let mut bench = Bench::on(printer.address());
+    bench.online();
+    let Bench { runtime, mut events, handle, .. } = bench;
+    drop(handle);
+    let end = runtime.block_on(async { tokio::time::timeout(PATIENCE, events.recv()).await });
+    assert_eq!(end, Ok(None));
+}
+
+/// The demo drives the printer by lines on a socket and finds text and pictures in a directory.
+#[test]
+fn the_control_socket_sets_faults_and_receipts_are_left_as_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let (out, control) = (folder.path().join("receipts"), folder.path().join("printer.sock"));
+    let printer = Printer::start(&Args {
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        out: Some(out.clone()),
+        control: Some(control.clone()),
+        width_dots: 384,
+    })
+    .unwrap();
+    let ask = |request: &str| {
+        let mut socket = UnixStream::connect(&control).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        writeln!(socket, "{request}").unwrap();
+        socket.shutdown(std::net::Shutdown::Write).unwrap();
+        BufReader::new(socket).lines().map(Result::unwrap).collect::<Vec<_>>()
+    };
+    let mut bench = Bench::on(printer.address());
+    bench.online();
+    assert_eq!(ask("paper-out"), ["ok"]);
+    assert_eq!(bench.end(&a_slip()), held("paper-out"));
+    assert_eq!(ask("wait-for 1 1"), ["timeout"]);
+    assert_eq!(ask("ok"), ["ok"]);
+    bench.online();
+    assert_eq!(bench.end(&a_slip()), PrintEnd::Confirmed);
+    assert_eq!(ask("wait-for 1 20000"), ["ok 1"]);
+    assert_eq!(ask("receipts"), ["receipt-1", "ok 1"]);
+    assert_eq!(ask("errors"), ["ok 0"]);
+    assert!(ask("explode")[0].starts_with("error: "));
+    assert_eq!(std::fs::read_to_string(out.join("receipt-1.txt")).unwrap(), on_paper(&a_slip()));
+    if printer.report().no_pictures.is_none() {
+        let picture = out.join("receipt-1.png");
+        assert_eq!(&std::fs::read(picture).unwrap()[1..4], b"PNG");
+    }
+}

@@ -231,6 +231,16 @@ impl Kernel {
         self.session().map(Session::summary)
     }
 
+    /// The card is gone, or silent. If its second cryptogram is there, only scripts were cut short: they count as not
+    /// performed and the conversation has its end. Otherwise `None`: the card has not decided.
+    #[must_use]
+    pub fn gone(self) -> Option<Conclusion> {
+        match self.0 {
+            State::Script(state) => state.cut_short(),
+            _ => None,
+        }
+    }
+
     const fn session(&self) -> Option<&Session> {
         match &self.0 {
             State::Pin(state) => Some(state.session()),

@@ -6,7 +6,7 @@ use std::vec::IntoIter;
 
 use super::action::{Ending, ask_second_cryptogram, conclude};
 use super::apdu::CommandApdu;
-use super::kernel::{Input, Output, State, Step, Verdict, response};
+use super::kernel::{Conclusion, Input, Output, State, Step, Verdict, response};
 use super::results::{Tsi, Tvr, TvrBit};
 use super::session::Session;
 use super::tlv::{self, Tag};
@@ -125,6 +125,16 @@ impl AwaitScript {
         let answer = response(input, PHASE)?;
         // Warnings are no failure. EMV 4.4 Book 3 §10.10.
         if matches!(answer.status.sw1(), 0x90 | 0x62 | 0x63) { self.next_command() } else { self.fail() }
+    }
+
+    /// No further command can be carried out.
+    pub(super) fn cut_short(mut self) -> Option<Conclusion> {
+        let Stage::AfterSecondAc(verdict) = self.stage.clone() else { return None };
+        report(&mut self.session, &self.stage, self.id, Outcome::NotPerformed);
+        for script in self.left {
+            report(&mut self.session, &self.stage, script.id, Outcome::NotPerformed);
+        }
+        Some(Conclusion { verdict, card: Some(self.session.summary()) })
     }
 
     fn next_command(mut self) -> Step {

@@ -224,6 +224,15 @@ fn own(request: &Request, payload: &[u8]) -> Result<(Message, Frame), AnswerErro
     }
 }
 
+/// Names any message that came: its type and STAN. `None` if it is not a message at all.
+#[must_use]
+pub fn identify(payload: &[u8]) -> Option<(String, Option<u32>)> {
+    let frame = Frame::parse(payload).ok()?;
+    let message = unpack(&DIALECT, &frame.message).ok()?;
+    let stan = message.text(De::STAN).and_then(|digits| digits.parse().ok());
+    Some((message.mti().to_owned(), stan))
+}
+
 fn foreign(answer: &Message) -> AnswerError {
     AnswerError::Foreign { mti: answer.mti().to_owned(), stan: answer.text(De::STAN).map(str::to_owned) }
 }

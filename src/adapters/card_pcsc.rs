@@ -1,1 +1,0 @@
-//! The card thread over PC/SC.

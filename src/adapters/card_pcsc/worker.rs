@@ -1,0 +1,338 @@
+//! The thread that blocks in PC/SC, and the one that can wake it.
+//!
+//! `posd-card-io` waits in SCardGetStatusChange or runs one command. SCardCancel ends the wait; it is called from
+//! `posd-card-wake`, because it talks to pcscd itself and would block with it. A cancel that comes before the wait
+//! begins is lost, so it is repeated until the worker says it has the command, and the wait is bounded anyhow.
+use std::sync::Weak;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::time::{Duration, Instant};
+
+use pcsc::{Context, Error, PNP_NOTIFICATION, ReaderState, Scope, State};
+
+use super::Message;
+use super::session::{Failure, Session, is_service_gone};
+use super::watch::{PCSCD_ABSENT, ReaderNames, Reported, View};
+use crate::ports::{CardCommand, CardEvent, CardFault};
+
+/// Longest wait for a change. Bounded because a cancel or a plug event may be lost.
+const WAIT_MAX: Duration = Duration::from_secs(5);
+/// How long the worker waits for the next command before it watches the readers again: in a conversation the next
+/// one comes at once, and waking the wait costs more.
+const LINGER: Duration = Duration::from_millis(20);
+/// First pause before pcscd is tried again; doubles.
+const BACKOFF_FIRST: Duration = Duration::from_millis(200);
+/// Longest pause before pcscd is tried again.
+const BACKOFF_MAX: Duration = Duration::from_secs(5);
+/// pcsc-lite 1.9 takes 16 states in one wait; one is the plug notification.
+const READERS_MAX: usize = 15;
+
+/// A command with the time by which it has to be answered.
+pub(super) struct Job {
+    pub(super) command: CardCommand,
+    pub(super) deadline: Instant,
+}
+
+/// What the worker tells the supervisor.
+pub(super) enum Report {
+    /// The readers as they now are.
+    View(View),
+    /// The command is being done.
+    Started,
+    /// The command is done; here is its answer.
+    Done(CardEvent),
+}
+
+/// To the waking thread.
+pub(super) enum Wake {
+    /// This is the context to wake from now on.
+    Context(Context),
+    /// Wake it.
+    Now,
+}
+
+/// The supervisor is gone or has given this worker up.
+struct GivenUp;
+
+/// Why the watch over one context ended.
+enum Ended {
+    /// pcscd is gone.
+    ServiceGone,
+    GivenUp,
+}
+
+impl From<GivenUp> for Ended {
+    fn from(_: GivenUp) -> Self {
+        Self::GivenUp
+    }
+}
+
+/// How the card stands.
+enum Power {
+    Off,
+    On(Session),
+    /// It was powered and then pulled.
+    Pulled,
+}
+
+/// Wakes contexts until the other side is gone. Runs on its own thread.
+pub(super) fn wake_on_demand(orders: Receiver<Wake>) {
+    let mut current = None;
+    for order in orders {
+        match order {
+            Wake::Context(context) => current = Some(context),
+            // The answer says nothing: 1.9.9 may answer "invalid handle" to a cancel that worked.
+            Wake::Now => drop(current.as_ref().map(Context::cancel)),
+        }
+    }
+}
+
+/// The worker. Runs on its own thread until it is given up.
+pub(super) struct Worker {
+    names: ReaderNames,
+    /// Last view that was reported, by this worker or the one before.
+    view: View,
+    /// A view has been reported by this worker.
+    shown: bool,
+    line: Line,
+    /// A command that came while pcscd was away.
+    next: Option<Job>,
+    /// Pause before pcscd is tried again.
+    pause: Duration,
+}
+
+/// The worker's ends of its channels.
+pub(super) struct Line {
+    /// From the supervisor.
+    pub(super) jobs: Receiver<Job>,
+    /// To the supervisor.
+    pub(super) reports: SyncSender<Report>,
+    /// Rings the supervisor, which waits elsewhere.
+    pub(super) bell: Weak<SyncSender<Message>>,
+    /// To the waking thread.
+    pub(super) wake: SyncSender<Wake>,
+}
+
+impl Worker {
+    /// Makes a worker that goes on from this view.
+    pub(super) const fn new(names: ReaderNames, view: View, line: Line) -> Self {
+        Self { names, view, shown: false, line, next: None, pause: BACKOFF_FIRST }
+    }
+
+    /// Connects to pcscd, watches and works, again and again.
+    pub(super) fn run(mut self) {
+        while self.once().is_ok() {}
+    }
+
+    /// One life of a connection to pcscd, and the pause after it.
+    fn once(&mut self) -> Result<(), GivenUp> {
+        if let Ok(context) = Context::establish(Scope::System) {
+            // Without a waker a command waits for the bounded wait to end.
+            drop(self.line.wake.try_send(Wake::Context(context.clone())));
+            match self.watch(&context) {
+                Ended::GivenUp => return Err(GivenUp),
+                Ended::ServiceGone => {}
+            }
+        }
+        self.tell_absence()?;
+        self.next = self.next_job(self.pause)?;
+        if self.next.is_none() {
+            self.pause = self.pause.saturating_mul(2).min(BACKOFF_MAX);
+        }
+        Ok(())
+    }
+
+    /// pcscd is away: says so, and answers the command that wanted it.
+    fn tell_absence(&mut self) -> Result<(), GivenUp> {
+        self.show(self.view.without_pcscd(&self.names))?;
+        if let Some(job) = self.next.take() {
+            let absent = || CardFault::NoReader(PCSCD_ABSENT.to_owned());
+            self.report(Report::Done(answer(&job.command, absent())))?;
+        }
+        Ok(())
+    }
+
+    /// Watches the readers and does commands while the context lives.
+    fn watch(&mut self, context: &Context) -> Ended {
+        let mut states = Vec::new();
+        let mut power = Power::Off;
+        let mut wait = Duration::ZERO; // the first look only asks how things are
+        loop {
+            let looked = self.look(context, &mut states, wait, &mut power);
+            if let Err(ended) = looked.and_then(|()| self.work(context, &mut power)) {
+                return ended;
+            }
+            wait = WAIT_MAX;
+        }
+    }
+
+    /// Does the commands that are there, and those that follow at once.
+    fn work(&mut self, context: &Context, power: &mut Power) -> Result<(), Ended> {
+        self.pause = BACKOFF_FIRST;
+        let mut linger = Duration::ZERO;
+        while let Some(job) = self.next_job(linger)? {
+            self.perform(context, job, power)?;
+            linger = LINGER;
+        }
+        Ok(())
+    }
+
+    /// The next command, if one is there or comes within `linger`.
+    fn next_job(&mut self, linger: Duration) -> Result<Option<Job>, GivenUp> {
+        if self.next.is_some() {
+            return Ok(self.next.take());
+        }
+        match self.line.jobs.recv_timeout(linger) {
+            Ok(job) => Ok(Some(job)),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => Err(GivenUp),
+        }
+    }
+
+    /// Waits for a change of the readers, or for being woken, and shows what there is.
+    fn look(
+        &mut self,
+        context: &Context,
+        states: &mut Vec<ReaderState>,
+        wait: Duration,
+        power: &mut Power,
+    ) -> Result<(), Ended> {
+        let plugged = follow_names(context, states).map_err(|_| Ended::ServiceGone)?;
+        let wait = if plugged { Duration::ZERO } else { wait };
+        match context.get_status_change(wait, states) {
+            Ok(()) => states.iter_mut().for_each(ReaderState::sync_current_state),
+            // The states are fresh all the same, and pcsc-lite does not call it a change when another program
+            // takes a free reader.
+            Err(Error::Timeout) => {}
+            Err(Error::Cancelled) => {
+                if plugged {
+                    states.clear(); // not looked at yet: next time
+                }
+                return Ok(());
+            }
+            // A reader went between the two calls.
+            Err(Error::UnknownReader | Error::ReaderUnavailable | Error::NoReadersAvailable) => {
+                states.clear()
+            }
+            Err(error) if is_service_gone(error) => return Err(Ended::ServiceGone),
+            Err(error) => {
+                tracing::warn!(%error, "waiting for the card readers failed");
+                return Err(Ended::ServiceGone);
+            }
+        }
+        let ours = matches!(power, Power::On(_));
+        let in_use = self.view.in_use.clone();
+        let reported: Vec<Reported> =
+            states.iter().skip(1).map(|state| reported(state, ours, &in_use)).collect();
+        let view = View::new(&self.names, &reported, in_use.as_deref());
+        let card_stays = view.in_use == in_use
+            && reported.iter().any(|reader| reader.present && Some(&reader.name) == in_use.as_ref());
+        if ours && (!card_stays || self.is_swapped(&view)) {
+            *power = Power::Pulled;
+        }
+        self.show(view).map_err(Ended::from)
+    }
+
+    fn is_swapped(&self, view: &View) -> bool {
+        view.events_after(Some(&self.view)).contains(&CardEvent::Removed)
+    }
+
+    /// Reports a view that differs from the last one; the first one always.
+    fn show(&mut self, view: View) -> Result<(), GivenUp> {
+        if view == self.view && self.shown {
+            return Ok(());
+        }
+        self.shown = true;
+        self.view = view.clone();
+        self.report(Report::View(view))
+    }
+
+    fn report(&self, report: Report) -> Result<(), GivenUp> {
+        self.line.reports.send(report).map_err(|_| GivenUp)?;
+        if let Some(bell) = self.line.bell.upgrade() {
+            // A full inbox keeps the supervisor awake anyhow.
+            drop(bell.try_send(Message::Ring));
+        }
+        Ok(())
+    }
+
+    fn perform(&mut self, context: &Context, job: Job, power: &mut Power) -> Result<(), Ended> {
+        self.report(Report::Started)?;
+        let Job { command, deadline } = job;
+        let (event, gone) = match command {
+            CardCommand::PowerOn { id } => {
+                let (result, gone) = split(self.power_on(context, power));
+                (CardEvent::Powered { id, result }, gone)
+            }
+            CardCommand::Transmit { id, command } => {
+                let outcome = match power {
+                    Power::On(session) => session.exchange(context, command, deadline),
+                    Power::Off => Err(CardFault::NoCard.into()),
+                    Power::Pulled => Err(CardFault::Removed.into()),
+                };
+                if matches!(outcome, Err(Failure::Fault(CardFault::Removed))) {
+                    *power = Power::Pulled;
+                }
+                let (result, gone) = split(outcome);
+                (CardEvent::Response { id, result }, gone)
+            }
+            CardCommand::PowerOff { id } => {
+                *power = Power::Off;
+                (CardEvent::PoweredOff { id }, false)
+            }
+        };
+        self.report(Report::Done(event))?;
+        if gone { Err(Ended::ServiceGone) } else { Ok(()) }
+    }
+
+    fn power_on(&self, context: &Context, power: &mut Power) -> Result<Vec<u8>, Failure> {
+        *power = Power::Off; // a card that is on goes through a cold reset
+        let reader = self.view.in_use.as_deref().ok_or_else(|| {
+            let reason = self.view.readers.iter().flat_map(|reader| &reader.reasons).next();
+            CardFault::NoReader(reason.cloned().unwrap_or_else(|| super::watch::UNPLUGGED.to_owned()))
+        })?;
+        let (session, atr) = Session::open(context, reader)?;
+        *power = Power::On(session);
+        Ok(atr)
+    }
+}
+
+/// The event that answers a command with a fault.
+pub(super) fn answer(command: &CardCommand, fault: CardFault) -> CardEvent {
+    match command {
+        CardCommand::PowerOn { id } => CardEvent::Powered { id: *id, result: Err(fault) },
+        CardCommand::Transmit { id, .. } => CardEvent::Response { id: *id, result: Err(fault) },
+        CardCommand::PowerOff { id } => CardEvent::PoweredOff { id: *id },
+    }
+}
+
+fn split<T>(outcome: Result<T, Failure>) -> (Result<T, CardFault>, bool) {
+    let gone = matches!(outcome, Err(Failure::ServiceGone));
+    (outcome.map_err(Failure::into_fault), gone)
+}
+
+/// Makes the watched states follow the plugged readers, the plug notification first. True if they differ.
+///
+/// Done before every wait: the notification of pcsc-lite 1.9 misses what happens between two waits.
+fn follow_names(context: &Context, states: &mut Vec<ReaderState>) -> Result<bool, Error> {
+    let mut names = match context.list_readers_owned() {
+        Ok(names) => names,
+        Err(Error::NoReadersAvailable) => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    names.truncate(READERS_MAX);
+    let same = states.iter().skip(1).map(ReaderState::name).eq(names.iter().map(|name| name.as_c_str()));
+    if same && !states.is_empty() {
+        return Ok(false);
+    }
+    states.clear();
+    states.push(ReaderState::new(PNP_NOTIFICATION(), State::UNAWARE));
+    states.extend(names.into_iter().map(|name| ReaderState::new(name, State::UNAWARE)));
+    Ok(true)
+}
+
+fn reported(state: &ReaderState, ours: bool, in_use: &Option<String>) -> Reported {
+    let name = state.name().to_string_lossy().into_owned();
+    let flags = state.event_state();
+    let held = flags.contains(State::EXCLUSIVE) && !(ours && Some(&name) == in_use.as_ref());
+    Reported { present: flags.contains(State::PRESENT), held, event_count: state.event_count(), name }
+}

@@ -1,0 +1,241 @@
+//! The journal on SQLite: one file `journal.db` in write-ahead mode, one connection, one writer.
+//!
+//! A full commit is one WAL commit with one fdatasync; a lazy one is written in order and synced by the next
+//! full one. The meaning of each record stands in [`crate::domain::record`]; `write.rs` carries it out,
+//! `read.rs` reads back, `schema.sql` explains each column, `seal.rs` seals card data and keys. Nothing here
+//! decides about money, and nothing is retried here: after an error the caller reopens and looks.
+mod columns;
+mod files;
+mod query;
+mod read;
+mod seal;
+mod write;
+
+use crate::domain::calendar::WallTime;
+use crate::domain::ident::{BatchNumber, Stan, TxnId};
+use crate::domain::record::{Committed, Loaded, OperatorRow, Record, TimelineRow, TxnFilter, TxnRow};
+use crate::ports::{Durability, Journal, JournalError};
+use files::JournalDir;
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use seal::Seal;
+use std::path::Path;
+
+/// The only schema there is so far; kept in `PRAGMA user_version`.
+const SCHEMA_VERSION: i64 = 1;
+/// Pages in the write-ahead log after which a full commit also writes them back: 4 MiB.
+const CHECKPOINT_PAGES: i64 = 1000;
+
+/// The journal of this terminal. Belongs to one thread; a second one on the same directory is refused.
+pub struct SqliteJournal {
+    dir: JournalDir,
+    seal: Seal,
+    /// `None` after a reopen that failed.
+    connection: Option<Connection>,
+    /// What the connection is set to.
+    durability: Option<Durability>,
+}
+
+impl SqliteJournal {
+    /// Opens the journal in `dir` (made with mode 0700 where it is missing).
+    ///
+    /// A new one gets STAN 1, batch 1 opened `now`, and the operators of `factory`, which is called only
+    /// then: hashing their passwords takes about a quarter of a second. Returns after the new journal is on
+    /// the disk.
+    ///
+    /// # Errors
+    /// [`JournalError::Unusable`]: another daemon holds it, it is not a journal, its schema is newer, or it
+    /// is sealed under another storage key. Else what the disk says.
+    pub fn open(
+        dir: &Path,
+        storage_key: [u8; 32],
+        now: WallTime,
+        factory: impl FnOnce() -> Vec<OperatorRow>,
+    ) -> Result<Self, JournalError> {
+        let storage_key = zeroize::Zeroizing::new(storage_key);
+        let dir = JournalDir::open(dir)?;
+        dir.make_database().map_err(|e| JournalError::Fault(format!("cannot make journal.db: {e}")))?;
+        let seal = Seal::new(&storage_key)?;
+        let mut journal = Self { dir, seal, connection: None, durability: None };
+        let mut connection = journal.connect()?;
+        if schema_version(&connection)? == 0 {
+            create(&mut connection, &journal.seal, now, &factory())?;
+        }
+        journal.adopt(connection)?;
+        journal.dir.make_ballast();
+        Ok(journal)
+    }
+
+    /// A connection set up as the house wants it; the schema is not looked at yet.
+    fn connect(&self) -> Result<Connection, JournalError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(self.dir.database(), flags)?;
+        // Exclusive before the first read: SQLite then keeps the WAL index in memory, makes no -shm file, and
+        // no other program can hold a checkpoint back.
+        connection.pragma_update_and_check(None, "locking_mode", "EXCLUSIVE", |_| Ok(()))?;
+        let mode: String =
+            connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+        if mode != "wal" {
+            return Err(JournalError::Fault(format!("journal mode is {mode}, not wal")));
+        }
+        for (name, value) in [
+            ("synchronous", "FULL"),
+            ("foreign_keys", "ON"),
+            ("trusted_schema", "OFF"),
+            ("secure_delete", "ON"),
+        ] {
+            connection.pragma_update(None, name, value)?;
+        }
+        connection.set_prepared_statement_cache_capacity(64);
+        Ok(connection)
+    }
+
+    /// Takes a connection into use if its schema and storage key are ours. The checkpoint makes durable
+    /// whatever is read from here on: a log left by a commit that was reported as failed may still stand in
+    /// memory only.
+    fn adopt(&mut self, connection: Connection) -> Result<(), JournalError> {
+        let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        if busy != 0 {
+            return Err(JournalError::Fault("the checkpoint was held back".to_owned()));
+        }
+        let version = schema_version(&connection)?;
+        if version != SCHEMA_VERSION {
+            return Err(JournalError::Unusable(format!(
+                "its schema is version {version}, this posd reads version {SCHEMA_VERSION}"
+            )));
+        }
+        let key_id: String =
+            connection.query_row("SELECT storage_key_id FROM terminal", [], |row| row.get(0))?;
+        if key_id != self.seal.key_id() {
+            return Err(self.seal.wrong_key(&key_id));
+        }
+        self.connection = Some(connection);
+        self.durability = None;
+        Ok(())
+    }
+
+    fn connection(&self) -> Result<&Connection, JournalError> {
+        self.connection.as_ref().ok_or_else(|| JournalError::Fault("it could not be opened again".to_owned()))
+    }
+
+    /// Switches between synced and unsynced commits; SQLite takes this only outside a transaction. A lazy
+    /// commit does not check point either, because that would sync.
+    fn set_durability(&mut self, durability: Durability) -> Result<(), JournalError> {
+        if self.durability == Some(durability) {
+            return Ok(());
+        }
+        self.durability = None;
+        let (synchronous, checkpoint) = match durability {
+            Durability::Full => ("FULL", CHECKPOINT_PAGES),
+            Durability::Lazy => ("NORMAL", 0),
+        };
+        let connection = self.connection()?;
+        connection.pragma_update(None, "synchronous", synchronous)?;
+        connection.pragma_update_and_check(None, "wal_autocheckpoint", checkpoint, |_| Ok(()))?;
+        self.durability = Some(durability);
+        Ok(())
+    }
+
+    fn write(&mut self, records: &[Record], durability: Durability) -> Result<Committed, JournalError> {
+        self.set_durability(durability)?;
+        let connection = self
+            .connection
+            .as_mut()
+            .ok_or_else(|| JournalError::Fault("it could not be opened again".to_owned()))?;
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let committed = write::Writer::new(&transaction, &self.seal).write_all(records)?;
+        transaction.commit()?;
+        Ok(committed)
+    }
+}
+
+impl Journal for SqliteJournal {
+    /// On [`JournalError::Full`] the ballast is given up, so that the caller's next try has room for the
+    /// obligations.
+    fn commit(&mut self, records: &[Record], durability: Durability) -> Result<Committed, JournalError> {
+        match self.write(records, durability) {
+            // Some file systems notice only in fdatasync, and then SQLite calls it an input/output error.
+            Err(JournalError::Fault(why)) if !self.dir.is_full() => Err(JournalError::Fault(why)),
+            Err(JournalError::Full | JournalError::Fault(_)) => {
+                self.dir.drop_ballast();
+                Err(JournalError::Full)
+            }
+            other => other,
+        }
+    }
+
+    /// Also makes the ballast again where there is room.
+    fn reopen(&mut self) -> Result<(), JournalError> {
+        self.durability = None;
+        if let Some(old) = self.connection.take() {
+            // Dropped either way: a connection whose commit failed is not asked for anything again.
+            drop(old.close());
+        }
+        let connection = self.connect()?;
+        self.adopt(connection)?;
+        self.dir.make_ballast();
+        Ok(())
+    }
+
+    fn load(&mut self) -> Result<Loaded, JournalError> {
+        read::Reader::new(self.connection()?, &self.seal).load()
+    }
+
+    fn find(&mut self, id: &TxnId) -> Result<Option<TxnRow>, JournalError> {
+        read::Reader::new(self.connection()?, &self.seal).find(id)
+    }
+
+    fn query(
+        &mut self,
+        filter: &TxnFilter,
+        limit: u32,
+        cursor: &str,
+    ) -> Result<(Vec<TxnRow>, String), JournalError> {
+        query::page(&read::Reader::new(self.connection()?, &self.seal), filter, limit, cursor)
+    }
+
+    fn timeline(&mut self, id: &TxnId) -> Result<Vec<TimelineRow>, JournalError> {
+        read::Reader::new(self.connection()?, &self.seal).timeline(id)
+    }
+}
+
+fn schema_version(connection: &Connection) -> Result<i64, JournalError> {
+    Ok(connection.query_row("PRAGMA user_version", [], |row| row.get(0))?)
+}
+
+/// Makes the first schema and its first rows in one commit, so that a power cut leaves all of it or nothing.
+fn create(
+    connection: &mut Connection,
+    seal: &Seal,
+    now: WallTime,
+    factory: &[OperatorRow],
+) -> Result<(), JournalError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute_batch(include_str!("schema.sql"))?;
+    let at = columns::time(now)?;
+    transaction.execute(
+        "INSERT INTO batch (id, number, opened_at) VALUES (1, ?1, ?2)",
+        (BatchNumber::FIRST.get(), at),
+    )?;
+    transaction.execute(
+        "INSERT INTO terminal (id, storage_key_id, next_stan, batch, clock_offset, newest_at)
+         VALUES (1, ?1, ?2, 1, 0, ?3)",
+        (seal.key_id(), Stan::FIRST.get(), at),
+    )?;
+    let writer = write::Writer::new(&transaction, seal);
+    factory.iter().try_for_each(|row| writer.operator(row))?;
+    transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    Ok(transaction.commit()?)
+}
+
+/// SQLite's errors in the words of the port. None of its texts quotes a value.
+impl From<rusqlite::Error> for JournalError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Self::Full,
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+                Self::Unusable(format!("journal.db is damaged or not a database: {error}"))
+            }
+            _ => Self::Fault(error.to_string()),
+        }
+    }
+}

@@ -1,1 +1,0 @@
-//! The printer thread and its ESC/POS encoder.

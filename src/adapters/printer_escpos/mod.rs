@@ -1,0 +1,174 @@
+//! The printer thread: takes documents, sends ESC/POS, and finds out what became of them.
+//!
+//! A job ends in one of the four ways of `PrintEnd`: nothing is sent to a printer that is not ready (`Held`), and
+//! nothing counts as printed that the printer has not said to have printed (`Unconfirmed`). The thread never repeats a
+//! job; that is the engine's decision. The connection lives for one job or one look at the status, so that other hosts
+//! can use a network printer. Text goes out as GB18030; pictures are not printed.
+//!
+//! Facts about commands and answers: Epson ESC/POS reference (DLE EOT, GS r, GS ( H, GS I); Linux `usblp` driver.
+mod encode;
+mod port;
+mod talk;
+mod worker;
+
+use crate::ports::{PrinterCommand, PrinterEvent};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+pub use encode::{EncodeError, encode};
+
+/// Commands that may wait; a full queue refuses.
+const COMMANDS_MAX: usize = 8;
+
+/// Which printer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Device {
+    /// The first `/dev/usb/lp*` that is there.
+    Auto,
+    /// A character device of the `usblp` driver.
+    Lp(PathBuf),
+    /// Raw printing on TCP, usually port 9100.
+    Tcp(String, u16),
+    /// A file to which the bytes are appended.
+    File(PathBuf),
+}
+
+/// The text names no device.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("[printer] device = {given:?} is not auto, /dev/usb/lpN, tcp:HOST:PORT or file:/PATH")]
+pub struct DeviceError {
+    /// What was there.
+    pub given: String,
+}
+
+impl FromStr for Device {
+    type Err = DeviceError;
+
+    fn from_str(text: &str) -> Result<Self, DeviceError> {
+        let bad = || DeviceError { given: text.to_owned() };
+        if text == "auto" {
+            return Ok(Self::Auto);
+        }
+        if text.starts_with("/dev/") {
+            return Ok(Self::Lp(PathBuf::from(text)));
+        }
+        if let Some(path) = text.strip_prefix("file:") {
+            return if path.starts_with('/') { Ok(Self::File(PathBuf::from(path))) } else { Err(bad()) };
+        }
+        let (host, port) =
+            text.strip_prefix("tcp:").and_then(|rest| rest.rsplit_once(':')).ok_or_else(bad)?;
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        match port.parse() {
+            Ok(port) if port != 0 && !host.is_empty() => Ok(Self::Tcp(host.to_owned(), port)),
+            _ => Err(bad()),
+        }
+    }
+}
+
+/// How Chinese is put on paper.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chinese {
+    /// As text in GB18030, which all printers sold in China know.
+    Auto,
+    /// As text in GB18030.
+    Gb18030,
+    /// As pictures. Not available in this version: jobs end as `Failed` and say so.
+    Raster,
+}
+
+/// What the thread must know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrinterSettings {
+    /// Which printer.
+    pub device: Device,
+    /// Dots on a line: 384 on 58 mm paper, 576 on 80 mm.
+    pub width_dots: u32,
+    /// How Chinese is printed.
+    pub chinese: Chinese,
+    /// How long to wait for what.
+    pub timing: Timing,
+}
+
+/// How long the thread waits. The defaults suit printers as they are sold; tests shorten them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// For a connection.
+    pub connect: Duration,
+    /// For the answer to one status request.
+    pub answer: Duration,
+    /// For the printer to take one more byte. Longer than a small buffer needs to drain at walking speed.
+    pub stall: Duration,
+    /// For the proof of the end, on top of the time that printing takes.
+    pub proof: Duration,
+    /// Between two looks at a printer that is in trouble.
+    pub probe: Duration,
+    /// Speed of the paper in mm/s, low rather than high. Choice: 60; cheap heads make 50 to 90.
+    pub paper_mm_s: u32,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(3),
+            answer: Duration::from_millis(500),
+            stall: Duration::from_secs(10),
+            proof: Duration::from_secs(8),
+            probe: Duration::from_secs(10),
+            paper_mm_s: 60,
+        }
+    }
+}
+
+/// The way to the thread. The thread ends when the last handle is gone.
+#[derive(Clone, Debug)]
+pub struct PrinterHandle {
+    commands: SyncSender<PrinterCommand>,
+}
+
+impl PrinterHandle {
+    /// Puts a command without waiting.
+    ///
+    /// # Errors
+    /// `Full` when eight commands wait, `Disconnected` when the thread is gone; the command comes back.
+    pub fn try_send(&self, command: PrinterCommand) -> Result<(), TrySendError<PrinterCommand>> {
+        self.commands.try_send(command)
+    }
+}
+
+/// Starts the thread `posd-printer`. An absent printer is no error: its status says so.
+///
+/// # Errors
+/// The system gives no thread.
+pub fn start(
+    settings: PrinterSettings,
+    events: mpsc::Sender<PrinterEvent>,
+) -> std::io::Result<PrinterHandle> {
+    let (commands, queue) = sync_channel(COMMANDS_MAX);
+    let thread = std::thread::Builder::new().name("posd-printer".to_owned());
+    thread.spawn(move || worker::Worker::new(settings, events).run(&queue))?;
+    Ok(PrinterHandle { commands })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn device_texts_are_read_or_refused_with_what_is_allowed() {
+        let check = |text: &str, expected: Option<Device>| assert_eq!(text.parse().ok(), expected, "{text}");
+        check("auto", Some(Device::Auto));
+        check("/dev/usb/lp0", Some(Device::Lp("/dev/usb/lp0".into())));
+        check("tcp:192.0.2.7:9100", Some(Device::Tcp("192.0.2.7".to_owned(), 9100)));
+        check("tcp:[::1]:9100", Some(Device::Tcp("::1".to_owned(), 9100)));
+        check("file:/tmp/slips.bin", Some(Device::File("/tmp/slips.bin".into())));
+        check("usb:04b8:0202", None);
+        check("tcp::9100", None);
+        check("tcp:printer:0", None);
+        check("file:slips.bin", None);
+        let error = "lpt1".parse::<Device>().unwrap_err().to_string();
+        assert!(error.contains("lpt1") && error.contains("tcp:HOST:PORT"), "{error}");
+    }
+}

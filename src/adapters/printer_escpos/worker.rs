@@ -1,0 +1,384 @@
+//! What the thread does: jobs one after the other, a look at the printer at start and while it is in trouble.
+use super::encode::{encode, height_mm};
+use super::port::{self, Stop};
+use super::talk::{Condition, NoAnswer, Talk, process_id, process_id_request};
+use super::{Chinese, Device, PrinterSettings};
+use crate::domain::receipt::{Document, columns};
+use crate::ports::{PrintEnd, PrinterCommand, PrinterEvent, PrinterStatus};
+use std::path::Path;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+/// Ends a command that an earlier job left unfinished; printers skip zeros elsewhere.
+const FINISH_COMMAND: [u8; 4] = [0; 4];
+/// Between two looks at a printer that is printing.
+const WATCH: Duration = Duration::from_millis(250);
+const CLOSE: Duration = Duration::from_secs(1);
+
+/// How the end of a job can be proven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Evidence {
+    /// GS ( H comes back when the last line is on paper.
+    ProcessId,
+    /// GS r comes back when everything is processed; then the status stays good while it prints.
+    Poll,
+    /// Not at all.
+    Nothing,
+}
+
+impl Evidence {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::ProcessId => "process-id",
+            Self::Poll => "poll",
+            Self::Nothing => "none",
+        }
+    }
+}
+
+/// What a ready printer was found to be able to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Known {
+    model: String,
+    evidence: Evidence,
+}
+
+/// The engine is gone; the thread ends.
+struct EngineGone;
+
+/// A document on its way.
+struct Job<'a> {
+    number: u64,
+    document: &'a Document,
+}
+
+pub(super) struct Worker {
+    settings: PrinterSettings,
+    events: mpsc::Sender<PrinterEvent>,
+    /// It has answered a status request. Forgotten, with the next, when it is gone: it may come back as another.
+    answers: bool,
+    known: Option<Known>,
+    /// As last told.
+    told: Option<Option<PrinterStatus>>,
+    /// Look again soon: it is in trouble, or the last job was.
+    watch: bool,
+    /// The last job was cut off; its command may be unfinished.
+    cut_off: bool,
+}
+
+impl Worker {
+    pub(super) const fn new(settings: PrinterSettings, events: mpsc::Sender<PrinterEvent>) -> Self {
+        Self { settings, events, answers: false, known: None, told: None, watch: false, cut_off: false }
+    }
+
+    /// Works until the last handle or the engine is gone.
+    pub(super) fn run(mut self, queue: &Receiver<PrinterCommand>) {
+        if self.probe().is_err() {
+            return;
+        }
+        let mut next_probe = Instant::now() + self.settings.timing.probe;
+        loop {
+            let command = if self.watch {
+                queue.recv_timeout(next_probe.saturating_duration_since(Instant::now()))
+            } else {
+                queue.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            };
+            let done = match command {
+                Ok(PrinterCommand::Print { job, document }) => self.print(job, &document),
+                Err(RecvTimeoutError::Timeout) => self.probe(),
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            if done.is_err() {
+                return;
+            }
+            next_probe = Instant::now() + self.settings.timing.probe;
+        }
+    }
+
+    fn tell(&self, event: PrinterEvent) -> Result<(), EngineGone> {
+        self.events.blocking_send(event).map_err(|_| EngineGone)
+    }
+
+    /// Looks at the printer and tells what changed.
+    fn probe(&mut self) -> Result<(), EngineGone> {
+        match self.look() {
+            Ok((talk, condition)) => {
+                talk.close(CLOSE);
+                self.tell_condition(condition)
+            }
+            Err(reason) => self.tell_trouble(reason),
+        }
+    }
+
+    fn print(&mut self, number: u64, document: &Document) -> Result<(), EngineGone> {
+        let end = self.attempt(&Job { number, document })?;
+        self.tell(PrinterEvent::Done { job: number, end })
+    }
+
+    /// One job from its encoding to its end.
+    fn attempt(&mut self, job: &Job<'_>) -> Result<PrintEnd, EngineGone> {
+        if self.settings.chinese == Chinese::Raster {
+            let why = "[printer] chinese = \"raster\" is not available in this version; use auto or gb18030";
+            return Ok(PrintEnd::Failed(why.to_owned()));
+        }
+        let mut bytes = match encode(job.document, self.settings.width_dots) {
+            Ok(bytes) => bytes,
+            Err(error) => return Ok(PrintEnd::Failed(error.to_string())),
+        };
+        let (mut talk, condition) = match self.look() {
+            Ok(found) => found,
+            Err(reason) => return self.held(reason),
+        };
+        if let Some(reason) = condition.and_then(Condition::trouble) {
+            talk.close(CLOSE);
+            return self.held_by(reason, condition);
+        }
+        self.tell_condition(condition)?;
+        if self.cut_off {
+            bytes.splice(..0, FINISH_COMMAND);
+        }
+        let evidence = self.known.as_ref().map_or(Evidence::Nothing, |known| known.evidence);
+        if evidence == Evidence::ProcessId {
+            bytes.extend(process_id_request(process_id(job.number)));
+        }
+        self.tell(PrinterEvent::Started { job: job.number })?;
+        let sent = talk.send(&bytes, self.settings.timing.stall);
+        if sent.accepted > 0 {
+            self.cut_off = sent.stop.is_some();
+        }
+        match sent.stop {
+            Some(stop) if sent.accepted == 0 => self.held(stop.word()),
+            Some(stop) => self.unconfirmed(stop.word(), None),
+            None => self.prove(job, talk, evidence),
+        }
+    }
+
+    /// All bytes were accepted: finds out whether they are on paper.
+    fn prove(&mut self, job: &Job<'_>, mut talk: Talk, evidence: Evidence) -> Result<PrintEnd, EngineGone> {
+        if !talk.answers() {
+            // Choice: a file is printed when it is on the disk.
+            return if talk.close(CLOSE) {
+                Ok(PrintEnd::Confirmed)
+            } else {
+                self.unconfirmed("not-written", None)
+            };
+        }
+        let mm = height_mm(job.document, self.settings.width_dots);
+        let printing = Duration::from_millis(
+            mm.saturating_mul(1000) / u64::from(self.settings.timing.paper_mm_s.max(1)),
+        );
+        let proof = match evidence {
+            Evidence::ProcessId => self.await_process_id(&mut talk, process_id(job.number), printing),
+            Evidence::Poll => self.await_paper(&mut talk, printing),
+            Evidence::Nothing => self.await_nothing(&mut talk),
+        };
+        talk.close(CLOSE);
+        match proof {
+            Ok(()) => Ok(PrintEnd::Confirmed),
+            Err((reason, condition)) => self.unconfirmed(reason, condition),
+        }
+    }
+
+    /// Waits for the id to come back. Trouble meanwhile ends the wait: what is on paper then, a person must see.
+    fn await_process_id(&self, talk: &mut Talk, id: [u8; 4], printing: Duration) -> Proof {
+        let until = Instant::now() + printing + self.settings.timing.proof;
+        loop {
+            if talk.came(until.min(Instant::now() + WATCH), |talk| talk.has_printed(id)).map_err(gone)? {
+                return Ok(());
+            }
+            match talk.condition() {
+                _ if talk.has_printed(id) => return Ok(()),
+                Ok(condition) => in_order(condition)?,
+                Err(NoAnswer::Gone) => return Err(gone(NoAnswer::Gone)),
+                Err(NoAnswer::Silent) => {} // busy printing; the id is what counts
+            }
+            if Instant::now() >= until {
+                return Err(("no-answer", None));
+            }
+        }
+    }
+
+    /// Waits for the barrier, then watches the status for as long as the paper needs.
+    fn await_paper(&self, talk: &mut Talk, printing: Duration) -> Proof {
+        let printed = Instant::now() + printing;
+        let until = printed + self.settings.timing.proof;
+        talk.send_barrier().map_err(gone)?;
+        loop {
+            let passed = talk.came(until.min(Instant::now() + WATCH), Talk::passed_barrier).map_err(gone)?;
+            let condition = talk.condition().map_err(gone)?;
+            in_order(condition)?;
+            if passed && Instant::now() >= printed {
+                return Ok(());
+            }
+            if !passed && Instant::now() >= until {
+                return Err(("no-answer", None));
+            }
+            if passed {
+                let pause = printed.min(Instant::now() + WATCH);
+                talk.came(pause, |_| false).map_err(gone)?;
+            }
+        }
+    }
+
+    /// Nothing can prove the end; the status may still name the trouble.
+    fn await_nothing(&self, talk: &mut Talk) -> Proof {
+        if self.answers {
+            in_order(talk.condition().map_err(gone)?)?;
+        }
+        Err(("no-evidence", None))
+    }
+
+    /// Opens the way and asks for the condition, `None` where the printer says nothing; learns what it can do at the
+    /// first good chance. Else one word why a job would be held.
+    fn look(&mut self) -> Result<(Talk, Option<Condition>), &'static str> {
+        let timing = self.settings.timing;
+        let port = port::open(&self.settings.device, &timing).inspect_err(|reason| {
+            if *reason != "busy" {
+                (self.answers, self.known) = (false, None);
+            }
+        })?;
+        let mut talk = Talk::new(port, timing.answer);
+        if !talk.answers() {
+            return Ok((talk, None));
+        }
+        match talk.condition() {
+            Ok(condition) => {
+                self.answers = true;
+                if self.known.is_none() && condition.trouble().is_none() {
+                    self.known = Some(learn(&mut talk).ok_or("unreachable")?);
+                }
+                Ok((talk, Some(condition)))
+            }
+            // One that has answered before is not ready now; one that never did cannot.
+            Err(NoAnswer::Silent) if self.answers => {
+                talk.close(CLOSE);
+                Err("no-answer")
+            }
+            Err(NoAnswer::Silent) => Ok((talk, None)),
+            Err(NoAnswer::Gone) => Err("unreachable"),
+        }
+    }
+
+    fn held(&mut self, reason: &'static str) -> Result<PrintEnd, EngineGone> {
+        self.tell_trouble(reason)?;
+        Ok(PrintEnd::Held(reason.to_owned()))
+    }
+
+    fn held_by(
+        &mut self,
+        reason: &'static str,
+        condition: Option<Condition>,
+    ) -> Result<PrintEnd, EngineGone> {
+        self.tell_condition(condition)?;
+        Ok(PrintEnd::Held(reason.to_owned()))
+    }
+
+    fn unconfirmed(
+        &mut self,
+        reason: &'static str,
+        condition: Option<Condition>,
+    ) -> Result<PrintEnd, EngineGone> {
+        if condition.is_some() {
+            self.tell_condition(condition)?;
+        } else if reason != "no-evidence" {
+            self.known = None; // what it can prove is asked anew
+            self.tell_trouble(reason)?;
+        }
+        Ok(PrintEnd::Unconfirmed(reason.to_owned()))
+    }
+
+    /// Tells a condition if it is new. A printer that says nothing is taken as ready.
+    fn tell_condition(&mut self, condition: Option<Condition>) -> Result<(), EngineGone> {
+        let mut status = self.unknown_status();
+        status.online = condition.is_none_or(|condition| condition.trouble().is_none());
+        if let Some(condition) = condition {
+            let paper = match condition {
+                Condition { paper_out: true, .. } => "out",
+                Condition { paper_low: true, .. } => "low",
+                _ => "ok",
+            };
+            paper.clone_into(&mut status.paper);
+            if condition.cover_open { "open" } else { "closed" }.clone_into(&mut status.cover);
+            if condition.cutter_error { "error" } else { "ok" }.clone_into(&mut status.cutter);
+            status.overheated = condition.overheated;
+        }
+        self.tell_status(Some(status))
+    }
+
+    /// Tells that nothing can be printed now, and that no more is known.
+    fn tell_trouble(&mut self, reason: &str) -> Result<(), EngineGone> {
+        let none_found = self.settings.device == Device::Auto && reason == "absent";
+        let status = (!none_found).then(|| self.unknown_status());
+        self.tell_status(status)
+    }
+
+    fn tell_status(&mut self, status: Option<PrinterStatus>) -> Result<(), EngineGone> {
+        self.watch = !status.as_ref().is_some_and(|status| status.online);
+        if self.told.as_ref() == Some(&status) {
+            return Ok(());
+        }
+        self.told = Some(status.clone());
+        self.tell(PrinterEvent::Status(status))
+    }
+
+    fn unknown_status(&self) -> PrinterStatus {
+        let device = match &self.settings.device {
+            Device::Auto => {
+                let found = port::first_lp(Path::new("/dev/usb"));
+                found.map_or_else(String::new, |path| path.display().to_string())
+            }
+            Device::Lp(path) => path.display().to_string(),
+            Device::File(path) => format!("file:{}", path.display()),
+            Device::Tcp(host, port) => format!("tcp:{host}:{port}"),
+        };
+        PrinterStatus {
+            device,
+            model: self.known.as_ref().map_or_else(String::new, |known| known.model.clone()),
+            online: false,
+            paper: "unknown".to_owned(),
+            cover: "unknown".to_owned(),
+            cutter: "unknown".to_owned(),
+            overheated: false,
+            columns: columns(self.settings.width_dots),
+            dots: self.settings.width_dots,
+            evidence: self.known.as_ref().map_or(Evidence::Nothing, |known| known.evidence).word().to_owned(),
+        }
+    }
+}
+
+/// Proven, or one word why not and the condition that showed it.
+type Proof = Result<(), (&'static str, Option<Condition>)>;
+
+const fn gone(why: NoAnswer) -> (&'static str, Option<Condition>) {
+    match why {
+        NoAnswer::Silent => ("no-answer", None),
+        NoAnswer::Gone => (Stop::Gone.word(), None),
+    }
+}
+
+fn in_order(condition: Condition) -> Proof {
+    condition.trouble().map_or(Ok(()), |reason| Err((reason, Some(condition))))
+}
+
+/// Finds out what a ready printer can prove; `None` if it went away meanwhile.
+fn learn(talk: &mut Talk) -> Option<Known> {
+    let model = match talk.model() {
+        Ok(model) => model,
+        Err(NoAnswer::Silent) => String::new(),
+        Err(NoAnswer::Gone) => return None,
+    };
+    let known = |can: Result<bool, NoAnswer>| match can {
+        Ok(can) => Some(can),
+        Err(NoAnswer::Silent) => Some(false),
+        Err(NoAnswer::Gone) => None,
+    };
+    let evidence = if known(talk.knows_process_ids())? {
+        Evidence::ProcessId
+    } else if known(talk.knows_barrier())? {
+        Evidence::Poll
+    } else {
+        Evidence::Nothing
+    };
+    Some(Known { model, evidence })
+}

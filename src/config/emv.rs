@@ -1,0 +1,184 @@
+//! `emv.toml`: terminal data, applications and CA public keys. EMV 4.4 Book 4 Annex A (terminal data), Book 1
+//! §12 (applications), Book 2 §11.2 (CA keys).
+use super::groups::{hex, hex_bytes};
+use super::section::{Section, Tables};
+use super::{ConfigError, Terminal};
+use crate::domain::emv::params::{Aid, AidEntry, Capk, EmvConfig, TerminalData};
+use sha1::{Digest, Sha1};
+use std::path::Path;
+
+const AIDS_MAX: usize = 128;
+const CAPKS_MAX: usize = 256;
+/// 9F1B has four bytes.
+const FLOOR_LIMIT_MAX: i64 = 0xffff_ffff;
+
+/// Reads the text of `emv.toml`. Tags 9F1C, 9F16 and 9F4E are taken from `[terminal]`; without it nothing is
+/// returned, but everything is checked.
+pub(super) fn read(
+    file: &Path,
+    text: &str,
+    identity: Option<&Terminal>,
+    errors: &mut Vec<ConfigError>,
+) -> Option<EmvConfig> {
+    let before = errors.len();
+    let mut tables = Tables::parse(file, text, errors);
+    if errors.len() > before {
+        return None;
+    }
+    let mut aids = Vec::new();
+    let mut capks = Vec::new();
+    for (n, (entries, line)) in tables.lists.remove("aid").unwrap_or_default().into_iter().enumerate() {
+        let name = format!("[[aid]] {}", n.saturating_add(1));
+        let section = Section::new(&name, (file.to_owned(), line), entries, errors);
+        aids.extend(aid(section, &aids));
+    }
+    for (n, (entries, line)) in tables.lists.remove("capk").unwrap_or_default().into_iter().enumerate() {
+        let name = format!("[[capk]] {}", n.saturating_add(1));
+        let section = Section::new(&name, (file.to_owned(), line), entries, errors);
+        capks.extend(capk(section, &capks));
+    }
+    let top = tables.tables.remove("").unwrap_or_default();
+    let mut section = Section::new("", (file.to_owned(), 0), top, errors);
+    if !(1..=AIDS_MAX).contains(&aids.len()) || capks.len() > CAPKS_MAX {
+        section.wrong_table(
+            "",
+            "has too few or too many tables",
+            &format!("1 to {AIDS_MAX} [[aid]], at most {CAPKS_MAX} [[capk]]"),
+        );
+    }
+    let terminal = terminal(section, identity);
+    let unknown = tables.tables.into_keys().chain(tables.lists.into_keys());
+    errors.extend(unknown.map(|name| ConfigError {
+        file: file.to_owned(),
+        line: tables.lines.get(&name).map_or(0, |(_, line)| *line),
+        key: format!("[{name}]"),
+        problem: "is not known".to_owned(),
+        allowed: "[[aid]], [[capk]]".to_owned(),
+    }));
+    Some(EmvConfig { terminal: terminal?, aids, capks })
+}
+
+fn terminal(mut s: Section<'_>, identity: Option<&Terminal>) -> Option<TerminalData> {
+    let country_code = s.text("country-code", None, "4 digits such as 0156", bcd);
+    let terminal_type = s.text("terminal-type", None, "2 digits such as 22", bcd::<1>);
+    let capabilities = s.text("capabilities", None, "6 hex digits", hex);
+    let additional = s.text("additional-capabilities", None, "10 hex digits", hex);
+    let category = s.text("merchant-category-code", None, "4 digits", bcd);
+    let serial = s.text("ifd-serial", None, "8 printable ASCII characters", |t| {
+        t.bytes().all(|b| (0x20..0x7f).contains(&b)).then(|| t.as_bytes().try_into().ok())?
+    });
+    s.finish();
+    let identity = identity?;
+    Some(TerminalData {
+        country_code: country_code?,
+        terminal_type: u8::from_be_bytes(terminal_type?),
+        capabilities: capabilities?,
+        additional_capabilities: additional?,
+        merchant_category_code: category?,
+        ifd_serial: serial?,
+        terminal_id: identity.id.as_str().as_bytes().try_into().ok()?,
+        merchant_id: identity.merchant_id.as_str().as_bytes().try_into().ok()?,
+        merchant_name: merchant_name(identity),
+    })
+}
+
+/// Tag 9F4E is ASCII. Choice: other characters are left out, and where nothing remains the merchant id stands
+/// in.
+fn merchant_name(identity: &Terminal) -> Vec<u8> {
+    let ascii: String = identity.merchant_name.chars().filter(char::is_ascii).collect();
+    let name = if ascii.trim().is_empty() { identity.merchant_id.as_str() } else { ascii.trim() };
+    name.as_bytes().to_vec()
+}
+
+fn aid(mut s: Section<'_>, earlier: &[AidEntry]) -> Option<AidEntry> {
+    let action = |t: &str| hex(t);
+    let aid = s.text("aid", None, "10 to 32 hex digits", |t| Aid::new(&hex_bytes(t)?));
+    let partial_match = s.flag("partial-match", true);
+    let version = s.text("version", None, "4 hex digits", hex);
+    let tac_default = s.text("tac-default", None, "10 hex digits", action);
+    let tac_online = s.text("tac-online", None, "10 hex digits", action);
+    let tac_denial = s.text("tac-denial", None, "10 hex digits", action);
+    let floor_limit = s.number("floor-limit", 0, 0..=FLOOR_LIMIT_MAX, " minor units");
+    let threshold = s.number("random-threshold", 0, 0..=FLOOR_LIMIT_MAX, " minor units");
+    let max_percent: Option<u8> = s.number("random-max-percent", 99, 0..=99, " %");
+    let target_percent: Option<u8> = s.number("random-target-percent", 99, 0..=99, " %");
+    let ddol = s.text("default-ddol", Some(vec![0x9f, 0x37, 0x04]), "2 to 504 hex digits", |t| {
+        hex_bytes(t).filter(|bytes| (1..=252).contains(&bytes.len()))
+    });
+    let online_pin = s.flag("online-pin", true);
+    if target_percent > max_percent {
+        s.wrong_table("random-target-percent", "is above random-max-percent", "at most random-max-percent");
+    }
+    if aid.is_some() && earlier.iter().any(|other| Some(&other.aid) == aid.as_ref()) {
+        s.wrong_table("aid", "stands in the file twice", "each AID once");
+    }
+    s.finish();
+    Some(AidEntry {
+        aid: aid?,
+        partial_match: partial_match?,
+        version: version?,
+        tac_default: tac_default?,
+        tac_online: tac_online?,
+        tac_denial: tac_denial?,
+        floor_limit: floor_limit?,
+        random_threshold: threshold?,
+        random_max_percent: max_percent?,
+        random_target_percent: target_percent?,
+        default_ddol: ddol?,
+        online_pin: online_pin?,
+    })
+}
+
+fn capk(mut s: Section<'_>, earlier: &[Capk]) -> Option<Capk> {
+    let rid: Option<[u8; 5]> = s.text("rid", None, "10 hex digits", hex);
+    let index = s.text("index", None, "2 hex digits", hex::<1>);
+    let expiry = s.text("expiry", None, "a day as YYYYMMDD", day);
+    let exponent = s.text("exponent", None, "03 or 010001", |t| {
+        hex_bytes(t).filter(|e| matches!(e.as_slice(), [3] | [1, 0, 1]))
+    });
+    let modulus = s.text("modulus", None, "192 to 496 hex digits", |t| {
+        hex_bytes(t).filter(|m| (96..=248).contains(&m.len()))
+    });
+    let sha1: Option<[u8; 20]> = s.text("sha1", None, "40 hex digits", hex);
+    let mut capk = match (rid, index, expiry, exponent, modulus) {
+        (Some(rid), Some([index]), Some(expiry), Some(exponent), Some(modulus)) => {
+            Some(Capk { rid, index, expiry, exponent, modulus })
+        }
+        _ => None,
+    };
+    if let (Some(key), Some(sha1)) = (&capk, sha1) {
+        // EMV 4.4 Book 2 §11.2.2: hash over RID, index, modulus and exponent.
+        let sum = Sha1::new()
+            .chain_update(key.rid)
+            .chain_update([key.index])
+            .chain_update(&key.modulus)
+            .chain_update(&key.exponent)
+            .finalize();
+        if sum.as_slice() != sha1 {
+            s.wrong_table("sha1", "does not fit the key", "SHA-1 over RID, index, modulus and exponent");
+            capk = None;
+        }
+    }
+    capk = capk.filter(|key| {
+        let twice = earlier.iter().any(|other| (other.rid, other.index) == (key.rid, key.index));
+        if twice {
+            s.wrong_table("index", "stands in the file twice", "each key of a RID once");
+        }
+        !twice
+    });
+    s.finish();
+    sha1.and(capk)
+}
+
+/// Decimal digits, two a byte.
+fn bcd<const N: usize>(text: &str) -> Option<[u8; N]> {
+    text.bytes().all(|b| b.is_ascii_digit()).then(|| hex(text))?
+}
+
+/// `YYYYMMDD` in BCD. The day is not held against the month: an expiry on 30 February ends in February as
+/// well.
+fn day(text: &str) -> Option<[u8; 4]> {
+    let month: u8 = text.get(4..6)?.parse().ok()?;
+    let day: u8 = text.get(6..8)?.parse().ok()?;
+    ((1..=12).contains(&month) && (1..=31).contains(&day)).then(|| bcd(text))?
+}

@@ -1,0 +1,269 @@
+//! The tables of `posd.toml`: every key with its default and its limits.
+use super::section::Section;
+use super::{
+    Batch, Chinese, Endpoint, Host, LinkControl, LinkKind, Links, Operators, PinEntry, Printer,
+    PrinterDevice, Reader, Security, StoreAndForward, Terminal,
+};
+use crate::domain::ident::{MerchantId, TerminalId};
+use crate::domain::money::{Amount, Currency};
+use crate::domain::outcome::{EntryMode, Kind};
+use crate::domain::slip::Language;
+use std::path::PathBuf;
+use std::time::Duration;
+
+const PORT: &str = "name:port or tls://name:port, the port 1 to 65535";
+const DEVICE: &str = "auto, usb:VID:PID[:serial] in hex, an absolute path, tcp:HOST:PORT";
+/// 9_999_999_999.99: the largest amount of DE 4.
+const AMOUNT_MAX: i64 = 999_999_999_999;
+
+pub(super) fn terminal(mut s: Section<'_>) -> Option<Terminal> {
+    let id = s.text("id", None, "8 printable ASCII characters", |t| TerminalId::new(t).ok());
+    let merchant_id =
+        s.text("merchant-id", None, "15 printable ASCII characters", |t| MerchantId::new(t).ok());
+    let name = s.text("merchant-name", Some(String::new()), "at most 40 characters", |t| {
+        (t.chars().count() <= 40 && !t.chars().any(char::is_control)).then(|| t.to_owned())
+    });
+    let currency =
+        s.text("currency", Some(Currency::CNY), "CNY, HKD, MOP, TWD, USD, EUR, JPY", Currency::from_alpha);
+    let language = s.text("language", Some(Language::Zh), &all(Language::ALL), Language::from_word);
+    let built: Vec<Kind> =
+        Kind::ALL.iter().copied().filter(|k| !matches!(k, Kind::QrSale | Kind::QrRefund)).collect();
+    let kinds = s.list("enabled-kinds", Some(built), 0..=Kind::ALL.len(), &all(Kind::ALL), Kind::from_word);
+    let zone = s.text("timezone", Some("Asia/Shanghai".to_owned()), "a zone of the system's tzdata", |t| {
+        jiff::tz::TimeZone::get(t).ok().map(|_| t.to_owned())
+    });
+    s.finish();
+    Some(Terminal {
+        id: id?,
+        merchant_id: merchant_id?,
+        merchant_name: name?,
+        currency: currency?,
+        language: language?,
+        enabled_kinds: kinds?,
+        timezone: zone?,
+    })
+}
+
+pub(super) fn host(mut s: Section<'_>) -> Option<Host> {
+    let profile = s.text(
+        "profile",
+        Some("unionpay".to_owned()),
+        "the name of a profile: 1 to 32 of a-z, 0-9 and -",
+        |t| {
+            let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+            ((1..=32).contains(&t.len()) && t.bytes().all(fits)).then(|| t.to_owned())
+        },
+    );
+    let endpoints = s.list("endpoints", None, 1..=8, PORT, endpoint);
+    let tpdu = s.text("tpdu", Some([0x60, 0x00, 0x05, 0x00, 0x00]), "10 hex digits", hex);
+    let header = s.text("header", Some([0x60, 0x32, 0x00, 0x32, 0x00, 0x00]), "12 hex digits", hex);
+    let connect_attempts = s.number("connect-attempts", 3, 1..=10, "");
+    let connect_timeout = s.number("connect-timeout-s", 10, 1..=60, " s");
+    let response_timeout = s.number("response-timeout-s", 60, 1..=300, " s");
+    let ca = s.text("tls-ca", Some(PathBuf::from("/etc/posd/ca.pem")), "an absolute path", absolute);
+    let cert = s.optional("tls-cert", "an absolute path", absolute);
+    let key = s.optional("tls-key", "an absolute path", absolute);
+    let pin = s.optional("tls-pin-sha256", "64 hex digits", hex);
+    let auto_sign_on = s.flag("auto-sign-on", true);
+    let client = match (cert, key) {
+        (Some(Some(cert)), Some(Some(key))) => Some(Some((cert, key))),
+        (Some(None), Some(None)) => Some(None),
+        (Some(_), Some(_)) => {
+            s.wrong_table("tls-cert", "and tls-key belong together", "both, or neither");
+            None
+        }
+        _ => None,
+    };
+    s.finish();
+    Some(Host {
+        profile: profile?,
+        endpoints: endpoints?,
+        tpdu: tpdu?,
+        header: header?,
+        connect_attempts: connect_attempts?,
+        connect_timeout: Duration::from_secs(connect_timeout?),
+        response_timeout: Duration::from_secs(response_timeout?),
+        tls_ca: ca?,
+        tls_client: client?,
+        tls_pin_sha256: pin?,
+        auto_sign_on: auto_sign_on?,
+    })
+}
+
+pub(super) fn reader(mut s: Section<'_>) -> Option<Reader> {
+    let names = s.list("names", Some(vec!["auto".to_owned()]), 1..=4, "auto alone, or PC/SC names", |t| {
+        (!t.is_empty() && t.len() <= 128).then(|| t.to_owned())
+    });
+    let customer_timeout = s.number("customer-timeout-s", 60, 1..=600, " s");
+    let pin_entry = s.text("pin-entry", Some(PinEntry::Agent), &all(PinEntry::ALL), PinEntry::from_word);
+    let names = names.filter(|names| {
+        let mixed = names.len() > 1 && names.iter().any(|name| name == "auto");
+        if mixed {
+            s.wrong_table("names", "holds auto beside others", "auto alone, or PC/SC names");
+        }
+        !mixed
+    });
+    s.finish();
+    Some(Reader {
+        names: names?,
+        customer_timeout: Duration::from_secs(customer_timeout?),
+        pin_entry: pin_entry?,
+    })
+}
+
+pub(super) fn printer(mut s: Section<'_>) -> Option<Printer> {
+    let device = s.text("device", Some(PrinterDevice::Auto), DEVICE, printer_device);
+    let width_dots: Option<u32> = s.number("width-dots", 384, 192..=1024, " dots, a multiple of 8");
+    let plies = s.number("plies", 2, 0..=2, "");
+    let tear_pause = s.number("tear-pause-s", 5, 0..=60, " s");
+    let chinese = s.text("chinese", Some(Chinese::Auto), &all(Chinese::ALL), Chinese::from_word);
+    let full_pan =
+        s.list("full-pan", Some(Vec::new()), 0..=Kind::ALL.len(), &all(Kind::ALL), Kind::from_word);
+    let width_dots = width_dots.filter(|dots| {
+        if !dots.is_multiple_of(8) {
+            s.wrong_table("width-dots", "is not a multiple of 8", "192 to 1024 dots, a multiple of 8");
+        }
+        dots.is_multiple_of(8)
+    });
+    s.finish();
+    Some(Printer {
+        device: device?,
+        width_dots: width_dots?,
+        plies: plies?,
+        tear_pause: Duration::from_secs(tear_pause?),
+        chinese: chinese?,
+        full_pan: full_pan?,
+    })
+}
+
+pub(super) fn emv(mut s: Section<'_>) -> Option<PathBuf> {
+    let path = s.text("parameters", Some(PathBuf::from("/etc/posd/emv.toml")), "an absolute path", absolute);
+    s.finish();
+    path
+}
+
+pub(super) fn store_and_forward(mut s: Section<'_>) -> Option<StoreAndForward> {
+    let enabled = s.flag("enabled", true);
+    let max_amount = s.number("max-amount", 20_000, 0..=AMOUNT_MAX, " minor units");
+    let max_total = s.number("max-total", 500_000, 0..=AMOUNT_MAX, " minor units");
+    let max_count = s.number("max-count", 50, 0..=900, "");
+    let max_age_h: Option<u64> = s.number("max-age-h", 24, 1..=720, " h");
+    let modes = s.list("entry-modes", Some(vec![EntryMode::Chip]), 0..=2, "chip, contactless", |t| match t {
+        "chip" => Some(EntryMode::Chip),
+        "contactless" => Some(EntryMode::Contactless),
+        _ => None,
+    });
+    s.finish();
+    Some(StoreAndForward {
+        enabled: enabled?,
+        max_amount: Amount::from_minor(max_amount?).ok()?,
+        max_total: Amount::from_minor(max_total?).ok()?,
+        max_count: max_count?,
+        max_age: Duration::from_secs(max_age_h?.saturating_mul(3600)),
+        entry_modes: modes?,
+    })
+}
+
+pub(super) fn batch(mut s: Section<'_>) -> Option<Batch> {
+    let max_transactions = s.number("max-transactions", 500, 1..=900, "");
+    let retention_days = s.number("retention-days", 400, 1..=3650, " days");
+    s.finish();
+    Some(Batch { max_transactions: max_transactions?, retention_days: retention_days? })
+}
+
+pub(super) fn operators(mut s: Section<'_>) -> Option<Operators> {
+    let idle_timeout = s.number("idle-timeout-s", 1800, 1..=86_400, " s");
+    let require_change = s.flag("require-change", true);
+    s.finish();
+    Some(Operators { idle_timeout: Duration::from_secs(idle_timeout?), require_change: require_change? })
+}
+
+pub(super) fn links(mut s: Section<'_>) -> Option<Links> {
+    let default = LinkControl::NetworkManager;
+    let manager = s.text("manager", Some(default), &all(LinkControl::ALL), LinkControl::from_word);
+    let preference = s.list(
+        "preference",
+        Some(LinkKind::ALL.to_vec()),
+        1..=LinkKind::ALL.len(),
+        &all(LinkKind::ALL),
+        LinkKind::from_word,
+    );
+    s.finish();
+    Some(Links { manager: manager?, preference: preference? })
+}
+
+pub(super) fn security(mut s: Section<'_>) -> Option<Security> {
+    let polkit = s.flag("polkit", true);
+    s.finish();
+    Some(Security { polkit: polkit? })
+}
+
+/// The words of an enumeration as a list for people.
+fn all<T: core::fmt::Display>(values: &[T]) -> String {
+    values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn absolute(text: &str) -> Option<PathBuf> {
+    (text.starts_with('/') && !text.contains('\0')).then(|| PathBuf::from(text))
+}
+
+/// Exactly `N` bytes of hex.
+pub(super) fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    hex_bytes(text)?.try_into().ok()
+}
+
+/// Whole bytes of hex.
+pub(super) fn hex_bytes(text: &str) -> Option<Vec<u8>> {
+    if !text.len().is_multiple_of(2) || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return None;
+    }
+    let byte = |pair: &[u8]| u8::from_str_radix(core::str::from_utf8(pair).ok()?, 16).ok();
+    text.as_bytes().chunks_exact(2).map(byte).collect()
+}
+
+fn endpoint(text: &str) -> Option<Endpoint> {
+    let (tls, rest) = match text.strip_prefix("tls://") {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+    let (host, port) = host_and_port(rest)?;
+    Some(Endpoint { tls, host, port })
+}
+
+/// `name:port`, `1.2.3.4:port` or `[2001:db8::1]:port`.
+fn host_and_port(text: &str) -> Option<(String, u16)> {
+    let (host, port) = text.rsplit_once(':')?;
+    let port =
+        Some(port).filter(|p| p.bytes().all(|b| b.is_ascii_digit()))?.parse().ok().filter(|p| *p != 0)?;
+    let host = match host.strip_prefix('[') {
+        Some(address) => address.strip_suffix(']').filter(|a| a.parse::<std::net::Ipv6Addr>().is_ok())?,
+        None => Some(host).filter(|h| {
+            let fits = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'.' || b == b'_';
+            (1..=253).contains(&h.len()) && h.bytes().all(fits)
+        })?,
+    };
+    Some((host.to_owned(), port))
+}
+
+fn printer_device(text: &str) -> Option<PrinterDevice> {
+    if text == "auto" {
+        return Some(PrinterDevice::Auto);
+    }
+    if let Some(path) = absolute(text) {
+        return Some(PrinterDevice::File(path));
+    }
+    if let Some(address) = text.strip_prefix("tcp:") {
+        return host_and_port(address).map(|(host, port)| PrinterDevice::Tcp { host, port });
+    }
+    let mut parts = text.strip_prefix("usb:")?.splitn(3, ':');
+    let (vendor, product) = (hex::<2>(parts.next()?)?, hex::<2>(parts.next()?)?);
+    let serial = match parts.next() {
+        Some("") => return None,
+        serial => serial.map(str::to_owned),
+    };
+    Some(PrinterDevice::Usb {
+        vendor: u16::from_be_bytes(vendor),
+        product: u16::from_be_bytes(product),
+        serial,
+    })
+}

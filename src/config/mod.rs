@@ -1,0 +1,346 @@
+//! Configuration files: what the owner of the machine wrote in `posd.toml`, its drop-ins and `emv.toml`,
+//! checked and typed. A key that is unknown, missing, of the wrong type or out of range is told with file,
+//! line and what is allowed, all of them at once.
+//!
+//! It does not know about `Config.Set` or host downloads, and does not open devices or sockets. The default
+//! of each key stands beside its limits in `groups.rs`.
+mod emv;
+mod files;
+mod groups;
+mod section;
+
+use crate::domain::emv::params::EmvConfig;
+use crate::domain::ident::{MerchantId, TerminalId};
+use crate::domain::money::{Amount, Currency};
+use crate::domain::outcome::{EntryMode, Kind, words};
+use crate::domain::slip::Language;
+use core::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use files::{Loaded, load_or_last_good};
+
+/// Exit code for a configuration that cannot be used (`EX_CONFIG` of sysexits.h).
+pub const EXIT_CONFIG: u8 = 78;
+
+/// Everything the files say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// `[terminal]`.
+    pub terminal: Terminal,
+    /// `[host]`.
+    pub host: Host,
+    /// `[reader]`.
+    pub reader: Reader,
+    /// `[printer]`.
+    pub printer: Printer,
+    /// `[emv] parameters`: the file that [`Config::emv`] was read from.
+    pub emv_parameters: PathBuf,
+    /// The applications, CA keys and terminal data of that file; 9F1C, 9F16 and 9F4E come from `[terminal]`.
+    pub emv: EmvConfig,
+    /// `[store-and-forward]`.
+    pub store_and_forward: StoreAndForward,
+    /// `[batch]`.
+    pub batch: Batch,
+    /// `[operators]`.
+    pub operators: Operators,
+    /// `[links]`.
+    pub links: Links,
+    /// `[security]`.
+    pub security: Security,
+}
+
+impl Config {
+    /// Reads `path`, then `<path>.d/*.toml` in the order of their names; of the same key the later one
+    /// counts. Returns the files that were read, in that order, `emv.toml` last.
+    ///
+    /// # Errors
+    /// Everything that is wrong, not only the first thing.
+    pub fn load(path: &Path) -> Result<(Self, Vec<PathBuf>), ConfigErrors> {
+        files::load(path).map(|read| (read.config, read.sources))
+    }
+}
+
+/// Answers `posd --check-config`: one line that says what was read.
+///
+/// # Errors
+/// Everything that is wrong; the daemon prints it and exits with [`EXIT_CONFIG`].
+pub fn check(path: &Path) -> Result<String, ConfigErrors> {
+    let (config, sources) = Config::load(path)?;
+    let files: Vec<_> = sources.iter().map(|source| source.display().to_string()).collect();
+    Ok(format!(
+        "configuration ok: terminal {}, merchant {}, {} endpoints, {} applications, {} CA keys ({})",
+        config.terminal.id,
+        config.terminal.merchant_id,
+        config.host.endpoints.len(),
+        config.emv.aids.len(),
+        config.emv.capks.len(),
+        files.join(", ")
+    ))
+}
+
+/// Who this terminal is and what it does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terminal {
+    /// DE 41.
+    pub id: TerminalId,
+    /// DE 42.
+    pub merchant_id: MerchantId,
+    /// Name on the slip, at most 40 characters; may be empty.
+    pub merchant_name: String,
+    /// The one currency of this terminal.
+    pub currency: Currency,
+    /// Language of paper and of texts for people.
+    pub language: Language,
+    /// Kinds that are switched on.
+    pub enabled_kinds: Vec<Kind>,
+    /// IANA name of the zone in which the shop lives.
+    pub timezone: String,
+}
+
+/// Where the acquirer is and how it is spoken to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// Name of the dialect's profile.
+    pub profile: String,
+    /// Tried in order; at least one.
+    pub endpoints: Vec<Endpoint>,
+    /// Transport protocol data unit, 5 bytes.
+    pub tpdu: [u8; 5],
+    /// Message header, 6 bytes.
+    pub header: [u8; 6],
+    /// Connection attempts for one request.
+    pub connect_attempts: u32,
+    /// Deadline of one attempt.
+    pub connect_timeout: Duration,
+    /// Deadline of an answer.
+    pub response_timeout: Duration,
+    /// The only CA that counts on `tls://` endpoints.
+    pub tls_ca: PathBuf,
+    /// Certificate and key of this terminal, where the host wants them.
+    pub tls_client: Option<(PathBuf, PathBuf)>,
+    /// SHA-256 of the host's certificate, where it is pinned.
+    pub tls_pin_sha256: Option<[u8; 32]>,
+    /// Sign on by itself.
+    pub auto_sign_on: bool,
+}
+
+/// One address of the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Wants TLS.
+    pub tls: bool,
+    /// Name or address, IPv6 without brackets.
+    pub host: String,
+    /// TCP port, not 0.
+    pub port: u16,
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { tls, host, port } = self;
+        let scheme = if *tls { "tls://" } else { "" };
+        if host.contains(':') {
+            write!(f, "{scheme}[{host}]:{port}")
+        } else {
+            write!(f, "{scheme}{host}:{port}")
+        }
+    }
+}
+
+/// Card readers and PIN entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reader {
+    /// PC/SC names, or `auto` alone.
+    pub names: Vec<String>,
+    /// How long a customer is waited for.
+    pub customer_timeout: Duration,
+    /// Where a PIN is typed.
+    pub pin_entry: PinEntry,
+}
+
+/// The slip printer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Printer {
+    /// Where it is.
+    pub device: PrinterDevice,
+    /// Dots on a line.
+    pub width_dots: u32,
+    /// Plies of a slip, 0 to 2.
+    pub plies: u8,
+    /// Pause between two plies for tearing.
+    pub tear_pause: Duration,
+    /// How Chinese reaches the paper.
+    pub chinese: Chinese,
+    /// Kinds whose merchant ply shows the whole card number.
+    pub full_pan: Vec<Kind>,
+}
+
+/// Where the printer is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PrinterDevice {
+    /// The first one found.
+    Auto,
+    /// By USB ids, and serial number where several are alike.
+    Usb {
+        /// Vendor id.
+        vendor: u16,
+        /// Product id.
+        product: u16,
+        /// Serial number.
+        serial: Option<String>,
+    },
+    /// A device file.
+    File(PathBuf),
+    /// Raw printing over TCP.
+    Tcp {
+        /// Name or address.
+        host: String,
+        /// Port.
+        port: u16,
+    },
+}
+
+/// Limits of sales without the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreAndForward {
+    /// Allowed at all.
+    pub enabled: bool,
+    /// Most of one transaction.
+    pub max_amount: Amount,
+    /// Most of all that wait.
+    pub max_total: Amount,
+    /// Most that wait.
+    pub max_count: u32,
+    /// Oldest that may wait before new ones are refused.
+    pub max_age: Duration,
+    /// How the card must have been read.
+    pub entry_modes: Vec<EntryMode>,
+}
+
+/// The batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// Most transactions, 1 to 900: totals have three-digit counts.
+    pub max_transactions: u32,
+    /// Days that settled rows are kept.
+    pub retention_days: u32,
+}
+
+/// Operators.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Operators {
+    /// A session ends after so long without use.
+    pub idle_timeout: Duration,
+    /// Factory passwords work only to change them.
+    pub require_change: bool,
+}
+
+/// Network links.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Links {
+    /// Who manages them.
+    pub manager: LinkControl,
+    /// Best first.
+    pub preference: Vec<LinkKind>,
+}
+
+/// Access.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Security {
+    /// Ask polkit; without it the groups of the bus policy decide.
+    pub polkit: bool,
+}
+
+words! {
+    /// Where a PIN is typed.
+    PinEntry {
+        /// Into a certified part of the cashier's program, handed over by the agent.
+        Agent = "agent",
+        /// Into a PIN pad.
+        Pinpad = "pinpad",
+        /// Nowhere: cards that demand one are declined or go on without, as EMV rules.
+        Nowhere = "none",
+    }
+}
+
+words! {
+    /// How Chinese reaches the paper.
+    Chinese {
+        /// By what the printer says it can.
+        Auto = "auto",
+        /// As text, with the printer's own font.
+        Gb18030 = "gb18030",
+        /// As dots.
+        Raster = "raster",
+    }
+}
+
+words! {
+    /// Who manages the links.
+    LinkControl {
+        /// NetworkManager.
+        NetworkManager = "networkmanager",
+        /// Nobody that posd talks to.
+        Unmanaged = "none",
+    }
+}
+
+words! {
+    /// A kind of link.
+    LinkKind {
+        /// Cable.
+        Ethernet = "ethernet",
+        /// Wireless LAN.
+        Wifi = "wifi",
+        /// Mobile network.
+        Cellular = "cellular",
+    }
+}
+
+/// One thing that is wrong in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The file.
+    pub file: PathBuf,
+    /// Line, from 1; 0 = the file as a whole.
+    pub line: usize,
+    /// The key with its table, such as `[host] tpdu`; empty for the file as a whole.
+    pub key: String,
+    /// What is wrong.
+    pub problem: String,
+    /// What is allowed; empty where the problem says it.
+    pub allowed: String,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.file.display())?;
+        if self.line > 0 {
+            write!(f, "{}:", self.line)?;
+        }
+        if !self.key.is_empty() {
+            write!(f, " {}", self.key)?;
+        }
+        write!(f, " {}", self.problem)?;
+        if self.allowed.is_empty() { Ok(()) } else { write!(f, "; allowed: {}", self.allowed) }
+    }
+}
+
+/// Everything that is wrong, in the order of files and lines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigErrors(pub Vec<ConfigError>);
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, error) in self.0.iter().enumerate() {
+            if n > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{error}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigErrors {}

@@ -1,0 +1,286 @@
+//! A table of a TOML file as its reader sees it: keys are taken one by one with their limits; what is wrong
+//! is noted with file and line, and so is what nobody took.
+use super::ConfigError;
+use core::ops::RangeInclusive;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use toml::Value;
+use toml::de::{DeTable, DeValue};
+
+/// A value and where it stands.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) value: Value,
+    pub(super) file: Rc<PathBuf>,
+    pub(super) line: usize,
+}
+
+/// A table of a list such as `[[aid]]`: its keys and its line.
+pub(super) type ListedTable = (BTreeMap<String, Entry>, usize);
+
+/// The tables of one file by name; keys outside any table stand under the empty name. Lists of tables are
+/// kept apart.
+#[derive(Default)]
+pub(super) struct Tables {
+    pub(super) tables: BTreeMap<String, BTreeMap<String, Entry>>,
+    pub(super) lists: BTreeMap<String, Vec<ListedTable>>,
+    pub(super) lines: BTreeMap<String, (Rc<PathBuf>, usize)>,
+}
+
+impl Tables {
+    /// Reads a text; syntax errors are noted with their lines, and what could be read is returned
+    /// nevertheless.
+    pub(super) fn parse(file: &Path, text: &str, errors: &mut Vec<ConfigError>) -> Self {
+        let file = Rc::new(file.to_owned());
+        let (root, broken) = DeTable::parse_recoverable(text);
+        errors.extend(broken.iter().map(|error| ConfigError {
+            file: file.as_ref().clone(),
+            line: error.span().map_or(0, |span| line_of(text, span.start)),
+            key: String::new(),
+            problem: format!("is not TOML: {}", error.message()),
+            allowed: String::new(),
+        }));
+        let mut tables = Self::default();
+        for (key, value) in root.get_ref() {
+            let name = key.get_ref().to_string();
+            let line = line_of(text, key.span().start);
+            match value.get_ref() {
+                DeValue::Table(table) => {
+                    tables.lines.insert(name.clone(), (Rc::clone(&file), line));
+                    tables.tables.insert(name, entries(table, &file, text));
+                }
+                DeValue::Array(list) if is_tables(value.get_ref()) => {
+                    let each = |item: &toml::Spanned<DeValue<'_>>| {
+                        let table = item.get_ref().as_table();
+                        let found = table.map(|t| entries(t, &file, text)).unwrap_or_default();
+                        (found, line_of(text, item.span().start))
+                    };
+                    tables.lines.insert(name.clone(), (Rc::clone(&file), line));
+                    tables.lists.insert(name, list.iter().map(each).collect());
+                }
+                other => {
+                    let entry = Entry { value: plain(other), file: Rc::clone(&file), line };
+                    tables.tables.entry(String::new()).or_default().insert(name, entry);
+                }
+            }
+        }
+        tables
+    }
+}
+
+fn is_tables(value: &DeValue<'_>) -> bool {
+    value.as_array().is_some_and(|a| !a.is_empty() && a.iter().all(|item| item.get_ref().is_table()))
+}
+
+fn entries(table: &DeTable<'_>, file: &Rc<PathBuf>, text: &str) -> BTreeMap<String, Entry> {
+    let each = |(key, value): (&toml::Spanned<std::borrow::Cow<'_, str>>, &toml::Spanned<DeValue<'_>>)| {
+        let line = line_of(text, key.span().start);
+        (key.get_ref().to_string(), Entry { value: plain(value.get_ref()), file: Rc::clone(file), line })
+    };
+    table.iter().map(each).collect()
+}
+
+/// The value without its places. An integer beyond 64 bits becomes a float, which no key takes.
+fn plain(value: &DeValue<'_>) -> Value {
+    match value {
+        DeValue::String(text) => Value::String(text.to_string()),
+        DeValue::Integer(number) => {
+            match i64::from_str_radix(&number.as_str().replace('_', ""), number.radix()) {
+                Ok(number) => Value::Integer(number),
+                Err(_) => Value::Float(f64::INFINITY),
+            }
+        }
+        DeValue::Float(number) => Value::Float(number.as_str().parse().unwrap_or(f64::NAN)),
+        DeValue::Boolean(flag) => Value::Boolean(*flag),
+        DeValue::Datetime(at) => Value::Datetime(*at),
+        DeValue::Array(list) => Value::Array(list.iter().map(|item| plain(item.get_ref())).collect()),
+        DeValue::Table(table) => {
+            Value::Table(table.iter().map(|(k, v)| (k.get_ref().to_string(), plain(v.get_ref()))).collect())
+        }
+    }
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    text.bytes().take(offset).filter(|b| *b == b'\n').count().saturating_add(1)
+}
+
+/// One table while its keys are taken. Each reading method returns `None` after it has noted what is wrong.
+pub(super) struct Section<'e> {
+    /// As errors call it: `[host]`, `[[aid]] 2`; empty for keys outside any table.
+    name: String,
+    /// Where a missing key is reported.
+    place: (PathBuf, usize),
+    entries: BTreeMap<String, Entry>,
+    known: Vec<&'static str>,
+    errors: &'e mut Vec<ConfigError>,
+}
+
+impl<'e> Section<'e> {
+    pub(super) fn new(
+        name: &str,
+        place: (PathBuf, usize),
+        entries: BTreeMap<String, Entry>,
+        errors: &'e mut Vec<ConfigError>,
+    ) -> Self {
+        Self { name: name.to_owned(), place, entries, known: Vec::new(), errors }
+    }
+
+    fn label(&self, key: &str) -> String {
+        format!("{} {key}", self.name).trim().to_owned()
+    }
+
+    fn take(&mut self, key: &'static str) -> Option<Entry> {
+        self.known.push(key);
+        self.entries.remove(key)
+    }
+
+    /// Notes that a key's value is wrong.
+    fn wrong(&mut self, key: &str, entry: &Entry, problem: &str, allowed: &str) {
+        let file = entry.file.as_ref().clone();
+        let key = self.label(key);
+        self.note(ConfigError {
+            file,
+            line: entry.line,
+            key,
+            problem: problem.to_owned(),
+            allowed: allowed.to_owned(),
+        });
+    }
+
+    /// Notes something wrong with the table as a whole.
+    pub(super) fn wrong_table(&mut self, key: &str, problem: &str, allowed: &str) {
+        let (file, line) = self.place.clone();
+        let key = self.label(key);
+        self.note(ConfigError { file, line, key, problem: problem.to_owned(), allowed: allowed.to_owned() });
+    }
+
+    fn note(&mut self, error: ConfigError) {
+        self.errors.push(error);
+    }
+
+    fn missing<T>(&mut self, key: &str, default: Option<T>, allowed: &str) -> Option<T> {
+        if default.is_none() {
+            self.wrong_table(key, "is missing", allowed);
+        }
+        default
+    }
+
+    /// A text that `read` accepts.
+    pub(super) fn text<T>(
+        &mut self,
+        key: &'static str,
+        default: Option<T>,
+        allowed: &str,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
+        let Some(entry) = self.take(key) else { return self.missing(key, default, allowed) };
+        let value = match &entry.value {
+            Value::String(text) => read(text),
+            _ => None,
+        };
+        if value.is_none() {
+            self.wrong(key, &entry, &format!("is {}", shown(&entry.value)), allowed);
+        }
+        value
+    }
+
+    /// A text that may be absent: `Some(None)` then.
+    pub(super) fn optional<T>(
+        &mut self,
+        key: &'static str,
+        allowed: &str,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Option<Option<T>> {
+        self.text(key, Some(None), allowed, |text| read(text).map(Some))
+    }
+
+    /// A whole number within limits.
+    pub(super) fn number<T: TryFrom<i64>>(
+        &mut self,
+        key: &'static str,
+        default: i64,
+        limits: RangeInclusive<i64>,
+        unit: &str,
+    ) -> Option<T> {
+        let allowed = format!("{} to {}{unit}", limits.start(), limits.end());
+        let Some(entry) = self.take(key) else { return T::try_from(default).ok() };
+        let value = match entry.value {
+            Value::Integer(number) if limits.contains(&number) => T::try_from(number).ok(),
+            _ => None,
+        };
+        if value.is_none() {
+            self.wrong(key, &entry, &format!("is {}", shown(&entry.value)), &allowed);
+        }
+        value
+    }
+
+    /// True or false.
+    pub(super) fn flag(&mut self, key: &'static str, default: bool) -> Option<bool> {
+        let Some(entry) = self.take(key) else { return Some(default) };
+        if let Value::Boolean(flag) = entry.value {
+            return Some(flag);
+        }
+        self.wrong(key, &entry, &format!("is {}", shown(&entry.value)), "true, false");
+        None
+    }
+
+    /// A list of texts, each of which `read` accepts, none twice.
+    pub(super) fn list<T: PartialEq>(
+        &mut self,
+        key: &'static str,
+        default: Option<Vec<T>>,
+        sizes: RangeInclusive<usize>,
+        allowed: &str,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let allowed = format!("a list of {} to {} of: {allowed}", sizes.start(), sizes.end());
+        let Some(entry) = self.take(key) else { return self.missing(key, default, &allowed) };
+        let Value::Array(items) = &entry.value else {
+            self.wrong(key, &entry, &format!("is {}", shown(&entry.value)), &allowed);
+            return None;
+        };
+        let mut read_items: Vec<T> = Vec::new();
+        for item in items {
+            match item.as_str().and_then(&read) {
+                Some(value) if !read_items.contains(&value) => read_items.push(value),
+                Some(_) => {
+                    self.wrong(key, &entry, &format!("holds {} twice", shown(item)), &allowed);
+                    return None;
+                }
+                None => {
+                    self.wrong(key, &entry, &format!("holds {}", shown(item)), &allowed);
+                    return None;
+                }
+            }
+        }
+        if !sizes.contains(&read_items.len()) {
+            self.wrong(key, &entry, &format!("holds {} items", read_items.len()), &allowed);
+            return None;
+        }
+        Some(read_items)
+    }
+
+    /// Ends the reading: what nobody took is unknown.
+    pub(super) fn finish(mut self) {
+        let allowed = self.known.join(", ");
+        for (key, entry) in core::mem::take(&mut self.entries) {
+            self.wrong(&key, &entry, "is not known", &allowed);
+        }
+    }
+}
+
+/// A value as an error shows it: short, on one line.
+fn shown(value: &Value) -> String {
+    let text = match value {
+        Value::Array(_) => return "a list".to_owned(),
+        Value::Table(_) => return "a table".to_owned(),
+        Value::Float(number) if number.is_infinite() => return "a number that is too large".to_owned(),
+        other => other.to_string(),
+    };
+    if text.chars().count() <= 40 {
+        return text;
+    }
+    let head: String = text.chars().take(37).collect();
+    format!("{head}...")
+}

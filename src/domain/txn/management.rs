@@ -1,0 +1,244 @@
+//! Messages that move no money: sign-on (0800/003), sign-off (0820/002), echo (0820/301).
+//!
+//! Sign-on and sign-off reserve their STAN durably before the first byte; the echo carries none. New working keys and
+//! the signed-on mark become durable in one commit, and only then does the engine use them.
+use super::{Effects, Garbled, Now};
+use crate::domain::calendar::BootTime;
+use crate::domain::fault::{Fault, FaultName};
+use crate::domain::ident::{BatchNumber, ResponseCode, Stan};
+use crate::domain::record::{KeyRecord, Record};
+use core::time::Duration;
+
+/// Which message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Errand {
+    /// 签到: brings working keys, clock and perhaps a batch.
+    SignOn,
+    /// 签退.
+    SignOff,
+    /// 回响.
+    Echo,
+}
+
+/// A request, complete but for the terminal's identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Which.
+    pub errand: Errand,
+    /// Its STAN; the echo has none.
+    pub stan: Option<Stan>,
+}
+
+/// What came of a sign-on answer, after the engine has opened the key block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SignOnAnswer {
+    /// Keys are good.
+    Accepted {
+        /// As they are to be stored.
+        keys: KeyRecord,
+        /// Batch to be adopted.
+        batch: Option<BatchNumber>,
+        /// Host clock minus ours, µs.
+        clock_offset: i64,
+    },
+    /// A check value is wrong, or the block is broken.
+    KeysBad(String),
+    /// DE 39.
+    Refused(ResponseCode),
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The line is open.
+    LineReady,
+    /// No line.
+    LineFailed(String),
+    /// Durable; the STAN taken, if one was asked for.
+    Stored(Option<Stan>),
+    /// Not durable.
+    StoreFailed,
+    /// The socket took the request.
+    RequestSent,
+    /// DE 39 of a good answer to sign-off or echo.
+    Answered(ResponseCode),
+    /// The answer to a sign-on.
+    SignOn(Box<SignOnAnswer>),
+    /// No usable answer.
+    Garbled(Garbled),
+    /// The line broke.
+    LineLost,
+    /// Not wanted any more.
+    Cancel,
+    /// Time passed.
+    Tick,
+}
+
+/// Things to do without money.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Local {
+    /// The keys of the last [`SignOnAnswer::Accepted`] are durable: use them.
+    UseKeys,
+    /// Forget the keys.
+    DropKeys,
+}
+
+#[derive(Debug)]
+enum State {
+    AwaitLine,
+    AwaitStan,
+    AwaitSent,
+    AwaitHost(BootTime),
+    AwaitStored(Local),
+    Ended(Result<(), Fault>),
+}
+
+/// One errand.
+#[derive(Debug)]
+pub struct Management {
+    errand: Errand,
+    response_timeout: Duration,
+    state: State,
+}
+
+type Step = (Management, Effects<Local, Request>);
+
+impl Management {
+    /// Begins; the engine gets it a line.
+    #[must_use]
+    pub const fn new(errand: Errand, response_timeout: Duration) -> Self {
+        Self { errand, response_timeout, state: State::AwaitLine }
+    }
+
+    /// Which message it is.
+    #[must_use]
+    pub const fn errand(&self) -> Errand {
+        self.errand
+    }
+
+    /// How it ended, once it has.
+    #[must_use]
+    pub const fn ended(&self) -> Option<&Result<(), Fault>> {
+        match &self.state {
+            State::Ended(result) => Some(result),
+            _ => None,
+        }
+    }
+
+    /// When it wants [`Event::Tick`].
+    #[must_use]
+    pub const fn deadline(&self) -> Option<BootTime> {
+        match self.state {
+            State::AwaitHost(deadline) => Some(deadline),
+            _ => None,
+        }
+    }
+
+    /// `connecting`, `sending`, `waiting-host` or `done`, for the job's `Phase`.
+    #[must_use]
+    pub const fn phase(&self) -> &'static str {
+        match self.state {
+            State::AwaitLine => "connecting",
+            State::AwaitStan | State::AwaitSent => "sending",
+            State::AwaitHost(_) | State::AwaitStored(_) => "waiting-host",
+            State::Ended(_) => "done",
+        }
+    }
+
+    /// Takes one event. Total.
+    #[must_use]
+    pub fn step(mut self, event: Event, now: Now) -> Step {
+        match (&self.state, event) {
+            (State::AwaitLine, Event::LineReady) => match self.errand {
+                Errand::Echo => self.send(None),
+                Errand::SignOn | Errand::SignOff => {
+                    self.state = State::AwaitStan;
+                    (self, Effects::store(vec![], vec![Record::ReserveStan]))
+                }
+            },
+            (State::AwaitLine, Event::LineFailed(cause)) => {
+                let text = format!("no connection to the bank: {cause}; check the link and try again");
+                self.end(Err(Fault::new(FaultName::HostUnreachable, text)))
+            }
+            (State::AwaitStan, Event::Stored(Some(stan))) => self.send(Some(stan)),
+            (State::AwaitStan | State::AwaitStored(_), Event::StoreFailed | Event::Stored(None))
+                if !matches!(self.state, State::AwaitStored(_)) =>
+            {
+                self.end(Err(storage()))
+            }
+            (State::AwaitStored(_), Event::StoreFailed) => self.end(Err(storage())),
+            (State::AwaitStored(then), Event::Stored(_)) => {
+                let then = *then;
+                self.state = State::Ended(Ok(()));
+                (self, Effects::local(vec![then]))
+            }
+            (State::AwaitSent, Event::RequestSent) => {
+                self.state = State::AwaitHost(now.boot.after(self.response_timeout));
+                (self, Effects::none())
+            }
+            (State::AwaitSent | State::AwaitHost(_), Event::SignOn(answer)) => self.signed_on(*answer),
+            (State::AwaitSent | State::AwaitHost(_), Event::Answered(code)) => self.answered(&code),
+            (State::AwaitSent | State::AwaitHost(_), Event::Garbled(_)) => self.end(Err(Fault::new(
+                FaultName::ProtocolError,
+                "the bank's answer is not usable; try again, then call the acquirer",
+            ))),
+            (State::AwaitSent | State::AwaitHost(_), Event::LineLost) => self.end(Err(Fault::new(
+                FaultName::HostUnreachable,
+                "the line to the bank broke; check the link and try again",
+            ))),
+            (State::AwaitHost(deadline), Event::Tick) if now.boot >= *deadline => self
+                .end(Err(Fault::new(FaultName::HostTimeout, "the bank did not answer in time; try again"))),
+            (State::AwaitLine | State::AwaitSent | State::AwaitHost(_), Event::Cancel) => {
+                self.end(Err(Fault::new(FaultName::Cancelled, "cancelled")))
+            }
+            // Everything else is late, early or repeated.
+            (_, _) => (self, Effects::none()),
+        }
+    }
+
+    fn send(mut self, stan: Option<Stan>) -> Step {
+        let request = Request { errand: self.errand, stan };
+        self.state = State::AwaitSent;
+        (self, Effects::send(vec![], request))
+    }
+
+    fn signed_on(mut self, answer: SignOnAnswer) -> Step {
+        match answer {
+            SignOnAnswer::Accepted { keys, batch, clock_offset } => {
+                self.state = State::AwaitStored(Local::UseKeys);
+                (self, Effects::store(vec![], vec![Record::SignedOn { keys, batch, clock_offset }]))
+            }
+            SignOnAnswer::KeysBad(text) => self.end(Err(Fault::new(
+                FaultName::KeysMissing,
+                format!("key verification failed ({text}); check the master key"),
+            ))),
+            SignOnAnswer::Refused(code) => self.end(Err(refused(&code))),
+        }
+    }
+
+    fn answered(mut self, code: &ResponseCode) -> Step {
+        if code.as_str() != "00" {
+            return self.end(Err(refused(code)));
+        }
+        if self.errand == Errand::SignOff {
+            self.state = State::AwaitStored(Local::DropKeys);
+            return (self, Effects::store(vec![], vec![Record::SignedOff]));
+        }
+        self.end(Ok(()))
+    }
+
+    fn end(mut self, result: Result<(), Fault>) -> Step {
+        self.state = State::Ended(result);
+        (self, Effects::none())
+    }
+}
+
+fn storage() -> Fault {
+    Fault::new(FaultName::StorageFault, "the journal cannot be written; call a technician")
+}
+
+fn refused(code: &ResponseCode) -> Fault {
+    let text =
+        crate::domain::text::result(crate::domain::outcome::ResultCode::DeclinedHost, Some(code.as_str()));
+    Fault::new(FaultName::HostRejected, format!("the bank refused with {code}: {}", text.en))
+}

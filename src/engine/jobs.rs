@@ -1,0 +1,205 @@
+//! Jobs: sign-on, sign-off, line test and flush as objects with a phase, an end and a result, kept 60 s after the end.
+use super::Engine;
+use super::handle::{CancelAnswer, Notice};
+use super::view::{JobValue, JobView};
+use crate::domain::calendar::BootTime;
+use crate::domain::fault::{Fault, FaultName};
+use crate::domain::txn::management::Errand;
+use core::time::Duration;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// How long a job's object stays after its end.
+const KEPT: Duration = Duration::from_secs(60);
+/// Jobs that may exist at once.
+const JOBS_MAX: usize = 32;
+
+/// All jobs by number.
+#[derive(Default)]
+pub(super) struct Jobs {
+    all: BTreeMap<u64, (JobView, Option<BootTime>)>,
+    last: u64,
+    /// Flushes that wait for the reversals to be tried.
+    flushes: Vec<u64>,
+}
+
+impl Engine {
+    /// Makes a job object.
+    fn new_job(&mut self, kind: &'static str) -> Result<u64, Fault> {
+        if self.jobs.all.len() >= JOBS_MAX {
+            return Err(Fault::new(FaultName::TooMany, "32 jobs exist already; wait a minute"));
+        }
+        self.jobs.last = self.jobs.last.saturating_add(1);
+        let number = self.jobs.last;
+        let view = JobView {
+            number,
+            kind,
+            phase: "waiting",
+            state: "queued",
+            progress: 0,
+            cancellable: true,
+            started_at: self.wall(),
+            result: Vec::new(),
+            error: None,
+        };
+        self.tell(Notice::Job(Arc::new(view.clone())));
+        self.jobs.all.insert(number, (view, None));
+        Ok(number)
+    }
+
+    /// Queues a message that moves no money, as a job. A sign-on that is wanted twice is done once.
+    pub(super) fn start_errand(&mut self, errand: Errand) -> Result<u64, Fault> {
+        let kind = kind(errand);
+        let running = self.jobs.all.values().find(|(view, end)| view.kind == kind && end.is_none());
+        if let Some((view, _)) = running.filter(|_| errand == Errand::SignOn) {
+            return Ok(view.number);
+        }
+        if errand == Errand::SignOn && self.settings.master_key.is_none() {
+            return Err(Fault::new(
+                FaultName::KeysMissing,
+                "no master key is loaded; a technician must load it",
+            ));
+        }
+        let job = self.new_job(kind)?;
+        self.queue_errand(errand, job)?;
+        Ok(job)
+    }
+
+    /// `Host.SignOn`, `SignOff`, `Test`: a financial exchange must not be open.
+    pub(super) fn host_errand(&mut self, errand: Errand) -> Result<u64, Fault> {
+        let trading =
+            self.active.as_ref().is_some_and(|active| active.txn.money_may_move() || active.txn.wants_line());
+        if trading && errand != Errand::Echo {
+            return Err(Fault::new(FaultName::Busy, "a transaction is with the bank; wait for it"));
+        }
+        if errand == Errand::SignOff && self.keys.is_none() {
+            return Err(Fault::new(FaultName::NotSignedOn, "the terminal is not signed on"));
+        }
+        self.start_errand(errand)
+    }
+
+    /// `Queue.Flush`: everything that is due is tried now.
+    pub(super) fn flush(&mut self) -> Result<u64, Fault> {
+        let job = self.new_job("flush")?;
+        self.jobs.flushes.push(job);
+        self.kick_reversals();
+        self.job_phase(job, "running", "sending");
+        if self.reversals.is_empty() || self.keys.is_none() {
+            self.flush_jobs_done();
+        }
+        Ok(job)
+    }
+
+    /// Every wanted reversal has been tried.
+    pub(super) fn flush_jobs_done(&mut self) {
+        let left = u64::try_from(self.reversals.len()).unwrap_or(u64::MAX);
+        let signed_on = self.keys.is_some();
+        for job in core::mem::take(&mut self.jobs.flushes) {
+            let result = vec![("remaining".to_owned(), JobValue::Number(left))];
+            let fault = (left > 0 && !signed_on).then(|| {
+                Fault::new(FaultName::NotSignedOn, "the terminal is not signed on; call Host.SignOn first")
+            });
+            self.end_job(job, result, fault);
+        }
+    }
+
+    /// A job moved on.
+    pub(super) fn job_phase(&mut self, number: u64, state: &'static str, phase: &'static str) {
+        if let Some((view, None)) = self.jobs.all.get_mut(&number) {
+            view.state = state;
+            view.phase = phase;
+            view.progress = match phase {
+                "connecting" => 10,
+                "sending" => 40,
+                "waiting-host" => 60,
+                _ => view.progress,
+            };
+            let view = Arc::new(view.clone());
+            self.tell(Notice::Job(view));
+        }
+    }
+
+    /// A host job ended.
+    pub(super) fn finish_errand_job(&mut self, errand: Errand, number: u64, result: Result<(), Fault>) {
+        let mut values = Vec::new();
+        if errand == Errand::Echo {
+            let times = [("tcp-ms", self.line.tcp_ms), ("echo-ms", self.line.echo_ms)];
+            values.extend(
+                times.into_iter().filter_map(|(name, ms)| Some((name.to_owned(), JobValue::Number(ms?)))),
+            );
+        }
+        self.end_job(number, values, result.err());
+    }
+
+    fn end_job(&mut self, number: u64, result: Vec<(String, JobValue)>, fault: Option<Fault>) {
+        let until = self.system.boot().after(KEPT);
+        let Some((view, end)) = self.jobs.all.get_mut(&number) else { return };
+        if end.is_some() {
+            return;
+        }
+        view.state = match &fault {
+            None => "succeeded",
+            Some(fault) if fault.name == FaultName::Cancelled => "cancelled",
+            Some(_) => "failed",
+        };
+        view.phase = "done";
+        view.progress = 100;
+        view.cancellable = false;
+        view.result = result;
+        view.error = fault.map(|fault| (fault.name, fault.text));
+        *end = Some(until);
+        let view = Arc::new(view.clone());
+        self.tell(Notice::Job(view));
+        self.tell(Notice::JobFinished(number));
+    }
+
+    /// `Job.Cancel`.
+    pub(super) fn cancel_job(&mut self, number: u64) -> Result<CancelAnswer, Fault> {
+        let job = self.jobs.all.get(&number).map(|(view, end)| (view.kind, view.state, end.is_some()));
+        match job {
+            None => Err(Fault::new(FaultName::NotFound, "no such job")),
+            Some((_, "cancelled", true)) => Ok(CancelAnswer::AlreadyCancelled),
+            Some((_, _, true)) => {
+                Err(Fault::new(FaultName::AlreadyFinished, "the job has ended; read its result"))
+            }
+            Some(("flush", _, false)) => {
+                self.jobs.flushes.retain(|flush| *flush != number);
+                self.end_job(number, Vec::new(), Some(Fault::new(FaultName::Cancelled, "cancelled")));
+                Ok(CancelAnswer::Accepted)
+            }
+            Some((_, _, false)) if self.cancel_errand(number) => Ok(CancelAnswer::Accepted),
+            Some((_, _, false)) => {
+                Err(Fault::new(FaultName::TooLate, "the result is being stored; wait for it"))
+            }
+        }
+    }
+
+    /// When the next finished job's object goes.
+    pub(super) fn next_job_gone_at(&self) -> Option<BootTime> {
+        self.jobs.all.values().filter_map(|(_, end)| *end).min()
+    }
+
+    /// Finished jobs go after a minute.
+    pub(super) fn forget_jobs(&mut self) {
+        let now = self.system.boot();
+        let gone: Vec<u64> = self
+            .jobs
+            .all
+            .iter()
+            .filter(|(_, (_, end))| end.is_some_and(|at| now >= at))
+            .map(|(n, _)| *n)
+            .collect();
+        for number in gone {
+            self.jobs.all.remove(&number);
+            self.tell(Notice::JobGone(number));
+        }
+    }
+}
+
+const fn kind(errand: Errand) -> &'static str {
+    match errand {
+        Errand::SignOn => "sign-on",
+        Errand::SignOff => "sign-off",
+        Errand::Echo => "host-test",
+    }
+}

@@ -1,0 +1,153 @@
+//! The thread that owns the journal, and what it does when a commit is reported as failed.
+//!
+//! A failed commit is never simply repeated: in WAL mode it can be found after a reopen. So the journal is closed,
+//! opened anew and read; what is read then is durable and true. Only what is absent is written once more.
+use crate::domain::fault::{Fault, FaultName};
+use crate::domain::ident::{BatchNumber, Stan, TxnId};
+use crate::domain::outcome::Outcome;
+use crate::domain::record::{Committed, Record, TimelineRow, TxnFilter, TxnRow};
+use crate::ports::{Durability, Journal, JournalError};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use tokio::sync::{mpsc, oneshot};
+
+/// Commands that wait for the journal thread; the engine itself never has more in flight.
+const QUEUE: usize = 64;
+
+/// What the engine wants of the journal. `T` is the engine's own note of who asked.
+pub(super) enum Task<T> {
+    /// Make these durable.
+    Commit { note: T, records: Vec<Record>, durability: Durability },
+    /// Read one transaction.
+    Find { note: T, id: TxnId },
+    /// A page, straight back to the bus.
+    Query { filter: Box<TxnFilter>, limit: u32, cursor: String, done: Rows },
+    /// Read one transaction by batch and STAN.
+    FindTrace { note: T, batch: u32, trace: u32 },
+    /// A timeline, straight back to the bus.
+    Timeline { id: TxnId, answer: oneshot::Sender<Result<Vec<TimelineRow>, Fault>> },
+}
+
+/// What is done with a page of rows, on the journal thread.
+pub(super) type Rows = Box<dyn FnOnce(Result<(Vec<TxnRow>, String), JournalError>) + Send>;
+
+/// What the journal says.
+pub(super) enum Answer<T> {
+    /// To [`Task::Commit`].
+    Committed { note: T, result: Result<Committed, JournalError> },
+    /// To [`Task::Find`].
+    Found { note: T, result: Result<Option<Box<TxnRow>>, JournalError> },
+}
+
+/// The engine's end.
+pub(super) struct JournalThread<T> {
+    tasks: SyncSender<Task<T>>,
+    pub(super) answers: mpsc::Receiver<Answer<T>>,
+}
+
+impl<T: Send + 'static> JournalThread<T> {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// The operating system gives no thread.
+    #[allow(clippy::disallowed_methods, reason = "the engine owns this thread")]
+    pub(super) fn start(journal: Box<dyn Journal>) -> std::io::Result<Self> {
+        let (tasks, wanted) = sync_channel(QUEUE);
+        let (answered, answers) = mpsc::channel(QUEUE);
+        std::thread::Builder::new()
+            .name("posd-journal".to_owned())
+            .spawn(move || run(journal, &wanted, &answered))?;
+        Ok(Self { tasks, answers })
+    }
+
+    /// Hands a task over. `Err`: the thread is gone or hopelessly behind; the engine ends then.
+    pub(super) fn put(&self, task: Task<T>) -> Result<(), &'static str> {
+        self.tasks.try_send(task).map_err(|_| "the journal thread does not take tasks")
+    }
+}
+
+fn run<T>(mut journal: Box<dyn Journal>, tasks: &Receiver<Task<T>>, answers: &mpsc::Sender<Answer<T>>) {
+    while let Ok(task) = tasks.recv() {
+        let answer = match task {
+            Task::Commit { note, records, durability } => {
+                let result = commit(journal.as_mut(), &records, durability);
+                Answer::Committed { note, result }
+            }
+            Task::Find { note, id } => {
+                let result = journal.find(&id).map(|row| row.map(Box::new));
+                Answer::Found { note, result }
+            }
+            Task::FindTrace { note, batch, trace } => {
+                let filter = TxnFilter { batch: Some(batch), trace: Some(trace), ..TxnFilter::default() };
+                let result =
+                    journal.query(&filter, 1, "").map(|(rows, _)| rows.into_iter().next().map(Box::new));
+                Answer::Found { note, result }
+            }
+            Task::Query { filter, limit, cursor, done } => {
+                done(journal.query(&filter, limit, &cursor));
+                continue;
+            }
+            Task::Timeline { id, answer } => {
+                let rows = journal.timeline(&id).map_err(|error| read_fault(&error));
+                let _gone = answer.send(rows).is_err();
+                continue;
+            }
+        };
+        if answers.blocking_send(answer).is_err() {
+            return;
+        }
+    }
+}
+
+/// The refusal for a read that failed.
+pub(super) fn read_fault(error: &JournalError) -> Fault {
+    let name = match error {
+        JournalError::Full => FaultName::StorageFull,
+        JournalError::Fault(_) => FaultName::StorageFault,
+        JournalError::Unusable(_) => FaultName::InvalidArgument,
+    };
+    Fault::new(name, error.to_string())
+}
+
+fn commit(
+    journal: &mut dyn Journal,
+    records: &[Record],
+    durability: Durability,
+) -> Result<Committed, JournalError> {
+    let first = match journal.commit(records, durability) {
+        Ok(committed) => return Ok(committed),
+        Err(error) => error,
+    };
+    tracing::warn!(error = %first, "a commit failed; reopening the journal to see what is there");
+    journal.reopen()?;
+    match present(journal, records)? {
+        Some(committed) => Ok(committed),
+        None => journal.commit(records, durability),
+    }
+}
+
+/// Looks whether the records are there after all. They were one commit: one of them stands for all.
+fn present(journal: &mut dyn Journal, records: &[Record]) -> Result<Option<Committed>, JournalError> {
+    for record in records {
+        let there = match record {
+            Record::Sending(sending) => {
+                let row = journal.find(&sending.start.id)?;
+                return Ok(row.and_then(|row| taken(row.stan, row.batch)));
+            }
+            Record::Closed(closed) => journal
+                .find(&closed.id)?
+                .is_some_and(|row| row.outcome == closed.outcome && row.outcome != Outcome::None),
+            Record::ReversalState { id, state, .. } => journal
+                .find(id)?
+                .and_then(|row| row.reversal)
+                .is_some_and(|reversal| reversal.state == *state),
+            // Counting an attempt twice, or reserving two numbers, is harmless; the rest is written by value.
+            _ => continue,
+        };
+        return Ok(there.then(Committed::default));
+    }
+    Ok(None)
+}
+
+fn taken(stan: Option<Stan>, batch: BatchNumber) -> Option<Committed> {
+    stan.map(|stan| Committed { taken: Some((stan, batch)) })
+}

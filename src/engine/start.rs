@@ -1,0 +1,345 @@
+//! Starting a transaction: is the request id known, may it run, and when may the customer be asked.
+use super::handle::{Caller, StartRequest};
+use super::state::Entry;
+use super::trade::Active;
+use super::{Engine, Note};
+use crate::domain::calendar::BootTime;
+use crate::domain::emv::params::TxnParams;
+use crate::domain::fault::{Fault, FaultName};
+use crate::domain::ident::TxnId;
+use crate::domain::money::Amount;
+use crate::domain::outcome::{Kind, Prompt, ResultCode, TxnState};
+use crate::domain::record::{TxnRow, TxnStart};
+use crate::domain::txn::{Event, Setup, Txn};
+use crate::ports::JournalError;
+use core::time::Duration;
+use tokio::sync::oneshot;
+
+/// How long an old transaction's object stays after somebody asked for it.
+const EXPOSED: Duration = Duration::from_secs(600);
+/// How many of those there may be.
+const EXPOSED_MAX: usize = 64;
+/// How many old transactions keep their objects anyway.
+const KEPT: usize = 20;
+
+/// A start whose request id is being looked up.
+pub(super) struct PendingStart {
+    request: StartRequest,
+    caller: Caller,
+    answer: oneshot::Sender<Result<TxnId, Fault>>,
+}
+
+impl Engine {
+    /// `StartTransaction`: the same request gives the same transaction, before and after a restart.
+    pub(super) fn start(
+        &mut self,
+        request: StartRequest,
+        caller: Caller,
+        answer: oneshot::Sender<Result<TxnId, Fault>>,
+    ) {
+        let id = TxnId::of(&request.request_id);
+        if let Some(entry) = self.entries.get(&id) {
+            let same = entry.arguments_sha256 == request.arguments_sha256;
+            return reply(answer, if same { Ok(id) } else { Err(conflict()) });
+        }
+        self.find(Note::Start(Box::new(PendingStart { request, caller, answer })), id);
+    }
+
+    pub(super) fn start_looked_up(
+        &mut self,
+        pending: PendingStart,
+        result: Result<Option<Box<TxnRow>>, JournalError>,
+    ) {
+        let PendingStart { request, caller, answer } = pending;
+        let id = TxnId::of(&request.request_id);
+        let outcome = match result {
+            Err(error) => Err(super::journal_thread::read_fault(&error)),
+            Ok(Some(row)) if row.start.arguments_sha256 == request.arguments_sha256 => {
+                self.expose_row(&row);
+                Ok(id)
+            }
+            Ok(Some(_)) => Err(conflict()),
+            // A second start with the same id may have come while the first was looked up.
+            Ok(None) if self.entries.contains_key(&id) => Ok(id),
+            Ok(None) => self.may_start(&request, &caller).map(|()| self.create(request, caller)),
+        };
+        reply(answer, outcome);
+    }
+
+    /// Everything that can be known before a card is read.
+    fn may_start(&self, request: &StartRequest, caller: &Caller) -> Result<(), Fault> {
+        let fault = |name, text: &str| Err(Fault::new(name, text));
+        if !request.kind.is_built() {
+            return fault(FaultName::NotSupported, "this version does sales only");
+        }
+        if !self.settings.enabled_kinds.contains(&request.kind) {
+            return fault(
+                FaultName::FunctionDisabled,
+                "this kind is switched off in [terminal] enabled-kinds",
+            );
+        }
+        if request.amount.is_zero() {
+            return fault(FaultName::AmountInvalid, "the amount of a sale is above 0");
+        }
+        if request.currency != self.settings.currency {
+            let text = format!("this terminal trades in {:?}", self.settings.currency);
+            return fault(FaultName::CurrencyMismatch, &text);
+        }
+        let Some(session) = &self.session else {
+            return fault(
+                FaultName::OperatorRequired,
+                "no operator is signed on; call Operators.SignOn first",
+            );
+        };
+        if session.uid != caller.uid {
+            return fault(
+                FaultName::OperatorRequired,
+                "the operator session belongs to another user of the system",
+            );
+        }
+        if self.stopping {
+            return fault(FaultName::NotReady, "the terminal is stopping");
+        }
+        if self.storage_trouble.is_some() {
+            return fault(FaultName::StorageFault, "the journal cannot be written; call a technician");
+        }
+        if self.active.is_some() {
+            return fault(FaultName::Busy, "another transaction runs; wait for it or cancel it");
+        }
+        self.terminal_may_trade()?;
+        if self.settings.pin_by_agent && !request.has_pin_agent {
+            return fault(FaultName::NotReady, "no agent can ask the PIN; call Manager.RegisterAgent first");
+        }
+        Ok(())
+    }
+
+    fn terminal_may_trade(&self) -> Result<(), Fault> {
+        let fault = |name, text: &str| Err(Fault::new(name, text));
+        if let Some(reason) = self.blocked_reason(Kind::Sale) {
+            return match reason {
+                "parameters-missing" => fault(FaultName::ParametersMissing, "emv.toml has no application"),
+                "identity-changed" => fault(
+                    FaultName::WrongState,
+                    "terminal or merchant id changed while the batch is open; settle first",
+                ),
+                "batch-full" => fault(FaultName::LimitExceeded, "the batch is full; settle first"),
+                "no-reader" => fault(FaultName::DeviceAbsent, "no chip reader; plug it in and check pcscd"),
+                "keys-missing" => {
+                    fault(FaultName::KeysMissing, "no master key is loaded; a technician must load it")
+                }
+                _ => fault(FaultName::NotSignedOn, "the terminal is not signed on; call Host.SignOn first"),
+            };
+        }
+        Ok(())
+    }
+
+    /// Why a kind cannot start now, as a word; the operator aside.
+    pub(super) fn blocked_reason(&self, kind: Kind) -> Option<&'static str> {
+        let count: u32 = self.counts.values().copied().fold(0, u32::saturating_add);
+        if !kind.is_built() {
+            Some("not-supported")
+        } else if self.storage_trouble.is_some() {
+            Some("storage-fault")
+        } else if self.settings.emv.aids.is_empty() {
+            Some("parameters-missing")
+        } else if self.identity_changed() {
+            Some("identity-changed")
+        } else if count >= self.settings.batch_max {
+            Some("batch-full")
+        } else if !self.readers.iter().any(|reader| !reader.contactless && reader.ok) {
+            Some("no-reader")
+        } else if self.settings.master_key.is_none() {
+            Some("keys-missing")
+        } else if self.keys.is_none() && !self.line.signing_on() {
+            Some("not-signed-on")
+        } else {
+            None
+        }
+    }
+
+    /// The open batch or an obligation was begun under another identity.
+    pub(super) fn identity_changed(&self) -> bool {
+        let Some((terminal, merchant, currency)) = &self.batch_identity else { return false };
+        let now = &self.settings.identity;
+        (self.batch_has_records || !self.reversals.is_empty())
+            && (*terminal != now.terminal_id
+                || *merchant != now.merchant_id
+                || currency != self.settings.currency.alpha())
+    }
+
+    fn create(&mut self, request: StartRequest, caller: Caller) -> TxnId {
+        let id = TxnId::of(&request.request_id);
+        let operator = self.session.as_mut().map(|session| {
+            session.last_used = self.system.boot();
+            session.operator.clone()
+        });
+        let plies = request.plies.unwrap_or(self.settings.plies);
+        let seconds =
+            |asked: Option<u32>, set: Duration| asked.map_or(set, |s| Duration::from_secs(u64::from(s)));
+        let setup = Setup {
+            emv: self.settings.emv.clone(),
+            identity: self.settings.identity.clone(),
+            customer_timeout: seconds(request.customer_timeout_s, self.settings.customer_timeout),
+            response_timeout: seconds(request.host_timeout_s, self.settings.response_timeout),
+            token_key: self.settings.token_key.clone(),
+            confirm_card: request.confirm_card,
+        };
+        let start = TxnStart {
+            id: id.clone(),
+            request_id: request.request_id,
+            kind: request.kind,
+            amount: request.amount,
+            currency: request.currency,
+            arguments_sha256: request.arguments_sha256,
+            operator: operator.unwrap_or_else(super::operators::nobody),
+            created_at: self.wall(),
+            cashier_ref: request.cashier_ref,
+            metadata: request.metadata,
+            plies,
+        };
+        let order = self.fresh_id();
+        let entry = Entry {
+            view: super::views::of_start(&start, self.batch),
+            published: None,
+            arguments_sha256: start.arguments_sha256,
+            order,
+            exposed_until: None,
+        };
+        self.entries.insert(id.clone(), entry);
+        tracing::info!(transaction = %id, kind = %start.kind, amount = start.amount.minor(), "started");
+        self.active = Some(Active::new(Txn::new(start, setup), caller, plies));
+        self.tell_txn(&id);
+        if self.keys.is_none() {
+            self.prompt(Prompt::SigningOn);
+        }
+        id
+    }
+
+    /// The customer may be asked once the terminal is signed on.
+    pub(super) fn begin_when_ready(&mut self) {
+        if self.active.as_ref().is_none_or(|active| active.txn.state() != TxnState::Created) {
+            return;
+        }
+        if self.keys.is_some() {
+            let params = self.txn_params();
+            self.step_txn(Event::Begun(Box::new(params)));
+            if self.card_in && self.card_used {
+                self.prompt(Prompt::RemoveCard);
+            }
+            self.offer_card();
+        } else if !self.line.signing_on() {
+            self.step_txn(Event::NotBegun(ResultCode::NotSignedOn));
+        }
+    }
+
+    /// Draws this transaction's chance and date.
+    fn txn_params(&mut self) -> TxnParams {
+        let mut chance = [0_u8; 8];
+        self.system.random(&mut chance);
+        let [a, b, c, d, e, ..] = chance;
+        let start = self.active.as_ref().map(|active| active.txn.start());
+        let amount = start.map_or(Amount::ZERO, |start| start.amount);
+        let sequence_counter = self.counts.values().copied().fold(1, u32::saturating_add);
+        TxnParams {
+            amount,
+            amount_other: Amount::ZERO,
+            currency: self.settings.currency,
+            transaction_type: 0x00,
+            now: self.system.local(self.wall()),
+            unpredictable_number: [a, b, c, d],
+            sequence_counter,
+            selection_roll: 1 + e % 99,
+        }
+    }
+
+    /// `GetTransaction` and `Ledger.Open`: an older one gets its object back for ten minutes.
+    pub(super) fn expose(&mut self, id: TxnId, answer: oneshot::Sender<Result<(), Fault>>) {
+        if self.entries.contains_key(&id) {
+            return reply(answer, Ok(()));
+        }
+        self.find(Note::Expose(id.clone(), answer), id);
+    }
+
+    pub(super) fn expose_found(
+        &mut self,
+        id: &TxnId,
+        answer: oneshot::Sender<Result<(), Fault>>,
+        result: Result<Option<Box<TxnRow>>, JournalError>,
+    ) {
+        let outcome = match result {
+            Err(error) => Err(super::journal_thread::read_fault(&error)),
+            Ok(None) => {
+                Err(Fault::new(FaultName::NotFound, format!("no transaction {id}; query the ledger")))
+            }
+            Ok(Some(row)) => {
+                let exposed = self.entries.values().filter(|entry| entry.exposed_until.is_some()).count();
+                if exposed >= EXPOSED_MAX {
+                    Err(Fault::new(
+                        FaultName::TooMany,
+                        "64 older transactions are open already; try again later",
+                    ))
+                } else {
+                    self.expose_row(&row);
+                    Ok(())
+                }
+            }
+        };
+        reply(answer, outcome);
+    }
+
+    fn expose_row(&mut self, row: &TxnRow) {
+        let until = self.system.boot().after(EXPOSED);
+        self.enter_row(row);
+        if let Some(entry) = self.entries.get_mut(&row.start.id) {
+            entry.exposed_until = Some(until);
+        }
+        self.tell_txn(&row.start.id);
+    }
+
+    /// When the next old object goes.
+    pub(super) fn next_forget_at(&self) -> Option<BootTime> {
+        self.entries.values().filter_map(|entry| entry.exposed_until).min()
+    }
+
+    /// Old objects go: all but the live, the unresolved, the last 20 and those that were asked for.
+    pub(super) fn forget(&mut self) {
+        let now = self.system.boot();
+        for entry in self.entries.values_mut() {
+            if entry.exposed_until.is_some_and(|until| now >= until) {
+                entry.exposed_until = None;
+            }
+        }
+        let mut orders: Vec<u64> = self.entries.values().map(|entry| entry.order).collect();
+        orders.sort_unstable_by(|a, b| b.cmp(a));
+        let oldest_kept = orders.get(KEPT.saturating_sub(1)).copied().unwrap_or(0);
+        let gone: Vec<TxnId> = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| entry.order < oldest_kept && entry.exposed_until.is_none())
+            .map(|(id, _)| id.clone())
+            .filter(|id| !self.is_live(id))
+            .collect();
+        for id in gone {
+            self.drop_entry(&id);
+        }
+    }
+
+    fn is_live(&self, id: &TxnId) -> bool {
+        self.active.as_ref().is_some_and(|active| active.txn.id() == id)
+            || self.cares.iter().any(|care| care.id == *id)
+            || self.reversals.iter().any(|due| due.id == *id)
+            || self.desk.has_open(id)
+    }
+}
+
+/// Answers a caller; one that is gone needs no answer.
+pub(super) fn reply<T>(answer: oneshot::Sender<Result<T, Fault>>, value: Result<T, Fault>) {
+    let _gone = answer.send(value).is_err();
+}
+
+fn conflict() -> Fault {
+    Fault::new(
+        FaultName::IdempotencyConflict,
+        "this request id was used with other arguments; use a new one for a new transaction",
+    )
+}

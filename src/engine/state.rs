@@ -1,0 +1,316 @@
+//! What the engine holds, how it is made from the journal, and the small verbs that all its parts use.
+use super::handle::{AgentCommand, Notice};
+use super::jobs::Jobs;
+use super::journal_thread::{JournalThread, Task};
+use super::line::Line;
+use super::operators::{PasswordDone, Session};
+use super::paper::{Care, PrintDesk};
+use super::trade::Active;
+use super::view::{Snapshot, TxnView};
+use super::{EngineError, Note, Receivers, Wiring};
+use crate::domain::calendar::{BootTime, WallTime};
+use crate::domain::emv::params::EmvConfig;
+use crate::domain::ident::{BatchNumber, MerchantId, TerminalId, TxnId};
+use crate::domain::money::Currency;
+use crate::domain::outcome::Kind;
+use crate::domain::record::{KeyRecord, OperatorRow, Record, TimelineRow};
+use crate::domain::secret::TokenKey;
+use crate::domain::slip::Language;
+use crate::domain::txn::recovery::recover;
+use crate::domain::txn::reversal::Due;
+use crate::domain::unionpay::Identity;
+use crate::domain::unionpay::keys::{MasterKey, WorkingKeys};
+use crate::ports::{
+    CardCommand, Durability, EncodeSlip, HostCommand, Journal, JournalError, Outlet, PrinterCommand,
+    PrinterStatus, ReaderStatus, System,
+};
+use core::time::Duration;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::{mpsc, watch};
+
+/// What the configuration says, as far as the engine needs it.
+pub struct Settings {
+    /// Identity on the wire.
+    pub identity: Identity,
+    /// Printed and shown.
+    pub merchant_name: String,
+    /// The terminal's currency.
+    pub currency: Currency,
+    /// Language of paper.
+    pub language: Language,
+    /// Kinds switched on by configuration.
+    pub enabled_kinds: Vec<Kind>,
+    /// Applications, terminal data, CA keys.
+    pub emv: EmvConfig,
+    /// Attempts to connect.
+    pub connect_attempts: u32,
+    /// How long the bank may take.
+    pub response_timeout: Duration,
+    /// How long a person may take.
+    pub customer_timeout: Duration,
+    /// Sign on by itself.
+    pub auto_sign_on: bool,
+    /// The PIN comes from an agent.
+    pub pin_by_agent: bool,
+    /// Plies of a slip.
+    pub plies: u8,
+    /// Pause between them.
+    pub tear_pause: Duration,
+    /// A printer is configured.
+    pub width_dots: u32,
+    /// Most transactions of a batch.
+    pub batch_max: u32,
+    /// How long an operator may be idle.
+    pub idle_timeout: Duration,
+    /// Factory passwords only serve to change them.
+    pub require_change: bool,
+    /// Attempts of a reversal before it is `failed`: N + 1 of the profile.
+    pub reversal_attempts: u32,
+    /// After 25: ask once more then; zero = never.
+    pub repeat_not_found: Duration,
+    /// The master key, if one was given.
+    pub master_key: Option<MasterKey>,
+    /// Makes card tokens.
+    pub token_key: TokenKey,
+    /// Reasons that stand from the start, such as `config-invalid`.
+    pub standing_reasons: Vec<String>,
+    /// When this program was built: the floor of the clock.
+    pub built_at: WallTime,
+}
+
+/// The engine. Its fields are its whole state.
+pub struct Engine {
+    pub(super) settings: Settings,
+    pub(super) system: Box<dyn System>,
+    pub(super) journal: JournalThread<Note>,
+    pub(super) card: Outlet<CardCommand>,
+    pub(super) host: Outlet<HostCommand>,
+    pub(super) printer: Outlet<PrinterCommand>,
+    pub(super) encode_slip: EncodeSlip,
+    pub(super) notices: mpsc::Sender<Notice>,
+    pub(super) agents: mpsc::Sender<AgentCommand>,
+    pub(super) snapshot: watch::Sender<Arc<Snapshot>>,
+    pub(super) passwords: mpsc::Receiver<PasswordDone>,
+    pub(super) password_done: mpsc::Sender<PasswordDone>,
+    /// The running transaction: at most one.
+    pub(super) active: Option<Active>,
+    /// Transactions whose outcome stands but whose paper or card is not home.
+    pub(super) cares: Vec<Care>,
+    /// Every transaction that has an object.
+    pub(super) entries: BTreeMap<TxnId, Entry>,
+    /// Obligations, oldest first.
+    pub(super) reversals: Vec<Due>,
+    pub(super) line: Line,
+    pub(super) jobs: Jobs,
+    pub(super) desk: PrintDesk,
+    pub(super) readers: Vec<ReaderStatus>,
+    pub(super) reader_counts: [u64; 3],
+    pub(super) printer_status: Option<PrinterStatus>,
+    /// A card is in the reader.
+    pub(super) card_in: bool,
+    /// The card in the reader has served a transaction already.
+    pub(super) card_used: bool,
+    pub(super) operators: Vec<OperatorRow>,
+    pub(super) session: Option<Session>,
+    /// Password checks under way.
+    pub(super) checks: u32,
+    pub(super) keys: Option<WorkingKeys>,
+    /// Grows with each new set of keys: a PIN block belongs to one set.
+    pub(super) key_generation: u32,
+    pub(super) key_record: Option<KeyRecord>,
+    pub(super) clock_offset: i64,
+    pub(super) clock_floor: WallTime,
+    pub(super) reachable: &'static str,
+    pub(super) last_exchange: WallTime,
+    pub(super) batch: BatchNumber,
+    pub(super) batch_opened_at: WallTime,
+    pub(super) batch_has_records: bool,
+    pub(super) counts: BTreeMap<String, u32>,
+    pub(super) batch_identity: Option<(TerminalId, MerchantId, String)>,
+    pub(super) storage_trouble: Option<JournalError>,
+    /// The last transaction whose signature was refused and that nobody has undone.
+    pub(super) signature_refused: Option<TxnId>,
+    pub(super) commits_in_flight: u32,
+    pub(super) next_id: u64,
+    pub(super) stopping: bool,
+    pub(super) stop_by: Option<BootTime>,
+    pub(super) lost: Option<String>,
+    /// Notices that wait for the end of the handler, in order.
+    pub(super) outbox: Vec<Notice>,
+    /// Timeline lines that go with the next commit.
+    pub(super) notes: Vec<(TxnId, TimelineRow)>,
+    pub(super) published: Option<Arc<Snapshot>>,
+    pub(super) busy_lock: bool,
+}
+
+/// A transaction that has an object on the bus.
+pub(super) struct Entry {
+    pub(super) view: TxnView,
+    pub(super) published: Option<Arc<TxnView>>,
+    pub(super) arguments_sha256: [u8; 32],
+    /// Order of arrival: the last 20 stay.
+    pub(super) order: u64,
+    /// Stays until then although it is old.
+    pub(super) exposed_until: Option<BootTime>,
+}
+
+impl Engine {
+    /// Reads the journal, puts right what was interrupted, and makes the engine. When it returns, every obligation is
+    /// rebuilt and durable.
+    ///
+    /// # Errors
+    /// [`EngineError`] if the journal cannot be read or written, or a thread cannot be started.
+    pub fn recover(settings: Settings, wiring: Wiring) -> Result<(Self, Receivers), EngineError> {
+        let Wiring { mut journal, system, .. } = wiring;
+        let loaded = rebuild(journal.as_mut(), system.wall())?;
+        let receivers = Receivers {
+            card_events: wiring.card_events,
+            host_events: wiring.host_events,
+            printer_events: wiring.printer_events,
+            commands: wiring.commands,
+            agent_events: wiring.agent_events,
+            stop: wiring.stop,
+        };
+        let (password_done, passwords) = mpsc::channel(4);
+        let journal = JournalThread::start(journal).map_err(|error| EngineError::Lost(error.to_string()))?;
+        let clock_floor = settings.built_at.max(loaded.newest);
+        let mut engine = Self {
+            journal,
+            system,
+            card: wiring.card,
+            host: wiring.host,
+            printer: wiring.printer,
+            encode_slip: wiring.encode_slip,
+            notices: wiring.notices,
+            agents: wiring.agents,
+            snapshot: wiring.snapshot,
+            passwords,
+            password_done,
+            active: None,
+            cares: Vec::new(),
+            entries: BTreeMap::new(),
+            reversals: loaded.open.iter().filter_map(Due::of).collect(),
+            line: Line::new(),
+            jobs: Jobs::default(),
+            desk: PrintDesk::default(),
+            readers: Vec::new(),
+            reader_counts: [0; 3],
+            printer_status: None,
+            card_in: false,
+            card_used: false,
+            operators: loaded.operators,
+            session: None,
+            checks: 0,
+            keys: None,
+            key_generation: 0,
+            key_record: None,
+            clock_offset: loaded.clock_offset,
+            clock_floor,
+            reachable: "unknown",
+            last_exchange: WallTime::default(),
+            batch: loaded.batch.unwrap_or(BatchNumber::FIRST),
+            batch_opened_at: loaded.batch_opened_at,
+            batch_has_records: loaded.batch_has_records,
+            counts: loaded.counts.into_iter().collect(),
+            batch_identity: loaded.identity,
+            storage_trouble: None,
+            signature_refused: None,
+            commits_in_flight: 0,
+            next_id: 0,
+            stopping: false,
+            stop_by: None,
+            lost: None,
+            outbox: Vec::new(),
+            notes: Vec::new(),
+            published: None,
+            busy_lock: false,
+            settings,
+        };
+        engine.restore_keys(loaded.keys);
+        engine.restore_entries(&loaded.recent, &loaded.open);
+        Ok((engine, receivers))
+    }
+
+    /// Opens the stored working keys with the master key; keys under another master key are forgotten.
+    fn restore_keys(&mut self, record: Option<KeyRecord>) {
+        let (Some(record), Some(master)) = (record, self.settings.master_key.as_ref()) else { return };
+        if master.check_value() != record.tmk_check {
+            tracing::warn!("the stored working keys belong to another master key; a sign-on is needed");
+            return;
+        }
+        match WorkingKeys::open(master, &record.block) {
+            Ok(keys) => {
+                self.keys = Some(keys);
+                self.key_record = Some(record);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the stored working keys cannot be opened; a sign-on is needed")
+            }
+        }
+    }
+
+    /// A number for a command, a question, a line.
+    pub(super) const fn fresh_id(&mut self) -> u64 {
+        self.next_id = self.next_id.saturating_add(1);
+        self.next_id
+    }
+
+    /// Hands records to the journal thread.
+    pub(super) fn commit(&mut self, note: Note, records: Vec<Record>, durability: Durability) {
+        self.commits_in_flight = self.commits_in_flight.saturating_add(1);
+        self.put_task(Task::Commit { note, records, durability });
+    }
+
+    /// Asks the journal thread for a row.
+    pub(super) fn find(&mut self, note: Note, id: TxnId) {
+        self.put_task(Task::Find { note, id });
+    }
+
+    /// Hands a task to the journal thread. Without that thread the process must end.
+    pub(super) fn put_task(&mut self, task: Task<Note>) {
+        if let Err(why) = self.journal.put(task) {
+            self.lost = Some(why.to_owned());
+        }
+    }
+
+    /// Notes a line for a transaction's timeline; durable with the next full commit.
+    pub(super) fn timeline(&mut self, id: &TxnId, what: &str, text: &str) {
+        let stan = self.entries.get(id).and_then(|e| crate::domain::ident::Stan::new(e.view.trace).ok());
+        let row = TimelineRow { at: self.wall(), what: what.to_owned(), text: text.to_owned(), stan };
+        self.notes.push((id.clone(), row));
+    }
+
+    /// The timeline lines noted since the last commit, as records.
+    pub(super) fn take_notes(&mut self) -> Vec<Record> {
+        self.notes.drain(..).map(|(id, row)| Record::Timeline { id, row }).collect()
+    }
+
+    /// Storage trouble comes and goes; the terminal's state follows.
+    pub(super) fn note_storage(&mut self, error: Option<&JournalError>) {
+        if let Some(error) = error {
+            tracing::error!(%error, "the journal is in trouble");
+        }
+        self.storage_trouble = error.cloned();
+    }
+}
+
+/// Reads, repairs, reads again: what recovery returns is what the disk holds.
+fn rebuild(journal: &mut dyn Journal, now: WallTime) -> Result<crate::domain::record::Loaded, EngineError> {
+    let loaded = journal.load().map_err(EngineError::Recovery)?;
+    let records = recover(&loaded, now);
+    if records.is_empty() {
+        return Ok(loaded);
+    }
+    tracing::warn!(records = records.len(), "recovering from an interruption");
+    if let Err(error) = journal.commit(&records, Durability::Full) {
+        tracing::warn!(%error, "recovery's commit failed; looking again");
+        journal.reopen().map_err(EngineError::Recovery)?;
+        let seen = journal.load().map_err(EngineError::Recovery)?;
+        let records = recover(&seen, now);
+        if !records.is_empty() {
+            journal.commit(&records, Durability::Full).map_err(EngineError::Recovery)?;
+        }
+    }
+    journal.load().map_err(EngineError::Recovery)
+}

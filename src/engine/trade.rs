@@ -1,0 +1,364 @@
+//! The running transaction: its effects go to the adapters, their answers come back as its events.
+use super::cut;
+use super::handle::{AgentAnswer, AgentAsk, AgentCommand, AgentEvent, Caller, CancelAnswer, Notice};
+use super::{Engine, Note};
+use crate::domain::fault::{Fault, FaultName};
+use crate::domain::ident::TxnId;
+use crate::domain::outcome::{Outcome, Prompt, ResultCode, TxnState};
+use crate::domain::record::{Closed, Committed, Record};
+use crate::domain::txn::{Answer, Ask, Cancellable, CardTrouble, Event, Local, Txn, TxnEffects, Vital};
+use crate::ports::{CardCommand, CardEvent, CardFault, Durability, JournalError};
+
+/// The one transaction that runs, and what the engine keeps for it.
+pub(super) struct Active {
+    pub(super) txn: Txn,
+    pub(super) starter: Caller,
+    /// The card command that is out.
+    card_wait: Option<u64>,
+    /// The agent question that is out.
+    ask_wait: Option<u64>,
+    /// Key set under which the PIN block was made.
+    pin_keys: Option<u32>,
+    /// Option `host-timeout` and others are in the machine already.
+    pub(super) plies: u8,
+}
+
+impl Active {
+    pub(super) const fn new(txn: Txn, starter: Caller, plies: u8) -> Self {
+        Self { txn, starter, card_wait: None, ask_wait: None, pin_keys: None, plies }
+    }
+}
+
+impl Engine {
+    /// Gives the machine an event and carries what it wants.
+    pub(super) fn step_txn(&mut self, event: Event) {
+        let Some(Active { txn, starter, card_wait, ask_wait, pin_keys, plies }) = self.active.take() else {
+            return;
+        };
+        let old = txn.state();
+        let now = self.now();
+        let (txn, effects) = txn.step(event, now);
+        self.active = Some(Active { txn, starter, card_wait, ask_wait, pin_keys, plies });
+        self.show_txn(old);
+        self.carry(effects);
+    }
+
+    fn carry(&mut self, effects: TxnEffects) {
+        if !self.active.as_ref().is_some_and(|active| active.txn.wants_line() || active.txn.money_may_move())
+        {
+            self.release_line();
+        }
+        for local in effects.local {
+            self.carry_local(local);
+        }
+        match effects.vital {
+            Vital::Nothing => {}
+            Vital::Store(records) => self.store_txn(records),
+            Vital::Send(request) => {
+                let id = request.start.id.clone();
+                self.timeline(&id, "request-sent", "sale request handed to the line");
+                self.send_sale(&request);
+            }
+        }
+    }
+
+    fn store_txn(&mut self, mut records: Vec<Record>) {
+        if records.iter().any(|record| matches!(record, Record::Closed(_))) {
+            self.release_line();
+        }
+        let name = if matches!(records.first(), Some(Record::Sending(_))) { "Sending" } else { "Closed" };
+        cut::boundary(&format_args!("before store {name}"));
+        records.extend(self.take_notes());
+        self.commit(Note::Txn, records, Durability::Full);
+    }
+
+    fn carry_local(&mut self, local: Local) {
+        match local {
+            Local::Prompt(code) => self.prompt(code),
+            Local::PowerOn => self.card_command("power on", |id| CardCommand::PowerOn { id }),
+            Local::Transmit(command) => {
+                let what = format!("transmit {:02X}", command.ins);
+                self.card_command(&what, |id| CardCommand::Transmit { id, command });
+            }
+            Local::PowerOff => self.card_command("power off", |id| CardCommand::PowerOff { id }),
+            Local::Ask(ask) => self.ask(ask),
+            Local::Withdraw => self.withdraw("cancelled"),
+            // The pump sees that the machine wants a line.
+            Local::OpenLine => {}
+            Local::DropSignOn => self.drop_sign_on(),
+            Local::Finish => self.finish_txn(),
+        }
+    }
+
+    fn card_command(&mut self, what: &str, make: impl FnOnce(u64) -> CardCommand) {
+        let id = self.fresh_id();
+        cut::boundary(&format_args!("before {what}"));
+        if (self.card)(make(id)).is_err() {
+            tracing::warn!("the card thread is behind; the command is dropped");
+        }
+        if let Some(active) = &mut self.active {
+            active.card_wait = Some(id);
+        }
+    }
+
+    /// Shows a prompt on the bus and to the starter's agent.
+    pub(super) fn prompt(&mut self, code: Prompt) {
+        let Some((id, starter)) = self.active.as_ref().map(|a| (a.txn.id().clone(), a.starter.clone()))
+        else {
+            return;
+        };
+        self.prompt_for(&id, Some(starter), code);
+    }
+
+    /// Shows a prompt for any transaction.
+    pub(super) fn prompt_for(&mut self, id: &TxnId, starter: Option<Caller>, code: Prompt) {
+        let deadline = self.entries.get(id).map(|entry| entry.view.deadline).unwrap_or_default();
+        let left = deadline.since(self.system.boot());
+        let remaining_ms = u32::try_from(left.as_millis()).unwrap_or(u32::MAX);
+        self.tell(Notice::Prompt { id: id.clone(), code, deadline, remaining_ms });
+        if let Some(starter) = starter {
+            self.tell_agents(AgentCommand::ShowPrompt {
+                txn: id.clone(),
+                starter,
+                code,
+                deadline,
+                remaining_ms,
+            });
+        }
+    }
+
+    pub(super) fn tell_agents(&mut self, command: AgentCommand) {
+        if self.agents.try_send(command).is_err() {
+            tracing::warn!("the agents' keeper is behind; a question or prompt was dropped");
+        }
+    }
+
+    fn ask(&mut self, ask: Ask) {
+        let no_pin = ask == Ask::Pin && !self.settings.pin_by_agent;
+        if no_pin {
+            return self.step_txn(Event::AgentAnswered(Answer::PinNotAvailable));
+        }
+        let id = self.fresh_id();
+        let Some(active) = &mut self.active else { return };
+        active.ask_wait = Some(id);
+        let (txn, starter) = (active.txn.id().clone(), active.starter.clone());
+        let start = active.txn.start();
+        let ask = match ask {
+            Ask::Pin => {
+                AgentAsk::Pin { bypass_allowed: true, amount: start.amount, currency: start.currency }
+            }
+            Ask::Application(candidates) => AgentAsk::Application(candidates),
+            Ask::Card => AgentAsk::Card,
+        };
+        let deadline = active.txn.deadline().map(|(at, _)| at).unwrap_or_default();
+        let left = deadline.since(self.system.boot());
+        let remaining_ms = u32::try_from(left.as_millis()).unwrap_or(u32::MAX);
+        cut::boundary(&"before ask");
+        self.tell_agents(AgentCommand::Ask { id, txn, starter, ask, deadline, remaining_ms });
+    }
+
+    fn withdraw(&mut self, why: &'static str) {
+        let Some((id, txn)) =
+            self.active.as_mut().and_then(|a| Some((a.ask_wait.take()?, a.txn.id().clone())))
+        else {
+            return;
+        };
+        self.tell_agents(AgentCommand::Withdraw { id, txn, why });
+    }
+
+    /// An agent answered. Late answers to withdrawn questions are ignored.
+    pub(super) fn agent_event(&mut self, event: AgentEvent) {
+        let (AgentEvent::Answered { id, .. } | AgentEvent::Unavailable { id, .. }) = &event;
+        if self.active.as_ref().is_none_or(|active| active.ask_wait != Some(*id)) {
+            return self.signature_event(&event);
+        }
+        cut::boundary(&"agent answered");
+        if let Some(active) = &mut self.active {
+            active.ask_wait = None;
+        }
+        let event = match event {
+            AgentEvent::Unavailable { why, .. } => {
+                tracing::info!(why, "no agent answers");
+                Event::AgentUnavailable
+            }
+            AgentEvent::Answered { answer, .. } => Event::AgentAnswered(match answer {
+                AgentAnswer::Pin(pin) => match self.pin_block(&pin) {
+                    Some(answer) => answer,
+                    None => return self.step_txn(Event::AgentUnavailable),
+                },
+                AgentAnswer::PinBypassed => Answer::PinBypassed,
+                AgentAnswer::Application(aid) => Answer::Application(aid),
+                AgentAnswer::Yes(yes) => Answer::Yes(yes),
+                AgentAnswer::Cancelled => Answer::Cancelled,
+            }),
+        };
+        self.step_txn(event);
+    }
+
+    /// Encrypts the PIN for the card in the reader. The clear PIN ends here.
+    fn pin_block(&mut self, pin: &crate::domain::secret::ClearPin) -> Option<Answer> {
+        let keys = self.keys.as_ref()?;
+        let active = self.active.as_mut()?;
+        let block = keys.pin_block(pin, active.txn.pan()?);
+        active.pin_keys = Some(self.key_generation);
+        Some(Answer::Pin(block))
+    }
+
+    /// The working keys changed after the PIN was encrypted.
+    pub(super) fn pin_block_is_stale(&self) -> bool {
+        self.active
+            .as_ref()
+            .and_then(|active| active.pin_keys)
+            .is_some_and(|made| made != self.key_generation)
+    }
+
+    /// An event of the card thread.
+    pub(super) fn card_event(&mut self, event: CardEvent) {
+        match event {
+            CardEvent::Readers(readers) => self.readers_changed(readers),
+            CardEvent::Inserted => {
+                self.card_in = true;
+                self.card_used = false;
+                self.count_reader(0);
+                self.tell(Notice::CardInserted(self.contact_reader()));
+                self.offer_card();
+            }
+            CardEvent::Removed => self.card_removed(),
+            CardEvent::Powered { id, result } if self.card_awaited(id) => {
+                cut::boundary(&"powered");
+                self.card_used = true;
+                match result {
+                    Ok(_) => self.step_txn(Event::CardPowered),
+                    Err(fault) => self.card_failed(&fault),
+                }
+            }
+            CardEvent::Response { id, result } if self.card_awaited(id) => {
+                cut::boundary(&"card answered");
+                self.count_reader(1);
+                match result {
+                    Ok(response) => self.step_txn(Event::CardAnswered(response)),
+                    Err(fault) => self.card_failed(&fault),
+                }
+            }
+            // Answers to commands that nobody waits for any more.
+            CardEvent::Powered { .. } | CardEvent::Response { .. } | CardEvent::PoweredOff { .. } => {}
+        }
+    }
+
+    fn card_awaited(&self, id: u64) -> bool {
+        self.active.as_ref().is_some_and(|active| active.card_wait == Some(id))
+    }
+
+    fn card_failed(&mut self, fault: &CardFault) {
+        self.count_reader(2);
+        tracing::info!(%fault, "card trouble");
+        let trouble = match fault {
+            CardFault::Removed | CardFault::NoCard => CardTrouble::Removed,
+            CardFault::Mute
+            | CardFault::Timeout(_)
+            | CardFault::Shared
+            | CardFault::NoReader(_)
+            | CardFault::Broken(_) => CardTrouble::Unreadable,
+        };
+        self.step_txn(Event::CardFailed(trouble));
+    }
+
+    fn card_removed(&mut self) {
+        let early = self.active.as_ref().is_some_and(|active| {
+            !matches!(active.txn.state(), TxnState::Created | TxnState::WaitingCard | TxnState::Resolving)
+        });
+        self.card_in = false;
+        self.card_used = false;
+        self.tell(Notice::CardRemoved { reader: self.contact_reader(), early });
+        self.step_txn(Event::CardRemoved);
+        self.cares_card_removed();
+    }
+
+    /// Offers a card that is not left over from an earlier transaction.
+    pub(super) fn offer_card(&mut self) {
+        let waits = self.active.as_ref().is_some_and(|active| active.txn.state() == TxnState::WaitingCard);
+        if waits && self.card_in && !self.card_used {
+            self.step_txn(Event::CardInserted);
+        }
+    }
+
+    /// What the journal says to the transaction.
+    pub(super) fn txn_stored(&mut self, result: Result<Committed, JournalError>) {
+        cut::boundary(&"stored");
+        match result {
+            Ok(committed) => {
+                if let Some((stan, batch)) = committed.taken {
+                    self.stan_taken(stan, batch);
+                }
+                self.step_txn(Event::Stored(committed.taken));
+            }
+            Err(_) => self.step_txn(Event::StoreFailed),
+        }
+    }
+
+    /// Time passed for the transaction.
+    pub(super) fn tick_txn(&mut self) {
+        let now = self.system.boot();
+        let due =
+            self.active.as_ref().and_then(|active| active.txn.deadline()).is_some_and(|(at, _)| now >= at);
+        if due {
+            self.step_txn(Event::Tick);
+        }
+    }
+
+    /// The outcome is durable: everybody hears of it, exactly once, and the terminal is free.
+    fn finish_txn(&mut self) {
+        let Some(active) = self.active.take() else { return };
+        let Some(closed) = active.txn.ended().cloned() else { return };
+        cut::boundary(&"before finished");
+        tracing::info!(
+            transaction = %closed.id, outcome = %closed.outcome, result = %closed.result, "finished"
+        );
+        self.count_finished(&active, &closed);
+        self.show_closed(&closed);
+        self.tell_txn(&closed.id);
+        self.tell(Notice::Finished { id: closed.id.clone(), outcome: closed.outcome });
+        cut::boundary(&"after finished");
+        self.look_after(active, closed);
+    }
+
+    fn count_finished(&mut self, active: &Active, closed: &Closed) {
+        let count = self.counts.entry(active.txn.start().kind.word().to_owned()).or_default();
+        if closed.outcome == Outcome::Approved {
+            *count = count.saturating_add(1);
+        }
+    }
+
+    /// `Transaction.Cancel`.
+    pub(super) fn cancel(&mut self, id: &TxnId) -> Result<CancelAnswer, Fault> {
+        let Some(active) = self.active.as_ref().filter(|active| active.txn.id() == id) else {
+            let entry =
+                self.entries.get(id).ok_or_else(|| Fault::new(FaultName::NotFound, "no such transaction"))?;
+            return if entry.view.outcome == Outcome::Cancelled {
+                Ok(CancelAnswer::AlreadyCancelled)
+            } else {
+                Err(Fault::new(FaultName::AlreadyFinished, "the transaction has ended; read its outcome"))
+            };
+        };
+        match active.txn.cancellable() {
+            Cancellable::Yes => {
+                self.step_txn(Event::CancelRequested(ResultCode::OperatorCancelled));
+                Ok(CancelAnswer::Accepted)
+            }
+            Cancellable::Already => Ok(CancelAnswer::AlreadyCancelled),
+            other => {
+                Err(Txn::cancel_fault(other).unwrap_or_else(|| Fault::new(FaultName::TooLate, "too late")))
+            }
+        }
+    }
+
+    /// The service ends: what may still be cancelled is; what has been sent has three seconds.
+    pub(super) fn stop_txn(&mut self) {
+        let Some(cancellable) = self.active.as_ref().map(|active| active.txn.cancellable()) else { return };
+        if cancellable == Cancellable::Yes {
+            self.step_txn(Event::CancelRequested(ResultCode::Interrupted));
+        } else {
+            self.step_txn(Event::Hurry);
+        }
+    }
+}

@@ -1,0 +1,576 @@
+//! From what the engine holds to what the bus shows, and the publishing of changes.
+use super::handle::{Command, Notice};
+use super::state::Entry;
+use super::view::{
+    HostView, LedgerView, PrinterView, QueueRow, QueueView, ReaderView, Snapshot, TerminalView, TxnView,
+};
+use super::{Engine, EngineError, Note};
+use crate::domain::calendar::{BootTime, WallTime};
+use crate::domain::fault::{Fault, FaultName};
+use crate::domain::ident::{BatchNumber, Stan, TxnId};
+use crate::domain::money::Amount;
+use crate::domain::outcome::{Outcome, PrintState, TerminalState, TxnState};
+use crate::domain::record::{CardFacts, Closed, HostFacts, PlyRow, TxnFilter, TxnRow, TxnStart};
+use crate::domain::text;
+use crate::domain::txn::Cancellable;
+use crate::domain::txn::management::Errand;
+use crate::ports::{JournalError, ReaderStatus};
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// Rows a page may have.
+const PAGE_MAX: u32 = 200;
+
+/// A transaction that has just been created.
+pub(super) fn of_start(start: &TxnStart, batch: BatchNumber) -> TxnView {
+    TxnView {
+        id: start.id.clone(),
+        request_id: start.request_id.to_string(),
+        kind: start.kind,
+        currency: start.currency.alpha(),
+        amount: start.amount,
+        approved_amount: Amount::ZERO,
+        created_at: start.created_at,
+        finished_at: WallTime::default(),
+        operator: start.operator.to_string(),
+        trace: 0,
+        batch: batch.get(),
+        rrn: String::new(),
+        auth_code: String::new(),
+        masked_pan: String::new(),
+        card_token: String::new(),
+        card_brand: String::new(),
+        aid: String::new(),
+        application_label: String::new(),
+        entry_mode: "",
+        armed_entry_modes: vec!["chip"],
+        cvm_method: "",
+        signature_required: false,
+        state: TxnState::Created,
+        state_reason: String::new(),
+        cancellable: true,
+        deadline: BootTime::default(),
+        deadline_kind: "",
+        attempt: (0, 0),
+        outcome: Outcome::None,
+        response_code: String::new(),
+        result_code: None,
+        result_text: None,
+        allowed_follow_ups: Vec::new(),
+        refunded_total: Amount::ZERO,
+        print_jobs: Vec::new(),
+        printed: false,
+    }
+}
+
+/// A transaction as the ledger has it.
+pub(super) fn of_row(row: &TxnRow) -> TxnView {
+    let mut view = of_start(&row.start, row.batch);
+    view.trace = row.stan.map_or(0, Stan::get);
+    if let Some(card) = &row.card {
+        show_card(&mut view, card);
+    }
+    view.masked_pan.clone_from(&row.masked_pan);
+    view.state = if row.outcome == Outcome::Unknown { TxnState::Resolving } else { TxnState::Finished };
+    view.cancellable = false;
+    view.armed_entry_modes.clear();
+    show_end(&mut view, row);
+    let original = |p: &&PlyRow| p.copy == 0;
+    view.printed = row.plies.iter().any(|p| p.copy == 0)
+        && row.plies.iter().filter(original).all(|p| p.state == PrintState::Confirmed);
+    view
+}
+
+fn show_card(view: &mut TxnView, card: &CardFacts) {
+    view.masked_pan = card.pan.masked();
+    view.card_token.clone_from(&card.token);
+    view.card_brand.clone_from(&card.brand);
+    view.aid.clone_from(&card.aid);
+    view.application_label.clone_from(&card.label);
+    view.entry_mode = card.entry_mode.word();
+    view.cvm_method = card.cvm.word();
+    view.signature_required = card.signature_required;
+}
+
+fn show_host(view: &mut TxnView, host: &HostFacts) {
+    view.rrn = host.rrn.as_ref().map(ToString::to_string).unwrap_or_default();
+    view.auth_code = host.auth_code.as_ref().map(ToString::to_string).unwrap_or_default();
+    view.response_code = host.response_code.as_ref().map(ToString::to_string).unwrap_or_default();
+}
+
+fn show_end(view: &mut TxnView, row: &TxnRow) {
+    view.outcome = row.outcome;
+    view.result_code = row.result;
+    view.approved_amount = row.approved_amount;
+    view.finished_at = row.finished_at.unwrap_or_default();
+    show_host(view, &row.host);
+    let code = row.host.response_code.as_ref().map(|code| code.as_str());
+    view.result_text = row.result.map(|result| text::result(result, code));
+}
+
+impl Engine {
+    /// Objects for what the journal brought.
+    pub(super) fn restore_entries(&mut self, recent: &[TxnRow], open: &[TxnRow]) {
+        for row in open.iter().chain(recent.iter().rev()) {
+            self.enter_row(row);
+        }
+    }
+
+    /// A stored transaction gets an entry and its print jobs.
+    pub(super) fn enter_row(&mut self, row: &TxnRow) {
+        if self.entries.contains_key(&row.start.id) {
+            return;
+        }
+        let order = self.fresh_id();
+        let entry = Entry {
+            view: of_row(row),
+            published: None,
+            arguments_sha256: row.start.arguments_sha256,
+            order,
+            exposed_until: None,
+        };
+        self.entries.insert(row.start.id.clone(), entry);
+        self.restore_print_jobs(row);
+    }
+
+    /// An entry and its objects go.
+    pub(super) fn drop_entry(&mut self, id: &TxnId) {
+        self.drop_print_jobs(id);
+        if self.entries.remove(id).is_some() {
+            self.tell(Notice::TxnGone(id.clone()));
+        }
+    }
+
+    /// The running transaction's view follows its machine; a new state is told.
+    pub(super) fn show_txn(&mut self, old: TxnState) {
+        let Some(active) = &self.active else { return };
+        let txn = &active.txn;
+        let (id, state) = (txn.id().clone(), txn.state());
+        let (card, cancellable) = (txn.card_facts(), txn.cancellable() == Cancellable::Yes);
+        let (deadline, kind) = txn.deadline().unwrap_or_default();
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        let view = &mut entry.view;
+        if let Some(card) = card {
+            show_card(view, &card);
+        }
+        // `Ended` is shown by aftercare; storing the outcome is not a state of its own for the world.
+        let shown = if matches!(state, TxnState::Finished | TxnState::Resolving) { old } else { state };
+        view.cancellable = cancellable;
+        view.deadline = deadline;
+        view.deadline_kind = kind;
+        self.change_state(&id, shown);
+    }
+
+    /// A transaction's state changed: its properties first, then the signal.
+    fn change_state(&mut self, id: &TxnId, new: TxnState) {
+        let at = self.wall();
+        let Some(entry) = self.entries.get_mut(id) else { return };
+        let old = entry.view.state;
+        if old == new {
+            return;
+        }
+        entry.view.state = new;
+        let reason = entry.view.state_reason.clone();
+        self.timeline(id, "state", &format!("{old} → {new}"));
+        self.tell_txn(id);
+        self.tell(Notice::StateChanged { id: id.clone(), old, new, reason, at });
+    }
+
+    /// Numbers were taken by the journal.
+    pub(super) fn stan_taken(&mut self, stan: Stan, batch: BatchNumber) {
+        self.batch_has_records = true;
+        let identity = &self.settings.identity;
+        self.batch_identity.get_or_insert_with(|| {
+            (
+                identity.terminal_id.clone(),
+                identity.merchant_id.clone(),
+                self.settings.currency.alpha().to_owned(),
+            )
+        });
+        let id = self.active.as_ref().map(|active| active.txn.id().clone());
+        if let Some(entry) = id.and_then(|id| self.entries.get_mut(&id)) {
+            entry.view.trace = stan.get();
+            entry.view.batch = batch.get();
+        }
+    }
+
+    /// The outcome is durable: it is shown.
+    pub(super) fn show_closed(&mut self, closed: &Closed) {
+        let Some(entry) = self.entries.get_mut(&closed.id) else { return };
+        let view = &mut entry.view;
+        if let Some(card) = &closed.card {
+            show_card(view, card);
+        }
+        view.outcome = closed.outcome;
+        view.result_code = Some(closed.result);
+        view.approved_amount = closed.approved_amount;
+        view.finished_at = closed.finished_at;
+        show_host(view, &closed.host);
+        let code = closed.host.response_code.as_ref().map(|code| code.as_str());
+        view.result_text = Some(text::result(closed.result, code));
+        closed.result.word().clone_into(&mut view.state_reason);
+        view.cancellable = false;
+        view.deadline = BootTime::default();
+        view.deadline_kind = "";
+        view.armed_entry_modes.clear();
+    }
+
+    /// Aftercare moved on.
+    pub(super) fn show_care(&mut self, id: &TxnId) {
+        let state = self.cares.iter().find(|care| care.id == *id).map(|care| care.machine.state());
+        if let Some(state) = state {
+            self.change_state(id, state);
+        }
+    }
+
+    /// A stored row changed an outcome later: unknown becomes reversed.
+    pub(super) fn show_row(&mut self, row: &TxnRow) {
+        let Some(entry) = self.entries.get_mut(&row.start.id) else { return };
+        show_end(&mut entry.view, row);
+        let looked_after = self.cares.iter().any(|care| care.id == row.start.id);
+        if !looked_after && row.outcome != Outcome::Unknown {
+            self.change_state(&row.start.id, TxnState::Finished);
+        }
+    }
+
+    /// Asks the journal for a row again.
+    pub(super) fn refresh(&mut self, id: &TxnId) {
+        self.find(Note::Refresh(id.clone()), id.clone());
+    }
+
+    /// Queues a transaction's properties for the bus, if they changed.
+    pub(super) fn tell_txn(&mut self, id: &TxnId) {
+        let Some(entry) = self.entries.get_mut(id) else { return };
+        if entry.published.as_deref() != Some(&entry.view) {
+            let view = Arc::new(entry.view.clone());
+            entry.published = Some(Arc::clone(&view));
+            self.outbox.push(Notice::Txn(view));
+        }
+    }
+
+    /// Sends everything that is new to the publisher, in order. The publisher never waits for the engine.
+    pub(super) async fn publish(&mut self) -> Result<(), EngineError> {
+        let ids: Vec<TxnId> = self.entries.keys().cloned().collect();
+        for id in ids {
+            self.tell_txn(&id);
+        }
+        let snapshot = self.snapshot();
+        if self.published.as_deref() != Some(&snapshot) {
+            let busy = !snapshot.terminal.update_blockers.is_empty();
+            if busy != self.busy_lock {
+                self.busy_lock = busy;
+                self.system.hold_busy_lock(busy);
+            }
+            let snapshot = Arc::new(snapshot);
+            self.published = Some(Arc::clone(&snapshot));
+            self.snapshot.send_replace(Arc::clone(&snapshot));
+            self.outbox.push(Notice::Snapshot(snapshot));
+        }
+        for notice in core::mem::take(&mut self.outbox) {
+            self.notices
+                .send(notice)
+                .await
+                .map_err(|_| EngineError::Lost("the bus side is gone".to_owned()))?;
+        }
+        Ok(())
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            terminal: self.terminal_view(),
+            operators: self.operators_view(),
+            host: self.host_view(),
+            queue: self.queue_view(),
+            ledger: LedgerView {
+                batch: self.batch.get(),
+                batch_state: "open",
+                batch_opened_at: self.batch_opened_at,
+                counts: self.counts.iter().map(|(kind, count)| (kind.clone(), *count)).collect(),
+            },
+            readers: self.reader_views(),
+            printer: self.printer_view(),
+        }
+    }
+
+    fn terminal_view(&self) -> TerminalView {
+        let settings = &self.settings;
+        let offline = self.keys.is_none() || self.reachable == "no";
+        let state = if self.storage_trouble.is_some() {
+            TerminalState::Fault
+        } else if self.active.is_some() {
+            TerminalState::Trading
+        } else if self.identity_changed() {
+            TerminalState::Maintenance
+        } else if offline {
+            TerminalState::ReadyOffline
+        } else {
+            TerminalState::Ready
+        };
+        let mut blocked = Vec::new();
+        for kind in &settings.enabled_kinds {
+            let reason = self.blocked_reason(*kind).or(if self.session.is_none() {
+                Some("no-operator")
+            } else {
+                None
+            });
+            if let Some(reason) = reason {
+                blocked.push((kind.word().to_owned(), reason.to_owned()));
+            }
+        }
+        TerminalView {
+            state,
+            reasons: self.reasons(),
+            active: self.active.as_ref().map(|active| active.txn.id().clone()),
+            enabled_kinds: settings.enabled_kinds.iter().copied().filter(|kind| kind.is_built()).collect(),
+            blocked,
+            update_blockers: self.update_blockers(),
+            clock_trusted: self.wall() >= self.clock_floor,
+            terminal_id: settings.identity.terminal_id.to_string(),
+            merchant_id: settings.identity.merchant_id.to_string(),
+            merchant_name: settings.merchant_name.clone(),
+        }
+    }
+
+    fn reasons(&self) -> Vec<String> {
+        let count: u32 = self.counts.values().copied().fold(0, u32::saturating_add);
+        let max = self.settings.batch_max;
+        let near = count >= max.saturating_sub(max / 10);
+        let named = [
+            (self.storage_trouble.is_some(), "storage-fault"),
+            (self.identity_changed(), "identity-changed"),
+            (self.settings.master_key.is_none(), "keys-missing"),
+            (self.settings.emv.aids.is_empty(), "parameters-missing"),
+            (self.keys.is_none(), "not-signed-on"),
+            (self.reachable == "no", "host-unreachable"),
+            (!self.reversals.is_empty(), "reversal-pending"),
+            (!self.readers.iter().any(|reader| !reader.contactless), "no-reader"),
+            (self.printer_status.is_none(), "no-printer"),
+            (self.printer_status.as_ref().is_some_and(|printer| !printer.online), "printer-not-ready"),
+            (self.printer_status.as_ref().is_some_and(|printer| printer.paper == "out"), "paper-out"),
+            (self.printer_status.as_ref().is_some_and(|printer| printer.paper == "low"), "paper-low"),
+            (near && count < max, "settle-soon"),
+            (count >= max, "batch-full"),
+            (self.wall() < self.clock_floor, "clock-untrusted"),
+            (self.signature_refused.is_some(), "signature-refused"),
+        ];
+        let standing = self.settings.standing_reasons.iter().cloned();
+        standing
+            .chain(named.into_iter().filter(|(holds, _)| *holds).map(|(_, word)| word.to_owned()))
+            .collect()
+    }
+
+    fn update_blockers(&self) -> Vec<String> {
+        let named = [
+            (self.active.is_some(), "transaction"),
+            (self.line.busy(), "host"),
+            (self.desk.depth() > 0, "printing"),
+            (!self.reversals.is_empty(), "reversal"),
+        ];
+        named.into_iter().filter(|(holds, _)| *holds).map(|(_, word)| word.to_owned()).collect()
+    }
+
+    fn host_view(&self) -> HostView {
+        let hex = |bytes: [u8; 4]| bytes.iter().map(|b| format!("{b:02X}")).collect::<String>();
+        let master = self.settings.master_key.as_ref().map(|key| ("tmk".to_owned(), hex(key.check_value())));
+        let working = self.keys.iter().flat_map(crate::domain::unionpay::keys::WorkingKeys::check_values);
+        HostView {
+            signed_on: self.keys.is_some(),
+            reachable: self.reachable,
+            key_check_values: master
+                .into_iter()
+                .chain(working.map(|(name, value)| (name.to_owned(), hex(value))))
+                .collect(),
+            keys_loaded_at: self.key_record.as_ref().map(|record| record.loaded_at).unwrap_or_default(),
+            parameter_version: String::new(),
+            last_exchange: self.last_exchange,
+        }
+    }
+
+    fn queue_view(&self) -> QueueView {
+        let rows: Vec<QueueRow> = self
+            .reversals
+            .iter()
+            .map(|due| QueueRow {
+                id: due.id.to_string(),
+                entry_type: "reversal",
+                state: due.state,
+                amount: due.amount,
+                batch: due.batch.get(),
+                trace: due.stan.get(),
+                attempts: due.attempts,
+                created_at: due.created_at,
+                last_error: due.last_error.clone(),
+                transaction: due.id.clone(),
+            })
+            .collect();
+        let last_error = rows.iter().rev().map(|row| row.last_error.clone()).find(|text| !text.is_empty());
+        let next_attempt = self.next_reversal_at().map_or(WallTime::default(), |at| {
+            let wait = u64::try_from(at.since(self.system.boot()).as_micros()).unwrap_or(u64::MAX);
+            // Whole seconds, so that the property does not change with every reading.
+            WallTime(self.wall().0.saturating_add(wait) / 1_000_000 * 1_000_000)
+        });
+        QueueView { rows, next_attempt, last_error: last_error.unwrap_or_default() }
+    }
+
+    fn reader_views(&self) -> Vec<ReaderView> {
+        let names = ["cards", "apdus", "faults"];
+        let trading = self.active.as_ref().is_some_and(|active| active.txn.state() != TxnState::Created);
+        let view = |status: &ReaderStatus| ReaderView {
+            state: match (status.ok, trading && self.card_in && !status.contactless) {
+                (false, _) => "fault",
+                (true, true) => "busy",
+                (true, false) => "ready",
+            },
+            statistics: names
+                .iter()
+                .zip(self.reader_counts)
+                .map(|(n, count)| ((*n).to_owned(), count))
+                .collect(),
+            status: status.clone(),
+        };
+        self.readers.iter().map(view).collect()
+    }
+
+    fn printer_view(&self) -> Option<PrinterView> {
+        let names = ["jobs", "confirmed", "unconfirmed", "held"];
+        Some(PrinterView {
+            status: self.printer_status.clone()?,
+            queue_depth: self.desk.depth(),
+            statistics: names
+                .iter()
+                .zip(self.desk.counts)
+                .map(|(n, count)| ((*n).to_owned(), count))
+                .collect(),
+        })
+    }
+
+    /// The readers as the card thread now sees them.
+    pub(super) fn readers_changed(&mut self, readers: Vec<ReaderStatus>) {
+        self.readers = readers;
+    }
+
+    /// Index of the contact reader in use.
+    pub(super) fn contact_reader(&self) -> u32 {
+        let at = self.readers.iter().position(|reader| !reader.contactless && reader.ok);
+        at.and_then(|at| u32::try_from(at).ok()).unwrap_or(0)
+    }
+
+    /// Counts a card, an APDU or a fault.
+    pub(super) fn count_reader(&mut self, slot: usize) {
+        if let Some(count) = self.reader_counts.get_mut(slot) {
+            *count = count.saturating_add(1);
+        }
+    }
+
+    /// A request of the bus. Every one is answered exactly once, at once or when its answer comes.
+    pub(super) fn command(&mut self, command: Command) {
+        use super::start::reply;
+        match command {
+            Command::Start(request, caller, answer) => self.start(*request, caller, answer),
+            Command::Expose(id, answer) => self.expose(id, answer),
+            Command::Open { batch, trace, answer } => self.open(batch, trace, answer),
+            Command::Cancel(id, answer) => {
+                let result = self.cancel(&id);
+                reply(answer, result);
+            }
+            Command::Timeline(id, answer) => {
+                let notes = self.take_notes();
+                if !notes.is_empty() {
+                    self.commit(Note::Evidence, notes, crate::ports::Durability::Lazy);
+                }
+                self.put_task(super::journal_thread::Task::Timeline { id, answer });
+            }
+            Command::Receipt { id, ply, format, answer } => self.receipt(id, ply, format, answer),
+            Command::Reprint { id, ply, answer } => {
+                let result = self.reprint(&id, ply);
+                reply(answer, result);
+            }
+            Command::RetryPrint(job, answer) => {
+                let result = self.retry_print(&job);
+                reply(answer, result);
+            }
+            Command::AbandonPrint { job, why, answer } => {
+                let result = self.abandon_print(&job, &why);
+                reply(answer, result);
+            }
+            Command::OperatorSignOn { operator, password, caller, answer } => {
+                self.operator_sign_on(operator, password, caller, answer);
+            }
+            Command::OperatorSignOff(answer) => {
+                let result = self.operator_sign_off();
+                reply(answer, result);
+            }
+            Command::ChangePassword { operator, old, new, answer } => {
+                self.change_password(operator, old, new, answer);
+            }
+            Command::HostSignOn(answer) => self.errand_command(Errand::SignOn, answer),
+            Command::HostSignOff(answer) => self.errand_command(Errand::SignOff, answer),
+            Command::HostTest(answer) => self.errand_command(Errand::Echo, answer),
+            Command::Flush(answer) => {
+                let result = self.flush();
+                reply(answer, result);
+            }
+            Command::CancelJob(job, answer) => {
+                let result = self.cancel_job(job);
+                reply(answer, result);
+            }
+            Command::Query { filter, limit, cursor, answer } => self.query(filter, limit, cursor, answer),
+        }
+    }
+
+    fn errand_command(&mut self, errand: Errand, answer: oneshot::Sender<Result<u64, Fault>>) {
+        let result = self.host_errand(errand);
+        super::start::reply(answer, result);
+    }
+
+    /// `Ledger.Query`: the journal answers through a small task, the loop goes on.
+    fn query(
+        &mut self,
+        filter: Box<TxnFilter>,
+        limit: u32,
+        cursor: String,
+        answer: oneshot::Sender<Result<(Vec<TxnView>, String), Fault>>,
+    ) {
+        let done = Box::new(move |page: Result<(Vec<TxnRow>, String), JournalError>| {
+            let views = page.map(|(rows, next)| (rows.iter().map(of_row).collect(), next));
+            super::start::reply(answer, views.map_err(|error| super::journal_thread::read_fault(&error)));
+        });
+        let limit = limit.clamp(1, PAGE_MAX);
+        self.put_task(super::journal_thread::Task::Query { filter, limit, cursor, done });
+    }
+
+    /// `Ledger.Open`.
+    fn open(&mut self, batch: u32, trace: u32, answer: oneshot::Sender<Result<TxnId, Fault>>) {
+        let known =
+            self.entries.iter().find(|(_, e)| e.view.batch == batch && e.view.trace == trace && trace > 0);
+        if let Some((id, _)) = known {
+            return super::start::reply(answer, Ok(id.clone()));
+        }
+        self.put_task(super::journal_thread::Task::FindTrace { note: Note::Open(answer), batch, trace });
+    }
+
+    /// The transaction of a batch and STAN was looked up.
+    pub(super) fn opened(
+        &mut self,
+        answer: oneshot::Sender<Result<TxnId, Fault>>,
+        result: Result<Option<Box<TxnRow>>, JournalError>,
+    ) {
+        match result {
+            Ok(Some(row)) => {
+                let id = row.start.id.clone();
+                let (sent, exposed) = oneshot::channel();
+                self.expose_found(&id, sent, Ok(Some(row)));
+                drop(exposed); // the path is the answer
+                super::start::reply(answer, Ok(id));
+            }
+            Ok(None) => {
+                let fault = Fault::new(
+                    FaultName::NotFound,
+                    "no transaction of that batch and trace; query the ledger",
+                );
+                super::start::reply(answer, Err(fault));
+            }
+            Err(error) => super::start::reply(answer, Err(super::journal_thread::read_fault(&error))),
+        }
+    }
+}

@@ -1,0 +1,380 @@
+//! The printer itself: one thread that owns paper, buffer, faults and connections, and does one message at a time.
+use super::draw::{Glyph, Strip};
+use super::reader::{Command, next};
+use super::{Fault, Receipt, Report};
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::net::{Shutdown, TcpStream};
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::time::{Duration, Instant};
+
+/// Bytes that wait while it cannot print; then it reads no more.
+const BUFFER_MAX: usize = 64 * 1024;
+const RECEIPTS_MAX: usize = 1000;
+const ERRORS_MAX: usize = 1000;
+/// No connection: nobody hears the answers.
+const NOBODY: u64 = u64::MAX;
+const IDLE: Duration = Duration::from_secs(3600);
+
+/// What the mechanism is told.
+pub(super) enum Message {
+    Opened {
+        connection: u64,
+        stream: TcpStream,
+    },
+    /// `more` is answered when the next bytes may be read.
+    Bytes {
+        connection: u64,
+        bytes: Vec<u8>,
+        more: SyncSender<()>,
+    },
+    Closed {
+        connection: u64,
+    },
+    /// A picture is there, or why not.
+    Drawn(Result<(), String>),
+    Order(Order),
+}
+
+/// From the library or the control socket.
+pub(super) enum Order {
+    Set(Fault, SyncSender<()>),
+    Report(SyncSender<Report>),
+    WaitFor { count: usize, until: Instant, answer: SyncSender<bool> },
+    Stop,
+}
+
+/// Where receipts are left.
+pub(super) struct Out {
+    pub(super) folder: PathBuf,
+    /// To the thread that draws.
+    pub(super) pictures: SyncSender<(PathBuf, Strip)>,
+}
+
+#[derive(Default)]
+struct Faults {
+    paper_out: bool,
+    paper_out_after: Option<usize>,
+    paper_low: bool,
+    cover_open: bool,
+    offline: bool,
+    stall_after: Option<usize>,
+    close_after: Option<usize>,
+    no_process_id: bool,
+    mute: bool,
+}
+
+impl Faults {
+    const fn ready(&self) -> bool {
+        !self.paper_out && !self.cover_open && !self.offline
+    }
+
+    /// The answer to DLE EOT n, as recorded from an emulator for each fault.
+    const fn real_time(&self, which: u8) -> u8 {
+        0x12 | match which {
+            1 if !self.ready() => 0x08,
+            2 => (if self.cover_open { 0x04 } else { 0 }) | (if self.paper_out { 0x20 } else { 0 }),
+            4 if self.paper_out => 0x6c,
+            4 if self.paper_low => 0x0c,
+            _ => 0,
+        }
+    }
+}
+
+struct Connection {
+    stream: TcpStream,
+    /// The beginning of a real-time command.
+    carry: Vec<u8>,
+    /// Bytes not taken yet, and the reader that waits.
+    rest: Vec<u8>,
+    more: Option<SyncSender<()>>,
+    /// Taken and not carried out.
+    buffer: Vec<u8>,
+    /// A fault has stopped it: that it ends inside a command is no surprise.
+    broken: bool,
+}
+
+impl Connection {
+    const fn new(stream: TcpStream) -> Self {
+        Self { stream, carry: Vec::new(), rest: Vec::new(), more: None, buffer: Vec::new(), broken: false }
+    }
+}
+
+pub(super) struct Mechanism {
+    faults: Faults,
+    connections: BTreeMap<u64, Connection>,
+    /// What connections that are gone have left in the memory of a printer that could not print.
+    orphaned: Vec<u8>,
+    multi_byte: bool,
+    align: u8,
+    bold: bool,
+    scale: u8,
+    line: Vec<Glyph>,
+    paper: Strip,
+    out: Option<Out>,
+    cut: usize,
+    /// Receipts whose files are written; all that are cut, where there are no files.
+    left: usize,
+    report: Report,
+    waiting: Vec<(usize, Instant, SyncSender<bool>)>,
+}
+
+impl Mechanism {
+    pub(super) fn new(width_dots: u32, out: Option<Out>) -> Self {
+        Self {
+            faults: Faults::default(),
+            connections: BTreeMap::new(),
+            orphaned: Vec::new(),
+            multi_byte: false,
+            align: 0,
+            bold: false,
+            scale: 1,
+            line: Vec::new(),
+            paper: Strip::new(width_dots),
+            out,
+            cut: 0,
+            left: 0,
+            report: Report::default(),
+            waiting: Vec::new(),
+        }
+    }
+
+    pub(super) fn run(mut self, messages: &Receiver<Message>) {
+        loop {
+            let now = Instant::now();
+            let next = self.waiting.iter().map(|(_, until, _)| *until).min().unwrap_or(now + IDLE);
+            match messages.recv_timeout(next.saturating_duration_since(now)) {
+                Ok(Message::Opened { connection, stream }) => {
+                    stream.set_write_timeout(Some(Duration::from_secs(1))).ok();
+                    self.connections.insert(connection, Connection::new(stream));
+                }
+                Ok(Message::Bytes { connection, bytes, more }) => {
+                    if let Some(open) = self.connections.get_mut(&connection) {
+                        open.rest.extend(bytes);
+                        open.more = Some(more);
+                        self.take(connection);
+                    }
+                }
+                Ok(Message::Closed { connection }) => self.closed(connection),
+                Ok(Message::Drawn(drawn)) => {
+                    self.left = self.left.saturating_add(1);
+                    self.report.no_pictures = drawn.err();
+                }
+                Ok(Message::Order(Order::Set(fault, done))) => {
+                    self.set(fault);
+                    done.send(()).ok();
+                }
+                Ok(Message::Order(Order::Report(answer))) => {
+                    answer.send(self.reported()).ok();
+                }
+                Ok(Message::Order(Order::WaitFor { count, until, answer })) => {
+                    self.waiting.push((count, until, answer));
+                }
+                Ok(Message::Order(Order::Stop)) | Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            self.answer_waiting();
+        }
+        for connection in self.connections.values() {
+            connection.stream.shutdown(Shutdown::Both).ok();
+        }
+    }
+
+    fn set(&mut self, fault: Fault) {
+        match fault {
+            Fault::Nothing => self.faults = Faults::default(),
+            Fault::PaperOut(0) => self.faults.paper_out = true,
+            Fault::PaperOut(after) => self.faults.paper_out_after = Some(after),
+            Fault::PaperLow => self.faults.paper_low = true,
+            Fault::CoverOpen => self.faults.cover_open = true,
+            Fault::Offline => self.faults.offline = true,
+            Fault::Stall(after) => self.faults.stall_after = Some(after),
+            Fault::CloseAfter(after) => self.faults.close_after = Some(after),
+            Fault::NoProcessId => self.faults.no_process_id = true,
+            Fault::Mute => self.faults.mute = true,
+        }
+        let orphaned = std::mem::take(&mut self.orphaned);
+        self.orphaned = self.carry_out(NOBODY, orphaned);
+        let open: Vec<u64> = self.connections.keys().copied().collect();
+        for connection in open {
+            self.carry_out_of(connection);
+            self.take(connection);
+        }
+    }
+
+    /// Takes the bytes of a connection one by one, until they are used up or a fault stops it.
+    fn take(&mut self, connection: u64) {
+        loop {
+            let Some(open) = self.connections.get_mut(&connection) else { return };
+            if self.faults.stall_after == Some(0) || open.buffer.len() > BUFFER_MAX {
+                open.broken = true;
+                return;
+            }
+            if self.faults.close_after == Some(0) {
+                open.broken = true;
+                open.stream.shutdown(Shutdown::Both).ok();
+                open.rest.clear();
+            }
+            if open.rest.is_empty() {
+                if let Some(more) = open.more.take() {
+                    more.send(()).ok();
+                }
+                return;
+            }
+            open.carry.push(open.rest.remove(0));
+            match open.carry.as_slice() {
+                [0x10] | [0x10, 0x04] => {}
+                [0x10, 0x04, which @ 1..=4] => {
+                    let answer = self.faults.real_time(*which);
+                    open.carry.clear();
+                    self.answer(connection, &[answer]);
+                }
+                _ => {
+                    let bytes = std::mem::take(&mut open.carry);
+                    self.report.bytes = self.report.bytes.saturating_add(bytes.len());
+                    open.buffer.extend(&bytes);
+                    self.count_down(bytes.len());
+                    self.carry_out_of(connection);
+                }
+            }
+        }
+    }
+
+    fn count_down(&mut self, bytes: usize) {
+        let faults = &mut self.faults;
+        for left in [&mut faults.paper_out_after, &mut faults.stall_after, &mut faults.close_after] {
+            *left = left.map(|left| left.saturating_sub(bytes));
+        }
+        if faults.paper_out_after == Some(0) {
+            faults.paper_out = true;
+        }
+    }
+
+    fn closed(&mut self, connection: u64) {
+        let Some(gone) = self.connections.remove(&connection) else { return };
+        if !self.faults.ready() {
+            self.orphaned.extend(gone.buffer);
+        } else if !gone.buffer.is_empty() && !gone.broken {
+            self.error(format!("the job ends inside a command: {:02x?}", gone.buffer));
+        }
+    }
+
+    fn carry_out_of(&mut self, connection: u64) {
+        let Some(open) = self.connections.get_mut(&connection) else { return };
+        let buffer = std::mem::take(&mut open.buffer);
+        let left = self.carry_out(connection, buffer);
+        if let Some(open) = self.connections.get_mut(&connection) {
+            open.buffer = left;
+        }
+    }
+
+    /// Obeys the whole commands of a buffer and gives back what is left.
+    fn carry_out(&mut self, connection: u64, mut buffer: Vec<u8>) -> Vec<u8> {
+        while self.faults.ready() {
+            let Some((command, length)) = next(&buffer, self.multi_byte) else { break };
+            buffer.drain(..length.min(buffer.len()));
+            self.obey(connection, command);
+        }
+        buffer
+    }
+
+    fn obey(&mut self, connection: u64, command: Command) {
+        match command {
+            Command::Char(c) => self.line.push(Glyph { c, bold: self.bold, scale: self.scale }),
+            Command::LineFeed => self.end_line(),
+            Command::Init => {
+                self.line.clear();
+                (self.multi_byte, self.align, self.bold, self.scale) = (false, 0, false, 1);
+            }
+            Command::MultiByte(on) => self.multi_byte = on,
+            Command::Align(align) => self.align = align,
+            Command::Bold(bold) => self.bold = bold,
+            Command::Scale(scale) => self.scale = scale,
+            Command::Feed(lines) => {
+                if !self.line.is_empty() {
+                    self.end_line();
+                }
+                (0..lines).for_each(|_| self.end_line());
+            }
+            Command::Cut => self.cut_paper(),
+            Command::Barrier => {
+                let near_end = if self.faults.paper_low { 0x03 } else { 0 };
+                self.answer(connection, &[near_end]);
+            }
+            Command::ProcessId(id) if !self.faults.no_process_id => {
+                self.answer(connection, &[b"\x37\x22".as_slice(), &id, b"\0"].concat());
+            }
+            Command::ProcessId(_) | Command::Nothing => {}
+            Command::Identify(67) => self.answer(connection, b"\x5fSIM-58\0"),
+            Command::Identify(other) => self.error(format!("GS I {other}")),
+            Command::Unknown(what) => self.error(what),
+        }
+    }
+
+    fn end_line(&mut self) {
+        let line = std::mem::take(&mut self.line);
+        if let Err(wide) = self.paper.add(line, self.align) {
+            self.error(wide);
+        }
+    }
+
+    fn cut_paper(&mut self) {
+        if !self.line.is_empty() {
+            self.end_line();
+        }
+        let piece = self.paper.cut();
+        self.cut = self.cut.saturating_add(1);
+        let text = piece.text();
+        match &self.out {
+            None => self.left = self.cut,
+            Some(out) => {
+                let stem = out.folder.join(format!("receipt-{}", self.cut));
+                let written = std::fs::write(stem.with_extension("txt"), &text);
+                let drawing = out.pictures.try_send((stem.with_extension("png"), piece));
+                if let Err(error) = written {
+                    self.error(format!("{}: {error}", stem.display()));
+                }
+                if drawing.is_err() {
+                    self.left = self.left.saturating_add(1);
+                    self.error(format!("{}: too many pictures wait to be drawn", stem.display()));
+                }
+            }
+        }
+        self.report.receipts.push(Receipt { number: self.cut, text });
+        if self.report.receipts.len() > RECEIPTS_MAX {
+            self.report.receipts.remove(0);
+        }
+    }
+
+    fn answer(&mut self, connection: u64, bytes: &[u8]) {
+        if self.faults.mute {
+            return;
+        }
+        if let Some(open) = self.connections.get_mut(&connection) {
+            // A host that has gone hears nothing.
+            open.stream.write_all(bytes).ok();
+        }
+    }
+
+    fn answer_waiting(&mut self) {
+        let (left, now) = (self.left, Instant::now());
+        self.waiting.retain(|(count, until, answer)| {
+            let there = left >= *count;
+            if there || now >= *until {
+                answer.send(there).ok();
+            }
+            !there && now < *until
+        });
+    }
+
+    fn reported(&self) -> Report {
+        Report { uncut: self.paper.text(), ..self.report.clone() }
+    }
+
+    fn error(&mut self, what: String) {
+        if self.report.errors.len() < ERRORS_MAX {
+            self.report.errors.push(what);
+        }
+    }
+}
