@@ -10,6 +10,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
 
 /// What rustfmt keeps for code.
 const LINE_MAX: usize = 110;
@@ -156,7 +157,11 @@ fn find(code: &[char], needle: &str) -> Vec<usize> {
     let needle: Vec<char> = needle.chars().collect();
     let whole = is_word(needle[0]);
     (0..code.len())
-        .filter(|at| code[*at..].starts_with(&needle) && !(whole && *at > 0 && is_word(code[*at - 1])))
+        .filter(|at| {
+            code[*at] == needle[0]
+                && code[*at..].starts_with(&needle)
+                && !(whole && *at > 0 && is_word(code[*at - 1]))
+        })
         .collect()
 }
 
@@ -463,38 +468,41 @@ fn rust_files(folder: &str) -> Vec<Source> {
     paths.into_iter().map(read).collect()
 }
 
+/// All of src, read once for all rules.
+static SOURCES: LazyLock<Vec<Source>> = LazyLock::new(|| rust_files("src"));
+
 fn none(found: Vec<String>) {
     assert!(found.is_empty(), "\n{}\n", found.join("\n"));
 }
 
 #[test]
 fn layers_name_only_what_they_may() {
-    none(rust_files("src").iter().flat_map(layers).collect());
+    none(SOURCES.iter().flat_map(layers).collect());
 }
 
 #[test]
 fn nothing_panics_outside_tests() {
-    none(rust_files("src").iter().flat_map(panics).collect());
+    none(SOURCES.iter().flat_map(panics).collect());
 }
 
 #[test]
 fn only_posctl_and_binaries_print() {
-    none(rust_files("src").iter().flat_map(prints).collect());
+    none(SOURCES.iter().flat_map(prints).collect());
 }
 
 #[test]
 fn there_are_no_shared_locks_and_no_unsafe_code() {
-    none(rust_files("src").iter().flat_map(locks_and_unsafe).collect());
+    none(SOURCES.iter().flat_map(locks_and_unsafe).collect());
 }
 
 #[test]
 fn ignored_tests_say_why() {
-    none(rust_files("src").iter().chain(&rust_files("tests")).flat_map(ignored_tests).collect());
+    none(SOURCES.iter().chain(&rust_files("tests")).flat_map(ignored_tests).collect());
 }
 
 #[test]
 fn files_lines_and_functions_keep_their_size() {
-    none(rust_files("src").iter().flat_map(sizes).collect());
+    none(SOURCES.iter().flat_map(sizes).collect());
 }
 
 #[test]
@@ -511,8 +519,12 @@ fn every_test_file_is_in_the_suite() {
 #[test]
 fn the_code_map_names_every_file_and_no_other() {
     let map = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
-    let sources = rust_files("src").into_iter().filter(|source| !is_test(&source.path));
-    none(differences(&sources.map(|source| source.path).collect(), &source_paths(&map), "ARCHITECTURE.md"));
+    let sources = SOURCES.iter().filter(|source| !is_test(&source.path));
+    none(differences(
+        &sources.map(|source| source.path.clone()).collect(),
+        &source_paths(&map),
+        "ARCHITECTURE.md",
+    ));
 }
 
 #[test]
