@@ -2,6 +2,13 @@
 //!
 //! libpcsclite reads the path of pcscd's socket once in the life of a process, so each test runs the test binary again
 //! for itself alone, with the path of its own bench. Where there is no virtual reader a test says so and passes.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test"
+)]
 use std::env;
 use std::path::PathBuf;
 use std::process::Command;

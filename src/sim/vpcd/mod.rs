@@ -29,7 +29,7 @@ impl Request {
     fn read(payload: &[u8]) -> Option<Self> {
         match payload {
             [] => None,
-            [0 | 1 | 2] => Some(Self::Power),
+            [0..=2] => Some(Self::Power),
             [4] => Some(Self::Atr),
             [_] => None,
             bytes => Some(Self::Apdu(bytes.to_vec())),
