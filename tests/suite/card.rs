@@ -9,6 +9,7 @@
     clippy::indexing_slicing,
     reason = "a test"
 )]
+#![allow(clippy::disallowed_methods, reason = "deadlines are measured, files are written")]
 use std::env;
 use std::path::PathBuf;
 use std::process::Command;
