@@ -176,7 +176,10 @@ async fn obey(slot: &Slot, line: &str) -> Result<serde_json::Map<String, Value>,
             answer.insert("apdus".to_owned(), status.apdus.into());
         }
         ("apdus", "") => {
-            let row = |entry: super::card::LogEntry| json!({ "command": entry.command, "length": entry.length, "status": entry.status });
+            let row = |entry: super::card::LogEntry| {
+                let super::card::LogEntry { command, length, status } = entry;
+                json!({ "command": command, "length": length, "status": status })
+            };
             let log = slot.log().await.map_err(text)?;
             answer.insert("apdus".to_owned(), log.into_iter().map(row).collect());
         }

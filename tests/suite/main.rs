@@ -15,6 +15,7 @@ mod cuts;
 mod dbus;
 mod host;
 mod journal;
+mod oracle;
 mod printer;
 mod sale;
 mod support;

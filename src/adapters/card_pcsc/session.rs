@@ -95,8 +95,15 @@ impl Session {
             let [state] = &mut states;
             match looked {
                 Ok(()) => {}
-                Err(Error::Timeout | Error::Cancelled) if count.is_some() => return CardNow::Silent,
-                Err(Error::Cancelled) => continue,
+                Err(Error::Timeout) => return CardNow::Silent,
+                // A late wake that was meant for the wait before this command.
+                Err(Error::Cancelled) if Instant::now() < until => {
+                    if count.is_some() {
+                        wait = until.saturating_duration_since(Instant::now());
+                    }
+                    continue;
+                }
+                Err(Error::Cancelled) => return CardNow::Silent,
                 Err(error) if is_service_gone(error) => return CardNow::Unknown,
                 Err(_) => return CardNow::Pulled, // the reader itself is gone, with the card in it
             }

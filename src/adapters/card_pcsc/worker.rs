@@ -3,13 +3,12 @@
 //! `posd-card-io` waits in SCardGetStatusChange or runs one command. SCardCancel ends the wait; it is called from
 //! `posd-card-wake`, because it talks to pcscd itself and would block with it. A cancel that comes before the wait
 //! begins is lost, so it is repeated until the worker says it has the command, and the wait is bounded anyhow.
-use std::sync::Weak;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
 use pcsc::{Context, Error, PNP_NOTIFICATION, ReaderState, Scope, State};
 
-use super::Message;
+use super::Bell;
 use super::session::{Failure, Session, is_service_gone};
 use super::watch::{PCSCD_ABSENT, ReaderNames, Reported, View};
 use crate::ports::{CardCommand, CardEvent, CardFault};
@@ -107,7 +106,7 @@ pub(super) struct Line {
     /// To the supervisor.
     pub(super) reports: SyncSender<Report>,
     /// Rings the supervisor, which waits elsewhere.
-    pub(super) bell: Weak<SyncSender<Message>>,
+    pub(super) bell: Bell,
     /// To the waking thread.
     pub(super) wake: SyncSender<Wake>,
 }
@@ -248,10 +247,7 @@ impl Worker {
 
     fn report(&self, report: Report) -> Result<(), GivenUp> {
         self.line.reports.send(report).map_err(|_| GivenUp)?;
-        if let Some(bell) = self.line.bell.upgrade() {
-            // A full inbox keeps the supervisor awake anyhow.
-            drop(bell.try_send(Message::Ring));
-        }
+        self.line.bell.ring();
         Ok(())
     }
 

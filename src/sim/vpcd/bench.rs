@@ -15,7 +15,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, Signal, WaitOptions};
 use serde_json::Value;
 
 /// The driver, as Debian installs it.
@@ -149,7 +149,13 @@ impl Bench {
     /// # Errors
     /// It does not run.
     pub fn freeze_pcscd(&self, frozen: bool) -> std::io::Result<()> {
-        self.signal_pcscd(if frozen { Signal::STOP } else { Signal::CONT })
+        if !frozen {
+            return self.signal_pcscd(Signal::CONT).map(drop);
+        }
+        let id = self.signal_pcscd(Signal::STOP)?;
+        // The signal is only sent so far; the system tells the parent when every thread stands still.
+        rustix::process::waitpid(Some(id), WaitOptions::UNTRACED)?;
+        Ok(())
     }
 
     /// Unplugs both readers, or plugs them in again, for the pcscd that is started next: a running one reads the
@@ -162,10 +168,11 @@ impl Bench {
         std::fs::write(self.folder.join("conf/readers"), text)
     }
 
-    fn signal_pcscd(&self, signal: Signal) -> std::io::Result<()> {
+    fn signal_pcscd(&self, signal: Signal) -> std::io::Result<Pid> {
         let id = self.pcscd.as_ref().and_then(|child| i32::try_from(child.id()).ok());
         let id = id.and_then(Pid::from_raw).ok_or(ErrorKind::NotFound)?;
-        Ok(rustix::process::kill_process(id, signal)?)
+        rustix::process::kill_process(id, signal)?;
+        Ok(id)
     }
 
     /// Puts a card in: a preset or a profile file.

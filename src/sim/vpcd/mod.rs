@@ -16,8 +16,10 @@ use tokio::net::TcpStream;
 /// What vpcd sent.
 #[derive(Debug, PartialEq, Eq)]
 enum Request {
-    /// 00, 01 or 02: the card loses its volatile state.
-    Power,
+    /// 00: the card loses its volatile state.
+    PowerOff,
+    /// 01 or 02: the card starts from its reset.
+    PowerOn,
     /// 04: vpcd waits for the answer to reset.
     Atr,
     /// A command.
@@ -29,7 +31,8 @@ impl Request {
     fn read(payload: &[u8]) -> Option<Self> {
         match payload {
             [] => None,
-            [0..=2] => Some(Self::Power),
+            [0] => Some(Self::PowerOff),
+            [1 | 2] => Some(Self::PowerOn),
             [4] => Some(Self::Atr),
             [_] => None,
             bytes => Some(Self::Apdu(bytes.to_vec())),
@@ -87,7 +90,7 @@ mod tests {
         assert_eq!(first_message(&[0, 1]), None);
         assert_eq!(first_message(&[0, 1, 4, 0, 2]), Some((vec![4], 3)));
         assert_eq!(Request::read(&[4]), Some(Request::Atr));
-        assert_eq!(Request::read(&[2]), Some(Request::Power));
+        assert_eq!(Request::read(&[2]), Some(Request::PowerOn));
         assert_eq!(Request::read(&[9]), None);
         assert_eq!(Request::read(&[0, 0xB2, 1, 0x0C, 0]), Some(Request::Apdu(vec![0, 0xB2, 1, 0x0C, 0])));
     }
