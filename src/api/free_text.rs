@@ -96,7 +96,7 @@ fn passes_luhn(digits: &[u8]) -> bool {
             (digit, true) => digit * 2,
         })
         .sum();
-    sum % 10 == 0 && digits.iter().any(|&digit| digit != 0)
+    sum.is_multiple_of(10) && digits.iter().any(|&digit| digit != 0)
 }
 
 #[cfg(test)]
@@ -170,7 +170,7 @@ mod tests {
 
         #[test]
         fn any_text_is_judged_without_a_panic(text in ".{0,300}") {
-            let _ = check("text", &text);
+            prop_assert!(check("text", &text).is_ok() || !text.is_empty());
         }
     }
 }

@@ -554,3 +554,38 @@ fn devices_follow_the_snapshot() {
         assert_eq!(reader.statistics().await.unwrap()["cards"], 1);
     });
 }
+
+/// A screen may read properties as often as it likes: a read costs at most 1.3 times the smallest call there is.
+#[test]
+#[ignore = "measures time: run alone, in release, on a quiet machine"]
+fn a_property_read_costs_about_a_ping() {
+    run(async {
+        let world = World::start().await;
+        let id = world.sale("a-1").await;
+        let path = format!("/org/posd/Pos1/transaction/{id}");
+        let ping = async || {
+            let interface = Some("org.freedesktop.DBus.Peer");
+            world.client.call_method(Some(BUS_NAME), path.as_str(), interface, "Ping", &()).await.unwrap();
+        };
+        let get = async |name: &str| {
+            let interface = Some("org.freedesktop.DBus.Properties");
+            let body = ("org.posd.Pos1.Transaction", name);
+            world.client.call_method(Some(BUS_NAME), path.as_str(), interface, "Get", &body).await.unwrap();
+        };
+        let mut ratios = Vec::new();
+        for _ in 0..9 {
+            let start = tokio::time::Instant::now();
+            for _ in 0..1000 {
+                ping().await;
+            }
+            let pings = start.elapsed();
+            let start = tokio::time::Instant::now();
+            for name in ["State", "Outcome"].repeat(500) {
+                get(name).await;
+            }
+            ratios.push(start.elapsed().as_secs_f64() / pings.as_secs_f64());
+        }
+        ratios.sort_by(f64::total_cmp);
+        assert!(ratios[4] <= 1.3, "median of Get against Ping: {ratios:?}");
+    });
+}
