@@ -265,7 +265,8 @@ fn the_starters_own_agent_is_asked_first() {
     });
 }
 
-/// An agent that leaves the bus in the middle of a question hands it to the next; the last one leaves nobody.
+/// An agent that leaves the bus in the middle of a question hands it to the next one, also to one that comes later;
+/// only the deadline ends the search.
 #[test]
 fn a_question_goes_on_to_the_next_agent_when_one_vanishes() {
     run(async {
@@ -278,7 +279,13 @@ fn a_question_goes_on_to_the_next_agent_when_one_vanishes() {
         newer.bus.close().await.unwrap();
         assert_eq!(older.next_call().await.0, "ConfirmCard");
         older.bus.close().await.unwrap();
-        assert!(why(world.event().await).contains("gone"));
+        let mut restarted = Client::registered(&world).await;
+        assert_eq!(restarted.next_call().await.0, "ConfirmCard");
+        restarted.replies.send(Reply::Yes(true)).ok().unwrap();
+        assert_eq!(world.event().await, answered(AgentAnswer::Yes(true)));
+        world.ask(7, restarted.caller(), AgentAsk::Card, 300).await;
+        restarted.bus.close().await.unwrap();
+        assert!(why(world.event().await).contains("no other came"));
     });
 }
 
@@ -296,7 +303,7 @@ fn an_agent_without_the_method_is_passed_over() {
         assert_eq!(full.next_call().await.0, "RequestPin");
         // The test agent has no ConfirmSignature at all.
         world.ask(7, full.caller(), AgentAsk::Signature, 5000).await;
-        assert!(why(world.event().await).contains("gone"));
+        assert!(why(world.event().await).contains("no agent"));
         let aid = Aid::new(&[0xA0, 0, 0, 3, 0x33, 1, 1, 1]).unwrap();
         let candidate = Candidate { aid: aid.clone(), label: "PBOC DEBIT".to_owned(), priority: 1 };
         full.replies.send(Reply::Text("A0000000041010")).ok().unwrap();
