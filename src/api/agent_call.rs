@@ -1,5 +1,5 @@
-//! One call to an agent: the message out, the answer back as the engine wants it. Agents are foreign programs: their
-//! answers are checked, and their error texts go nowhere.
+//! One call to an agent: the message out, the answer back as the engine wants it. Agents are foreign
+//! programs: their answers are checked, and their error texts go nowhere.
 use super::error::ERROR_PREFIX;
 use super::path;
 use super::secret_fd::read_secret;

@@ -1,8 +1,8 @@
 //! The agents' keeper: which programs show prompts and take PINs, and which of them serves whom.
 //!
-//! A transaction is served by the starter's own agent, else by the newest agent of the starter's uid, else by none. The
-//! keeper is one task and never waits for the bus itself: each call runs in a task of its own and reports back. An
-//! answer that comes after its question was withdrawn finds no question and is dropped.
+//! A transaction is served by the starter's own agent, else by the newest agent of the starter's uid, else by
+//! none. The keeper is one task and never waits for the bus itself: each call runs in a task of its own and
+//! reports back. An answer that comes after its question was withdrawn finds no question and is dropped.
 use super::agent_call::{self, Address, CallEnd, Capability};
 use super::row::Row;
 use crate::domain::calendar::BootTime;
@@ -323,7 +323,8 @@ impl AgentsKeeper {
         }
     }
 
-    /// The peer may have left while its call was on the way here; its leaving was then told before it was known.
+    /// The peer may have left while its call was on the way here; its leaving was then told before it was
+    /// known.
     fn confirm_peer(&self, peer: String) {
         let (names, reports) = (self.names.clone(), self.reports.clone());
         tokio::spawn(async move {
@@ -427,8 +428,8 @@ impl AgentsKeeper {
         self.agents.iter().find(|agent| agent.number == number)
     }
 
-    /// Tells the engine. Its queue has room for more than the questions it can have open; should it be full all the
-    /// same, the event waits in a task and the keeper goes on.
+    /// Tells the engine. Its queue has room for more than the questions it can have open; should it be full
+    /// all the same, the event waits in a task and the keeper goes on.
     fn say(&self, event: AgentEvent) {
         if let Err(mpsc::error::TrySendError::Full(event)) = self.events.try_send(event) {
             let events = self.events.clone();

@@ -1,6 +1,6 @@
-//! The publisher: takes the engine's notices one by one and puts them on the bus in their order. It alone adds and
-//! removes objects and sends signals, so what a client hears is a story without gaps: properties first, then the
-//! signal that speaks of them.
+//! The publisher: takes the engine's notices one by one and puts them on the bus in their order. It alone
+//! adds and removes objects and sends signals, so what a client hears is a story without gaps: properties
+//! first, then the signal that speaks of them.
 use super::agents::{AgentsView, time_options};
 use super::desk::Desk;
 use super::devices::{PrinterObject, ReaderObject};

@@ -235,7 +235,8 @@ fn a_transaction_answers_its_methods() {
     });
 }
 
-/// A cashier's screen draws from signals: properties first, then the signal that speaks of them, nothing twice.
+/// A cashier's screen draws from signals: properties first, then the signal that speaks of them, nothing
+/// twice.
 #[test]
 fn signals_come_in_the_order_of_the_notices() {
     run(async {
@@ -500,8 +501,8 @@ fn the_ledger_is_queried_and_opened() {
         assert_eq!((rows.len(), next.as_str()), (1, "more"));
         let mut keys: Vec<_> = rows[0].keys().map(String::as_str).collect();
         keys.sort_unstable();
-        let expected = "amount approved-amount auth-code batch created-at currency entry-mode finished-at kind masked-pan \
-            operator original outcome path printed request-id response-code rrn state trace";
+        let expected = "amount approved-amount auth-code batch created-at currency entry-mode finished-at kind \
+            masked-pan operator original outcome path printed request-id response-code rrn state trace";
         assert_eq!(keys, expected.split_whitespace().collect::<Vec<_>>());
         let asked = world.next_asked().await;
         assert!(asked.contains("kind: Some(Sale)") && asked.contains("from: Some(WallTime(5))"), "{asked}");
@@ -555,7 +556,8 @@ fn devices_follow_the_snapshot() {
     });
 }
 
-/// A screen may read properties as often as it likes: a read costs at most 1.3 times the smallest call there is.
+/// A screen may read properties as often as it likes: a read costs at most 1.3 times the smallest call there
+/// is.
 #[test]
 #[ignore = "measures time: run alone, in release, on a quiet machine"]
 fn a_property_read_costs_about_a_ping() {
