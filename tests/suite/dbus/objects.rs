@@ -144,6 +144,24 @@ fn wrong_arguments_of_a_start_are_refused_by_name() {
     });
 }
 
+/// A call with other types than the contract's never reaches a method, nor the engine.
+#[test]
+fn a_call_with_other_types_is_refused() {
+    run(async {
+        let mut world = World::start().await;
+        let interface = Some("org.posd.Pos1.Manager");
+        let body = ("a-1", "sale", "1250", "CNY");
+        let called =
+            world.client.call_method(Some(BUS_NAME), ROOT_PATH, interface, "StartTransaction", &body);
+        match called.await.unwrap_err() {
+            zbus::Error::MethodError(name, ..) => assert!(name.starts_with("org.freedesktop."), "{name}"),
+            error => panic!("{error}"),
+        }
+        assert!(world.asked.try_recv().is_err());
+        world.sale("a-1").await;
+    });
+}
+
 /// Every method refuses an option it does not know, and says which.
 #[test]
 fn every_method_names_an_unknown_option() {
