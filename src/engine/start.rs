@@ -104,7 +104,9 @@ impl Engine {
             Some(JournalError::Full) => {
                 return fault(FaultName::StorageFull, "the disk is full; free space or call a technician");
             }
-            Some(_) => return fault(FaultName::StorageFault, "the journal cannot be written; call a technician"),
+            Some(_) => {
+                return fault(FaultName::StorageFault, "the journal cannot be written; call a technician");
+            }
             None => {}
         }
         if self.active.is_some() {

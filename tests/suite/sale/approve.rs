@@ -22,13 +22,31 @@ fn a_sale_with_pin_is_approved() {
         till.entered(&sale, "finished").await;
 
         let states = [
-            "waiting-card", "reading-card", "waiting-pin", "risk", "connecting", "sending", "waiting-host",
-            "card-completion", "printing-merchant", "waiting-tear", "printing-customer", "remove-card", "finished",
+            "waiting-card",
+            "reading-card",
+            "waiting-pin",
+            "risk",
+            "connecting",
+            "sending",
+            "waiting-host",
+            "card-completion",
+            "printing-merchant",
+            "waiting-tear",
+            "printing-customer",
+            "remove-card",
+            "finished",
         ];
         assert_eq!(till.states(&sale), states);
         let prompts = [
-            "insert-card", "do-not-remove-card", "enter-pin", "dialling", "processing", "receiving", "remove-card",
-            "tear-receipt", "remove-card",
+            "insert-card",
+            "do-not-remove-card",
+            "enter-pin",
+            "dialling",
+            "processing",
+            "receiving",
+            "remove-card",
+            "tear-receipt",
+            "remove-card",
         ];
         assert_eq!(till.prompts(&sale), prompts);
         assert_eq!(till.finished_count(&sale), 1);
@@ -36,11 +54,23 @@ fn a_sale_with_pin_is_approved() {
         let row = till.acquirer.ledger().unwrap().remove(0);
         let path = sale.as_str();
         for (name, value) in [
-            ("RequestId", "s-1"), ("Kind", "sale"), ("Currency", "CNY"), ("Operator", "01"), ("Rrn", &row.rrn),
-            ("AuthCode", &row.auth_code), ("MaskedPan", "622588******5675"), ("CardBrand", "unionpay"),
-            ("Aid", "A000000333010101"), ("ApplicationLabel", "UnionPay Debit"), ("EntryMode", "chip"),
-            ("CvmMethod", "online-pin"), ("State", "finished"), ("Outcome", "approved"), ("ResponseCode", "00"),
-            ("ResultCode", "approved"), ("DeadlineKind", ""),
+            ("RequestId", "s-1"),
+            ("Kind", "sale"),
+            ("Currency", "CNY"),
+            ("Operator", "01"),
+            ("Rrn", &row.rrn),
+            ("AuthCode", &row.auth_code),
+            ("MaskedPan", "622588******5675"),
+            ("CardBrand", "unionpay"),
+            ("Aid", "A000000333010101"),
+            ("ApplicationLabel", "UnionPay Debit"),
+            ("EntryMode", "chip"),
+            ("CvmMethod", "online-pin"),
+            ("State", "finished"),
+            ("Outcome", "approved"),
+            ("ResponseCode", "00"),
+            ("ResultCode", "approved"),
+            ("DeadlineKind", ""),
         ] {
             assert_eq!(till.text(path, &format!("Transaction.{name}")).await, value, "{name}");
         }
@@ -76,7 +106,8 @@ fn a_sale_with_pin_is_approved() {
 async fn chip_of(till: &mut crate::support::Till) -> Vec<(String, String)> {
     till.stop_daemon().await;
     let journal = std::fs::read_dir(till.state_dir()).unwrap().flatten().map(|entry| entry.path());
-    let journal = journal.filter(|path| path.extension().is_some_and(|end| end == "db")).next().expect("a journal");
+    let journal =
+        journal.filter(|path| path.extension().is_some_and(|end| end == "db")).next().expect("a journal");
     let journal = rusqlite::Connection::open(journal).unwrap();
     let chip: String = journal.query_row("SELECT chip FROM txn", [], |row| row.get(0)).unwrap();
     serde_json::from_str(&chip).unwrap()
@@ -150,7 +181,10 @@ fn the_ledger_finds_and_opens_transactions() {
         let filter = HashMap::from([("outcome", "declined".into())]);
         assert!(ledger.query(filter, 10, "", Default::default()).await.unwrap().0.is_empty());
         let row = till.row("s-1").await.unwrap();
-        assert_eq!((dict_text(&row, "outcome").as_str(), number(&row, "approved-amount")), ("approved", 1250));
+        assert_eq!(
+            (dict_text(&row, "outcome").as_str(), number(&row, "approved-amount")),
+            ("approved", 1250)
+        );
         let (batch, trace) = (number(&row, "batch") as u32, number(&row, "trace") as u32);
         let path = ledger.open(batch, trace, Default::default()).await.unwrap();
         assert_eq!(till.text(path.as_str(), "Transaction.RequestId").await, "s-1");
@@ -171,7 +205,9 @@ fn a_signature_is_asked_after_the_merchant_ply() {
         till.agent_called("ConfirmSignature", 0).await;
         till.plies_are(&sale, "confirmed").await;
         let states = till.states(&sale);
-        let at = |state: &str| states.iter().position(|s| s == state).unwrap_or_else(|| panic!("{state}: {states:?}"));
+        let at = |state: &str| {
+            states.iter().position(|s| s == state).unwrap_or_else(|| panic!("{state}: {states:?}"))
+        };
         assert!(at("printing-merchant") < at("waiting-signature"));
         assert!(at("waiting-signature") < at("printing-customer"));
         assert!(till.get::<bool>(sale.as_str(), "Transaction.SignatureRequired").await);

@@ -25,7 +25,10 @@ fn a_sale_that_the_bank_refuses_is_declined() {
         let sale = sale_with(till, Fault::Decline("51".to_owned())).await;
         let end = till.finished(&sale).await;
         assert_eq!(end.outcome, "declined");
-        assert_eq!((end.text("result-code").as_str(), end.text("response-code").as_str()), ("declined-host", "51"));
+        assert_eq!(
+            (end.text("result-code").as_str(), end.text("response-code").as_str()),
+            ("declined-host", "51")
+        );
         let text: std::collections::HashMap<String, String> =
             till.get(sale.as_str(), "Transaction.ResultText").await;
         assert!(!text["zh"].is_empty() && !text["en"].is_empty());
@@ -95,7 +98,11 @@ fn a_late_reply_changes_nothing() {
         assert_eq!(till.acquirer.release().unwrap(), 2);
         till.until_is(sale.as_str(), "Transaction.Outcome", "reversed").await;
         assert_eq!(till.booked(), [Effect::Reversed]);
-        assert!(till.timeline(&sale).await.contains(&"late-answer".to_owned()), "{:?}", till.timeline(&sale).await);
+        assert!(
+            till.timeline(&sale).await.contains(&"late-answer".to_owned()),
+            "{:?}",
+            till.timeline(&sale).await
+        );
         assert!(till.printer.as_ref().unwrap().report().receipts.is_empty());
     });
 }
@@ -122,7 +129,11 @@ fn an_answer_that_comes_twice_counts_once() {
         till.plies_are(&sale, "confirmed").await;
         assert_eq!(till.acquirer.held().unwrap(), (1250, 1));
         assert_eq!(till.finished_count(&sale), 1);
-        assert!(till.timeline(&sale).await.contains(&"late-answer".to_owned()), "{:?}", till.timeline(&sale).await);
+        assert!(
+            till.timeline(&sale).await.contains(&"late-answer".to_owned()),
+            "{:?}",
+            till.timeline(&sale).await
+        );
         assert_eq!(till.paper(2).await.len(), 2);
     });
 }
@@ -139,7 +150,11 @@ fn an_unusable_answer_is_reversed() {
         with_till(impatient(), async |till| {
             let sale = sale_with(till, fault.clone()).await;
             let end = till.finished(&sale).await;
-            assert_eq!((end.outcome.as_str(), end.text("result-code").as_str()), ("unknown", result), "{fault}");
+            assert_eq!(
+                (end.outcome.as_str(), end.text("result-code").as_str()),
+                ("unknown", result),
+                "{fault}"
+            );
             till.until_is(sale.as_str(), "Transaction.Outcome", "reversed").await;
             assert_eq!(till.booked(), [Effect::Reversed], "{fault}");
         });

@@ -79,7 +79,10 @@ fn the_customer_cancels_at_the_pin() {
         let sale = till.sale("s-1", 1250).await;
         let end = till.finished(&sale).await;
         assert_eq!(end.outcome, "cancelled");
-        assert!(["pin-cancelled", "customer-cancelled"].contains(&end.text("result-code").as_str()), "{end:?}");
+        assert!(
+            ["pin-cancelled", "customer-cancelled"].contains(&end.text("result-code").as_str()),
+            "{end:?}"
+        );
         assert!(till.booked().is_empty());
     });
 }
@@ -92,7 +95,10 @@ fn a_card_that_refuses_offline_is_declined() {
         till.put_card("declines-offline");
         let sale = till.sale("s-1", 1250).await;
         let end = till.finished(&sale).await;
-        assert_eq!((end.outcome.as_str(), end.text("result-code").as_str()), ("declined", "declined-offline"));
+        assert_eq!(
+            (end.outcome.as_str(), end.text("result-code").as_str()),
+            ("declined", "declined-offline")
+        );
         assert!(till.booked().is_empty());
     });
 }
@@ -107,8 +113,14 @@ fn a_customer_who_does_not_come_is_a_time_out() {
         assert!(till.get::<u64>(sale.as_str(), "Transaction.Deadline").await > 0);
         assert_eq!(till.text(sale.as_str(), "Transaction.DeadlineKind").await, "customer");
         let end = till.finished(&sale).await;
-        assert_eq!((end.outcome.as_str(), end.text("result-code").as_str()), ("cancelled", "customer-timeout"));
-        assert_eq!(fault(till.transaction(&sale).await.reprint("customer", Default::default()).await), "WrongState");
+        assert_eq!(
+            (end.outcome.as_str(), end.text("result-code").as_str()),
+            ("cancelled", "customer-timeout")
+        );
+        assert_eq!(
+            fault(till.transaction(&sale).await.reprint("customer", Default::default()).await),
+            "WrongState"
+        );
     });
 }
 
@@ -121,7 +133,10 @@ fn a_customer_who_leaves_at_the_pin_is_a_time_out() {
         till.put_card("unionpay");
         let sale = till.sale("s-1", 1250).await;
         let end = till.finished(&sale).await;
-        assert_eq!((end.outcome.as_str(), end.text("result-code").as_str()), ("cancelled", "customer-timeout"));
+        assert_eq!(
+            (end.outcome.as_str(), end.text("result-code").as_str()),
+            ("cancelled", "customer-timeout")
+        );
         till.agent_called("RequestPin", 0).await;
         assert!(till.booked().is_empty());
     });
@@ -156,7 +171,10 @@ fn a_sale_can_be_cancelled_until_the_bank_is_asked() {
         let txn = till.transaction(&sale).await;
         assert_eq!(txn.cancel(Default::default()).await.unwrap(), "accepted");
         let end = till.finished(&sale).await;
-        assert_eq!((end.outcome.as_str(), end.text("result-code").as_str()), ("cancelled", "operator-cancelled"));
+        assert_eq!(
+            (end.outcome.as_str(), end.text("result-code").as_str()),
+            ("cancelled", "operator-cancelled")
+        );
         assert_eq!(txn.cancel(Default::default()).await.unwrap(), "already-cancelled");
 
         till.typed.send_replace(Typed::Nothing);

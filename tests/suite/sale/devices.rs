@@ -35,7 +35,8 @@ fn a_ply_that_ran_out_of_paper_is_unconfirmed() {
                 break jobs;
             }
             till.until::<u32>(ROOT_PATH, "Ledger.Batch", |_| true).await;
-            let path = format!("{ROOT_PATH}/printjob/{}_merchant_0", sale.as_str().rsplit('/').next().unwrap());
+            let path =
+                format!("{ROOT_PATH}/printjob/{}_merchant_0", sale.as_str().rsplit('/').next().unwrap());
             till.until_is(&path, "PrintJob.State", "unconfirmed").await;
         };
         assert_eq!(jobs[0], ("merchant".to_owned(), "unconfirmed".to_owned()));
@@ -43,7 +44,8 @@ fn a_ply_that_ran_out_of_paper_is_unconfirmed() {
         let reasons = |reasons: &Vec<String>| reasons.iter().any(|reason| reason == "paper-out");
         till.until::<Vec<String>>(ROOT_PATH, "Manager.StateReasons", reasons).await;
         till.printer.as_ref().unwrap().set(Fault::Nothing);
-        let customer = format!("{ROOT_PATH}/printjob/{}_customer_0", sale.as_str().rsplit('/').next().unwrap());
+        let customer =
+            format!("{ROOT_PATH}/printjob/{}_customer_0", sale.as_str().rsplit('/').next().unwrap());
         till.until_is(&customer, "PrintJob.State", "confirmed").await;
         assert_eq!(till.plies(&sale).await[0].1, "unconfirmed", "nobody prints it twice unasked");
     });

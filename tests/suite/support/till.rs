@@ -432,8 +432,7 @@ impl Till {
         self.mark();
         let of = |heard: &Heard| {
             let message = signal_of(heard, path.as_str(), "Prompt")?;
-            let (code, _, _): (String, HashMap<String, String>, Dict) =
-                message.body().deserialize().ok()?;
+            let (code, _, _): (String, HashMap<String, String>, Dict) = message.body().deserialize().ok()?;
             Some(code)
         };
         self.heard.iter().filter_map(of).collect()
