@@ -26,6 +26,8 @@ use std::collections::{BTreeSet, VecDeque};
 /// First pause before a reversal that found no line or no answer is tried again; doubles up to [`RETRY_MAX`].
 const RETRY_MIN: Duration = Duration::from_secs(2);
 const RETRY_MAX: Duration = Duration::from_secs(60);
+/// Pause before a row that could not be read is asked for again.
+const READ_AGAIN: Duration = Duration::from_secs(5);
 /// Errands that may wait.
 const ERRANDS_MAX: usize = 8;
 
@@ -46,6 +48,11 @@ pub(super) struct Line {
     sign_on_pause: Duration,
     /// When a reversal answered with 25 is asked again.
     ask_again_at: Option<BootTime>,
+    /// Transactions that owe a reversal and whose row is being read: no other one trades before that, and the line
+    /// that is still open is kept for them.
+    unread: BTreeSet<TxnId>,
+    /// When a row that could not be read is asked for again.
+    read_again_at: Option<BootTime>,
     endpoint: usize,
     dialled_at: BootTime,
     sent_at: BootTime,
@@ -97,6 +104,8 @@ impl Line {
             sign_on_at: None,
             sign_on_pause: RETRY_MIN,
             ask_again_at: None,
+            unread: BTreeSet::new(),
+            read_again_at: None,
             endpoint: 0,
             dialled_at: BootTime(0),
             sent_at: BootTime(0),
@@ -107,11 +116,12 @@ impl Line {
 
     /// The deadline of whoever uses it, the transaction aside.
     pub(super) fn deadline(&self) -> Option<BootTime> {
-        match &self.user {
+        let user = match &self.user {
             Some(User::Reversal(machine)) => machine.deadline(),
             Some(User::Management { machine, .. }) => machine.deadline(),
             Some(User::Txn) | None => None,
-        }
+        };
+        user.into_iter().chain(self.read_again_at).min()
     }
 
     pub(super) const fn busy(&self) -> bool {
@@ -149,10 +159,45 @@ impl Engine {
 
     fn close_idle_line(&mut self) {
         // A transaction between its question and its outcome keeps the line: its reversal goes out on it.
-        if self.active.as_ref().is_some_and(|active| active.txn.money_may_move()) {
-            return;
+        let moving = self.active.as_ref().is_some_and(|active| active.txn.money_may_move());
+        if !moving && self.line.unread.is_empty() {
+            self.hang_up();
         }
-        self.hang_up();
+    }
+
+    /// An outcome that owes a reversal is durable: its row becomes the obligation, and the line waits for that.
+    pub(super) fn owe_reversal(&mut self, id: &TxnId) {
+        self.line.unread.insert(id.clone());
+        self.refresh(id);
+    }
+
+    /// The row has been read, or could not be.
+    pub(super) fn owed_row_read(&mut self, id: &TxnId, error: Option<&JournalError>) {
+        match error {
+            None => _ = self.line.unread.remove(id),
+            Some(error) if self.line.unread.contains(id) => {
+                tracing::error!(transaction = %id, %error, "the row of an obligation cannot be read; trying again");
+                self.line.read_again_at = Some(self.system.boot().after(READ_AGAIN));
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn read_owed_rows(&mut self) {
+        let now = self.system.boot();
+        if self.line.read_again_at.take_if(|at| now >= *at).is_some() {
+            for id in self.line.unread.clone() {
+                self.refresh(&id);
+            }
+        }
+    }
+
+    /// After a restart: reversals that were answered with 25 are asked again as if they had been asked now.
+    pub(super) fn restore_line(&mut self) {
+        let patience = self.settings.repeat_not_found;
+        if !patience.is_zero() && self.reversals.iter().any(|due| due.ask_again) {
+            self.line.ask_again_at = Some(self.system.boot().after(patience));
+        }
     }
 
     fn hang_up(&mut self) {
@@ -182,7 +227,8 @@ impl Engine {
         {
             return Some(self.errand(errand, job));
         }
-        self.active.as_ref().is_some_and(|active| active.txn.wants_line()).then_some(User::Txn)
+        let wanted = self.active.as_ref().is_some_and(|active| active.txn.wants_line());
+        (wanted && self.line.unread.is_empty()).then_some(User::Txn)
     }
 
     fn errand(&mut self, errand: Errand, job: u64) -> User {
@@ -795,6 +841,7 @@ impl Engine {
 
     /// Whoever uses the line hears that time passed.
     pub(super) fn tick_line(&mut self) {
+        self.read_owed_rows();
         let now = self.system.boot();
         if self.line.deadline().is_none_or(|at| now < at) {
             return;

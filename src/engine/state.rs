@@ -235,6 +235,7 @@ impl Engine {
         };
         engine.restore_keys(loaded.keys);
         engine.restore_entries(&loaded.recent, &loaded.open);
+        engine.restore_line();
         Ok((engine, receivers))
     }
 

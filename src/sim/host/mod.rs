@@ -217,6 +217,14 @@ impl Remote {
         self.order(|desk| desk.bank.ledger.held())
     }
 
+    /// Begins new books; keys and rules stay.
+    ///
+    /// # Errors
+    /// The file cannot be written, or the acquirer has ended.
+    pub fn clear_ledger(&self) -> io::Result<()> {
+        self.order(|desk| desk.bank.ledger.clear())?
+    }
+
     /// What was said, oldest first, at most the last thousand messages.
     ///
     /// # Errors

@@ -10,9 +10,10 @@ fn the_door_tells_why_it_stays_shut() {
         assert_eq!(fault(till.sign_on("01", "0000").await), "MustChangePassword");
         assert_eq!(fault(till.change_password("01", "9999", "2468").await), "WrongPassword");
         till.change_password("01", "0000", "2468").await.unwrap();
-        for _ in 0..5 {
+        for _ in 0..4 {
             assert_eq!(fault(till.sign_on("01", "1357").await), "WrongPassword");
         }
+        assert_eq!(fault(till.sign_on("01", "1357").await), "LockedOut", "the fifth one locks");
         assert_eq!(fault(till.sign_on("01", "2468").await), "LockedOut", "even with the right one");
         let locked: Vec<String> = till.get(ROOT_PATH, "Operators.LockedOut").await;
         assert_eq!(locked, ["01"]);

@@ -43,8 +43,8 @@ pub(crate) struct Options {
     pub(crate) pcscd: bool,
     /// The client registers an agent.
     pub(crate) agent: bool,
-    /// Environment of the daemon.
-    pub(crate) env: Vec<(String, String)>,
+    /// Longest time of the test.
+    pub(crate) test_max: Duration,
 }
 
 impl Default for Options {
@@ -57,7 +57,7 @@ impl Default for Options {
             printer: true,
             pcscd: true,
             agent: true,
-            env: Vec::new(),
+            test_max: TEST_MAX,
         }
     }
 }
@@ -111,21 +111,19 @@ pub(crate) struct Till {
 pub(crate) fn with_till(options: Options, test: impl AsyncFnOnce(&mut Till)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let Some(mut till) = Till::start(options).await else { return };
-        tokio::time::timeout(TEST_MAX, test(&mut till)).await.expect("the test hangs");
+        let test_max = options.test_max;
+        let Some(mut till) = Till::without_daemon(options).await else { return };
+        let test = async {
+            till.start_daemon().await;
+            test(&mut till).await;
+        };
+        tokio::time::timeout(test_max, test).await.expect("the test hangs");
     });
 }
 
 impl Till {
-    /// Puts a till up and starts its daemon; returns when the name is owned.
-    pub(crate) async fn start(options: Options) -> Option<Self> {
-        let mut till = Self::without_daemon(options).await?;
-        till.start_daemon().await;
-        Some(till)
-    }
-
-    /// The same with the daemon still off.
-    pub(crate) async fn without_daemon(options: Options) -> Option<Self> {
+    /// Puts a till up, its daemon still off.
+    async fn without_daemon(options: Options) -> Option<Self> {
         let missing = ["dbus-daemon"].into_iter().find(|program| !installed(program));
         if let Some(program) = missing {
             return skip(&format!("{program} is not installed"));
@@ -158,7 +156,7 @@ impl Till {
             typed,
             signature,
             heard: Vec::new(),
-            env: options.env.clone(),
+            env: Vec::new(),
             bus,
             daemon: None,
             printer_address,
@@ -267,6 +265,11 @@ impl Till {
             Ok(Some(heard)) => self.heard.push(heard),
             _ => panic!("waited for {what}"),
         }
+    }
+
+    /// Waits until anything happens; for loops that look again.
+    pub(crate) async fn something(&mut self, what: &str) {
+        self.next(what).await;
     }
 
     /// Waits for an event from a position on.
