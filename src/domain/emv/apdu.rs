@@ -1,6 +1,7 @@
 //! Command and response APDUs as plain data, their bytes, and the exchange that hides 61xx and 6Cxx.
 //!
-//! Nothing here knows what a command means; the phases do. EMV 4.4 Book 1 §9.4; ISO/IEC 7816-3. Spec: unverified.
+//! Nothing here knows what a command means; the phases do. EMV 4.4 Book 1 §9.4; ISO/IEC 7816-3. Spec:
+//! unverified.
 use core::fmt;
 
 use zeroize::Zeroize;
@@ -62,7 +63,8 @@ pub enum ApduError {
 }
 
 impl CommandApdu {
-    /// The bytes of the short form: header, Lc and data if there are any, Le if it is asked. ISO/IEC 7816-3 §12.1.
+    /// The bytes of the short form: header, Lc and data if there are any, Le if it is asked. ISO/IEC 7816-3
+    /// §12.1.
     ///
     /// # Errors
     /// [`ApduError::DataTooLong`].
@@ -153,7 +155,8 @@ pub enum Protocol {
     T1,
 }
 
-/// One logical command on its way: follows 61xx with GET RESPONSE and repeats on 6Cxx with the length asked for.
+/// One logical command on its way: follows 61xx with GET RESPONSE and repeats on 6Cxx with the length asked
+/// for.
 ///
 /// Used below the kernel, where the reader is. EMV 4.4 Book 1 §9.3.1.
 pub struct Exchange {
@@ -371,7 +374,9 @@ mod tests {
         }
 
         #[test]
-        fn arbitrary_command_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        fn arbitrary_command_bytes_are_read_or_refused(
+            bytes in proptest::collection::vec(any::<u8>(), 0..300)
+        ) {
             if let Ok(command) = CommandApdu::parse(&bytes) {
                 prop_assert_eq!(command.bytes().unwrap(), bytes);
             }

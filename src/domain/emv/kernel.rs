@@ -1,6 +1,17 @@
-//! What goes into the kernel and what comes out. The states are in the phase files.
+//! What goes into the kernel and what comes out, and the one step between. The states are in the phase files.
+//!
+//! The kernel decides what EMV decides; what a verdict means for money is the transaction's business.
+use core::fmt;
+
+use super::action::{AwaitFirstAc, AwaitSecondAc};
 use super::apdu::{CommandApdu, ResponseApdu};
-use super::params::Aid;
+use super::cvm::AwaitPin;
+use super::online::{AwaitAuthentication, AwaitHost};
+use super::params::{Aid, EmvConfig, TxnParams};
+use super::records::{AwaitOptions, AwaitRecord};
+use super::script::AwaitScript;
+use super::select::{self, AwaitChoice, AwaitDirectory, AwaitDirectoryRecord, AwaitFci, AwaitListed};
+use super::session::Session;
 use super::tlv::TagStore;
 use crate::domain::outcome::CvmMethod;
 use crate::domain::secret::{Pan, Track2};
@@ -149,4 +160,144 @@ pub enum KernelError {
         /// The input's name.
         input: &'static str,
     },
+}
+
+/// One card conversation. Each step consumes it; what is left is the next state, or an error.
+///
+/// A clone is another conversation that went the same way so far; only tests need one.
+#[derive(Clone)]
+pub struct Kernel(State);
+
+/// What is awaited. One struct a state, in the file of its phase.
+#[derive(Clone)]
+pub(super) enum State {
+    Directory(AwaitDirectory),
+    DirectoryRecord(AwaitDirectoryRecord),
+    Listed(AwaitListed),
+    Choice(AwaitChoice),
+    Fci(AwaitFci),
+    Options(AwaitOptions),
+    Record(AwaitRecord),
+    Pin(AwaitPin),
+    FirstAc(AwaitFirstAc),
+    Host(AwaitHost),
+    Authentication(AwaitAuthentication),
+    Script(AwaitScript),
+    SecondAc(AwaitSecondAc),
+    Ended,
+}
+
+/// What a step leads to.
+pub(super) type Step = Result<(State, Output), KernelError>;
+
+impl Kernel {
+    /// Begins a conversation with a card that is powered up. The first output is always a command.
+    #[must_use]
+    pub fn start(config: &EmvConfig, params: TxnParams) -> (Self, Output) {
+        let (state, output) = select::start(config.clone(), params);
+        (Self(state), output)
+    }
+
+    /// Takes the answer to the last output and says what comes next. After [`Output::Done`] nothing is
+    /// awaited.
+    ///
+    /// # Errors
+    /// [`KernelError::Unexpected`] for an input that the state does not await; the others if the card breaks
+    /// the rules. The conversation is over then; ask [`Kernel::card`] before the step for what was known.
+    pub fn step(self, input: Input) -> Result<(Self, Output), KernelError> {
+        let (state, output) = match self.0 {
+            State::Directory(state) => state.step(input),
+            State::DirectoryRecord(state) => state.step(input),
+            State::Listed(state) => state.step(input),
+            State::Choice(state) => state.step(input),
+            State::Fci(state) => state.step(input),
+            State::Options(state) => state.step(input),
+            State::Record(state) => state.step(input),
+            State::Pin(state) => state.step(input),
+            State::FirstAc(state) => state.step(input),
+            State::Host(state) => state.step(input),
+            State::Authentication(state) => state.step(input),
+            State::Script(state) => state.step(input),
+            State::SecondAc(state) => state.step(input),
+            State::Ended => Err(input.unexpected("end")),
+        }?;
+        Ok((Self(state), output))
+    }
+
+    /// The card as it is known now: from the end of the records to the end of the conversation. For a ledger
+    /// line when the card is pulled or breaks the rules. After [`Output::Done`] the [`Conclusion`] holds it.
+    #[must_use]
+    pub fn card(&self) -> Option<Box<CardSummary>> {
+        self.session().map(Session::summary)
+    }
+
+    const fn session(&self) -> Option<&Session> {
+        match &self.0 {
+            State::Pin(state) => Some(state.session()),
+            State::FirstAc(state) => Some(state.session()),
+            State::Host(state) => Some(state.session()),
+            State::Authentication(state) => Some(state.session()),
+            State::Script(state) => Some(state.session()),
+            State::SecondAc(state) => Some(state.session()),
+            State::Directory(_)
+            | State::DirectoryRecord(_)
+            | State::Listed(_)
+            | State::Choice(_)
+            | State::Fci(_)
+            | State::Options(_)
+            | State::Record(_)
+            | State::Ended => None,
+        }
+    }
+
+    /// What is awaited, as a word.
+    #[must_use]
+    pub const fn awaits(&self) -> &'static str {
+        match &self.0 {
+            State::Directory(_) => "directory",
+            State::DirectoryRecord(_) => "directory record",
+            State::Listed(_) => "listed application",
+            State::Choice(_) => "choice",
+            State::Fci(_) => "application",
+            State::Options(_) => "processing options",
+            State::Record(_) => "record",
+            State::Pin(_) => "PIN",
+            State::FirstAc(_) => "first cryptogram",
+            State::Host(_) => "host",
+            State::Authentication(_) => "issuer authentication",
+            State::Script(_) => "script command",
+            State::SecondAc(_) => "second cryptogram",
+            State::Ended => "nothing",
+        }
+    }
+}
+
+impl fmt::Debug for Kernel {
+    /// What is awaited; card data is not shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Kernel(awaits {})", self.awaits())
+    }
+}
+
+/// The card's answer, or the error that it was awaited.
+pub(super) fn response(input: Input, phase: &'static str) -> Result<ResponseApdu, KernelError> {
+    match input {
+        Input::Response(answer) => Ok(answer),
+        Input::Chosen(_) | Input::PinDone(_) | Input::Host(_) => Err(input.unexpected(phase)),
+    }
+}
+
+impl Input {
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Response(_) => "the card's answer",
+            Self::Chosen(_) => "a choice",
+            Self::PinDone(_) => "a PIN result",
+            Self::Host(_) => "the host's answer",
+        }
+    }
+
+    pub(super) const fn unexpected(&self, phase: &'static str) -> KernelError {
+        KernelError::Unexpected { phase, input: self.name() }
+    }
 }

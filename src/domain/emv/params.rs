@@ -1,4 +1,5 @@
-//! What the kernel is told before a card is in: terminal data, applications, CA keys, this transaction's numbers.
+//! What the kernel is told before a card is in: terminal data, applications, CA keys, this transaction's
+//! numbers.
 use super::super::calendar::LocalTime;
 use super::super::money::{Amount, Currency};
 use core::fmt;
@@ -33,26 +34,26 @@ impl fmt::Debug for Aid {
     }
 }
 
-/// Data of the terminal itself. EMV 4.4 Book 4 Annex A; tags in brackets.
+/// Data of the terminal itself. EMV 4.4 Book 4 Annex A; the tag stands first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TerminalData {
-    /// [9F1A] numeric country code, BCD: `01 56`.
+    /// Tag `9F1A`: numeric country code, BCD: `01 56`.
     pub country_code: [u8; 2],
-    /// [9F35] terminal type.
+    /// Tag `9F35`: terminal type.
     pub terminal_type: u8,
-    /// [9F33] terminal capabilities.
+    /// Tag `9F33`: terminal capabilities.
     pub capabilities: [u8; 3],
-    /// [9F40] additional terminal capabilities.
+    /// Tag `9F40`: additional terminal capabilities.
     pub additional_capabilities: [u8; 5],
-    /// [9F15] merchant category code, BCD.
+    /// Tag `9F15`: merchant category code, BCD.
     pub merchant_category_code: [u8; 2],
-    /// [9F1E] serial number of the interface device, 8 characters.
+    /// Tag `9F1E`: serial number of the interface device, 8 characters.
     pub ifd_serial: [u8; 8],
-    /// [9F1C] terminal identification, 8 characters.
+    /// Tag `9F1C`: terminal identification, 8 characters.
     pub terminal_id: [u8; 8],
-    /// [9F16] merchant identifier, 15 characters.
+    /// Tag `9F16`: merchant identifier, 15 characters.
     pub merchant_id: [u8; 15],
-    /// [9F4E] merchant name, ASCII only.
+    /// Tag `9F4E`: merchant name, ASCII only.
     pub merchant_name: Vec<u8>,
 }
 
@@ -61,9 +62,10 @@ pub struct TerminalData {
 pub struct AidEntry {
     /// The AID.
     pub aid: Aid,
-    /// Application selection indicator: longer AIDs of the card that begin with this one match too. Book 1 §12.3.1.
+    /// Application selection indicator: longer AIDs of the card that begin with this one match too. Book 1
+    /// §12.3.1.
     pub partial_match: bool,
-    /// [9F09] application version of the terminal.
+    /// Tag `9F09`: application version of the terminal.
     pub version: [u8; 2],
     /// Terminal action code, default.
     pub tac_default: [u8; 5],
@@ -71,7 +73,7 @@ pub struct AidEntry {
     pub tac_online: [u8; 5],
     /// Terminal action code, denial.
     pub tac_denial: [u8; 5],
-    /// [9F1B] floor limit, minor units.
+    /// Tag `9F1B`: floor limit, minor units.
     pub floor_limit: u64,
     /// Threshold of biased random selection, minor units.
     pub random_threshold: u64,
@@ -114,19 +116,19 @@ pub struct EmvConfig {
 /// This transaction's numbers. Chance and time are drawn by the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TxnParams {
-    /// [9F02] amount, authorised.
+    /// Tag `9F02`: amount, authorised.
     pub amount: Amount,
-    /// [9F03] amount, other: cashback; zero.
+    /// Tag `9F03`: amount, other: cashback; zero.
     pub amount_other: Amount,
-    /// [5F2A] and [5F36].
+    /// Tags `5F2A` and `5F36`.
     pub currency: Currency,
-    /// [9C] transaction type: `00` goods and services.
+    /// Tag `9C`: transaction type: `00` goods and services.
     pub transaction_type: u8,
-    /// [9A] and [9F21].
+    /// Tags `9A` and `9F21`.
     pub now: LocalTime,
-    /// [9F37] unpredictable number.
+    /// Tag `9F37`: unpredictable number.
     pub unpredictable_number: [u8; 4],
-    /// [9F41] transaction sequence counter.
+    /// Tag `9F41`: transaction sequence counter.
     pub sequence_counter: u32,
     /// Uniform in 1 to 99, for random selection. Book 3 §10.6.2.
     pub selection_roll: u8,

@@ -1,7 +1,9 @@
 //! BER-TLV reader and writer, and the store of data objects. EMV 4.4 Book 3 Annex B.
 //!
-//! Tags have at most three bytes, lengths at most three (65535). The reader never allocates and never descends by
-//! itself; who descends counts against [`DEPTH_MAX`]. What tags mean is in `tag.rs`. Spec: unverified.
+//! Tags have at most three bytes, lengths at most three (65535). The reader never allocates and never
+//! descends by itself; who descends counts against [`DEPTH_MAX`]. What tags mean is in `tag.rs`. Spec:
+//! unverified.
+use super::dol::DolEntry;
 use core::fmt;
 use std::collections::BTreeMap;
 use zeroize::Zeroize;
@@ -203,6 +205,13 @@ impl<'a> Reader<'a> {
             }
             _ => Err(TlvError::LengthForm { tag, offset }),
         }
+    }
+
+    /// Reads a tag and one length byte without a value. EMV 4.4 Book 3 §5.4.
+    pub(super) fn dol_entry(&mut self) -> Result<Option<DolEntry>, TlvError> {
+        let Some((tag, offset)) = self.tag()? else { return Ok(None) };
+        let length = self.byte().ok_or(TlvError::LengthCut { tag, offset })?;
+        Ok(Some(DolEntry { tag, length }))
     }
 
     fn object(&mut self) -> Result<Option<Tlv<'a>>, TlvError> {
@@ -417,14 +426,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_back(value in proptest::collection::vec(any::<u8>(), 0..700), which in 0..4_usize) {
+        fn what_is_written_is_read_back(
+            value in proptest::collection::vec(any::<u8>(), 0..700), which in 0..4_usize
+        ) {
             let tag = [Tag(0x5A), Tag(0x9F26), Tag(0xDF_8129), Tag(0x70)][which];
             let bytes = encode(tag, &value).unwrap();
-            prop_assert_eq!(single(&bytes).unwrap().map(|tlv| (tlv.tag, tlv.value.to_vec())), Some((tag, value)));
+            let read = single(&bytes).unwrap().map(|tlv| (tlv.tag, tlv.value.to_vec()));
+            prop_assert_eq!(read, Some((tag, value)));
         }
 
         #[test]
-        fn arbitrary_bytes_end_in_objects_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        fn arbitrary_bytes_end_in_objects_or_an_error(
+            bytes in proptest::collection::vec(any::<u8>(), 0..300)
+        ) {
             prop_assert!(Reader::new(&bytes).count() <= bytes.len());
         }
     }

@@ -1,0 +1,260 @@
+//! Terminal action analysis, the two GENERATE AC commands, and the verdict. EMV 4.4 Book 3 §10.7, §10.8,
+//! §10.11.
+//!
+//! What happens between the two commands is in `online.rs`. Spec: unverified.
+use super::apdu::CommandApdu;
+use super::kernel::{Conclusion, Input, KernelError, Output, State, Step, Verdict, response};
+use super::online::AwaitHost;
+use super::results::{Cid, CryptogramType, Tsi};
+use super::script::{self, Script, Stage};
+use super::session::{Session, missing};
+use super::tlv::{self, Tag};
+
+const ANALYSIS: &str = "terminal action analysis";
+const FIRST: &str = "first GENERATE AC";
+const SECOND: &str = "second GENERATE AC";
+
+/// The card makes its first cryptogram.
+#[derive(Clone)]
+pub(super) struct AwaitFirstAc {
+    session: Box<Session>,
+    asked: CryptogramType,
+}
+
+/// The card makes its second cryptogram.
+#[derive(Clone)]
+pub(super) struct AwaitSecondAc {
+    session: Box<Session>,
+    end: Ending,
+}
+
+/// What the host, or its absence, leaves to be done.
+#[derive(Clone)]
+pub(super) struct Ending {
+    pub(super) basis: Basis,
+    /// Scripts of template 72.
+    pub(super) scripts_after: Vec<Script>,
+}
+
+/// What the second cryptogram is asked for, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Basis {
+    HostApproved,
+    HostDeclined,
+    /// No host, and the action codes let it pass.
+    AllowedOffline,
+    /// No host, and the action codes forbid it.
+    ForbiddenOffline,
+}
+
+/// An issuer action code of the card; `default` where the card has none. EMV 4.4 Book 3 §10.7.
+fn issuer_code(session: &Session, tag: Tag, default: u8) -> Result<[u8; 5], KernelError> {
+    Ok(session.fixed(tag, ANALYSIS)?.unwrap_or([default; 5]))
+}
+
+/// Which cryptogram the terminal asks for. EMV 4.4 Book 3 §10.7.
+fn decide(session: &Session) -> Result<CryptogramType, KernelError> {
+    let entry = &session.app.entry;
+    // Read even if it is not needed now: a defect must show before the host is asked, not after.
+    let issuer_default = issuer_code(session, Tag::IAC_DEFAULT, 0xFF)?;
+    let hits = |terminal, issuer| session.tvr.hits(terminal) || session.tvr.hits(issuer);
+    if hits(entry.tac_denial, issuer_code(session, Tag::IAC_DENIAL, 0x00)?) {
+        return Ok(CryptogramType::Aac);
+    }
+    if session.app.terminal.is_online_only() {
+        return Ok(CryptogramType::Arqc);
+    }
+    if session.app.terminal.is_offline_only() {
+        let forbidden = hits(entry.tac_default, issuer_default);
+        return Ok(if forbidden { CryptogramType::Aac } else { CryptogramType::Tc });
+    }
+    let online = hits(entry.tac_online, issuer_code(session, Tag::IAC_ONLINE, 0xFF)?);
+    Ok(if online { CryptogramType::Arqc } else { CryptogramType::Tc })
+}
+
+/// The decision when the host cannot be asked: default action codes. An online-only terminal declines at
+/// once.
+pub(super) fn decide_without_host(session: &Session) -> Result<Basis, KernelError> {
+    let issuer = issuer_code(session, Tag::IAC_DEFAULT, 0xFF)?;
+    let hit = session.tvr.hits(session.app.entry.tac_default) || session.tvr.hits(issuer);
+    let forbidden = hit || session.app.terminal.is_online_only();
+    Ok(if forbidden { Basis::ForbiddenOffline } else { Basis::AllowedOffline })
+}
+
+fn generate(
+    session: &Session,
+    asked: CryptogramType,
+    list: Tag,
+    phase: &'static str,
+) -> Result<CommandApdu, KernelError> {
+    let list = session.app.card.value(list).ok_or_else(|| missing(list, phase))?;
+    let data = session.fill(list).map_err(|error| KernelError::Data { phase, what: error.to_string() })?;
+    Ok(CommandApdu { cla: 0x80, ins: 0xAE, p1: asked.reference_control(), p2: 0, data, le: Some(0) })
+}
+
+/// Decides and asks. The response code is the terminal's own if the host is not to be asked (EMV 4.4 Book 4
+/// Annex A6).
+pub(super) fn ask_first_cryptogram(mut session: Box<Session>) -> Step {
+    let asked = decide(&session)?;
+    match asked {
+        CryptogramType::Tc => session.app.own.put(Tag::RESPONSE_CODE, b"Y1"),
+        CryptogramType::Aac => session.app.own.put(Tag::RESPONSE_CODE, b"Z1"),
+        CryptogramType::Arqc => {}
+    }
+    let command = generate(&session, asked, Tag::CDOL1, FIRST)?;
+    Ok((State::FirstAc(AwaitFirstAc { session, asked }), Output::Transmit(command)))
+}
+
+/// Asks for the final cryptogram.
+pub(super) fn ask_second_cryptogram(session: Box<Session>, end: Ending) -> Step {
+    let command = generate(&session, end.basis.asks(), Tag::CDOL2, SECOND)?;
+    Ok((State::SecondAc(AwaitSecondAc { session, end }), Output::Transmit(command)))
+}
+
+impl Basis {
+    const fn asks(self) -> CryptogramType {
+        match self {
+            Self::HostApproved | Self::AllowedOffline => CryptogramType::Tc,
+            Self::HostDeclined | Self::ForbiddenOffline => CryptogramType::Aac,
+        }
+    }
+
+    const fn verdict(self, given: CryptogramType) -> Verdict {
+        match (self, given) {
+            (Self::HostApproved | Self::AllowedOffline, CryptogramType::Tc) => Verdict::Approved,
+            (Self::HostApproved, _) => Verdict::DeclinedByCard,
+            (Self::HostDeclined, _) => Verdict::DeclinedOnline,
+            (Self::AllowedOffline | Self::ForbiddenOffline, _) => Verdict::DeclinedUnableOnline,
+        }
+    }
+}
+
+impl AwaitFirstAc {
+    pub(super) const fn session(&self) -> &Session {
+        &self.session
+    }
+
+    pub(super) fn step(mut self, input: Input) -> Step {
+        let given = cryptogram(&mut self.session, input, FIRST)?;
+        // The card may ask for the host or decline; it may not approve more than it was asked to.
+        let allowed = match self.asked {
+            CryptogramType::Tc => true,
+            CryptogramType::Arqc => given != CryptogramType::Tc,
+            CryptogramType::Aac => given == CryptogramType::Aac,
+        };
+        if !allowed {
+            let what = format!("{:?} was asked, the card gave {given:?}", self.asked);
+            return Err(KernelError::Data { phase: FIRST, what });
+        }
+        self.session.tsi.set(Tsi::CARD_RISK);
+        match given {
+            CryptogramType::Arqc => {
+                let summary = self.session.summary();
+                Ok((State::Host(AwaitHost::new(self.session)), Output::GoOnline(summary)))
+            }
+            CryptogramType::Tc => Ok(conclude(&self.session, Verdict::Approved)),
+            CryptogramType::Aac => {
+                self.session.app.own.put(Tag::RESPONSE_CODE, b"Z1");
+                Ok(conclude(&self.session, Verdict::DeclinedOffline))
+            }
+        }
+    }
+}
+
+impl AwaitSecondAc {
+    pub(super) const fn session(&self) -> &Session {
+        &self.session
+    }
+
+    pub(super) fn step(mut self, input: Input) -> Step {
+        let given = cryptogram(&mut self.session, input, SECOND)?;
+        let asked = self.end.basis.asks();
+        if given != CryptogramType::Aac && given != asked {
+            let what = format!("{asked:?} was asked, the card gave {given:?}");
+            return Err(KernelError::Data { phase: SECOND, what });
+        }
+        let verdict = self.end.basis.verdict(given);
+        script::run(self.session, Stage::AfterSecondAc(verdict), self.end.scripts_after)
+    }
+}
+
+/// The end, with the card as it is known now.
+pub(super) fn conclude(session: &Session, verdict: Verdict) -> (State, Output) {
+    (State::Ended, Output::Done(Box::new(Conclusion { verdict, card: Some(session.summary()) })))
+}
+
+/// Reads a cryptogram in either format and stores its objects. EMV 4.4 Book 3 §6.5.5.4.
+fn cryptogram(
+    session: &mut Session,
+    input: Input,
+    phase: &'static str,
+) -> Result<CryptogramType, KernelError> {
+    let answer = response(input, phase)?;
+    if !answer.status.is_ok() {
+        return Err(KernelError::Status { phase, status: answer.status.0 });
+    }
+    let bad = |what: &str| KernelError::Data { phase, what: what.to_owned() };
+    let template = tlv::single(&answer.data).map_err(|error| bad(&error.to_string()))?;
+    let template = template.ok_or_else(|| bad("the answer is not one template"))?;
+    let mut parts = Parts::default();
+    match template.tag {
+        Tag::RESPONSE_FORMAT_1 => parts.split(template.value).ok_or_else(|| bad("format 1 is too short"))?,
+        Tag::RESPONSE_FORMAT_2 => {
+            for object in template.children() {
+                let object = object.map_err(|error| bad(&error.to_string()))?;
+                parts.take(object.tag, object.value).ok_or_else(|| bad("an object appears twice"))?;
+            }
+        }
+        _ => return Err(bad("neither template 80 nor 77")),
+    }
+    let (Some(&[cid]), Some([_, _]), Some([_, _, _, _, _, _, _, _])) =
+        (parts.cid, parts.atc, parts.cryptogram)
+    else {
+        return Err(bad("CID, counter or cryptogram is missing or has a wrong length"));
+    };
+    let issuer = parts.issuer.unwrap_or_default();
+    if issuer.len() > 32 {
+        return Err(bad("tag 9F10 has more than 32 bytes"));
+    }
+    let kind = Cid(cid).cryptogram().ok_or_else(|| bad("a reserved type of cryptogram"))?;
+    let card = &mut session.app.card;
+    card.put(Tag::CID, &[cid]);
+    card.put(Tag::ATC, parts.atc.unwrap_or_default());
+    card.put(Tag::CRYPTOGRAM, parts.cryptogram.unwrap_or_default());
+    if !issuer.is_empty() {
+        card.put(Tag::IAD, issuer);
+    }
+    Ok(kind)
+}
+
+/// The objects of an answer to GENERATE AC.
+#[derive(Default)]
+struct Parts<'a> {
+    cid: Option<&'a [u8]>,
+    atc: Option<&'a [u8]>,
+    cryptogram: Option<&'a [u8]>,
+    issuer: Option<&'a [u8]>,
+}
+
+impl<'a> Parts<'a> {
+    /// Format 1: CID, counter, cryptogram, and perhaps issuer data, without tags.
+    fn split(&mut self, value: &'a [u8]) -> Option<()> {
+        let (cid, rest) = value.split_at_checked(1)?;
+        let (atc, rest) = rest.split_at_checked(2)?;
+        let (cryptogram, issuer) = rest.split_at_checked(8)?;
+        *self = Self { cid: Some(cid), atc: Some(atc), cryptogram: Some(cryptogram), issuer: Some(issuer) };
+        Some(())
+    }
+
+    /// Format 2: one object at a time; others than these are left out. `None` if one appears twice.
+    fn take(&mut self, tag: Tag, value: &'a [u8]) -> Option<()> {
+        let place = match tag {
+            Tag::CID => &mut self.cid,
+            Tag::ATC => &mut self.atc,
+            Tag::CRYPTOGRAM => &mut self.cryptogram,
+            Tag::IAD => &mut self.issuer,
+            _ => return Some(()),
+        };
+        place.replace(value).is_none().then_some(())
+    }
+}
