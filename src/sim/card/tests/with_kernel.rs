@@ -1,4 +1,5 @@
-//! The kernel of the terminal and the simulated card, face to face, with the bank behind. No reader between them.
+//! The kernel of the terminal and the simulated card, face to face, with the bank behind. No reader between
+//! them.
 use super::*;
 use crate::domain::calendar::LocalTime;
 use crate::domain::emv::kernel::{
@@ -142,7 +143,8 @@ fn the_cardholder_is_verified_as_the_card_asks() {
     }
 }
 
-/// Broken answers at every step end in an error or a verdict, never in an approval by luck and never in a loop.
+/// Broken answers at every step end in an error or a verdict, never in an approval by luck and never in a
+/// loop.
 #[test]
 fn faults_of_the_card_never_end_in_approval() {
     let steps = ["select", "gpo", "read-record", "first-ac", "external-authenticate", "second-ac"];
