@@ -1,7 +1,8 @@
 //! The card adapter against a real pcscd with a virtual reader and a simulated card in it.
 //!
-//! libpcsclite reads the path of pcscd's socket once in the life of a process, so each test runs the test binary again
-//! for itself alone, with the path of its own bench. Where there is no virtual reader a test says so and passes.
+//! libpcsclite reads the path of pcscd's socket once in the life of a process, so each test runs the test
+//! binary again for itself alone, with the path of its own bench. Where there is no virtual reader a test
+//! says so and passes.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -27,7 +28,8 @@ use tokio::sync::mpsc;
 
 /// Tells the second run which folder its bench uses.
 const FOLDER: &str = "POSD_TEST_BENCH";
-/// Longest wait for anything that has no deadline of its own; backoff of the adapter and polling of vpcd included.
+/// Longest wait for anything that has no deadline of its own; backoff of the adapter and polling of vpcd
+/// included.
 const WITHIN: Duration = Duration::from_secs(20);
 /// Deadline of a command where the test is not about it.
 const LONG: Duration = Duration::from_secs(10);
@@ -228,7 +230,8 @@ fn a_block_protocol_card_is_spoken_to_directly() {
     });
 }
 
-/// Goal: a card pulled in the middle of a command, or between two, is `Removed` and not a fault of the reader.
+/// Goal: a card pulled in the middle of a command, or between two, is `Removed` and not a fault of the
+/// reader.
 #[test]
 fn a_pulled_card_is_removed() {
     alone("a_pulled_card_is_removed", |bench| {
@@ -269,8 +272,8 @@ fn a_swapped_card_is_removed_and_inserted() {
     });
 }
 
-/// Goal: a chip that hangs costs one command its deadline and no more; the reader is told as hung until the card is
-/// pulled, and the next card works.
+/// Goal: a chip that hangs costs one command its deadline and no more; the reader is told as hung until the
+/// card is pulled, and the next card works.
 #[test]
 fn a_hung_card_times_out_within_its_deadline() {
     alone("a_hung_card_times_out_within_its_deadline", |bench| {
@@ -297,7 +300,8 @@ fn a_hung_card_times_out_within_its_deadline() {
     });
 }
 
-/// Goal: pcscd dies with a card in and a command open to it; nothing is left hanging, and all comes back with pcscd.
+/// Goal: pcscd dies with a card in and a command open to it; nothing is left hanging, and all comes back with
+/// pcscd.
 #[test]
 fn a_restart_of_pcscd_is_survived() {
     alone("a_restart_of_pcscd_is_survived", |mut bench| {
@@ -398,8 +402,8 @@ fn a_reader_held_by_another_program_is_shared() {
     });
 }
 
-/// Goal: pcscd dies under a command that the chip has not answered; the command is answered at once, not at its
-/// deadline, and as what it is.
+/// Goal: pcscd dies under a command that the chip has not answered; the command is answered at once, not at
+/// its deadline, and as what it is.
 #[test]
 fn a_command_under_a_dying_pcscd_is_answered() {
     alone("a_command_under_a_dying_pcscd_is_answered", |mut bench| {
@@ -423,7 +427,8 @@ fn a_command_under_a_dying_pcscd_is_answered() {
     });
 }
 
-/// Goal: the queue has a size, and what was queued behind a hung command is answered too, once each and in order.
+/// Goal: the queue has a size, and what was queued behind a hung command is answered too, once each and in
+/// order.
 #[test]
 fn commands_behind_a_hung_one_are_answered_in_order() {
     alone("commands_behind_a_hung_one_are_answered_in_order", |bench| {
@@ -468,7 +473,8 @@ fn a_mute_chip_is_told_as_mute() {
     });
 }
 
-/// Goal: configured readers are the only ones used, a missing one is named, and the adapter ends with its handle.
+/// Goal: configured readers are the only ones used, a missing one is named, and the adapter ends with its
+/// handle.
 #[test]
 fn only_configured_readers_are_used() {
     alone("only_configured_readers_are_used", |bench| {

@@ -147,7 +147,8 @@ fn python() -> Result<PathBuf, String> {
     Ok(python)
 }
 
-/// Goal: for random keys, card numbers, amounts and counters, the card's ARQC and the bank's ARPC are pyemv's.
+/// Goal: for random keys, card numbers, amounts and counters, the card's ARQC and the bank's ARPC are
+/// pyemv's.
 #[test]
 fn cryptograms_agree_with_an_independent_implementation() {
     let python = match python() {

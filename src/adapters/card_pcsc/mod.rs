@@ -1,14 +1,16 @@
-//! The card reader over PC/SC, as pcscd serves it. EMV 4.4 Book 1 is below; the kernel is above; neither is here.
+//! The card reader over PC/SC, as pcscd serves it. EMV 4.4 Book 1 is below; the kernel is above; neither is
+//! here.
 //!
-//! Three threads. `posd-card`, the supervisor, owns the commands and speaks to the engine; it never calls PC/SC, so it
-//! is never late. `posd-card-io` blocks in PC/SC (`worker.rs`); `posd-card-wake` calls SCardCancel to end its wait.
+//! Three threads. `posd-card`, the supervisor, owns the commands and speaks to the engine; it never calls
+//! PC/SC, so it is never late. `posd-card-io` blocks in PC/SC (`worker.rs`); `posd-card-wake` calls
+//! SCardCancel to end its wait.
 //!
-//! **Deadline.** SCardTransmit cannot be interrupted: it returns when the reader does. When the deadline of a command
-//! has passed, the supervisor answers `Timeout` and gives the worker up: it drops its ends of the worker's channels
-//! and starts a new worker with a context of its own. The lost thread ends by itself when the reader lets it go (at
-//! the latest when the card is pulled); what it then says reaches nobody, and it powers the card down. Until then the
-//! reader is held by it and is reported as `hung`. More than four lost threads mean that pcscd itself is stuck: then
-//! commands are refused until one of them ends.
+//! **Deadline.** SCardTransmit cannot be interrupted: it returns when the reader does. When the deadline of a
+//! command has passed, the supervisor answers `Timeout` and gives the worker up: it drops its ends of the
+//! worker's channels and starts a new worker with a context of its own. The lost thread ends by itself when
+//! the reader lets it go (at the latest when the card is pulled); what it then says reaches nobody, and it
+//! powers the card down. Until then the reader is held by it and is reported as `hung`. Four lost
+//! threads mean that pcscd itself is stuck: then commands are refused until one of them ends.
 mod session;
 mod watch;
 mod worker;
@@ -79,7 +81,8 @@ impl CardHandle {
     }
 }
 
-/// Starts the adapter. It reports the readers at once, also when there is no pcscd yet, and then keeps trying.
+/// Starts the adapter. It reports the readers at once, also when there is no pcscd yet, and then keeps
+/// trying.
 ///
 /// `apdu_deadline` is the longest time for one command, GET RESPONSE and repetitions included, power-up too.
 ///

@@ -1,8 +1,9 @@
 //! The thread that blocks in PC/SC, and the one that can wake it.
 //!
-//! `posd-card-io` waits in SCardGetStatusChange or runs one command. SCardCancel ends the wait; it is called from
-//! `posd-card-wake`, because it talks to pcscd itself and would block with it. A cancel that comes before the wait
-//! begins is lost, so it is repeated until the worker says it has the command, and the wait is bounded anyhow.
+//! `posd-card-io` waits in SCardGetStatusChange or runs one command. SCardCancel ends the wait; it is called
+//! from `posd-card-wake`, because it talks to pcscd itself and would block with it. A cancel that comes
+//! before the wait begins is lost, so it is repeated until the worker says it has the command, and the wait
+//! is bounded anyhow.
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
@@ -15,8 +16,8 @@ use crate::ports::{CardCommand, CardEvent, CardFault};
 
 /// Longest wait for a change. Bounded because a cancel or a plug event may be lost.
 const WAIT_MAX: Duration = Duration::from_secs(5);
-/// How long the worker waits for the next command before it watches the readers again: in a conversation the next
-/// one comes at once, and waking the wait costs more.
+/// How long the worker waits for the next command before it watches the readers again: in a conversation the
+/// next one comes at once, and waking the wait costs more.
 const LINGER: Duration = Duration::from_millis(20);
 /// First pause before pcscd is tried again; doubles.
 const BACKOFF_FIRST: Duration = Duration::from_millis(200);

@@ -1,7 +1,7 @@
 //! What a simulated chip card is made of, the presets by name, and profiles from TOML.
 //!
-//! A profile is data only; `Card` brings it to life. Certificates for offline data authentication are not offered.
-//! Card numbers are invented, with a good check digit, and belong to no one's account.
+//! A profile is data only; `Card` brings it to life. Certificates for offline data authentication are not
+//! offered. Card numbers are invented, with a good check digit, and belong to no one's account.
 use serde::Deserialize;
 
 use crate::domain::emv::apdu::Protocol;
@@ -222,7 +222,8 @@ impl Profile {
         Ok(Self { atr: atr(Protocol::T0), protocol: Protocol::T0, pse, applications })
     }
 
-    /// Reads a profile: a preset (key `preset`, default `unionpay`) and what is to differ in all its applications.
+    /// Reads a profile: a preset (key `preset`, default `unionpay`) and what is to differ in all its
+    /// applications.
     ///
     /// # Errors
     /// An unknown key or preset, a value of the wrong form.

@@ -1,9 +1,9 @@
 //! Puts a simulated card into a virtual reader: vpcd, the reader driver of the vsmartcard project.
 //!
-//! The card is a TCP *client* of vpcd. Every message is a two-byte length, high byte first, and that many bytes. One
-//! byte is a control: 00 power off, 01 power on, 02 reset, 04 asks the answer to reset; only 04 is answered. Anything
-//! else is a command APDU and is answered by its response. To connect is to insert, to close is to remove. Seen on
-//! the wire with vpcd 3.3.
+//! The card is a TCP *client* of vpcd. Every message is a two-byte length, high byte first, and that many
+//! bytes. One byte is a control: 00 power off, 01 power on, 02 reset, 04 asks the answer to reset; only 04 is
+//! answered. Anything else is a command APDU and is answered by its response. To connect is to insert, to
+//! close is to remove. Seen on the wire with vpcd 3.3.
 mod bench;
 mod slot;
 
@@ -58,8 +58,9 @@ impl Wire {
                 self.unread.drain(..used);
                 return Ok(payload);
             }
-            // vpcd sends length and payload apart and waits for the first to be acknowledged (Nagle). Without this
-            // every command takes 40 ms. The kernel forgets it with each answer; it is a matter of speed only.
+            // vpcd sends length and payload apart and waits for the first to be acknowledged (Nagle). Without
+            // this every command takes 40 ms. The kernel forgets it with each answer; it is a matter of speed
+            // only.
             rustix::net::sockopt::set_tcp_quickack(&self.stream, true).ok();
             // A message is at most 65537 bytes, so this buffer is bounded.
             if self.stream.read_buf(&mut self.unread).await? == 0 {

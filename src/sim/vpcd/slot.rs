@@ -1,7 +1,7 @@
 //! The slot of the virtual reader: which card is in, and the conversation between it and vpcd.
 //!
-//! One task owns everything; [`Slot`] is its handle. While a card is in and vpcd is not there, the task tries again:
-//! a card stays in its reader when pcscd restarts.
+//! One task owns everything; [`Slot`] is its handle. While a card is in and vpcd is not there, the task tries
+//! again: a card stays in its reader when pcscd restarts.
 use core::future::pending;
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -288,8 +288,9 @@ impl Task {
                 self.powered = request == Request::PowerOn;
                 return card.reset();
             }
-            // vpcd asks the answer to reset to see whether a card is there at all: a chip that is mute at power-up
-            // is a card until it has power. Then the line is cut, since vpcd 3.3 hangs on an empty answer.
+            // vpcd asks the answer to reset to see whether a card is there at all: a chip that is mute at
+            // power-up is a card until it has power. Then the line is cut, since vpcd 3.3 hangs on an empty
+            // answer.
             Request::Atr if card.atr().is_empty() && self.powered => return self.lose_line(),
             Request::Atr if card.atr().is_empty() => vec![0x3B, 0x00],
             Request::Atr => card.atr().to_vec(),
