@@ -273,7 +273,7 @@ enum State {
     /// The chip's second cryptogram.
     AwaitCompletion { kernel: Box<Kernel>, online: Box<Completed> },
     /// The outcome to be durable.
-    AwaitClosed { closed: Box<Closed>, tries: u8, retry: Option<BootTime> },
+    AwaitClosed(Box<purchase::Closing>),
     /// Nothing: the outcome stands.
     Ended(Box<Closed>),
 }
@@ -366,7 +366,7 @@ impl Txn {
             State::AwaitSendingStored(_) | State::AwaitSent { .. } => TxnState::Sending,
             State::AwaitHost { .. } => TxnState::WaitingHost,
             State::AwaitCompletion { .. } => TxnState::CardCompletion,
-            State::AwaitClosed { .. } => TxnState::Resolving,
+            State::AwaitClosed(_) => TxnState::Resolving,
             State::Ended(_) => TxnState::Finished,
         }
     }
@@ -381,7 +381,10 @@ impl Txn {
             | State::AwaitConfirm { deadline, .. }
             | State::AwaitPin { deadline, .. } => Some((*deadline, "customer")),
             State::AwaitHost { deadline, .. } => Some((*deadline, "host")),
-            State::AwaitClosed { retry: Some(at), .. } => Some((*at, "")),
+            State::AwaitClosed(closing) => match closing.retry() {
+                Some(at) => Some((at, "")),
+                None => None,
+            },
             State::AwaitBegin
             | State::AwaitChip { .. }
             | State::AwaitLine(_)
@@ -389,7 +392,6 @@ impl Txn {
             | State::AwaitSendingStored(_)
             | State::AwaitSent { .. }
             | State::AwaitCompletion { .. }
-            | State::AwaitClosed { retry: None, .. }
             | State::Ended(_) => None, // the adapter that is being waited for has its own deadline
         }
     }
@@ -411,8 +413,10 @@ impl Txn {
             | State::AwaitRedial { .. }
             | State::AwaitHost { .. }
             | State::AwaitCompletion { .. } => Cancellable::TooLate,
-            State::AwaitClosed { closed, .. } if closed.outcome == Outcome::Cancelled => Cancellable::Already,
-            State::AwaitClosed { .. } => Cancellable::TooLate,
+            State::AwaitClosed(closing) if closing.closed().outcome == Outcome::Cancelled => {
+                Cancellable::Already
+            }
+            State::AwaitClosed(_) => Cancellable::TooLate,
             State::Ended(closed) if closed.outcome == Outcome::Cancelled => Cancellable::Already,
             State::Ended(_) => Cancellable::Ended,
         }
@@ -443,7 +447,7 @@ impl Txn {
                 | State::AwaitRedial { .. }
                 | State::AwaitHost { .. }
                 | State::AwaitCompletion { .. }
-                | State::AwaitClosed { .. }
+                | State::AwaitClosed(_)
         )
     }
 
@@ -475,7 +479,7 @@ impl Txn {
             | State::AwaitPower { .. }
             | State::AwaitChoice { .. }
             | State::AwaitCompletion { .. }
-            | State::AwaitClosed { .. }
+            | State::AwaitClosed(_)
             | State::Ended(_) => None,
         }
     }
@@ -485,7 +489,8 @@ impl Txn {
     pub fn card_facts(&self) -> Option<CardFacts> {
         match &self.state {
             State::AwaitCompletion { online, .. } => Some(online.card.clone()),
-            State::AwaitClosed { closed, .. } | State::Ended(closed) => closed.card.clone(),
+            State::AwaitClosed(closing) => closing.closed().card.clone(),
+            State::Ended(closed) => closed.card.clone(),
             _ => self.summary().map(|summary| card::facts(summary, &self.setup.token_key)),
         }
     }

@@ -2,12 +2,13 @@
 //!
 //! Choice: without a line the sale fails and the card is not asked for an offline approval, because this version has no
 //! queue that could upload it.
-use super::{Base, Ending, Step, removed_prompt};
+use super::closing::Ending;
+use super::{Base, Step, removed_prompt};
 use crate::domain::calendar::BootTime;
 use crate::domain::ident::{BatchNumber, Stan};
 use crate::domain::outcome::{Prompt, ResultCode};
 use crate::domain::record::{HostFacts, Record, ReversalReason, Sending};
-use crate::domain::txn::{Event, Garbled, Local, Now, Online, SaleRequest, State, TxnEffects, Vital};
+use crate::domain::txn::{Event, Garbled, Local, Now, Online, SaleRequest, State, TxnEffects};
 use core::time::Duration;
 
 /// How often the line is opened anew when it broke before any byte left.
@@ -46,9 +47,9 @@ impl Base {
                 let state = State::AwaitSent { online, request: Box::new(request.clone()), redials: 0 };
                 (self.txn(state), TxnEffects::send(vec![Local::Prompt(Prompt::Processing)], request))
             }
-            // Not on the disk, so nothing was sent: it ends here, and the end is tried to be stored as well.
+            // Nothing was sent, and nothing will be.
             Event::Stored(None) | Event::StoreFailed => {
-                self.end_unsent(Ending::failed(ResultCode::StorageFault), Some(online.card), vec![], now)
+                self.end_unstored(Ending::failed(ResultCode::StorageFault), online.card, now)
             }
             _ => self.stay(State::AwaitSendingStored(online)),
         }
@@ -114,21 +115,9 @@ impl Base {
         }
     }
 
-    /// Nothing was written to a socket: the armed reversal is disarmed in the same commit that closes.
+    /// Nothing was written to a socket on any attempt.
     fn unsent(self, online: Box<Online>, result: ResultCode, now: Now) -> Step {
-        let id = self.start.id.clone();
-        let (txn, mut effects) = self.end(
-            Ending::failed(result),
-            None,
-            Some(online.card),
-            HostFacts::default(),
-            vec![Local::PowerOff],
-            now,
-        );
-        if let Vital::Store(records) = &mut effects.vital {
-            records.insert(0, Record::Unsent { id });
-        }
-        (txn, effects)
+        self.end_disarmed(Ending::failed(result), online.card, now)
     }
 
     pub(super) fn host(self, online: Box<Online>, deadline: BootTime, event: Event, now: Now) -> Step {
@@ -147,19 +136,17 @@ impl Base {
 
     fn no_answer(self, online: Box<Online>, result: ResultCode, now: Now) -> Step {
         let ending = Ending::unknown(result, ReversalReason::NoAnswer);
-        self.end(ending, None, Some(online.card), HostFacts::default(), vec![Local::PowerOff], now)
+        self.end_sent(ending, online.card, HostFacts::default(), vec![], vec![], now)
     }
 
     fn garbled(self, online: Box<Online>, garbled: Garbled, now: Now) -> Step {
-        let (ending, local) = match garbled {
-            Garbled::Content => {
-                (Ending::unknown(ResultCode::ProtocolError, ReversalReason::NoAnswer), vec![Local::PowerOff])
+        match garbled {
+            Garbled::Content => self.no_answer(online, ResultCode::ProtocolError, now),
+            Garbled::Mac => {
+                let ending = Ending::unknown(ResultCode::MacError, ReversalReason::MacError);
+                let local = vec![Local::DropSignOn];
+                self.end_sent(ending, online.card, HostFacts::default(), local, vec![], now)
             }
-            Garbled::Mac => (
-                Ending::unknown(ResultCode::MacError, ReversalReason::MacError),
-                vec![Local::PowerOff, Local::DropSignOn],
-            ),
-        };
-        self.end(ending, None, Some(online.card), HostFacts::default(), local, now)
+        }
     }
 }
