@@ -265,9 +265,9 @@ enum State {
     /// `Sending` to be durable.
     AwaitSendingStored(Box<Online>),
     /// The socket to take the request.
-    AwaitSent { online: Box<Online>, request: Box<SaleRequest>, redials: u8 },
+    AwaitSent(Box<Asking>),
     /// A new line, because the first broke before any byte left.
-    AwaitRedial { online: Box<Online>, request: Box<SaleRequest>, redials: u8 },
+    AwaitRedial(Box<Asking>),
     /// The bank.
     AwaitHost { online: Box<Online>, deadline: BootTime },
     /// The chip's second cryptogram.
@@ -303,6 +303,15 @@ struct Online {
     card: CardFacts,
     wire: WireFacts,
     pin: Option<PinBlock>,
+}
+
+/// The request whose record is durable.
+#[derive(Debug)]
+struct Asking {
+    online: Online,
+    request: Box<SaleRequest>,
+    /// Lines that broke before any byte left.
+    redials: u8,
 }
 
 /// The bank has answered, the card has not yet.
@@ -362,8 +371,8 @@ impl Txn {
             State::AwaitChoice { .. } => TxnState::SelectingApplication,
             State::AwaitConfirm { .. } => TxnState::ConfirmingCard,
             State::AwaitPin { .. } => TxnState::WaitingPin,
-            State::AwaitLine(_) | State::AwaitRedial { .. } => TxnState::Connecting,
-            State::AwaitSendingStored(_) | State::AwaitSent { .. } => TxnState::Sending,
+            State::AwaitLine(_) | State::AwaitRedial(_) => TxnState::Connecting,
+            State::AwaitSendingStored(_) | State::AwaitSent(_) => TxnState::Sending,
             State::AwaitHost { .. } => TxnState::WaitingHost,
             State::AwaitCompletion { .. } => TxnState::CardCompletion,
             State::AwaitClosed(_) => TxnState::Resolving,
@@ -388,9 +397,9 @@ impl Txn {
             State::AwaitBegin
             | State::AwaitChip { .. }
             | State::AwaitLine(_)
-            | State::AwaitRedial { .. }
+            | State::AwaitRedial(_)
             | State::AwaitSendingStored(_)
-            | State::AwaitSent { .. }
+            | State::AwaitSent(_)
             | State::AwaitCompletion { .. }
             | State::Ended(_) => None, // the adapter that is being waited for has its own deadline
         }
@@ -409,8 +418,8 @@ impl Txn {
             | State::AwaitPin { .. }
             | State::AwaitLine(_) => Cancellable::Yes,
             State::AwaitSendingStored(_)
-            | State::AwaitSent { .. }
-            | State::AwaitRedial { .. }
+            | State::AwaitSent(_)
+            | State::AwaitRedial(_)
             | State::AwaitHost { .. }
             | State::AwaitCompletion { .. } => Cancellable::TooLate,
             State::AwaitClosed(closing) if closing.closed().outcome == Outcome::Cancelled => {
@@ -443,8 +452,8 @@ impl Txn {
         matches!(
             self.state,
             State::AwaitSendingStored(_)
-                | State::AwaitSent { .. }
-                | State::AwaitRedial { .. }
+                | State::AwaitSent(_)
+                | State::AwaitRedial(_)
                 | State::AwaitHost { .. }
                 | State::AwaitCompletion { .. }
                 | State::AwaitClosed(_)
@@ -454,7 +463,7 @@ impl Txn {
     /// True while the engine is to get it a line.
     #[must_use]
     pub const fn wants_line(&self) -> bool {
-        matches!(self.state, State::AwaitLine(_) | State::AwaitRedial { .. })
+        matches!(self.state, State::AwaitLine(_) | State::AwaitRedial(_))
     }
 
     /// The card number, for the PIN block.
@@ -471,9 +480,8 @@ impl Txn {
             State::AwaitChip { stage, .. } => stage.card.as_deref(),
             State::AwaitLine(online)
             | State::AwaitSendingStored(online)
-            | State::AwaitSent { online, .. }
-            | State::AwaitRedial { online, .. }
             | State::AwaitHost { online, .. } => Some(&online.summary),
+            State::AwaitSent(asking) | State::AwaitRedial(asking) => Some(&asking.online.summary),
             State::AwaitBegin
             | State::AwaitCard { .. }
             | State::AwaitPower { .. }

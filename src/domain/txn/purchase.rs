@@ -39,8 +39,8 @@ pub(super) fn step(txn: Txn, event: Event, now: Now) -> Step {
         State::AwaitPin { kernel, card, deadline } => this.pin(kernel, card, deadline, event, now),
         State::AwaitLine(online) => this.line(online, event, now),
         State::AwaitSendingStored(online) => this.sending_stored(online, event, now),
-        State::AwaitSent { online, request, redials } => this.sent(online, request, redials, event, now),
-        State::AwaitRedial { online, request, redials } => this.redial(online, request, redials, event, now),
+        State::AwaitSent(asking) => this.sent(asking, event, now),
+        State::AwaitRedial(asking) => this.redial(asking, event, now),
         State::AwaitHost { online, deadline } => this.host(online, deadline, event, now),
         State::AwaitCompletion { kernel, online } => this.completion(kernel, online, event, now),
         State::AwaitClosed(closing) => this.closing(closing, event, now),
@@ -93,8 +93,8 @@ impl Base {
             }
             State::AwaitLine(online) => self.end_unsent(ending, Some(online.card), vec![], now),
             state @ (State::AwaitSendingStored(_)
-            | State::AwaitSent { .. }
-            | State::AwaitRedial { .. }
+            | State::AwaitSent(_)
+            | State::AwaitRedial(_)
             | State::AwaitHost { .. }
             | State::AwaitCompletion { .. }
             | State::AwaitClosed(_)

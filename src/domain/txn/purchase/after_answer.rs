@@ -15,8 +15,8 @@ use crate::domain::unionpay::response::{self, Class};
 
 impl Base {
     /// The bank has spoken; the card hears it before anybody else does.
-    pub(super) fn answered(self, online: Box<Online>, answer: FinancialAnswer, now: Now) -> Step {
-        let Online { kernel, card, .. } = *online;
+    pub(super) fn answered(self, online: Online, answer: FinancialAnswer, now: Now) -> Step {
+        let Online { kernel, card, .. } = online;
         if answer.partial {
             // Not announced, so not allowed: declined and undone.
             let ending = Ending::declined(ResultCode::DeclinedHost).reversed_by(ReversalReason::Refused);
