@@ -265,15 +265,15 @@ enum State {
     /// `Sending` to be durable.
     AwaitSendingStored(Box<Online>),
     /// The socket to take the request.
-    AwaitSent { online: Box<Online>, request: Box<SaleRequest>, redials: u8 },
+    AwaitSent(Box<Asking>),
     /// A new line, because the first broke before any byte left.
-    AwaitRedial { online: Box<Online>, request: Box<SaleRequest>, redials: u8 },
+    AwaitRedial(Box<Asking>),
     /// The bank.
     AwaitHost { online: Box<Online>, deadline: BootTime },
     /// The chip's second cryptogram.
     AwaitCompletion { kernel: Box<Kernel>, online: Box<Completed> },
     /// The outcome to be durable.
-    AwaitClosed { closed: Box<Closed>, tries: u8, retry: Option<BootTime> },
+    AwaitClosed(Box<purchase::Closing>),
     /// Nothing: the outcome stands.
     Ended(Box<Closed>),
 }
@@ -303,6 +303,15 @@ struct Online {
     card: CardFacts,
     wire: WireFacts,
     pin: Option<PinBlock>,
+}
+
+/// The request whose record is durable.
+#[derive(Debug)]
+struct Asking {
+    online: Online,
+    request: Box<SaleRequest>,
+    /// Lines that broke before any byte left.
+    redials: u8,
 }
 
 /// The bank has answered, the card has not yet.
@@ -362,11 +371,11 @@ impl Txn {
             State::AwaitChoice { .. } => TxnState::SelectingApplication,
             State::AwaitConfirm { .. } => TxnState::ConfirmingCard,
             State::AwaitPin { .. } => TxnState::WaitingPin,
-            State::AwaitLine(_) | State::AwaitRedial { .. } => TxnState::Connecting,
-            State::AwaitSendingStored(_) | State::AwaitSent { .. } => TxnState::Sending,
+            State::AwaitLine(_) | State::AwaitRedial(_) => TxnState::Connecting,
+            State::AwaitSendingStored(_) | State::AwaitSent(_) => TxnState::Sending,
             State::AwaitHost { .. } => TxnState::WaitingHost,
             State::AwaitCompletion { .. } => TxnState::CardCompletion,
-            State::AwaitClosed { .. } => TxnState::Resolving,
+            State::AwaitClosed(_) => TxnState::Resolving,
             State::Ended(_) => TxnState::Finished,
         }
     }
@@ -381,15 +390,17 @@ impl Txn {
             | State::AwaitConfirm { deadline, .. }
             | State::AwaitPin { deadline, .. } => Some((*deadline, "customer")),
             State::AwaitHost { deadline, .. } => Some((*deadline, "host")),
-            State::AwaitClosed { retry: Some(at), .. } => Some((*at, "")),
+            State::AwaitClosed(closing) => match closing.retry() {
+                Some(at) => Some((at, "")),
+                None => None,
+            },
             State::AwaitBegin
             | State::AwaitChip { .. }
             | State::AwaitLine(_)
-            | State::AwaitRedial { .. }
+            | State::AwaitRedial(_)
             | State::AwaitSendingStored(_)
-            | State::AwaitSent { .. }
+            | State::AwaitSent(_)
             | State::AwaitCompletion { .. }
-            | State::AwaitClosed { retry: None, .. }
             | State::Ended(_) => None, // the adapter that is being waited for has its own deadline
         }
     }
@@ -407,12 +418,14 @@ impl Txn {
             | State::AwaitPin { .. }
             | State::AwaitLine(_) => Cancellable::Yes,
             State::AwaitSendingStored(_)
-            | State::AwaitSent { .. }
-            | State::AwaitRedial { .. }
+            | State::AwaitSent(_)
+            | State::AwaitRedial(_)
             | State::AwaitHost { .. }
             | State::AwaitCompletion { .. } => Cancellable::TooLate,
-            State::AwaitClosed { closed, .. } if closed.outcome == Outcome::Cancelled => Cancellable::Already,
-            State::AwaitClosed { .. } => Cancellable::TooLate,
+            State::AwaitClosed(closing) if closing.closed().outcome == Outcome::Cancelled => {
+                Cancellable::Already
+            }
+            State::AwaitClosed(_) => Cancellable::TooLate,
             State::Ended(closed) if closed.outcome == Outcome::Cancelled => Cancellable::Already,
             State::Ended(_) => Cancellable::Ended,
         }
@@ -439,18 +452,18 @@ impl Txn {
         matches!(
             self.state,
             State::AwaitSendingStored(_)
-                | State::AwaitSent { .. }
-                | State::AwaitRedial { .. }
+                | State::AwaitSent(_)
+                | State::AwaitRedial(_)
                 | State::AwaitHost { .. }
                 | State::AwaitCompletion { .. }
-                | State::AwaitClosed { .. }
+                | State::AwaitClosed(_)
         )
     }
 
     /// True while the engine is to get it a line.
     #[must_use]
     pub const fn wants_line(&self) -> bool {
-        matches!(self.state, State::AwaitLine(_) | State::AwaitRedial { .. })
+        matches!(self.state, State::AwaitLine(_) | State::AwaitRedial(_))
     }
 
     /// The card number, for the PIN block.
@@ -467,15 +480,14 @@ impl Txn {
             State::AwaitChip { stage, .. } => stage.card.as_deref(),
             State::AwaitLine(online)
             | State::AwaitSendingStored(online)
-            | State::AwaitSent { online, .. }
-            | State::AwaitRedial { online, .. }
             | State::AwaitHost { online, .. } => Some(&online.summary),
+            State::AwaitSent(asking) | State::AwaitRedial(asking) => Some(&asking.online.summary),
             State::AwaitBegin
             | State::AwaitCard { .. }
             | State::AwaitPower { .. }
             | State::AwaitChoice { .. }
             | State::AwaitCompletion { .. }
-            | State::AwaitClosed { .. }
+            | State::AwaitClosed(_)
             | State::Ended(_) => None,
         }
     }
@@ -485,7 +497,8 @@ impl Txn {
     pub fn card_facts(&self) -> Option<CardFacts> {
         match &self.state {
             State::AwaitCompletion { online, .. } => Some(online.card.clone()),
-            State::AwaitClosed { closed, .. } | State::Ended(closed) => closed.card.clone(),
+            State::AwaitClosed(closing) => closing.closed().card.clone(),
+            State::Ended(closed) => closed.card.clone(),
             _ => self.summary().map(|summary| card::facts(summary, &self.setup.token_key)),
         }
     }

@@ -5,14 +5,18 @@
 //! this project for the order of records and sends.
 mod after_answer;
 mod before_bank;
+mod closing;
 mod with_bank;
+
+pub(super) use closing::Closing;
+
+use closing::Ending;
 
 use super::{CardTrouble, Event, Local, Now, Setup, State, Txn, TxnEffects, card};
 use crate::domain::calendar::BootTime;
 use crate::domain::emv::kernel::{CardSummary, KernelError};
-use crate::domain::money::Amount;
-use crate::domain::outcome::{Outcome, Ply, Prompt, ResultCode};
-use crate::domain::record::{CardFacts, Closed, HostFacts, Record, ReversalReason, TxnStart};
+use crate::domain::outcome::{Prompt, ResultCode};
+use crate::domain::record::{CardFacts, TxnStart};
 
 type Step = (Txn, TxnEffects);
 
@@ -35,11 +39,11 @@ pub(super) fn step(txn: Txn, event: Event, now: Now) -> Step {
         State::AwaitPin { kernel, card, deadline } => this.pin(kernel, card, deadline, event, now),
         State::AwaitLine(online) => this.line(online, event, now),
         State::AwaitSendingStored(online) => this.sending_stored(online, event, now),
-        State::AwaitSent { online, request, redials } => this.sent(online, request, redials, event, now),
-        State::AwaitRedial { online, request, redials } => this.redial(online, request, redials, event, now),
+        State::AwaitSent(asking) => this.sent(asking, event, now),
+        State::AwaitRedial(asking) => this.redial(asking, event, now),
         State::AwaitHost { online, deadline } => this.host(online, deadline, event, now),
         State::AwaitCompletion { kernel, online } => this.completion(kernel, online, event, now),
-        State::AwaitClosed { closed, tries, retry } => this.closed(closed, tries, retry, event, now),
+        State::AwaitClosed(closing) => this.closing(closing, event, now),
         State::Ended(closed) => this.stay(State::Ended(closed)),
     }
 }
@@ -48,35 +52,6 @@ pub(super) fn step(txn: Txn, event: Event, now: Now) -> Step {
 struct Base {
     start: TxnStart,
     setup: Setup,
-}
-
-/// How it ends, before the card and the approved amount are filled in.
-struct Ending {
-    outcome: Outcome,
-    result: ResultCode,
-    reversal: Option<ReversalReason>,
-}
-
-impl Ending {
-    const fn failed(result: ResultCode) -> Self {
-        Self { outcome: Outcome::Failed, result, reversal: None }
-    }
-
-    const fn cancelled(result: ResultCode) -> Self {
-        Self { outcome: Outcome::Cancelled, result, reversal: None }
-    }
-
-    const fn declined(result: ResultCode) -> Self {
-        Self { outcome: Outcome::Declined, result, reversal: None }
-    }
-
-    const fn unknown(result: ResultCode, reason: ReversalReason) -> Self {
-        Self { outcome: Outcome::Unknown, result, reversal: Some(reason) }
-    }
-
-    const fn reversed_by(self, reason: ReversalReason) -> Self {
-        Self { reversal: Some(reason), ..self }
-    }
 }
 
 impl Base {
@@ -94,51 +69,6 @@ impl Base {
 
     fn patience(&self, now: Now) -> BootTime {
         now.boot.after(self.setup.customer_timeout)
-    }
-
-    /// Ends a transaction of which nothing was sent: one record makes the row and closes it.
-    fn end_unsent(self, ending: Ending, card: Option<CardFacts>, mut local: Vec<Local>, now: Now) -> Step {
-        local.push(Local::PowerOff);
-        let start = Some(self.start.clone());
-        self.end(ending, start, card, HostFacts::default(), local, now)
-    }
-
-    /// Ends it: the outcome goes to the disk, everything else waits for that.
-    fn end(
-        self,
-        ending: Ending,
-        start: Option<TxnStart>,
-        card: Option<CardFacts>,
-        host: HostFacts,
-        local: Vec<Local>,
-        now: Now,
-    ) -> Step {
-        let approved = ending.outcome == Outcome::Approved;
-        let plies = match (approved, self.start.plies) {
-            (true, 1) => vec![Ply::Merchant],
-            (true, 2..) => vec![Ply::Merchant, Ply::Customer],
-            _ => Vec::new(),
-        };
-        let closed = Closed {
-            id: self.start.id.clone(),
-            start,
-            card,
-            outcome: ending.outcome,
-            result: ending.result,
-            host,
-            approved_amount: if approved { self.start.amount } else { Amount::ZERO },
-            reversal: ending.reversal,
-            reversal_icc: None,
-            plies,
-            finished_at: now.wall,
-        };
-        self.store(closed, 0, local)
-    }
-
-    fn store(self, closed: Closed, tries: u8, local: Vec<Local>) -> Step {
-        let records = vec![Record::Closed(Box::new(closed.clone()))];
-        let state = State::AwaitClosed { closed: Box::new(closed), tries, retry: None };
-        (self.txn(state), TxnEffects::store(local, records))
     }
 
     fn facts(&self, summary: Option<&CardSummary>) -> Option<CardFacts> {
@@ -163,11 +93,11 @@ impl Base {
             }
             State::AwaitLine(online) => self.end_unsent(ending, Some(online.card), vec![], now),
             state @ (State::AwaitSendingStored(_)
-            | State::AwaitSent { .. }
-            | State::AwaitRedial { .. }
+            | State::AwaitSent(_)
+            | State::AwaitRedial(_)
             | State::AwaitHost { .. }
             | State::AwaitCompletion { .. }
-            | State::AwaitClosed { .. }
+            | State::AwaitClosed(_)
             | State::Ended(_)) => self.stay(state),
         }
     }

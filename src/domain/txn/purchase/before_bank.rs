@@ -2,7 +2,8 @@
 //!
 //! EMV 4.4 Book 3 chapter 8 and Book 4 chapter 6 for the order. Choice: a TC of the first cryptogram is not taken,
 //! because this version has no queue that could upload it.
-use super::{Base, Ending, Step, broken, removed_prompt, trouble};
+use super::closing::Ending;
+use super::{Base, Step, broken, removed_prompt, trouble};
 use crate::domain::calendar::BootTime;
 use crate::domain::emv::kernel::{CardSummary, Conclusion, Input, Kernel, Output, PinResult, Verdict};
 use crate::domain::emv::params::{Aid, TxnParams};

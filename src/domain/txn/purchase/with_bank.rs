@@ -2,12 +2,13 @@
 //!
 //! Choice: without a line the sale fails and the card is not asked for an offline approval, because this version has no
 //! queue that could upload it.
-use super::{Base, Ending, Step, removed_prompt};
+use super::closing::Ending;
+use super::{Base, Step, removed_prompt};
 use crate::domain::calendar::BootTime;
 use crate::domain::ident::{BatchNumber, Stan};
 use crate::domain::outcome::{Prompt, ResultCode};
 use crate::domain::record::{HostFacts, Record, ReversalReason, Sending};
-use crate::domain::txn::{Event, Garbled, Local, Now, Online, SaleRequest, State, TxnEffects, Vital};
+use crate::domain::txn::{Asking, Event, Garbled, Local, Now, Online, SaleRequest, State, TxnEffects};
 use core::time::Duration;
 
 /// How often the line is opened anew when it broke before any byte left.
@@ -39,16 +40,19 @@ impl Base {
         }
     }
 
-    pub(super) fn sending_stored(self, online: Box<Online>, event: Event, now: Now) -> Step {
+    pub(super) fn sending_stored(mut self, online: Box<Online>, event: Event, now: Now) -> Step {
         match event {
             Event::Stored(Some((stan, batch))) => {
-                let request = self.request(&online, stan, batch);
-                let state = State::AwaitSent { online, request: Box::new(request.clone()), redials: 0 };
-                (self.txn(state), TxnEffects::send(vec![Local::Prompt(Prompt::Processing)], request))
+                let request = Box::new(self.request(&online, stan, batch));
+                self.send(Box::new(Asking { online: *online, request, redials: 0 }))
             }
-            // Not on the disk, so nothing was sent: it ends here, and the end is tried to be stored as well.
+            // Nothing was sent, and nothing will be.
             Event::Stored(None) | Event::StoreFailed => {
-                self.end_unsent(Ending::failed(ResultCode::StorageFault), Some(online.card), vec![], now)
+                self.end_unstored(Ending::failed(ResultCode::StorageFault), online.card, now)
+            }
+            Event::Hurry => {
+                self.hurry();
+                self.stay(State::AwaitSendingStored(online))
             }
             _ => self.stay(State::AwaitSendingStored(online)),
         }
@@ -68,98 +72,83 @@ impl Base {
         }
     }
 
-    pub(super) fn sent(
-        self,
-        online: Box<Online>,
-        request: Box<SaleRequest>,
-        redials: u8,
-        event: Event,
-        now: Now,
-    ) -> Step {
+    /// Its record is durable; a request that no byte left of goes out again as it is.
+    fn send(self, asking: Box<Asking>) -> Step {
+        let request = (*asking.request).clone();
+        let effects = TxnEffects::send(vec![Local::Prompt(Prompt::Processing)], request);
+        (self.txn(State::AwaitSent(asking)), effects)
+    }
+
+    /// The service is to end: once it has the request, the bank has three seconds.
+    fn hurry(&mut self) {
+        self.setup.response_timeout = self.setup.response_timeout.min(LAST_WAIT);
+    }
+
+    pub(super) fn sent(mut self, mut asking: Box<Asking>, event: Event, now: Now) -> Step {
         match event {
             Event::RequestSent => {
                 let deadline = now.boot.after(self.setup.response_timeout);
+                let online = Box::new(asking.online);
                 self.go(State::AwaitHost { online, deadline }, vec![Local::Prompt(Prompt::Receiving)])
             }
-            Event::LineLost { wrote: false } if redials < REDIALS => {
-                let redials = redials.saturating_add(1);
-                let local = vec![Local::Prompt(Prompt::Dialling), Local::OpenLine];
-                self.go(State::AwaitRedial { online, request, redials }, local)
+            Event::LineLost { wrote: false } if asking.redials < REDIALS => {
+                asking.redials = asking.redials.saturating_add(1);
+                self.go(State::AwaitRedial(asking), vec![Local::Prompt(Prompt::Dialling), Local::OpenLine])
             }
-            Event::LineLost { wrote: false } => self.unsent(online, ResultCode::ConnectFailed, now),
-            Event::LineLost { wrote: true } => self.no_answer(online, ResultCode::HostTimeout, now),
+            Event::LineLost { wrote: false } => self.unsent(asking.online, ResultCode::ConnectFailed, now),
+            Event::LineLost { wrote: true } => self.no_answer(asking.online, ResultCode::HostTimeout, now),
             // An answer can overtake the note that the socket took the request.
-            Event::HostAnswered(answer) => self.answered(online, *answer, now),
-            Event::HostGarbled(garbled) => self.garbled(online, garbled, now),
-            _ => self.stay(State::AwaitSent { online, request, redials }),
-        }
-    }
-
-    pub(super) fn redial(
-        self,
-        online: Box<Online>,
-        request: Box<SaleRequest>,
-        redials: u8,
-        event: Event,
-        now: Now,
-    ) -> Step {
-        match event {
-            Event::LineReady => {
-                let send = (*request).clone();
-                let state = State::AwaitSent { online, request, redials };
-                (self.txn(state), TxnEffects::send(vec![Local::Prompt(Prompt::Processing)], send))
+            Event::HostAnswered(answer) => self.answered(asking.online, *answer, now),
+            Event::HostGarbled(garbled) => self.garbled(asking.online, garbled, now),
+            Event::Hurry => {
+                self.hurry();
+                self.stay(State::AwaitSent(asking))
             }
-            Event::LineFailed(result) => self.unsent(online, result, now),
-            _ => self.stay(State::AwaitRedial { online, request, redials }),
+            _ => self.stay(State::AwaitSent(asking)),
         }
     }
 
-    /// Nothing was written to a socket: the armed reversal is disarmed in the same commit that closes.
-    fn unsent(self, online: Box<Online>, result: ResultCode, now: Now) -> Step {
-        let id = self.start.id.clone();
-        let (txn, mut effects) = self.end(
-            Ending::failed(result),
-            None,
-            Some(online.card),
-            HostFacts::default(),
-            vec![Local::PowerOff],
-            now,
-        );
-        if let Vital::Store(records) = &mut effects.vital {
-            records.insert(0, Record::Unsent { id });
+    pub(super) fn redial(self, asking: Box<Asking>, event: Event, now: Now) -> Step {
+        match event {
+            Event::LineReady => self.send(asking),
+            Event::LineFailed(result) => self.unsent(asking.online, result, now),
+            Event::Hurry => self.unsent(asking.online, ResultCode::Interrupted, now),
+            _ => self.stay(State::AwaitRedial(asking)),
         }
-        (txn, effects)
+    }
+
+    /// Nothing was written to a socket on any attempt.
+    fn unsent(self, online: Online, result: ResultCode, now: Now) -> Step {
+        self.end_disarmed(Ending::failed(result), online.card, now)
     }
 
     pub(super) fn host(self, online: Box<Online>, deadline: BootTime, event: Event, now: Now) -> Step {
         match event {
-            Event::HostAnswered(answer) => self.answered(online, *answer, now),
-            Event::HostGarbled(garbled) => self.garbled(online, garbled, now),
-            Event::LineLost { .. } => self.no_answer(online, ResultCode::HostTimeout, now),
+            Event::HostAnswered(answer) => self.answered(*online, *answer, now),
+            Event::HostGarbled(garbled) => self.garbled(*online, garbled, now),
+            Event::LineLost { .. } => self.no_answer(*online, ResultCode::HostTimeout, now),
             Event::Hurry => {
                 let deadline = deadline.min(now.boot.after(LAST_WAIT));
                 self.stay(State::AwaitHost { online, deadline })
             }
-            Event::Tick if now.boot >= deadline => self.no_answer(online, ResultCode::HostTimeout, now),
+            Event::Tick if now.boot >= deadline => self.no_answer(*online, ResultCode::HostTimeout, now),
             _ => self.stay(State::AwaitHost { online, deadline }),
         }
     }
 
-    fn no_answer(self, online: Box<Online>, result: ResultCode, now: Now) -> Step {
+    fn no_answer(self, online: Online, result: ResultCode, now: Now) -> Step {
         let ending = Ending::unknown(result, ReversalReason::NoAnswer);
-        self.end(ending, None, Some(online.card), HostFacts::default(), vec![Local::PowerOff], now)
+        self.end_sent(ending, online.card, HostFacts::default(), vec![], vec![], now)
     }
 
-    fn garbled(self, online: Box<Online>, garbled: Garbled, now: Now) -> Step {
-        let (ending, local) = match garbled {
-            Garbled::Content => {
-                (Ending::unknown(ResultCode::ProtocolError, ReversalReason::NoAnswer), vec![Local::PowerOff])
+    fn garbled(self, online: Online, garbled: Garbled, now: Now) -> Step {
+        match garbled {
+            Garbled::Content => self.no_answer(online, ResultCode::ProtocolError, now),
+            Garbled::Mac => {
+                let ending = Ending::unknown(ResultCode::MacError, ReversalReason::MacError);
+                let local = vec![Local::DropSignOn];
+                self.end_sent(ending, online.card, HostFacts::default(), local, vec![], now)
             }
-            Garbled::Mac => (
-                Ending::unknown(ResultCode::MacError, ReversalReason::MacError),
-                vec![Local::PowerOff, Local::DropSignOn],
-            ),
-        };
-        self.end(ending, None, Some(online.card), HostFacts::default(), local, now)
+        }
     }
 }
