@@ -83,7 +83,8 @@ async fn matrix(till: &mut Till, lost: bool) -> String {
         cut(till, at + 1, name).await;
         let rest = Rest::after_restart(till, before).await;
         rest.check(&format!("cut {} at {name}", at + 1));
-        writeln!(rows, "| {} | {name} | {} | {} | {} |", at + 1, rest.terminal, rest.host(), rest.paper).unwrap();
+        writeln!(rows, "| {} | {name} | {} | {} | {} |", at + 1, rest.terminal, rest.host(), rest.paper)
+            .unwrap();
         till.stop_daemon().await;
     }
     rows
@@ -156,7 +157,11 @@ async fn cut(till: &mut Till, at: usize, name: &str) {
     drop(till.try_sale(REQUEST, 1250).await);
     assert_eq!(till.daemon_ended().await, None, "killed");
     let passed = passed(till);
-    assert_eq!((passed.len(), passed.last().map(String::as_str)), (at, Some(name)), "the same way every time");
+    assert_eq!(
+        (passed.len(), passed.last().map(String::as_str)),
+        (at, Some(name)),
+        "the same way every time"
+    );
 }
 
 /// How things are when the terminal has come to rest after its restart.
