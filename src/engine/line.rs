@@ -612,7 +612,9 @@ impl Engine {
         match effects.vital {
             Vital::Nothing => {}
             Vital::Store(mut records) => {
-                cut::boundary(&"before store reversal");
+                let attempt = matches!(records.first(), Some(Record::ReversalAttempt { .. }));
+                let what = if attempt { "attempt" } else { "verdict" };
+                cut::boundary(&format_args!("before store reversal {what}"));
                 records.extend(self.take_notes());
                 self.commit(Note::LineUser, records, Durability::Full);
             }
@@ -821,7 +823,8 @@ impl Engine {
 
     /// What the journal says to the user of the line, the transaction aside.
     pub(super) fn line_user_stored(&mut self, result: Result<Committed, JournalError>) {
-        cut::boundary(&"stored for the line");
+        let reversal = matches!(self.line.user, Some(User::Reversal(_)));
+        cut::boundary(&if reversal { "stored reversal" } else { "stored management" });
         match self.line.user.take() {
             Some(User::Reversal(machine)) => {
                 let event =

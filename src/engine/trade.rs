@@ -283,7 +283,8 @@ impl Engine {
 
     /// What the journal says to the transaction.
     pub(super) fn txn_stored(&mut self, result: Result<Committed, JournalError>) {
-        cut::boundary(&"stored");
+        let sending = self.active.as_ref().is_some_and(|active| active.txn.state() == TxnState::Sending);
+        cut::boundary(&if sending { "stored Sending" } else { "stored Closed" });
         match result {
             Ok(committed) => {
                 if let Some((stan, batch)) = committed.taken {

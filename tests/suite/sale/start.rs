@@ -55,8 +55,7 @@ fn what_is_missing_for_a_sale_is_named() {
         let not_signed_on = |blocked: &Blocked| blocked.get("sale").is_some_and(|why| why == "not-signed-on");
         till.until::<Blocked>(ROOT_PATH, "Manager.BlockedReasons", not_signed_on).await;
         assert_eq!(fault(till.try_sale("s-1", 1).await), "NotSignedOn");
-        let host = posd::api::proxy::HostProxy::new(&till.client).await.unwrap();
-        host.sign_on(Default::default()).await.unwrap();
+        till.host_sign_on().await;
         till.until::<bool>(ROOT_PATH, "Host.SignedOn", |on| *on).await;
         till.reader_ready().await;
         assert_eq!(fault(till.try_sale("s-1", 1).await), "NotReady", "no agent");

@@ -397,6 +397,13 @@ impl Till {
         self.operators().await.sign_on(operator, secret, Default::default()).await
     }
 
+    /// Signs on at the bank, although keys may be there.
+    pub(crate) async fn host_sign_on(&mut self) {
+        let host = proxy::HostProxy::new(&self.client).await.unwrap();
+        let job = host.sign_on(Default::default()).await.unwrap();
+        self.until_is(job.as_str(), "Job.State", "succeeded").await;
+    }
+
     /// Starts a sale of so many fen.
     pub(crate) async fn try_sale(&self, request_id: &str, amount: i64) -> zbus::Result<OwnedObjectPath> {
         self.manager().await.start_transaction(request_id, "sale", amount, "CNY", Default::default()).await
