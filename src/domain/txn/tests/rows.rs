@@ -209,7 +209,6 @@ fn a_card_removed_before_the_bank_is_asked_fails() {
 
 /// The ledger line shows the card even if no PIN was asked.
 #[test]
-#[ignore = "fails; the fix follows"]
 fn a_card_removed_at_its_first_cryptogram_is_known() {
     let world = sale(Fault::Chip(FIRST_AC, ChipFault::Removed)).with_signature().run();
     assert_eq!(
@@ -333,7 +332,6 @@ fn a_stop_before_a_byte_left_sends_nothing() {
 
 /// A customer who is too slow cancels; one who acts at the last moment does not.
 #[test]
-#[ignore = "fails; the fix follows"]
 fn a_card_inserted_at_the_last_moment_is_read() {
     let mut world = World::sale(&[]);
     world.begin();
