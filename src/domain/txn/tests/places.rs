@@ -209,11 +209,10 @@ fn events(deadline: Option<BootTime>) -> Vec<(&'static str, Event, BootTime)> {
         ("LineLost after a byte", Event::LineLost { wrote: true }),
         ("Cancel", cancel()),
         ("Hurry", Event::Hurry),
-        ("Tick", Event::Tick),
     ]
     .into_iter()
-    .map(|(name, event)| (name, event, early))
-    .chain([("Tick at the deadline", Event::Tick, at)])
+    .map(|(name, event)| (name, event, BootTime(0)))
+    .chain([("Tick", Event::Tick, early), ("Tick at the deadline", Event::Tick, at)])
     .collect()
 }
 
