@@ -251,7 +251,7 @@ enum State {
     /// A card.
     AwaitCard { params: Box<TxnParams>, tries: u8, deadline: BootTime },
     /// The answer to power-up.
-    AwaitPower { params: Box<TxnParams>, tries: u8, deadline: BootTime },
+    AwaitPower { params: Box<TxnParams>, tries: u8 },
     /// The chip's answer, before the bank is asked.
     AwaitChip { kernel: Box<Kernel>, stage: Stage },
     /// The choice of an application.
@@ -278,14 +278,11 @@ enum State {
     Ended(Box<Closed>),
 }
 
-/// How far the chip conversation is, for the world to see.
-#[derive(Clone, Debug)]
+/// What a person has said before the chip went on.
+#[derive(Clone, Debug, Default)]
 struct Stage {
     pin: Option<PinBlock>,
     confirmed: bool,
-    /// True once the cardholder is known and cryptograms are made.
-    risk: bool,
-    card: Option<Box<CardSummary>>,
 }
 
 /// What follows a confirmed card.
@@ -361,12 +358,13 @@ impl Txn {
 
     /// Where it stands, in the words of the contract.
     #[must_use]
-    pub const fn state(&self) -> TxnState {
+    pub fn state(&self) -> TxnState {
         match &self.state {
             State::AwaitBegin => TxnState::Created,
             State::AwaitCard { .. } => TxnState::WaitingCard,
             State::AwaitPower { .. } => TxnState::ReadingCard,
-            State::AwaitChip { stage, .. } if stage.risk => TxnState::Risk,
+            // The cardholder is known once the records are read: what follows is the first cryptogram.
+            State::AwaitChip { kernel, .. } if kernel.card().is_some() => TxnState::Risk,
             State::AwaitChip { .. } => TxnState::ReadingCard,
             State::AwaitChoice { .. } => TxnState::SelectingApplication,
             State::AwaitConfirm { .. } => TxnState::ConfirmingCard,
@@ -385,7 +383,6 @@ impl Txn {
     pub const fn deadline(&self) -> Option<(BootTime, &'static str)> {
         match &self.state {
             State::AwaitCard { deadline, .. }
-            | State::AwaitPower { deadline, .. }
             | State::AwaitChoice { deadline, .. }
             | State::AwaitConfirm { deadline, .. }
             | State::AwaitPin { deadline, .. } => Some((*deadline, "customer")),
@@ -395,6 +392,7 @@ impl Txn {
                 None => None,
             },
             State::AwaitBegin
+            | State::AwaitPower { .. }
             | State::AwaitChip { .. }
             | State::AwaitLine(_)
             | State::AwaitRedial(_)
@@ -466,40 +464,33 @@ impl Txn {
         matches!(self.state, State::AwaitLine(_) | State::AwaitRedial(_))
     }
 
-    /// The card number, for the PIN block.
+    /// The card number, for the PIN block: known while the PIN is asked.
     #[must_use]
-    pub fn pan(&self) -> Option<&Pan> {
-        self.summary().map(|card| &card.pan)
-    }
-
-    /// The card as far as it is known.
-    #[must_use]
-    pub fn summary(&self) -> Option<&CardSummary> {
+    pub const fn pan(&self) -> Option<&Pan> {
         match &self.state {
-            State::AwaitConfirm { card, .. } | State::AwaitPin { card, .. } => Some(card),
-            State::AwaitChip { stage, .. } => stage.card.as_deref(),
-            State::AwaitLine(online)
-            | State::AwaitSendingStored(online)
-            | State::AwaitHost { online, .. } => Some(&online.summary),
-            State::AwaitSent(asking) | State::AwaitRedial(asking) => Some(&asking.online.summary),
-            State::AwaitBegin
-            | State::AwaitCard { .. }
-            | State::AwaitPower { .. }
-            | State::AwaitChoice { .. }
-            | State::AwaitCompletion { .. }
-            | State::AwaitClosed(_)
-            | State::Ended(_) => None,
+            State::AwaitPin { card, .. } => Some(&card.pan),
+            _ => None,
         }
     }
 
     /// The card's facts as they will be stored, once a card is read.
     #[must_use]
     pub fn card_facts(&self) -> Option<CardFacts> {
+        let facts = |card: &CardSummary| card::facts(card, &self.setup.token_key);
         match &self.state {
+            State::AwaitBegin
+            | State::AwaitCard { .. }
+            | State::AwaitPower { .. }
+            | State::AwaitChoice { .. } => None,
+            State::AwaitChip { kernel, .. } => kernel.card().map(|card| facts(&card)),
+            State::AwaitConfirm { card, .. } | State::AwaitPin { card, .. } => Some(facts(card)),
+            State::AwaitLine(online)
+            | State::AwaitSendingStored(online)
+            | State::AwaitHost { online, .. } => Some(online.card.clone()),
+            State::AwaitSent(asking) | State::AwaitRedial(asking) => Some(asking.online.card.clone()),
             State::AwaitCompletion { online, .. } => Some(online.card.clone()),
             State::AwaitClosed(closing) => closing.closed().card.clone(),
             State::Ended(closed) => closed.card.clone(),
-            _ => self.summary().map(|summary| card::facts(summary, &self.setup.token_key)),
         }
     }
 

@@ -14,7 +14,7 @@ use closing::Ending;
 
 use super::{CardTrouble, Event, Local, Now, Setup, State, Txn, TxnEffects, card};
 use crate::domain::calendar::BootTime;
-use crate::domain::emv::kernel::{CardSummary, KernelError};
+use crate::domain::emv::kernel::CardSummary;
 use crate::domain::outcome::{Prompt, ResultCode};
 use crate::domain::record::{CardFacts, TxnStart};
 
@@ -30,7 +30,7 @@ pub(super) fn step(txn: Txn, event: Event, now: Now) -> Step {
     match state {
         State::AwaitBegin => this.begin(event, now),
         State::AwaitCard { params, tries, deadline } => this.card(params, tries, deadline, event, now),
-        State::AwaitPower { params, tries, deadline } => this.power(params, tries, deadline, event, now),
+        State::AwaitPower { params, tries } => this.power(params, tries, event, now),
         State::AwaitChip { kernel, stage } => this.chip(kernel, stage, event, now),
         State::AwaitChoice { kernel, first, deadline } => this.choice(kernel, first, deadline, event, now),
         State::AwaitConfirm { kernel, card, then, deadline } => {
@@ -82,8 +82,8 @@ impl Base {
             State::AwaitBegin | State::AwaitCard { .. } | State::AwaitPower { .. } => {
                 self.end_unsent(ending, None, vec![], now)
             }
-            State::AwaitChip { stage, .. } => {
-                let card = self.facts(stage.card.as_deref());
+            State::AwaitChip { kernel, .. } => {
+                let card = self.facts(kernel.card().as_deref());
                 self.end_unsent(ending, card, vec![], now)
             }
             State::AwaitChoice { .. } => self.end_unsent(ending, None, vec![Local::Withdraw], now),
@@ -103,11 +103,7 @@ impl Base {
     }
 }
 
-/// A protocol error on the card side, in the words of results.
-fn broken(_: &KernelError) -> ResultCode {
-    ResultCode::CardUnreadable
-}
-
+/// What card trouble is called as a result.
 fn trouble(event: &Event) -> ResultCode {
     match event {
         Event::CardFailed(CardTrouble::Unreadable) => ResultCode::CardUnreadable,

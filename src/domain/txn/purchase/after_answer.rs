@@ -3,7 +3,7 @@
 //!
 //! EMV 4.4 Book 3 §10.9 to §10.11 for what the card is told; the durability rules of this project for the rest.
 use super::closing::Ending;
-use super::{Base, Step, broken, removed_prompt, trouble};
+use super::{Base, Step, removed_prompt, trouble};
 use crate::domain::emv::apdu::ResponseApdu;
 use crate::domain::emv::kernel::{Conclusion, HostAnswer, Input, Kernel, Output, Verdict};
 use crate::domain::outcome::ResultCode;
@@ -76,7 +76,7 @@ impl Base {
     ) -> Step {
         match kernel.step(Input::Response(response)) {
             Ok((kernel, output)) => self.completing(kernel, output, online, now),
-            Err(error) => self.card_lost(online, broken(&error), vec![], now),
+            Err(_) => self.card_lost(online, ResultCode::CardUnreadable, vec![], now),
         }
     }
 

@@ -3,7 +3,7 @@
 //! EMV 4.4 Book 3 chapter 8 and Book 4 chapter 6 for the order. Choice: a TC of the first cryptogram is not taken,
 //! because this version has no queue that could upload it.
 use super::closing::Ending;
-use super::{Base, Step, broken, removed_prompt, trouble};
+use super::{Base, Step, removed_prompt, trouble};
 use crate::domain::calendar::BootTime;
 use crate::domain::emv::kernel::{CardSummary, Conclusion, Input, Kernel, Output, PinResult, Verdict};
 use crate::domain::emv::params::{Aid, TxnParams};
@@ -19,11 +19,8 @@ impl Base {
     pub(super) fn begin(self, event: Event, now: Now) -> Step {
         match event {
             Event::Begun(params) => {
-                let deadline = self.patience(now);
-                self.go(
-                    State::AwaitCard { params, tries: 0, deadline },
-                    vec![Local::Prompt(Prompt::InsertCard)],
-                )
+                let state = State::AwaitCard { params, tries: 0, deadline: self.patience(now) };
+                self.go(state, vec![Local::Prompt(Prompt::InsertCard)])
             }
             Event::NotBegun(result) => self.end_unsent(Ending::failed(result), None, vec![], now),
             _ => self.stay(State::AwaitBegin),
@@ -41,7 +38,7 @@ impl Base {
         match event {
             Event::CardInserted => {
                 let local = vec![Local::Prompt(Prompt::DoNotRemoveCard), Local::PowerOn];
-                self.go(State::AwaitPower { params, tries, deadline }, local)
+                self.go(State::AwaitPower { params, tries }, local)
             }
             Event::Tick if now.boot >= deadline => {
                 self.end_unsent(Ending::cancelled(ResultCode::CustomerTimeout), None, vec![], now)
@@ -50,49 +47,44 @@ impl Base {
         }
     }
 
-    pub(super) fn power(
-        self,
-        params: Box<TxnParams>,
-        tries: u8,
-        deadline: BootTime,
-        event: Event,
-        now: Now,
-    ) -> Step {
+    pub(super) fn power(self, params: Box<TxnParams>, tries: u8, event: Event, now: Now) -> Step {
         match event {
             Event::CardPowered => {
                 let (kernel, output) = Kernel::start(&self.setup.emv, *params);
-                let stage = Stage { pin: None, confirmed: false, risk: false, card: None };
-                self.output(kernel, output, stage, now)
+                self.output(kernel, output, Stage::default(), now)
             }
             Event::CardFailed(_) | Event::CardRemoved => {
                 let tries = tries.saturating_add(1);
                 if tries >= CARD_TRIES {
                     return self.end_unsent(Ending::failed(ResultCode::CardUnreadable), None, vec![], now);
                 }
-                let local = vec![Local::PowerOff, Local::Prompt(Prompt::TryAgain)];
-                self.go(State::AwaitCard { params, tries, deadline }, local)
+                let state = State::AwaitCard { params, tries, deadline: self.patience(now) };
+                self.go(state, vec![Local::PowerOff, Local::Prompt(Prompt::TryAgain)])
             }
-            Event::Tick if now.boot >= deadline => {
-                self.end_unsent(Ending::cancelled(ResultCode::CustomerTimeout), None, vec![], now)
-            }
-            _ => self.stay(State::AwaitPower { params, tries, deadline }),
+            _ => self.stay(State::AwaitPower { params, tries }),
         }
     }
 
     pub(super) fn chip(self, kernel: Box<Kernel>, stage: Stage, event: Event, now: Now) -> Step {
         match event {
-            Event::CardAnswered(response) => match kernel.step(Input::Response(response)) {
-                Ok((kernel, output)) => self.output(kernel, output, stage, now),
-                Err(error) => {
-                    let card = self.facts(stage.card.as_deref());
-                    self.end_unsent(Ending::failed(broken(&error)), card, vec![], now)
-                }
-            },
+            Event::CardAnswered(response) => self.tell_chip(*kernel, Input::Response(response), stage, now),
             Event::CardRemoved | Event::CardFailed(_) => {
-                let card = self.facts(stage.card.as_deref());
+                let card = self.facts(kernel.card().as_deref());
                 self.end_unsent(Ending::failed(trouble(&event)), card, removed_prompt(&event), now)
             }
             _ => self.stay(State::AwaitChip { kernel, stage }),
+        }
+    }
+
+    /// The conversation goes on, or the card has broken its rules.
+    fn tell_chip(self, kernel: Kernel, input: Input, stage: Stage, now: Now) -> Step {
+        let card = kernel.card();
+        match kernel.step(input) {
+            Ok((kernel, output)) => self.output(kernel, output, stage, now),
+            Err(_) => {
+                let card = self.facts(card.as_deref());
+                self.end_unsent(Ending::failed(ResultCode::CardUnreadable), card, vec![], now)
+            }
         }
     }
 
@@ -168,11 +160,7 @@ impl Base {
                 };
             }
         };
-        let stage = Stage { pin: None, confirmed: false, risk: false, card: None };
-        match kernel.step(Input::Chosen(chosen)) {
-            Ok((kernel, output)) => self.output(kernel, output, stage, now),
-            Err(error) => self.end_unsent(Ending::failed(broken(&error)), None, vec![], now),
-        }
+        self.tell_chip(*kernel, Input::Chosen(chosen), Stage::default(), now)
     }
 
     pub(super) fn confirm(
@@ -232,14 +220,7 @@ impl Base {
                 };
             }
         };
-        let stage = Stage { pin: block, confirmed: true, risk: true, card: Some(card.clone()) };
-        match kernel.step(Input::PinDone(result)) {
-            Ok((kernel, output)) => self.output(kernel, output, stage, now),
-            Err(error) => {
-                let facts = self.facts(Some(&card));
-                self.end_unsent(Ending::failed(broken(&error)), facts, vec![], now)
-            }
-        }
+        self.tell_chip(*kernel, Input::PinDone(result), Stage { pin: block, confirmed: true }, now)
     }
 
     fn go_online(self, kernel: Kernel, summary: Box<CardSummary>, pin: Option<PinBlock>, now: Now) -> Step {

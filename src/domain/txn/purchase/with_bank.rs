@@ -112,6 +112,8 @@ impl Base {
         match event {
             Event::LineReady => self.send(asking),
             Event::LineFailed(result) => self.unsent(asking.online, result, now),
+            // The bank would book what this card can no longer complete.
+            Event::CardRemoved => self.unsent(asking.online, ResultCode::CardRemoved, now),
             Event::Hurry => self.unsent(asking.online, ResultCode::Interrupted, now),
             _ => self.stay(State::AwaitRedial(asking)),
         }

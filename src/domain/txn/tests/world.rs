@@ -202,6 +202,12 @@ pub(super) struct Chip {
     pub(super) said_tc: bool,
 }
 
+impl Chip {
+    pub(super) const fn pull(&mut self) {
+        self.present = false;
+    }
+}
+
 /// Everything.
 pub(super) struct World {
     pub(super) setup: Setup,
@@ -221,6 +227,7 @@ pub(super) struct World {
     sends: usize,
     stores: usize,
     late: Option<Event>,
+    stray: Option<(fn(&State) -> bool, Event)>,
     /// What `Finish` told.
     pub(super) told: Option<Outcome>,
     pub(super) cuts: usize,
@@ -286,6 +293,7 @@ impl World {
             sends: 0,
             stores: 0,
             late: None,
+            stray: None,
             told: None,
             cuts: 0,
         }
@@ -315,6 +323,12 @@ impl World {
         self
     }
 
+    /// Hears one more event as soon as it is in a state.
+    pub(super) fn with_stray(mut self, state: fn(&State) -> bool, event: Event) -> Self {
+        self.stray = Some((state, event));
+        self
+    }
+
     /// Runs to rest: sale, restarts, reversals. All rules hold on the way and at the end.
     pub(super) fn run(mut self) -> Self {
         self.begin();
@@ -341,6 +355,11 @@ impl World {
 
     /// One step with the world's own next event, or with time. `false`: there is none.
     fn next(&mut self) -> Result<bool, PowerCut> {
+        if let Some((_, event)) = self.stray.take_if(|(wanted, _)| wanted(&self.txn.as_ref().unwrap().state))
+        {
+            self.chip.present &= event != Event::CardRemoved;
+            self.events.push_front(event);
+        }
         if let Some(event) = self.events.pop_front() {
             self.step(event)?;
             return Ok(true);
@@ -646,6 +665,15 @@ impl World {
             _ => None,
         });
         closed.expect("a durable outcome")
+    }
+
+    /// How it is about to end, or has ended.
+    pub(super) fn closing(&self) -> Option<(Outcome, ResultCode)> {
+        match self.state() {
+            State::AwaitClosed(closing) => Some((closing.closed().outcome, closing.closed().result)),
+            State::Ended(closed) => Some((closed.outcome, closed.result)),
+            _ => None,
+        }
     }
 
     pub(super) fn state(&self) -> &State {
