@@ -3,7 +3,8 @@ use std::io;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use posd::sim::{cardd, demo, host, printer};
+use posd::adapters::journal_sqlite::SqliteJournal;
+use posd::sim::{bench, cardd, demo, host, printer};
 
 /// Simulated devices for tests and demonstrations of posd
 #[derive(Parser)]
@@ -23,6 +24,8 @@ enum Command {
     Printer(printer::Args),
     /// A morning in a shop, with everything simulated but the daemon
     Demo(demo::Args),
+    /// Counts and ratios of the real daemon in a simulated shop
+    Bench(bench::Args),
 }
 
 fn main() -> ExitCode {
@@ -31,6 +34,9 @@ fn main() -> ExitCode {
         Command::Host(args) => told(host::run(args)),
         Command::Printer(args) => told(printer::run(&args)),
         Command::Demo(args) => demo::run(&args),
+        Command::Bench(args) => bench::run(&args, |folder, now| {
+            Ok(Box::new(SqliteJournal::open(folder, [0x5a; 32], now, Vec::new)?))
+        }),
     }
 }
 

@@ -1,0 +1,220 @@
+//! `posd-sim bench`: counts and ratios of the real daemon in a simulated shop, as a table for the README.
+//!
+//! It measures; it does not judge. Times depend on the machine and on what else runs on it, so wherever possible the
+//! table has a count, or the ratio of two things measured turn by turn in the same run. Two shops are opened one after
+//! the other: in the first the daemon runs under strace and only its syncs are counted; in the second it runs alone.
+mod disk;
+mod machine;
+mod table;
+mod till;
+mod trace;
+
+use super::shop::{Plan, Shop};
+use disk::Commits;
+pub use disk::OpenJournal;
+use machine::{Cpu, Memory};
+use std::fs;
+use std::io::{Error, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{ExitCode, Stdio};
+use std::time::{Duration, Instant};
+use table::Table;
+use till::Till;
+
+/// Rounds of pings and property reads.
+const READ_ROUNDS: u32 = 50;
+/// Pings in a round, and property reads in a round.
+const READS: u32 = 100;
+/// The most sales: a batch holds 900, and some are left for the shop.
+const SALES_MAX: u32 = 800;
+
+/// Arguments of `posd-sim bench`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// Folder with the posd to measure
+    #[arg(long, value_name = "DIR")]
+    bin: PathBuf,
+    /// How that posd was built; only for the table
+    #[arg(long, value_name = "TEXT", default_value = "unknown build")]
+    build: String,
+    /// Card parameters
+    #[arg(long, value_name = "FILE")]
+    emv: PathBuf,
+    /// Folder for the journals, on the disk to measure; it is emptied
+    #[arg(long, value_name = "DIR", default_value = "target/bench/disk")]
+    disk: PathBuf,
+    /// Sales in each of the two shops
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=i64::from(SALES_MAX)))]
+    sales: u32,
+    /// Print JSON instead of Markdown
+    #[arg(long)]
+    json: bool,
+}
+
+/// Measures and prints. Progress goes to standard error.
+#[must_use]
+pub fn run(args: &Args, open_journal: OpenJournal) -> ExitCode {
+    let measured = measure(args, open_journal).and_then(|table| {
+        let text = if args.json { table.json() } else { table.markdown() };
+        writeln!(std::io::stdout(), "{}", text.trim_end())
+    });
+    match measured {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tell(&format!("broken off: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(args: &Args, open_journal: OpenJournal) -> Result<Table, Error> {
+    let load_before = machine::load();
+    drop(fs::remove_dir_all(&args.disk));
+    fs::create_dir_all(&args.disk)?;
+    let disk = fs::canonicalize(&args.disk)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    tell("commits against plain writes");
+    let commits = disk::measure(&disk.join("commits"), open_journal)?;
+    tell(&format!("{} sales under strace", args.sales));
+    let syncs = runtime.block_on(count_syncs(args, &disk))?;
+    tell(&format!("{} sales, then property reads against pings", args.sales));
+    let work = runtime.block_on(watch_work(args, &disk))?;
+    let table = Table {
+        machine: machine::description(),
+        file_system: machine::file_system(&disk)?,
+        build: args.build.clone(),
+        sales: args.sales,
+        load_before,
+        load_after: machine::load(),
+        syncs,
+        commits,
+        work,
+    };
+    drop(fs::remove_dir_all(&disk));
+    Ok(table)
+}
+
+/// Syncs of each sale.
+struct Syncs {
+    /// `fdatasync` of each sale, smallest first.
+    fdatasync: Vec<usize>,
+    /// All syncing calls of each sale, smallest first.
+    all: Vec<usize>,
+}
+
+async fn count_syncs(args: &Args, disk: &Path) -> Result<Syncs, Error> {
+    let mut shop = open_shop(args, &disk.join("traced"), trace::STRACE, Stdio::piped())?;
+    let lines = shop.daemon.stdout.take().ok_or_else(|| Error::other("strace has no output"))?;
+    let lines = trace::collect(lines)?;
+    let mut till = Till::open(&shop).await?;
+    let mut marks = vec![trace::now()];
+    for _ in 0..args.sales {
+        till.sell(&shop).await?;
+        marks.push(trace::now());
+    }
+    drop(shop);
+    let calls = lines.join().map_err(|_| Error::other("the lines of strace were lost"))?;
+    let sorted = |name| {
+        let mut counts = trace::per_span(&calls, &marks, name);
+        counts.sort_unstable();
+        counts
+    };
+    Ok(Syncs { fdatasync: sorted(Some("fdatasync")), all: sorted(None) })
+}
+
+/// What sales and reads cost the daemon.
+struct Work {
+    /// CPU time of all sales.
+    cpu: Cpu,
+    /// Time of one sale on the wall, median: mostly the simulated card, host, printer and the disk.
+    wall: Duration,
+    /// Memory before the first sale.
+    before: Memory,
+    /// Memory after the last.
+    after: Memory,
+    /// One ping, median of the rounds.
+    ping: Duration,
+    /// One property read, median of the rounds.
+    read: Duration,
+    /// Median of the ratios of the rounds.
+    ratio: f64,
+}
+
+async fn watch_work(args: &Args, disk: &Path) -> Result<Work, Error> {
+    let shop = open_shop(args, &disk.join("alone"), &[], Stdio::null())?;
+    let process = shop.daemon.id();
+    let mut till = Till::open(&shop).await?;
+    let (before, start) = (Memory::of(process)?, Cpu::of(process)?);
+    let mut walls = Vec::new();
+    for _ in 0..args.sales {
+        let began = Instant::now();
+        till.sell(&shop).await?;
+        walls.push(began.elapsed());
+    }
+    let (after, cpu) = (Memory::of(process)?, Cpu::of(process)?.since(start));
+    let (mut pings, mut reads, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..READ_ROUNDS {
+        let (mut ping, mut read) = (Duration::ZERO, Duration::ZERO);
+        // Turn by turn, so that what disturbs one disturbs the other.
+        for _ in 0..READS {
+            let began = Instant::now();
+            till.ping().await?;
+            let between = Instant::now();
+            till.read_state().await?;
+            ping += between.duration_since(began);
+            read += between.elapsed();
+        }
+        pings.push(ping / READS);
+        reads.push(read / READS);
+        ratios.push(read.as_secs_f64() / ping.as_secs_f64());
+    }
+    Ok(Work {
+        cpu,
+        wall: median(&mut walls),
+        before,
+        after,
+        ping: median(&mut pings),
+        read: median(&mut reads),
+        ratio: median(&mut ratios),
+    })
+}
+
+fn open_shop(args: &Args, folder: &Path, under: &[&str], output: Stdio) -> Result<Shop, Error> {
+    fs::create_dir_all(folder)?;
+    Shop::open(Plan {
+        name: "posd-bench-shop",
+        posd: &args.bin.join("posd"),
+        under,
+        emv: &args.emv,
+        receipts: None,
+        log: &folder.join("posd.log"),
+        state: Some(&folder.join("state")),
+        // Both plies are printed; nobody stands there to tear.
+        tear_pause_s: 0,
+        output,
+    })
+}
+
+/// The middle one (the lower of two); the default of nothing.
+fn median<T: Copy + Default + PartialOrd>(values: &mut [T]) -> T {
+    values.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
+    values.get(values.len().saturating_sub(1) / 2).copied().unwrap_or_default()
+}
+
+fn tell(text: &str) {
+    // Without a place to tell it, the table is still made.
+    drop(writeln!(std::io::stderr(), "bench: {text}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_the_lower_middle() {
+        assert_eq!(median(&mut [3, 1, 2]), 2);
+        assert_eq!(median(&mut [4, 1, 3, 2]), 2);
+        assert_eq!(median::<u32>(&mut []), 0);
+        assert!((median(&mut [2.5, 0.5, 1.5]) - 1.5).abs() < f64::EPSILON);
+    }
+}

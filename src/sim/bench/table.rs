@@ -1,0 +1,174 @@
+//! The table: what was measured, in words and as JSON. It computes nothing but quotients.
+use super::machine::Memory;
+use super::{Commits, READ_ROUNDS, READS, Syncs, Work};
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::time::Duration;
+
+/// Everything that goes into the table.
+pub(super) struct Table {
+    pub(super) machine: String,
+    pub(super) file_system: String,
+    pub(super) build: String,
+    pub(super) sales: u32,
+    pub(super) load_before: String,
+    pub(super) load_after: String,
+    pub(super) syncs: Syncs,
+    pub(super) commits: Commits,
+    pub(super) work: Work,
+}
+
+impl Table {
+    /// As Markdown.
+    pub(super) fn markdown(&self) -> String {
+        let mut text = String::from(
+            "# Measured\n\nMade by `make bench`. Counts and ratios carry over to other machines; times do not.\n\n\
+             | what | target | measured |\n|---|---|---|\n",
+        );
+        for [what, target, measured] in self.rows() {
+            // A string takes everything.
+            writeln!(text, "| {what} | {target} | {measured} |").ok();
+        }
+        writeln!(
+            text,
+            "\nposd {} ({}), {} chip sales with online PIN and two plies each; card, reader, bank and printer are \
+             simulated. {}; disk {}. Load average {} at the start, {} at the end.",
+            env!("CARGO_PKG_VERSION"),
+            self.build,
+            self.sales,
+            self.machine,
+            self.file_system,
+            self.load_before,
+            self.load_after,
+        )
+        .ok();
+        text
+    }
+
+    fn rows(&self) -> Vec<[String; 3]> {
+        let (commits, work) = (&self.commits, &self.work);
+        let row = |what: &str, target: &str, measured: String| [what.to_owned(), target.to_owned(), measured];
+        vec![
+            row("`fdatasync` per sale, counted by strace", "at most 3", spread(&self.syncs.fdatasync)),
+            row("all syncing calls per sale", "", spread(&self.syncs.all)),
+            row(
+                "full commit of a Sending record against a plain write of as many bytes with `fdatasync`",
+                "",
+                format!(
+                    "{:.2} times ({} against {}, {} bytes)",
+                    commits.ratio,
+                    micros(commits.commit),
+                    micros(commits.plain),
+                    commits.bytes
+                ),
+            ),
+            row(
+                "D-Bus read of Manager.State against Peer.Ping",
+                "at most 1.3",
+                format!(
+                    "{:.2} times ({} against {}, {READ_ROUNDS} rounds of {READS})",
+                    work.ratio,
+                    micros(work.read),
+                    micros(work.ping)
+                ),
+            ),
+            row(
+                "CPU time of posd per sale, mean: utime + stime of the process, so all waits are out",
+                "",
+                format!(
+                    "{:.1} ms (user {:.1}, system {:.1})",
+                    self.per_sale(work.cpu.user + work.cpu.system),
+                    self.per_sale(work.cpu.user),
+                    self.per_sale(work.cpu.system)
+                ),
+            ),
+            row(
+                "a whole sale on the wall, simulated card, bank and printer included",
+                "",
+                format!("{:.0} ms", millis(work.wall)),
+            ),
+            row("resident memory before the first sale", "", memory(work.before)),
+            row(&format!("resident memory after {} sales", self.sales), "", memory(work.after)),
+        ]
+    }
+
+    /// The same as JSON: plain numbers, times in microseconds, memory in KiB.
+    pub(super) fn json(&self) -> String {
+        let (commits, work) = (&self.commits, &self.work);
+        let memory = |memory: Memory| json!({ "resident": memory.resident, "anonymous": memory.anonymous, "peak": memory.peak });
+        let document: Value = json!({
+            "machine": self.machine,
+            "file-system": self.file_system,
+            "build": self.build,
+            "load": [self.load_before, self.load_after],
+            "sales": self.sales,
+            "fdatasync": self.syncs.fdatasync,
+            "syncs": self.syncs.all,
+            "commit": {
+                "ratio": commits.ratio,
+                "commit-us": us(commits.commit),
+                "plain-us": us(commits.plain),
+                "bytes": commits.bytes,
+            },
+            "property-read": { "ratio": work.ratio, "read-us": us(work.read), "ping-us": us(work.ping) },
+            "cpu-per-sale-us": {
+                "user": self.per_sale(work.cpu.user) * 1e3,
+                "system": self.per_sale(work.cpu.system) * 1e3,
+            },
+            "wall-per-sale-us": us(work.wall),
+            "memory-kib": { "before": memory(work.before), "after": memory(work.after) },
+        });
+        format!("{document:#}")
+    }
+
+    /// Milliseconds of one sale, where the whole is of all of them.
+    fn per_sale(&self, whole: Duration) -> f64 {
+        millis(whole) / f64::from(self.sales)
+    }
+}
+
+fn millis(time: Duration) -> f64 {
+    us(time) / 1e3
+}
+
+fn us(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e6
+}
+
+fn micros(time: Duration) -> String {
+    format!("{:.0} µs", us(time))
+}
+
+fn memory(memory: Memory) -> String {
+    let mib = |kib: u64| format!("{}.{}", kib / 1024, kib % 1024 * 10 / 1024);
+    format!(
+        "{} MiB, of that {} MiB its own; peak {} MiB",
+        mib(memory.resident),
+        mib(memory.anonymous),
+        mib(memory.peak)
+    )
+}
+
+/// Median and range of counts that are sorted.
+fn spread(sorted: &[usize]) -> String {
+    let at = |position: usize| sorted.get(position).copied().unwrap_or_default();
+    let last = sorted.len().saturating_sub(1);
+    format!("{} (from {} to {})", at(last / 2), at(0), at(last))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_told_with_their_range() {
+        assert_eq!(spread(&[2, 3, 3, 4, 9]), "3 (from 2 to 9)");
+        assert_eq!(spread(&[]), "0 (from 0 to 0)");
+    }
+
+    #[test]
+    fn memory_is_told_in_tenths_of_a_mebibyte() {
+        let text = memory(Memory { resident: 10_752, anonymous: 512, peak: 1024 });
+        assert_eq!(text, "10.5 MiB, of that 0.5 MiB its own; peak 1.0 MiB");
+    }
+}
