@@ -129,7 +129,10 @@ impl Line {
     }
 
     pub(super) fn signing_on(&self) -> bool {
-        let running = matches!(&self.user, Some(User::Management { machine, .. }) if machine.errand() == Errand::SignOn);
+        let running = match &self.user {
+            Some(User::Management { machine, .. }) => machine.errand() == Errand::SignOn,
+            Some(User::Txn | User::Reversal(_)) | None => false,
+        };
         running || self.errands.iter().any(|(errand, _)| *errand == Errand::SignOn)
     }
 
