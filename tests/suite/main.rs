@@ -18,6 +18,7 @@ mod journal;
 mod oracle;
 mod printer;
 mod sale;
+mod secrets;
 mod support;
 mod tidy;
 mod vectors;

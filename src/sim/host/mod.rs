@@ -82,6 +82,7 @@ impl Config {
                 pins: Vec::new(),
                 default_pin: ClearPin::new(b"123456").map_err(io::Error::other)?,
                 double_mak: false,
+                session_keys: None,
                 batch: None,
                 books_late: false,
             },

@@ -1,5 +1,5 @@
 //! What the bank can do to a sale: refuse, stay silent, answer late, twice or wrongly, hang up, or be away.
-use crate::support::{Options, Till, dict_text, number, with_till};
+use crate::support::{Options, PASSWORD, Till, dict_text, number, with_till};
 use posd::api::proxy::ROOT_PATH;
 use posd::sim::host::ledger::Effect;
 use posd::sim::host::rules::{Fault, Rule};
@@ -215,8 +215,8 @@ fn lost_keys_are_fetched_anew() {
 #[test]
 fn a_bank_that_comes_late_is_signed_on_to() {
     with_till(Options { host: false, ..Options::default() }, async |till| {
-        till.change_password("01", "0000", "2468").await.unwrap();
-        till.sign_on("01", "2468").await.unwrap();
+        till.change_password("01", "0000", PASSWORD).await.unwrap();
+        till.sign_on("01", PASSWORD).await.unwrap();
         till.until_is(ROOT_PATH, "Host.Reachable", "no").await;
         assert!(!till.get::<bool>(ROOT_PATH, "Host.SignedOn").await);
         assert_eq!(till.text(ROOT_PATH, "Manager.State").await, "ready-offline");

@@ -1,5 +1,5 @@
 //! Reader and printer that are late, vanish, or run dry.
-use crate::support::{Options, with_till};
+use crate::support::{Options, PASSWORD, with_till};
 use posd::api::proxy::ROOT_PATH;
 use posd::sim::printer::Fault;
 
@@ -55,9 +55,9 @@ fn a_ply_that_ran_out_of_paper_is_unconfirmed() {
 #[test]
 fn a_reader_service_that_dies_is_found_again() {
     with_till(Options { pcscd: false, ..Options::default() }, async |till| {
-        till.change_password("01", "0000", "2468").await.unwrap();
+        till.change_password("01", "0000", PASSWORD).await.unwrap();
         till.register_agent().await;
-        till.sign_on("01", "2468").await.unwrap();
+        till.sign_on("01", PASSWORD).await.unwrap();
         till.until::<bool>(ROOT_PATH, "Host.SignedOn", |on| *on).await;
         let missing = |reasons: &Vec<String>| reasons.iter().any(|reason| reason == "no-reader");
         till.until::<Vec<String>>(ROOT_PATH, "Manager.StateReasons", missing).await;

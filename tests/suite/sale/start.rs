@@ -1,5 +1,5 @@
 //! `StartTransaction`: when it is refused, and that the same request never becomes two sales.
-use crate::support::{Options, fault, with_till};
+use crate::support::{Options, PASSWORD, fault, with_till};
 use posd::api::proxy::ROOT_PATH;
 use posd::sim::host::ledger::Effect;
 
@@ -49,8 +49,8 @@ fn a_second_sale_meets_busy() {
 fn what_is_missing_for_a_sale_is_named() {
     with_till(Options { auto_sign_on: false, ..Options::default() }, async |till| {
         assert_eq!(fault(till.try_sale("s-1", 1).await), "OperatorRequired");
-        till.change_password("01", "0000", "2468").await.unwrap();
-        till.sign_on("01", "2468").await.unwrap();
+        till.change_password("01", "0000", PASSWORD).await.unwrap();
+        till.sign_on("01", PASSWORD).await.unwrap();
         type Blocked = std::collections::HashMap<String, String>;
         let not_signed_on = |blocked: &Blocked| blocked.get("sale").is_some_and(|why| why == "not-signed-on");
         till.until::<Blocked>(ROOT_PATH, "Manager.BlockedReasons", not_signed_on).await;

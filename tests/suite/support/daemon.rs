@@ -43,7 +43,6 @@ impl Daemon {
             .env("PCSCLITE_CSOCK_NAME", place.pcscd)
             .env("CREDENTIALS_DIRECTORY", dir.join("credentials"))
             .env("RUNTIME_DIRECTORY", dir.join("run"))
-            .env("POSD_LOG", "debug")
             .envs(place.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())

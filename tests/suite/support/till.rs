@@ -20,6 +20,8 @@ use zbus::export::ordered_stream::OrderedStreamExt;
 use zbus::zvariant::{Fd, ObjectPath, OwnedObjectPath, OwnedValue};
 use zbus::{Connection, MatchRule, Message, MessageStream, message};
 
+/// The password that operator 01 takes. Long, so that a test can look for it.
+pub(crate) const PASSWORD: &str = "kasse-7731-nord";
 /// Longest wait for one event. Longer than the printer's probe and the back-off of the card adapter.
 const WITHIN: Duration = Duration::from_secs(30);
 /// Longest time of one test.
@@ -43,6 +45,10 @@ pub(crate) struct Options {
     pub(crate) pcscd: bool,
     /// The client registers an agent.
     pub(crate) agent: bool,
+    /// `POSD_LOG` of the daemon.
+    pub(crate) log: &'static str,
+    /// What is special about the bank.
+    pub(crate) bank: fn(&mut Config),
     /// Longest time of the test.
     pub(crate) test_max: Duration,
 }
@@ -57,6 +63,8 @@ impl Default for Options {
             printer: true,
             pcscd: true,
             agent: true,
+            log: "debug",
+            bank: |_| {},
             test_max: TEST_MAX,
         }
     }
@@ -135,7 +143,9 @@ impl Till {
         if !options.pcscd {
             bench.kill_pcscd();
         }
-        let acquirer = Acquirer::start(Config::test().unwrap()).unwrap();
+        let mut bank = Config::test().unwrap();
+        (options.bank)(&mut bank);
+        let acquirer = Acquirer::start(bank).unwrap();
         if !options.host {
             acquirer.refuse_connections().unwrap();
         }
@@ -156,7 +166,7 @@ impl Till {
             typed,
             signature,
             heard: Vec::new(),
-            env: Vec::new(),
+            env: vec![("POSD_LOG".to_owned(), options.log.to_owned())],
             bus,
             daemon: None,
             printer_address,
@@ -363,14 +373,14 @@ impl Till {
 
     /// First thing in the morning: agent, password of one's own, operator session, sign-on at the bank, a reader.
     pub(crate) async fn open(&mut self) {
-        self.change_password("01", "0000", "2468").await.unwrap();
+        self.change_password("01", "0000", PASSWORD).await.unwrap();
         self.open_again().await;
     }
 
     /// The same after a restart.
     pub(crate) async fn open_again(&mut self) {
         self.register_agent().await;
-        self.sign_on("01", "2468").await.unwrap();
+        self.sign_on("01", PASSWORD).await.unwrap();
         self.until::<bool>(ROOT_PATH, "Host.SignedOn", |on| *on).await;
         self.reader_ready().await;
     }
