@@ -5,6 +5,7 @@
 //! faults.
 mod disk;
 mod places;
+mod reversal;
 mod rows;
 mod small_world;
 mod world;

@@ -563,7 +563,7 @@ impl World {
     }
 
     fn reversal_run(&mut self, due: Due) -> Result<(), PowerCut> {
-        let limits = Limits { attempts_max: 3, response_timeout: RESPONSE_TIMEOUT };
+        let limits = Limits { attempts_max: 3, response_timeout: RESPONSE_TIMEOUT, ask_again: true };
         let mut machine = Reversal::new(due, limits);
         let mut events = VecDeque::from([reversal::Event::LineReady]);
         while machine.ended().is_none() {
