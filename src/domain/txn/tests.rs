@@ -4,6 +4,7 @@
 //! test for each row of the durability rules, `places` asks each state each event, `small_world` tries every pair of
 //! faults.
 mod disk;
+mod management;
 mod places;
 mod reversal;
 mod rows;
