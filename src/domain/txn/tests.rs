@@ -6,6 +6,7 @@
 mod disk;
 mod management;
 mod places;
+mod recovery;
 mod reversal;
 mod rows;
 mod small_world;
