@@ -187,6 +187,7 @@ impl Engine {
             let limits = Limits {
                 attempts_max: self.settings.reversal_attempts,
                 response_timeout: self.settings.response_timeout,
+                ask_again: !self.settings.repeat_not_found.is_zero(),
             };
             return Some(User::Reversal(Box::new(Reversal::new(due, limits))));
         }
