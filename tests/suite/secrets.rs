@@ -47,7 +47,10 @@ fn no_secret_is_left_anywhere_after_a_day() {
         let disk = files(&till.state_dir());
         let log = till.log();
         // The search is worth something only if there is something to search in.
-        assert!(log.contains("posd::engine") && log.contains("DEBUG") | log.contains("TRACE"), "a log at trace");
+        assert!(
+            log.contains("posd::engine") && log.contains("DEBUG") | log.contains("TRACE"),
+            "a log at trace"
+        );
         assert!(find(&bus, b"StartTransaction") && find(&bus, b"622588******5675"), "the bus was heard");
         assert!(disk.iter().any(|(_, bytes)| find(bytes, b"622588******5675")), "the journal was read");
         assert!(paper.contains("6225 88** **** 5675") && bank.contains("622588******5675"));
@@ -137,7 +140,8 @@ fn secrets() -> Vec<(&'static str, Vec<u8>)> {
     {
         all.extend(forms(digits.as_bytes()).map(|form| (name, form)));
         all.extend(forms(&bcd(digits)).map(|form| (name, form)));
-        let groups: Vec<&str> = digits.as_bytes().chunks(4).map(|four| std::str::from_utf8(four).unwrap()).collect();
+        let groups: Vec<&str> =
+            digits.as_bytes().chunks(4).map(|four| std::str::from_utf8(four).unwrap()).collect();
         all.push((name, groups.join(" ").into_bytes()));
     }
     let tmk = MasterKey::from_bytes(TEST_TMK);
@@ -150,7 +154,9 @@ fn secrets() -> Vec<(&'static str, Vec<u8>)> {
         all.extend(forms(sealed.reveal()).map(|form| ("a PIN block", form)));
         all.extend(forms(&clear_block(pin)).map(|form| ("a clear PIN block", form)));
     }
-    for (name, key) in [("the PIN key", PIK.as_slice()), ("the MAC key", single), ("the master key", &TEST_TMK)] {
+    for (name, key) in
+        [("the PIN key", PIK.as_slice()), ("the MAC key", single), ("the master key", &TEST_TMK)]
+    {
         all.extend(forms(key).map(|form| (name, form)));
     }
     all.extend(forms(&block).map(|form| ("the key block", form)));
@@ -172,7 +178,10 @@ fn bcd(digits: &str) -> Vec<u8> {
     let nibble = |c: Option<&u8>| c.and_then(|c| char::from(*c).to_digit(16)).unwrap_or(0) as u8;
     let odd = digits.len() % 2;
     // Without the last digit where it would have to be filled.
-    digits.as_bytes()[..digits.len() - odd].chunks(2).map(|two| nibble(two.first()) << 4 | nibble(two.get(1))).collect()
+    digits.as_bytes()[..digits.len() - odd]
+        .chunks(2)
+        .map(|two| nibble(two.first()) << 4 | nibble(two.get(1)))
+        .collect()
 }
 
 /// ISO 9564 format 0 before encryption: length, PIN and filling, against the twelve rightmost digits without the last.

@@ -181,7 +181,9 @@ impl Bank {
         match self.settings.session_keys {
             Some(keys) => (pik, mak) = keys,
             None => {
-                getrandom::fill(&mut pik).and_then(|()| getrandom::fill(&mut mak)).map_err(io::Error::other)?;
+                getrandom::fill(&mut pik)
+                    .and_then(|()| getrandom::fill(&mut mak))
+                    .map_err(io::Error::other)?;
             }
         }
         let (single, _) = mak.split_first_chunk::<8>().unwrap_or((&[0; 8], &[]));
