@@ -4,5 +4,6 @@ mod bank;
 mod card;
 mod devices;
 mod people;
+mod service;
 mod start;
 mod stop;

@@ -89,7 +89,9 @@ async fn day(till: &mut Till) {
     for (request, pin, fault, outcome) in expected {
         till.take_card().await;
         till.typed.send_replace(Typed::Pin(pin));
-        fault.map(|fault| till.acquirer.rule(Rule::once("0200", fault)).unwrap());
+        if let Some(fault) = fault {
+            till.acquirer.rule(Rule::once("0200", fault)).unwrap();
+        }
         till.put_card("unionpay");
         let sale = till.sale(request, 1250).await;
         assert_eq!(till.finished(&sale).await.outcome, outcome, "{request}");

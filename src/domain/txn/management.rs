@@ -134,6 +134,12 @@ impl Management {
         }
     }
 
+    /// True while [`Event::Cancel`] ends it: nothing is on its way to the disk.
+    #[must_use]
+    pub const fn cancellable(&self) -> bool {
+        matches!(self.state, State::AwaitLine | State::AwaitSent | State::AwaitHost(_))
+    }
+
     /// `connecting`, `sending`, `waiting-host` or `done`, for the job's `Phase`.
     #[must_use]
     pub const fn phase(&self) -> &'static str {

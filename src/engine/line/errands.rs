@@ -117,14 +117,17 @@ impl Engine {
             self.hang_up();
         }
         self.finish_errand_job(errand, job, result.clone());
-        if errand == Errand::SignOn {
-            self.sign_on_tried(result.is_ok());
+        match errand {
+            Errand::SignOn => self.sign_on_tried(result.is_ok()),
+            Errand::SignOff => self.line.signed_off |= result.is_ok(),
+            Errand::Echo => {}
         }
     }
 
     /// An automatic sign-on that failed is tried again after a pause; the transaction that waits for it is told.
     pub(super) fn sign_on_tried(&mut self, good: bool) {
         if good {
+            self.line.signed_off = false;
             self.line.sign_on_at = None;
             self.line.sign_on_pause = RETRY_MIN;
             return;
@@ -140,11 +143,13 @@ impl Engine {
     /// Somebody came who needs the keys: no pause is left to wait for.
     pub(in crate::engine) const fn line_sign_on_now(&mut self) {
         self.line.sign_on_at = None;
+        self.line.signed_off = false;
     }
 
     /// Keys are missing, somebody needs them, and the configuration lets the terminal ask for them.
     pub(super) fn wants_sign_on(&self) -> bool {
-        let needed = self.session.is_some() || !self.reversals.is_empty();
+        let trade = self.session.is_some() && !self.line.signed_off;
+        let needed = trade || !self.reversals.is_empty();
         self.keys.is_none()
             && needed
             && self.settings.auto_sign_on
@@ -177,7 +182,9 @@ impl Engine {
             return true;
         }
         match self.line.user.take() {
-            Some(User::Management { machine, job: running, opened }) if running == job => {
+            Some(User::Management { machine, job: running, opened })
+                if running == job && machine.cancellable() =>
+            {
                 self.step_management(machine, job, opened, management::Event::Cancel);
                 true
             }

@@ -46,6 +46,8 @@ pub(super) struct Line {
     /// When an automatic sign-on that failed is tried again.
     sign_on_at: Option<BootTime>,
     sign_on_pause: Duration,
+    /// Somebody signed the terminal off: it does not sign on by itself before an operator comes.
+    signed_off: bool,
     /// When a reversal answered with 25 is asked again.
     ask_again_at: Option<BootTime>,
     /// Transactions that owe a reversal and whose row is being read: no other one trades before that, and the line
@@ -103,6 +105,7 @@ impl Line {
             retry_pause: RETRY_MIN,
             sign_on_at: None,
             sign_on_pause: RETRY_MIN,
+            signed_off: false,
             ask_again_at: None,
             unread: BTreeSet::new(),
             read_again_at: None,

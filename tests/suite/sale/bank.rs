@@ -191,6 +191,45 @@ fn a_reversal_of_an_unseen_sale_does_not_block_trading() {
     });
 }
 
+/// Goal: a bank that refuses the reversal's MAC gets a new sign-on and the reversal once more.
+#[test]
+fn a_reversal_that_is_refused_with_a0_follows_a_new_sign_on() {
+    with_till(impatient(), async |till| {
+        till.acquirer.rule(Rule::once("0400", Fault::Decline("A0".to_owned()))).unwrap();
+        let sale = sale_with(till, Fault::Drop).await;
+        assert_eq!(till.finished(&sale).await.outcome, "unknown");
+        till.until_is(sale.as_str(), "Transaction.Outcome", "reversed").await;
+        assert_eq!(till.asked(&["0200", "0400", "0800"]), ["0800", "0200", "0400 98", "0800", "0400 98"]);
+        assert_eq!(till.booked(), [Effect::Reversed]);
+    });
+}
+
+/// Goal: a reversal that nobody answers blocks trading until its attempts are used up, then is listed as failed; it is
+/// tried again when somebody asks for it, and is never dropped.
+#[test]
+fn a_reversal_that_nobody_answers_is_kept_until_it_is_done() {
+    with_till(impatient(), async |till| {
+        till.acquirer.rule(Rule::always("0400", Fault::DropBefore)).unwrap();
+        let sale = sale_with(till, Fault::Drop).await;
+        assert_eq!(till.finished(&sale).await.outcome, "unknown");
+        till.until::<u32>(ROOT_PATH, "Queue.UnresolvedCount", |count| *count == 1).await;
+        let owed = till.owed().await;
+        assert_eq!((dict_text(&owed[0], "state").as_str(), number(&owed[0], "attempts")), ("failed", 4));
+        assert_eq!(till.asked(&["0400"]).len(), 4);
+        till.take_card().await;
+        till.put_card("no-cvm");
+        let next = till.sale("s-2", 500).await;
+        assert_eq!(till.finished(&next).await.outcome, "approved", "trading goes on");
+        till.acquirer.clear_rules().unwrap();
+        let queue = posd::api::proxy::QueueProxy::new(&till.client).await.unwrap();
+        let job = queue.flush(Default::default()).await.unwrap();
+        till.until_is(job.as_str(), "Job.State", "succeeded").await;
+        till.until_is(sale.as_str(), "Transaction.Outcome", "reversed").await;
+        assert!(till.owed().await.is_empty());
+        assert_eq!(till.booked(), [Effect::Reversed, Effect::Held]);
+    });
+}
+
 /// Goal: a bank that has lost our keys refuses with A0; the till signs on by itself and the next sale works.
 #[test]
 fn lost_keys_are_fetched_anew() {

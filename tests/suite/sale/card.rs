@@ -87,6 +87,20 @@ fn the_customer_cancels_at_the_pin() {
     });
 }
 
+/// Goal: a customer who presses enter goes on without a PIN; the card's list falls to the signature.
+#[test]
+fn a_pin_that_is_passed_over_leads_to_the_next_method() {
+    with_till(Options::default(), async |till| {
+        till.open().await;
+        till.typed.send_replace(Typed::Bypass);
+        till.put_card("unionpay");
+        let sale = till.sale("s-1", 1250).await;
+        till.finished(&sale).await;
+        till.agent_called("RequestPin", 0).await;
+        assert_ne!(till.text(sale.as_str(), "Transaction.CvmMethod").await, "online-pin");
+    });
+}
+
 /// Goal: a card that refuses offline is declined without asking the bank.
 #[test]
 fn a_card_that_refuses_offline_is_declined() {

@@ -12,7 +12,7 @@ use zbus::zvariant::{self, OwnedObjectPath, OwnedValue};
 pub(crate) enum Typed {
     /// Types these digits.
     Pin(&'static str),
-    /// Presses enter.
+    /// Presses enter: no PIN.
     Bypass,
     /// Presses cancel.
     Cancel,

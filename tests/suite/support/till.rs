@@ -43,8 +43,6 @@ pub(crate) struct Options {
     pub(crate) printer: bool,
     /// pcscd runs from the start.
     pub(crate) pcscd: bool,
-    /// The client registers an agent.
-    pub(crate) agent: bool,
     /// `POSD_LOG` of the daemon.
     pub(crate) log: &'static str,
     /// What is special about the bank.
@@ -62,7 +60,6 @@ impl Default for Options {
             host: true,
             printer: true,
             pcscd: true,
-            agent: true,
             log: "debug",
             bank: |_| {},
             test_max: TEST_MAX,
@@ -211,6 +208,14 @@ impl Till {
         self.dir().join("state")
     }
 
+    /// Changes the configuration for the next start.
+    pub(crate) fn configure(&self, old: &str, new: &str) {
+        let path = self.dir().join("posd.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(old), "{old} is not there");
+        std::fs::write(path, text.replace(old, new)).unwrap();
+    }
+
     /// What the daemon has logged.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.dir().join("posd.log")).unwrap_or_default()
@@ -357,10 +362,6 @@ impl Till {
         proxy::OperatorsProxy::new(&self.client).await.unwrap()
     }
 
-    pub(crate) async fn queue(&self) -> proxy::QueueProxy<'static> {
-        proxy::QueueProxy::new(&self.client).await.unwrap()
-    }
-
     pub(crate) async fn ledger(&self) -> proxy::LedgerProxy<'static> {
         proxy::LedgerProxy::new(&self.client).await.unwrap()
     }
@@ -407,10 +408,13 @@ impl Till {
         self.operators().await.sign_on(operator, secret, Default::default()).await
     }
 
+    pub(crate) async fn host(&self) -> proxy::HostProxy<'static> {
+        proxy::HostProxy::new(&self.client).await.unwrap()
+    }
+
     /// Signs on at the bank, although keys may be there.
     pub(crate) async fn host_sign_on(&mut self) {
-        let host = proxy::HostProxy::new(&self.client).await.unwrap();
-        let job = host.sign_on(Default::default()).await.unwrap();
+        let job = self.host().await.sign_on(Default::default()).await.unwrap();
         self.until_is(job.as_str(), "Job.State", "succeeded").await;
     }
 
