@@ -24,7 +24,8 @@ fn the_bank_is_tested_signed_off_and_signed_on() {
         till.sign_on("01", PASSWORD).await.unwrap();
         till.until::<bool>(ROOT_PATH, "Host.SignedOn", |on| *on).await;
         assert_eq!(till.asked(&["0800", "0820"]), ["0800", "0820", "0820", "0800"]);
-        let values: std::collections::HashMap<String, String> = till.get(ROOT_PATH, "Host.KeyCheckValues").await;
+        let values: std::collections::HashMap<String, String> =
+            till.get(ROOT_PATH, "Host.KeyCheckValues").await;
         assert_eq!(values["tmk"], "08D7B4FB", "of the public test key");
         assert!(till.get::<u64>(ROOT_PATH, "Host.KeysLoadedAt").await > 0);
     });

@@ -208,6 +208,9 @@ impl Chip {
     }
 }
 
+/// Names a state without its contents.
+type Place = fn(&State) -> bool;
+
 /// Everything.
 pub(super) struct World {
     pub(super) setup: Setup,
@@ -227,7 +230,7 @@ pub(super) struct World {
     sends: usize,
     stores: usize,
     late: Option<Event>,
-    stray: Option<(fn(&State) -> bool, Event)>,
+    stray: Option<(Place, Event)>,
     /// False where events are made up: then only the write-ahead rule is watched.
     judged: bool,
     /// What `Finish` told.
