@@ -59,6 +59,39 @@ fn an_approval_is_durable_before_it_is_told() {
     );
 }
 
+/// The bank gets what the card and the customer gave, and the number that the journal took.
+#[test]
+fn a_request_carries_what_was_read_and_typed() {
+    let world = World::sale(&[]).run();
+    let row = world.disk.row.as_ref().unwrap();
+    let asked = world.bank.asked.as_ref().unwrap();
+    assert_eq!((Some(asked.stan), asked.batch), (row.stan, row.batch));
+    assert_eq!(asked.pan.masked(), "622848******1234");
+    assert_eq!((asked.expiry.as_deref(), asked.sequence), (Some("2912"), Some(1)));
+    assert!(asked.track2.is_some() && asked.pin.is_some());
+    let wire = row.wire.as_ref().unwrap();
+    assert_eq!((&asked.icc, wire.entry_mode.as_str()), (&wire.icc, "051"));
+    let world = World::sale(&[]).with_signature().run();
+    assert_eq!(world.bank.asked.unwrap().pin, None);
+    assert_eq!(world.disk.row.unwrap().wire.unwrap().entry_mode, "052");
+}
+
+/// 77, 99, A0 and a wrong MAC say that the keys are no good; nothing else does.
+#[test]
+fn keys_that_do_not_hold_ask_for_a_new_sign_on() {
+    let check = |faults: &[Fault], signed_on| {
+        let world = World::sale(faults).run();
+        assert_eq!(world.signed_on, signed_on, "{faults:?}");
+    };
+    check(&[], true);
+    check(&[Fault::Bank(0, BankFault::Decline)], true);
+    check(&[Fault::Bank(0, BankFault::Garbled)], true);
+    check(&[Fault::Bank(0, BankFault::BadMac)], false);
+    check(&[Fault::Bank(0, BankFault::RefuseKeys)], false);
+    let gone = Fault::Chip(SECOND_AC, ChipFault::Removed);
+    check(&[Fault::Bank(0, BankFault::RefuseKeys), gone], false);
+}
+
 /// The chip gets the issuer's authentication and scripts, and what came of them stands in the record.
 #[test]
 fn an_approval_with_scripts_reaches_the_chip() {
