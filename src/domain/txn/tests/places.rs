@@ -320,7 +320,8 @@ fn a_customer_who_is_too_slow_cancels() {
     assert_eq!(asked, 5, "card, choice, two confirmations, PIN");
 }
 
-/// Pulling the card: before the bank is asked the sale fails, afterwards the bank's word and the chip's count.
+/// Pulling the card: before the bank is asked the sale fails, afterwards the bank's word and the chip's
+/// count.
 #[test]
 fn a_card_may_leave_in_every_state() {
     for place in places() {
@@ -387,9 +388,9 @@ fn page() -> String {
     let mut page = String::from(
         "# State and cancel\n\n\
          Written by a test (`src/domain/txn/tests/places.rs`); change the machine, not this page.\n\n\
-         *State* is what the bus shows, *awaits* what the machine waits for. While the outcome is being stored the bus\n\
-         goes on showing the state before. A cancel that is accepted ends the sale as `cancelled`; in every other case\n\
-         the sale goes on as if nobody had asked.\n\n\
+         *State* is what the bus shows, *awaits* what the machine waits for. While the outcome is being stored\n\
+         the bus goes on showing the state before. A cancel that is accepted ends the sale as `cancelled`; in every\n\
+         other case the sale goes on as if nobody had asked.\n\n\
          | state | awaits | `Cancel` answers | ends with |\n|---|---|---|---|\n",
     );
     for place in places() {

@@ -12,7 +12,8 @@ use ReversalReason::{MacError, NoAnswer, Refused};
 /// The commands of a sale without scripts: five to select and read, then the two cryptograms.
 const FIRST_AC: usize = 6;
 const SECOND_AC: usize = 7;
-/// With scripts: EXTERNAL AUTHENTICATE and one script stand before the second cryptogram, one script behind it.
+/// With scripts: EXTERNAL AUTHENTICATE and one script stand before the second cryptogram, one script behind
+/// it.
 const SECOND_AC_WITH_ICC: usize = 9;
 const SCRIPT_AFTER: usize = 10;
 
@@ -302,8 +303,8 @@ fn a_request_that_cannot_be_stored_is_not_sent() {
     assert_eq!(world.bank.sales, []);
 }
 
-/// The journal said no, could not be opened to look, and has the record all the same. Its reversal is disarmed with the
-/// end that is told; nothing is left that contradicts it.
+/// The journal said no, could not be opened to look, and has the record all the same. Its reversal is
+/// disarmed with the end that is told; nothing is left that contradicts it.
 #[test]
 fn a_sending_that_is_there_after_all_is_closed_and_disarmed() {
     let world = sale(Fault::Store(SENDING, StoreFault::TwiceButThere));

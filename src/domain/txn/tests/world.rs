@@ -1,5 +1,5 @@
-//! One sale in a world of its own: terminal, chip, bank, disk and power. Faults are chosen beforehand; the rules are
-//! checked at every step and once more at rest.
+//! One sale in a world of its own: terminal, chip, bank, disk and power. Faults are chosen beforehand; the
+//! rules are checked at every step and once more at rest.
 use super::super::recovery::recover;
 use super::super::reversal::{self, Due, End, Limits, Reversal};
 use super::super::{
@@ -215,6 +215,9 @@ impl Chip {
     }
 }
 
+/// An event that comes as soon as a state is reached.
+type Stray = (fn(&State) -> bool, Event);
+
 /// Everything.
 pub(super) struct World {
     pub(super) setup: Setup,
@@ -234,7 +237,7 @@ pub(super) struct World {
     sends: usize,
     stores: usize,
     late: Option<Event>,
-    stray: Option<(fn(&State) -> bool, Event)>,
+    stray: Option<Stray>,
     /// False where events are made up: then only the write-ahead rule is watched.
     judged: bool,
     pub(super) signed_on: bool,
