@@ -50,7 +50,7 @@ pub enum Event {
         /// True if a byte may have left.
         wrote: bool,
     },
-    /// A person or the service manager wants it stopped; [`Txn::cancellable`] was asked before.
+    /// A person or the service manager wants it stopped; [`super::Txn::cancellable`] was asked before.
     CancelRequested(ResultCode),
     /// The service ends soon: what the bank still has to say it must say within three seconds.
     Hurry,
@@ -189,5 +189,5 @@ impl<L, S> Effects<L, S> {
     }
 }
 
-/// The effects of a [`Txn`].
+/// The effects of a [`super::Txn`].
 pub type TxnEffects = Effects<Local, SaleRequest>;

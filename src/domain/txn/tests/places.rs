@@ -388,9 +388,9 @@ fn page() -> String {
     let mut page = String::from(
         "# State and cancel\n\n\
          Written by a test (`src/domain/txn/tests/places.rs`); change the machine, not this page.\n\n\
-         *State* is what the bus shows, *awaits* what the machine waits for. While the outcome is being stored\n\
-         the bus goes on showing the state before. A cancel that is accepted ends the sale as `cancelled`; in every\n\
-         other case the sale goes on as if nobody had asked.\n\n\
+         *State* is what the bus shows, *awaits* what the machine waits for. While the outcome is being\n\
+         stored the bus goes on showing the state before. A cancel that is accepted ends the sale as\n\
+         `cancelled`; in every other case the sale goes on as if nobody had asked.\n\n\
          | state | awaits | `Cancel` answers | ends with |\n|---|---|---|---|\n",
     );
     for place in places() {
