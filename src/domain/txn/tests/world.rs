@@ -215,8 +215,8 @@ impl Chip {
     }
 }
 
-/// An event that comes as soon as a state is reached.
-type Stray = (fn(&State) -> bool, Event);
+/// Names a state without its contents.
+type Place = fn(&State) -> bool;
 
 /// Everything.
 pub(super) struct World {
@@ -237,7 +237,7 @@ pub(super) struct World {
     sends: usize,
     stores: usize,
     late: Option<Event>,
-    stray: Option<Stray>,
+    stray: Option<(Place, Event)>,
     /// False where events are made up: then only the write-ahead rule is watched.
     judged: bool,
     pub(super) signed_on: bool,
