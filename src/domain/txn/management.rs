@@ -1,7 +1,7 @@
 //! Messages that move no money: sign-on (0800/003), sign-off (0820/002), echo (0820/301).
 //!
-//! Sign-on and sign-off reserve their STAN durably before the first byte; the echo carries none. New working keys and
-//! the signed-on mark become durable in one commit, and only then does the engine use them.
+//! Sign-on and sign-off reserve their STAN durably before the first byte; the echo carries none. New working
+//! keys and the signed-on mark become durable in one commit, and only then does the engine use them.
 use super::{Effects, Garbled, Now};
 use crate::domain::calendar::BootTime;
 use crate::domain::fault::{Fault, FaultName};
