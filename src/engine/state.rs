@@ -168,14 +168,6 @@ impl Engine {
     pub fn recover(settings: Settings, wiring: Wiring) -> Result<(Self, Receivers), EngineError> {
         let Wiring { mut journal, system, .. } = wiring;
         let loaded = rebuild(journal.as_mut(), system.wall())?;
-        let receivers = Receivers {
-            card_events: wiring.card_events,
-            host_events: wiring.host_events,
-            printer_events: wiring.printer_events,
-            commands: wiring.commands,
-            agent_events: wiring.agent_events,
-            stop: wiring.stop,
-        };
         let (password_done, passwords) = mpsc::channel(4);
         let journal = JournalThread::start(journal).map_err(|error| EngineError::Lost(error.to_string()))?;
         let clock_floor = settings.built_at.max(loaded.newest);
@@ -236,7 +228,7 @@ impl Engine {
         engine.restore_keys(loaded.keys);
         engine.restore_entries(&loaded.recent, &loaded.open);
         engine.restore_line();
-        Ok((engine, receivers))
+        Ok((engine, wiring.receivers))
     }
 
     /// Opens the stored working keys with the master key; keys under another master key are forgotten.

@@ -536,10 +536,11 @@ fn every_dependency_is_explained() {
     for line in manifest.lines() {
         if line.starts_with('[') {
             in_section = matches!(line, "[dependencies]" | "[dev-dependencies]");
-        } else if let (true, Some((name, _))) = (in_section, line.split_once(" = ")) {
-            if !name.starts_with('#') && !map.contains(&format!("| `{name}` |")) {
-                missing.push(format!("Cargo.toml: {name} has no line in ARCHITECTURE.md, Dependencies"));
-            }
+        } else if let (true, Some((name, _))) = (in_section, line.split_once(" = "))
+            && !name.starts_with('#')
+            && !map.contains(&format!("| `{name}` |"))
+        {
+            missing.push(format!("Cargo.toml: {name} has no line in ARCHITECTURE.md, Dependencies"));
         }
     }
     none(missing);

@@ -150,7 +150,6 @@ impl Engine {
                 self.timeline(&id, "reversed", "the bank confirmed that it holds nothing");
                 self.refresh(&id);
             }
-            End::AskAgain if self.settings.repeat_not_found.is_zero() => {}
             End::AskAgain => self.line.ask_again_at = Some(now.after(self.settings.repeat_not_found)),
             End::StillDue | End::NoLine | End::StorageFault => {
                 self.line.retry_at = Some(now.after(self.line.retry_pause));

@@ -105,9 +105,8 @@ fn a_sale_with_pin_is_approved() {
 /// The chip lines of the one transaction in the journal.
 async fn chip_of(till: &mut crate::support::Till) -> Vec<(String, String)> {
     till.stop_daemon().await;
-    let journal = std::fs::read_dir(till.state_dir()).unwrap().flatten().map(|entry| entry.path());
-    let journal =
-        journal.filter(|path| path.extension().is_some_and(|end| end == "db")).next().expect("a journal");
+    let mut files = std::fs::read_dir(till.state_dir()).unwrap().flatten().map(|entry| entry.path());
+    let journal = files.find(|path| path.extension().is_some_and(|end| end == "db")).expect("a journal");
     let journal = rusqlite::Connection::open(journal).unwrap();
     let chip: String = journal.query_row("SELECT chip FROM txn", [], |row| row.get(0)).unwrap();
     serde_json::from_str(&chip).unwrap()
