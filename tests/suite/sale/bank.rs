@@ -18,6 +18,13 @@ async fn sale_with(till: &mut Till, fault: Fault) -> OwnedObjectPath {
     till.sale("s-1", 1250).await
 }
 
+/// Everything that is owed is tried now.
+async fn flush(till: &mut Till) {
+    let queue = posd::api::proxy::QueueProxy::new(&till.client).await.unwrap();
+    let job = queue.flush(Default::default()).await.unwrap();
+    till.until_is(job.as_str(), "Job.State", "succeeded").await;
+}
+
 /// Goal: a refusal is an outcome with the bank's code and a text; nothing is printed, owed or booked.
 #[test]
 fn a_sale_that_the_bank_refuses_is_declined() {
@@ -188,6 +195,10 @@ fn a_reversal_of_an_unseen_sale_does_not_block_trading() {
         assert_eq!((owed.len(), dict_text(&owed[0], "state").as_str()), (1, "due"));
         assert_eq!(number(&owed[0], "attempts"), 1);
         assert_eq!(till.asked(&["0400"]).len(), 1, "not asked twice in a row");
+        flush(till).await;
+        till.until_is(sale.as_str(), "Transaction.Outcome", "reversed").await;
+        till.nothing_owed().await;
+        assert_eq!(till.asked(&["0400"]), ["0400 98", "0400 98"], "the second 25 is the end");
     });
 }
 
@@ -221,9 +232,7 @@ fn a_reversal_that_nobody_answers_is_kept_until_it_is_done() {
         let next = till.sale("s-2", 500).await;
         assert_eq!(till.finished(&next).await.outcome, "approved", "trading goes on");
         till.acquirer.clear_rules().unwrap();
-        let queue = posd::api::proxy::QueueProxy::new(&till.client).await.unwrap();
-        let job = queue.flush(Default::default()).await.unwrap();
-        till.until_is(job.as_str(), "Job.State", "succeeded").await;
+        flush(till).await;
         till.until_is(sale.as_str(), "Transaction.Outcome", "reversed").await;
         assert!(till.owed().await.is_empty());
         assert_eq!(till.booked(), [Effect::Reversed, Effect::Held]);

@@ -1,7 +1,8 @@
 //! Reader and printer that are late, vanish, or run dry.
 use crate::support::{Options, PASSWORD, with_till};
-use posd::api::proxy::ROOT_PATH;
+use posd::api::proxy::{PrintJobProxy, ROOT_PATH};
 use posd::sim::printer::Fault;
+use std::sync::Arc;
 
 /// Goal: without a printer a sale is approved all the same; its plies are held and come by themselves with the printer.
 #[test]
@@ -25,29 +26,35 @@ fn plies_wait_for_a_printer_that_is_away() {
 fn a_ply_that_ran_out_of_paper_is_unconfirmed() {
     with_till(Options::default(), async |till| {
         till.open().await;
-        till.printer.as_ref().unwrap().set(Fault::PaperOut(300));
+        let printer = Arc::clone(till.printer.as_ref().unwrap());
+        printer.set(Fault::PaperOut(300));
         till.put_card("unionpay");
         let sale = till.sale("s-1", 1250).await;
         assert_eq!(till.finished(&sale).await.outcome, "approved");
-        let jobs = loop {
-            let jobs = till.plies(&sale).await;
-            if jobs.iter().any(|(_, state)| state == "unconfirmed") {
-                break jobs;
-            }
-            till.until::<u32>(ROOT_PATH, "Ledger.Batch", |_| true).await;
-            let path =
-                format!("{ROOT_PATH}/printjob/{}_merchant_0", sale.as_str().rsplit('/').next().unwrap());
-            till.until_is(&path, "PrintJob.State", "unconfirmed").await;
-        };
-        assert_eq!(jobs[0], ("merchant".to_owned(), "unconfirmed".to_owned()));
-        assert_eq!(jobs[1].1, "held", "no byte of the second ply was taken");
+        let [merchant, customer] = ["merchant", "customer"].map(|ply| {
+            let id = sale.as_str().rsplit('/').next().unwrap_or_default();
+            format!("{ROOT_PATH}/printjob/{id}_{ply}_0")
+        });
+        till.until_is(&merchant, "PrintJob.State", "unconfirmed").await;
+        till.until_is(&customer, "PrintJob.State", "held").await;
         let reasons = |reasons: &Vec<String>| reasons.iter().any(|reason| reason == "paper-out");
         till.until::<Vec<String>>(ROOT_PATH, "Manager.StateReasons", reasons).await;
-        till.printer.as_ref().unwrap().set(Fault::Nothing);
-        let customer =
-            format!("{ROOT_PATH}/printjob/{}_customer_0", sale.as_str().rsplit('/').next().unwrap());
+
+        printer.set(Fault::Nothing);
         till.until_is(&customer, "PrintJob.State", "confirmed").await;
-        assert_eq!(till.plies(&sale).await[0].1, "unconfirmed", "nobody prints it twice unasked");
+        assert_eq!(
+            till.text(&merchant, "PrintJob.State").await,
+            "unconfirmed",
+            "nobody prints it twice unasked"
+        );
+        let job =
+            PrintJobProxy::builder(&till.client).path(merchant.as_str()).unwrap().build().await.unwrap();
+        job.retry(Default::default()).await.unwrap();
+        till.until_is(&merchant, "PrintJob.State", "abandoned").await;
+        till.until_is(&merchant.replace("_merchant_0", "_merchant_1"), "PrintJob.State", "confirmed").await;
+        let paper = till.paper(3).await;
+        assert!(paper[2].contains("商户存根") && paper[2].contains("DUPLICATED"), "{paper:?}");
+        assert_eq!(till.acquirer.held().unwrap(), (1250, 1), "paper moves no money");
     });
 }
 

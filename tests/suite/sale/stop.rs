@@ -105,5 +105,6 @@ fn a_kill_while_the_bank_thinks_is_reversed() {
         till.put_card("no-cvm");
         let next = till.sale("s-2", 500).await;
         assert_eq!(till.finished(&next).await.outcome, "approved");
+        assert_eq!(till.booked(), [Effect::Reversed, Effect::Held], "each has its own number");
     });
 }
