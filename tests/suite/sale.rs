@@ -3,6 +3,7 @@ mod approve;
 mod bank;
 mod card;
 mod devices;
+mod disk;
 mod people;
 mod service;
 mod start;

@@ -1,7 +1,7 @@
 //! The daemon as a child process: started, watched, ended by its process id.
 use super::till::Heard;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, Signal, kill_process, pidfd_open, prlimit};
 use std::fs::OpenOptions;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -23,7 +23,9 @@ impl Daemon {
     pub(super) fn start(place: &Place<'_>, heard: mpsc::UnboundedSender<Heard>) -> Self {
         let dir = place.dir;
         let log = OpenOptions::new().create(true).append(true).open(dir.join("posd.log")).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_posd"));
+        // A file that may not grow is to be an error and not a signal, for `break_disk`.
+        let mut command = Command::new("sh");
+        command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_posd")]);
         for gone in [
             "JOURNAL_STREAM",
             "NOTIFY_SOCKET",
@@ -73,6 +75,12 @@ impl Daemon {
     /// Sends a signal to it.
     pub(super) fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).unwrap();
+    }
+
+    /// From now on no file takes a byte from it, or all do again.
+    pub(super) fn break_disk(&self, broken: bool) {
+        let limit = Rlimit { current: broken.then_some(0), maximum: None };
+        prlimit(Some(self.pid()), Resource::Fsize, limit).unwrap();
     }
 
     /// Collects it after its end; the exit code, if it was not killed.

@@ -258,6 +258,11 @@ impl Till {
         began.elapsed()
     }
 
+    /// From now on the daemon can write to no file, or can again.
+    pub(crate) fn break_disk(&self, broken: bool) {
+        self.daemon.as_ref().expect("a daemon").break_disk(broken);
+    }
+
     /// Kills the daemon without warning.
     pub(crate) async fn kill_daemon(&mut self) {
         self.daemon.as_ref().expect("a daemon").signal(Signal::KILL);
