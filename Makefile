@@ -45,9 +45,11 @@ bench: build sim ## counts and ratios for the README; prints a table
 	tests/tools/bench
 
 deb: ## Debian package for this machine's architecture
-	dpkg-buildpackage -b -us -uc
+	@# A toolchain that apt does not know (rustup) cannot satisfy Build-Depends; -d says so.
+	dpkg-buildpackage -b -us -uc $(if $(shell dpkg-query -S "$$(readlink -f "$$(command -v cargo)")" 2>/dev/null),,-d)
 
 install: ## install a release build below DESTDIR
+	$(CARGO) build --locked --profile dist --bin posd --bin posctl
 	tests/tools/install "$(DESTDIR)" "$(PREFIX)"
 
 clean: ## remove what was built

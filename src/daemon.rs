@@ -143,20 +143,22 @@ async fn serve(config: &Config, config_invalid: bool, state_dir: &Path) -> Resul
         journal: Box::new(journal),
         system: Box::new(machine),
         card: adapters.card,
-        card_events: adapters.card_events,
         host: adapters.host,
-        host_events: adapters.host_events,
         printer: adapters.printer,
-        printer_events: adapters.printer_events,
         encode_slip: Box::new(move |slip| {
             printer_escpos::encode(slip, width_dots).map_err(|error| error.to_string())
         }),
-        commands,
         notices,
         agents,
-        agent_events,
         snapshot,
-        stop: stopped,
+        receivers: Receivers {
+            card_events: adapters.card_events,
+            host_events: adapters.host_events,
+            printer_events: adapters.printer_events,
+            commands,
+            agent_events,
+            stop: stopped,
+        },
     };
     let (engine, receivers) = Engine::recover(settings, wiring).map_err(|error| error.to_string())?;
     // The api waits for this before it takes the name: who sees the name sees a terminal that is whole.

@@ -1,5 +1,5 @@
-//! One call to an agent: the message out, the answer back as the engine wants it. Agents are foreign programs: their
-//! answers are checked, and their error texts go nowhere.
+//! One call to an agent: the message out, the answer back as the engine wants it. Agents are foreign
+//! programs: their answers are checked, and their error texts go nowhere.
 use super::error::ERROR_PREFIX;
 use super::path;
 use super::secret_fd::read_secret;
@@ -71,8 +71,10 @@ pub(super) struct Address {
 pub(super) enum CallEnd {
     /// A good answer.
     Answered(AgentAnswer),
-    /// The agent is gone, or has no such method: another one may be asked.
+    /// The agent is gone: another one may be asked, also one that comes later.
     Gone,
+    /// The agent is there and has no such method: another one may be asked.
+    Lacking,
     /// It broke the protocol; the text says how, without values.
     Broken(String),
     /// No answer before the deadline.
@@ -196,10 +198,8 @@ fn failed(error: &zbus::Error) -> CallEnd {
         return CallEnd::Answered(AgentAnswer::Cancelled);
     }
     match name.strip_prefix(DBUS) {
-        Some(
-            "NoReply" | "ServiceUnknown" | "NameHasNoOwner" | "Disconnected" | "UnknownObject"
-            | "UnknownInterface" | "UnknownMethod",
-        ) => CallEnd::Gone,
+        Some("NoReply" | "ServiceUnknown" | "NameHasNoOwner" | "Disconnected") => CallEnd::Gone,
+        Some("UnknownObject" | "UnknownInterface" | "UnknownMethod") => CallEnd::Lacking,
         _ => CallEnd::Broken(format!("the agent answered {name}")),
     }
 }

@@ -1,8 +1,8 @@
 //! The agents' keeper: which programs show prompts and take PINs, and which of them serves whom.
 //!
-//! A transaction is served by the starter's own agent, else by the newest agent of the starter's uid, else by none. The
-//! keeper is one task and never waits for the bus itself: each call runs in a task of its own and reports back. An
-//! answer that comes after its question was withdrawn finds no question and is dropped.
+//! A transaction is served by the starter's own agent, else by the newest agent of the starter's uid, else by
+//! none. The keeper is one task and never waits for the bus itself: each call runs in a task of its own and
+//! reports back. An answer that comes after its question was withdrawn finds no question and is dropped.
 use super::agent_call::{self, Address, CallEnd, Capability};
 use super::row::Row;
 use crate::domain::calendar::BootTime;
@@ -35,6 +35,9 @@ const ASK_WAIT_MAX: Duration = Duration::from_secs(600);
 const BUS_WAIT: Duration = Duration::from_secs(5);
 /// Requests of objects waiting for the keeper; callers wait for a place.
 const REQUESTS: usize = 32;
+
+/// In the place of an agent's number: none is left, and one may come before the deadline.
+const NOBODY: u64 = 0;
 
 /// An agent as `Manager.Agents` shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,11 +138,31 @@ struct Pending {
     starter: Caller,
     ask: AgentAsk,
     until: Instant,
-    /// The agent that is being asked.
+    /// The agent that is being asked, or [`NOBODY`] while the next one is awaited.
     agent: u64,
     /// Agents that had no answer.
     tried: Vec<u64>,
-    call: AbortHandle,
+    /// Ends with the answer, or when the question is withdrawn.
+    call: Option<AbortHandle>,
+}
+
+impl Pending {
+    fn abort(&self) {
+        if let Some(call) = &self.call {
+            call.abort();
+        }
+    }
+}
+
+fn unavailable(id: u64, why: impl Into<String>) -> AgentEvent {
+    AgentEvent::Unavailable { id, why: why.into() }
+}
+
+fn tried_too(mut tried: Vec<u64>, agent: u64) -> Vec<u64> {
+    if agent != NOBODY {
+        tried.push(agent);
+    }
+    tried
 }
 
 /// The task behind [`Agents`].
@@ -209,14 +232,16 @@ impl AgentsKeeper {
             AgentCommand::Ask { id, txn, starter, ask, deadline, remaining_ms } => {
                 let until = Instant::now() + wait_of(deadline, remaining_ms);
                 if self.pending.len() >= ASKS_MAX {
-                    self.say(AgentEvent::Unavailable { id, why: "too many questions are open".to_owned() });
+                    self.say(unavailable(id, "too many questions are open"));
                     return;
                 }
-                self.ask_next(id, txn, starter, ask, until, Vec::new());
+                let tried = Vec::new();
+                let pending = Pending { txn, starter, ask, until, agent: NOBODY, tried, call: None };
+                self.ask_next(id, pending, false);
             }
             AgentCommand::Withdraw { id, txn, why } => {
                 if let Some(pending) = self.pending.remove(&id) {
-                    pending.call.abort();
+                    pending.abort();
                     if let Some(agent) = self.find(pending.agent) {
                         let (bus, address) = (self.bus.clone(), agent.view.address.clone());
                         tokio::spawn(async move { agent_call::withdraw(&bus, &address, &txn, why).await });
@@ -285,10 +310,21 @@ impl AgentsKeeper {
         self.confirm_peer(address.peer.clone());
         let view = AgentView { address, uid: caller.uid, capabilities };
         self.agents.push(Registered { number: self.last_number, view, prompts: 0 });
+        self.ask_again();
         Ok(())
     }
 
-    /// The peer may have left while its call was on the way here; its leaving was then told before it was known.
+    /// Asks what waits for an agent once more: one has come, perhaps after a crash of the shop's program.
+    fn ask_again(&mut self) {
+        let waiting = |pending: &Pending| pending.agent == NOBODY;
+        let ids: Vec<u64> = self.pending.iter().filter(|(_, p)| waiting(p)).map(|(id, _)| *id).collect();
+        for id in ids {
+            self.call_ended(id, NOBODY, CallEnd::Gone);
+        }
+    }
+
+    /// The peer may have left while its call was on the way here; its leaving was then told before it was
+    /// known.
     fn confirm_peer(&self, peer: String) {
         let (names, reports) = (self.names.clone(), self.reports.clone());
         tokio::spawn(async move {
@@ -333,43 +369,47 @@ impl AgentsKeeper {
             return;
         }
         let Some(pending) = self.pending.remove(&id) else { return };
-        pending.call.abort();
+        pending.abort();
         match end {
             CallEnd::Answered(answer) => self.say(AgentEvent::Answered { id, answer }),
-            CallEnd::Broken(why) => self.say(AgentEvent::Unavailable { id, why }),
-            CallEnd::TimedOut => {
-                self.say(AgentEvent::Unavailable { id, why: "the agent did not answer in time".to_owned() });
+            CallEnd::Broken(why) => self.say(unavailable(id, why)),
+            CallEnd::TimedOut if agent == NOBODY => {
+                self.say(unavailable(id, "the agent is gone, and no other came in time"));
             }
-            CallEnd::Gone => {
-                let mut tried = pending.tried;
-                tried.push(agent);
-                self.ask_next(id, pending.txn, pending.starter, pending.ask, pending.until, tried);
+            CallEnd::TimedOut => self.say(unavailable(id, "the agent did not answer in time")),
+            CallEnd::Gone | CallEnd::Lacking => {
+                let may_wait = end == CallEnd::Gone;
+                self.ask_next(id, Pending { tried: tried_too(pending.tried, agent), ..pending }, may_wait);
             }
         }
     }
 
-    fn ask_next(
-        &mut self,
-        id: u64,
-        txn: TxnId,
-        starter: Caller,
-        ask: AgentAsk,
-        until: Instant,
-        tried: Vec<u64>,
-    ) {
-        let serving = self.serving(&starter, Capability::of(&ask), &tried);
-        let (Some(serving), Some(report)) = (serving, self.reports.upgrade()) else {
-            let why = if tried.is_empty() { "no agent serves this caller" } else { "the agent is gone" };
-            self.say(AgentEvent::Unavailable { id, why: why.to_owned() });
-            return;
+    /// Asks the agent that serves now. Where there is none: `may_wait` until one comes, else unavailable.
+    fn ask_next(&mut self, id: u64, mut pending: Pending, may_wait: bool) {
+        let serving = self.serving(&pending.starter, Capability::of(&pending.ask), &pending.tried);
+        let next = serving.map(|agent| (agent.number, agent.view.address.clone()));
+        let Some(report) = self.reports.upgrade() else { return };
+        let until = pending.until;
+        let call = match next {
+            Some((agent, address)) => {
+                pending.agent = agent;
+                let (bus, ask, txn) = (self.bus.clone(), pending.ask.clone(), pending.txn.clone());
+                tokio::spawn(async move {
+                    let end = agent_call::ask(&bus, &address, &txn, &ask, until).await;
+                    report.send(Request::CallEnded { id, agent, end }).await.ok();
+                })
+            }
+            None if may_wait => {
+                pending.agent = NOBODY;
+                tokio::spawn(async move {
+                    tokio::time::sleep_until(until).await;
+                    let end = CallEnd::TimedOut;
+                    report.send(Request::CallEnded { id, agent: NOBODY, end }).await.ok();
+                })
+            }
+            None => return self.say(unavailable(id, "no agent that can be asked serves this caller")),
         };
-        let (agent, address) = (serving.number, serving.view.address.clone());
-        let (bus, question, of) = (self.bus.clone(), ask.clone(), txn.clone());
-        let call = tokio::spawn(async move {
-            let end = agent_call::ask(&bus, &address, &of, &question, until).await;
-            report.send(Request::CallEnded { id, agent, end }).await.ok();
-        });
-        let pending = Pending { txn, starter, ask, until, agent, tried, call: call.abort_handle() };
+        pending.call = Some(call.abort_handle());
         self.pending.insert(id, pending);
     }
 
@@ -388,8 +428,8 @@ impl AgentsKeeper {
         self.agents.iter().find(|agent| agent.number == number)
     }
 
-    /// Tells the engine. Its queue has room for more than the questions it can have open; should it be full all the
-    /// same, the event waits in a task and the keeper goes on.
+    /// Tells the engine. Its queue has room for more than the questions it can have open; should it be full
+    /// all the same, the event waits in a task and the keeper goes on.
     fn say(&self, event: AgentEvent) {
         if let Err(mpsc::error::TrySendError::Full(event)) = self.events.try_send(event) {
             let events = self.events.clone();

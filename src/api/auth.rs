@@ -1,7 +1,7 @@
 //! Who may do what: polkit, or the groups of the caller where the configuration says that there is no polkit.
 //!
-//! One task keeps what is known of each peer until it leaves the bus. It never waits for the bus itself: look-ups run
-//! in tasks of their own. Roles of the signed-on operator are the engine's affair.
+//! One task keeps what is known of each peer until it leaves the bus. It never waits for the bus itself:
+//! look-ups run in tasks of their own. Roles of the signed-on operator are the engine's affair.
 use super::auth_lookup::{Lookup, Verdict};
 use crate::domain::fault::{Fault, FaultName};
 use crate::domain::outcome::words;
@@ -52,10 +52,11 @@ words! {
 }
 
 impl Action {
-    /// True if the group `posd-cashier` may do it where there is no polkit; the group `posd-technician` may do all.
+    /// True if the group `posd-cashier` may do it where there is no polkit; the group `posd-technician` may
+    /// do all.
     ///
-    /// Choice: what only some methods of an action allow to cashiers (self-test, reports) is not open to them as long
-    /// as this version has none of those methods.
+    /// Choice: what only some methods of an action allow to cashiers (self-test, reports) is not open to them
+    /// as long as this version has none of those methods.
     const fn open_to_cashiers(self) -> bool {
         !matches!(self, Self::Parameters | Self::Keys | Self::DeviceControl | Self::Backup)
     }
@@ -108,8 +109,8 @@ pub(super) struct Gate {
 impl Gate {
     /// Lets the sender of a call do `action`, or not.
     ///
-    /// # Errors
-    /// `NotAuthorized`, or `AuthenticationRequired` where polkit would ask a person and the caller did not allow it.
+    /// # Errors `NotAuthorized`, or `AuthenticationRequired` where polkit would ask a person and the caller
+    /// did not allow it.
     pub(super) async fn admit(&self, header: &Header<'_>, action: Action) -> Result<Caller, Fault> {
         let interactive = header.primary().flags().contains(Flags::AllowInteractiveAuth);
         let peer = sender(header)?;
@@ -171,7 +172,8 @@ impl GateKeeper {
         (Gate { questions: sender, lookup }, keeper, watch)
     }
 
-    /// Runs until the last gate is gone. `vanished` tells the peers that left, `polkit` that its answers may differ.
+    /// Runs until the last gate is gone. `vanished` tells the peers that left, `polkit` that its answers may
+    /// differ.
     pub(super) async fn run(
         mut self,
         mut vanished: NameOwnerChangedStream,

@@ -1,4 +1,5 @@
-//! What every object passes its calls on with: the engine, the gate, the agents' keeper, and the order of the bus.
+//! What every object passes its calls on with: the engine, the gate, the agents' keeper, and the order of the
+//! bus.
 use super::agents::Agents;
 use super::auth::{Action, Gate};
 use super::error::ApiError;
@@ -36,8 +37,8 @@ impl Desk {
         Ok(self.engine.ask(make).await?)
     }
 
-    /// Puts a command to the engine, and returns when all it told before its answer is on the bus: what the answer
-    /// names then exists, and properties show what was done.
+    /// Puts a command to the engine, and returns when all it told before its answer is on the bus: what the
+    /// answer names then exists, and properties show what was done.
     pub(super) async fn ask_and_settle<T>(
         &self,
         make: impl FnOnce(oneshot::Sender<Result<T, Fault>>) -> Command,

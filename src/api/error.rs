@@ -1,5 +1,5 @@
-//! The only mapping from refusals to D-Bus errors: `org.posd.Pos1.Error.<Name>` with a sentence that tells the cause
-//! and the next step.
+//! The only mapping from refusals to D-Bus errors: `org.posd.Pos1.Error.<Name>` with a sentence that tells
+//! the cause and the next step.
 use crate::domain::fault::{Fault, FaultName};
 use zbus::message::{Header, Message};
 use zbus::names::ErrorName;

@@ -1,9 +1,10 @@
 //! The D-Bus objects of `org.posd.Pos1`: they translate between the bus and the engine, and decide nothing.
 //!
-//! Interface methods check the form of their arguments and the caller's right, pass a message on and wait for its
-//! answer. They take `&self` only: in zbus a `&mut self` method holds a write lock, under which one slow call freezes
-//! the tree for every client. Property getters read the last view and ask nobody. One task, the publisher, adds and
-//! removes objects and sends all signals. The contract is `systemd/dbus/org.posd.Pos1.xml`.
+//! Interface methods check the form of their arguments and the caller's right, pass a message on and wait for
+//! its answer. They take `&self` only: in zbus a `&mut self` method holds a write lock, under which one slow
+//! call freezes the tree for every client. Property getters read the last view and ask nobody. One task, the
+//! publisher, adds and removes objects and sends all signals. The contract is
+//! `systemd/dbus/org.posd.Pos1.xml`.
 mod agent_call;
 mod agents;
 mod auth;
@@ -97,8 +98,8 @@ pub enum ServeError {
 
 /// Puts everything on the bus and serves until the engine closes its notices.
 ///
-/// Objects are registered before the name is requested, and the name is requested after recovery, so that a client
-/// that sees the name sees a terminal that is whole.
+/// Objects are registered before the name is requested, and the name is requested after recovery, so that a
+/// client that sees the name sees a terminal that is whole.
 ///
 /// # Errors
 /// [`ServeError`]; after any of them the daemon should end and be restarted.

@@ -1,4 +1,5 @@
-//! Reads `a{sv}` dictionaries: each key is taken once, with its type; what is left over is an error that names it.
+//! Reads `a{sv}` dictionaries: each key is taken once, with its type; what is left over is an error that
+//! names it.
 use super::error::invalid;
 use crate::domain::fault::Fault;
 use std::collections::HashMap;
@@ -130,7 +131,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever a caller sends, a value is taken with its own type or refused, and nothing is lost in silence.
+        /// Whatever a caller sends, a value is taken with its own type or refused, and nothing is lost in
+        /// silence.
         #[test]
         fn a_value_is_taken_with_its_type_or_refused(key in "[a-z-]{1,10}", value in any_value()) {
             let signature = value.value_signature().to_string();

@@ -1,9 +1,9 @@
 //! Client side of the bus contract: one proxy trait for each interface that this version ships.
 //!
 //! posctl and the tests use it; the daemon does not. The meaning of every member stands in
-//! `systemd/dbus/org.posd.Pos1.xml`, which is the reference; a test compares names and signatures with the daemon.
-//! One signal has another name here than on the bus, because zbus makes `receive_state_changed` for the property:
-//! `Transaction.StateChanged` is [`TransactionProxy::receive_entered_state`].
+//! `systemd/dbus/org.posd.Pos1.xml`, which is the reference; a test compares names and signatures with the
+//! daemon. One signal has another name here than on the bus, because zbus makes `receive_state_changed` for
+//! the property: `Transaction.StateChanged` is [`TransactionProxy::receive_entered_state`].
 #![allow(
     missing_docs,
     reason = "documented in org.posd.Pos1.xml; zbus makes more items than are written here"

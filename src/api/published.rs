@@ -20,10 +20,19 @@ impl<I: Interface + Clone> Published<I> {
     /// Puts the interface on the bus; the ObjectManager announces it with all its properties.
     pub(super) async fn put(bus: &Connection, path: OwnedObjectPath, object: I) -> zbus::Result<Self> {
         let emitter = SignalEmitter::new(bus, path.clone().into_inner())?;
-        bus.object_server().at(path, object.clone()).await?;
+        let added = bus.object_server().at(path, object.clone()).await;
         let mut published = Self { object, emitter, last: HashMap::new() };
-        published.last = published.all().await?;
-        Ok(published)
+        match added.and(published.all().await) {
+            Ok(all) => {
+                published.last = all;
+                Ok(published)
+            }
+            Err(error) => {
+                // What could not be announced must not stay either; the first error is the one to tell.
+                published.remove().await.ok();
+                Err(error)
+            }
+        }
     }
 
     /// Tells in one `PropertiesChanged` what differs from the last time, with the new values; else nothing.

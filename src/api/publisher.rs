@@ -1,6 +1,6 @@
-//! The publisher: takes the engine's notices one by one and puts them on the bus in their order. It alone adds and
-//! removes objects and sends signals, so what a client hears is a story without gaps: properties first, then the
-//! signal that speaks of them.
+//! The publisher: takes the engine's notices one by one and puts them on the bus in their order. It alone
+//! adds and removes objects and sends signals, so what a client hears is a story without gaps: properties
+//! first, then the signal that speaks of them.
 use super::agents::{AgentsView, time_options};
 use super::desk::Desk;
 use super::devices::{PrinterObject, ReaderObject};
@@ -88,12 +88,12 @@ impl Publisher {
         loop {
             tokio::select! {
                 notice = notices.recv() => match notice {
-                    Some(notice) => self.publish(notice).await?,
+                    Some(notice) => survive(self.publish(notice).await)?,
                     None => return Ok(()),
                 },
-                Ok(()) = self.agents.changed() => self.manager.refresh().await?,
+                Ok(()) = self.agents.changed() => survive(self.manager.refresh().await)?,
                 Ok(()) = self.permissions.changed() => {
-                    ManagerObject::permissions_changed(self.manager.emitter()).await?;
+                    survive(ManagerObject::permissions_changed(self.manager.emitter()).await)?;
                 }
             }
         }
@@ -223,6 +223,18 @@ impl Publisher {
             }
             (printer, None) => gone(printer.take()).await,
         }
+    }
+}
+
+/// Only a broken connection ends the publisher. One message that cannot be written must not stop the shop.
+fn survive(published: zbus::Result<()>) -> zbus::Result<()> {
+    match published {
+        Err(error @ zbus::Error::InputOutput(_)) => Err(error),
+        Err(error) => {
+            tracing::error!(%error, "a notice could not be put on the bus");
+            Ok(())
+        }
+        Ok(()) => Ok(()),
     }
 }
 

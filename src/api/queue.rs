@@ -1,4 +1,5 @@
-//! `org.posd.Pos1.Queue`: what still has to reach the host. Its rows are in the snapshot, so reading them asks nobody.
+//! `org.posd.Pos1.Queue`: what still has to reach the host. Its rows are in the snapshot, so reading them
+//! asks nobody.
 use super::auth::Action;
 use super::desk::Desk;
 use super::error::{ApiError, invalid};

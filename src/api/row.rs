@@ -1,5 +1,5 @@
-//! Rows and results, `a{sv}`: what is known of transactions and queue entries, under the keys of the contract. What is
-//! not known is absent.
+//! Rows and results, `a{sv}`: what is known of transactions and queue entries, under the keys of the
+//! contract. What is not known is absent.
 use super::path;
 use crate::domain::money::Amount;
 use crate::domain::outcome::Outcome;

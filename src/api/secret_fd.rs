@@ -1,8 +1,9 @@
-//! Reads secrets from file descriptors and hands receipts out as such: nothing secret ever stands in a message.
+//! Reads secrets from file descriptors and hands receipts out as such: nothing secret ever stands in a
+//! message.
 //!
-//! Taken are a memfd sealed against write, grow and shrink, and a pipe; anything else could change or block under the
-//! reader. The reading runs on a thread of its own, so that a pipe that never closes holds nothing but that thread,
-//! and that not beyond the deadline.
+//! Taken are a memfd sealed against write, grow and shrink, and a pipe; anything else could change or block
+//! under the reader. The reading runs on a thread of its own, so that a pipe that never closes holds nothing
+//! but that thread, and that not beyond the deadline.
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, MemfdFlags, OFlags, SealFlags};
 use rustix::io::Errno;
@@ -75,8 +76,8 @@ fn source_of(fd: &OwnedFd) -> Result<Source, SecretFdError> {
             if flags & OFlags::ACCMODE == OFlags::WRONLY {
                 return Err(SecretFdError::WrongKind);
             }
-            // The client holds the other descriptors of this pipe and may read from it too; then a read after poll
-            // would block. A client that takes the flag away again only blocks one of the eight threads.
+            // The client holds the other descriptors of this pipe and may read from it too; then a read after
+            // poll would block. A client that takes the flag away again only blocks one of the eight threads.
             rustix::fs::fcntl_setfl(fd, flags | OFlags::NONBLOCK).map_err(SecretFdError::Broken)?;
             Ok(Source::Pipe)
         }

@@ -1,5 +1,5 @@
-//! Checks the form of `StartTransaction`'s arguments and hashes those that idempotency compares. What the arguments
-//! mean for the shop (limits, originals, the terminal's currency) the engine decides.
+//! Checks the form of `StartTransaction`'s arguments and hashes those that idempotency compares. What the
+//! arguments mean for the shop (limits, originals, the terminal's currency) the engine decides.
 use super::auth::Action;
 use super::error::invalid;
 use super::free_text;
@@ -330,7 +330,8 @@ mod tests {
         }
     }
 
-    /// The journal keeps the hash; a change of the form would turn every repeat after an upgrade into a conflict.
+    /// The journal keeps the hash; a change of the form would turn every repeat after an upgrade into a
+    /// conflict.
     #[test]
     fn the_hash_of_the_compared_arguments_has_not_changed() {
         let request = read("r-1", "sale", 1250, "CNY", dict(vec![])).unwrap();

@@ -47,13 +47,13 @@ pub(crate) struct Failure {
     /// English sentence with cause and next step.
     pub(crate) message: String,
     /// More for programs.
-    pub(crate) details: Map<String, Value>,
+    pub(crate) details: Box<Map<String, Value>>,
 }
 
 impl Failure {
     /// Makes a failure without details.
     pub(crate) fn new(exit: Exit, name: &str, message: impl Into<String>) -> Self {
-        Self { exit, name: name.to_owned(), message: message.into(), details: Map::new() }
+        Self { exit, name: name.to_owned(), message: message.into(), details: Box::default() }
     }
 
     /// A wrong command line, found after it was parsed.

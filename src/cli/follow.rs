@@ -17,6 +17,8 @@ use zbus::zvariant::{OwnedObjectPath, OwnedValue};
 const FOLLOW_MAX: Duration = Duration::from_secs(1800);
 /// How long a daemon that went away may take to come back. systemd restarts it within seconds.
 const RETURN_MAX: Duration = Duration::from_secs(60);
+/// How often the object may be missing although the daemon knows the transaction.
+const FINDS_MAX: u32 = 5;
 
 /// What happened to the transaction, in the words of the contract.
 #[derive(Clone, Debug)]
@@ -81,6 +83,7 @@ impl Follower {
         show: &mut dyn FnMut(Event),
     ) -> Result<Map<String, Json>, Failure> {
         let follow = async {
+            let mut finds = 0;
             loop {
                 match self.result().await {
                     Ok(Some(result)) => {
@@ -92,6 +95,11 @@ impl Follower {
                         event => show(event),
                     },
                     Err(failure) if lost_the_daemon(&failure) => self.come_back(show).await?,
+                    // A daemon that restarted faster than its going was heard has no such object any more.
+                    Err(failure) if failure.name == "NotFound" && finds < FINDS_MAX => {
+                        finds += 1;
+                        self.find_again().await?;
+                    }
                     Err(failure) => return Err(failure),
                 }
             }
@@ -179,26 +187,28 @@ impl Follower {
         }
     }
 
-    /// Waits for the daemon and asks it for the transaction by request id.
+    /// Waits for the daemon and finds the transaction again.
     async fn come_back(&mut self, show: &mut dyn FnMut(Event)) -> Result<(), Failure> {
         show(Event::Lost);
-        let unknown = |why: &str| {
-            Failure::new(
-                Exit::Unknown,
-                "OutcomeUnknown",
-                format!(
-                    "{why}; do not charge again before you have asked: posctl txn show {}",
-                    self.request_id
-                ),
-            )
-            .with("request-id", self.request_id.clone())
+        let found = async {
+            loop {
+                wait_for_owner(&self.terminal, &mut self.owners).await?;
+                match self.find_again().await {
+                    Err(failure) if lost_the_daemon(&failure) => {} // gone again
+                    found => return found,
+                }
+            }
         };
-        let daemon = tokio::time::timeout(RETURN_MAX, wait_for_owner(&self.terminal, &mut self.owners))
-            .await
-            .map_err(|_| unknown("posd went away and did not come back within a minute"))?
-            .map_err(|failure| unknown(&failure.message))?;
-        self.daemon = Some(daemon);
-        show(Event::Back);
+        match tokio::time::timeout(RETURN_MAX, found).await {
+            Ok(Err(failure)) if lost_the_daemon(&failure) => Err(self.unknown(&failure.message)),
+            Ok(found) => found.inspect(|()| show(Event::Back)),
+            Err(_) => Err(self.unknown("posd went away and did not come back within a minute")),
+        }
+    }
+
+    /// Asks the daemon that is there now for the transaction by request id, which also makes its object again.
+    async fn find_again(&mut self) -> Result<(), Failure> {
+        self.daemon = self.terminal.owner().await?;
         let manager = self.terminal.manager().await?;
         match manager.get_transaction(&self.request_id, Options::new()).await.map_err(Failure::from) {
             Ok(path) => {
@@ -212,8 +222,16 @@ impl Follower {
                 "posd restarted before the bank was asked: nothing was charged; start again",
             )
             .with("request-id", self.request_id.clone())),
-            Err(failure) => Err(unknown(&failure.message)),
+            Err(failure) if lost_the_daemon(&failure) => Err(failure),
+            Err(failure) => Err(self.unknown(&failure.message)),
         }
+    }
+
+    /// Nobody can say what came of it.
+    fn unknown(&self, why: &str) -> Failure {
+        let next = "do not charge again before you have asked: posctl txn show";
+        let message = format!("{why}; {next} {}", self.request_id);
+        Failure::new(Exit::Unknown, "OutcomeUnknown", message).with("request-id", self.request_id.clone())
     }
 }
 

@@ -145,6 +145,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::disallowed_methods, reason = "the test makes its own file")]
     fn a_pin_file_holds_digits_or_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("pin");

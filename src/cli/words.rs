@@ -197,11 +197,21 @@ pub(crate) fn remedy(reason: &str) -> Option<Pair> {
             Pair("签名不符, 撤销未完成", "a signature was refused and its undo is not through yet")
         }
         "storage-fault" => Pair("存储故障, 请联系维修", "storage fault: call a technician"),
-        "reader-absent" => Pair("请连接读卡器", "connect the card reader"),
-        "printer-absent" => Pair("请连接打印机", "connect the printer"),
+        "batch-full" => Pair("批次已满, 请结算", "the batch is full: settle"),
+        "clock-untrusted" => {
+            Pair("时钟不可信, 签到后校准", "the clock is not trusted: a sign-on sets it right")
+        }
+        "no-reader" => Pair("请连接读卡器", "connect the card reader"),
+        "no-printer" => Pair("请连接打印机", "connect the printer"),
+        "printer-not-ready" => {
+            Pair("打印机未就绪, 请检查电源, 纸和盖", "the printer is not ready: check power, paper and cover")
+        }
+        "paper-low" => Pair("纸将用完", "paper is running out"),
         "paper-out" => Pair("缺纸, 请装纸", "no paper: load a roll"),
         "host-unreachable" => Pair("无法连接主机, 请检查网络", "the host cannot be reached: check the link"),
-        "reversal-due" => Pair("有冲正未完成: posctl queue flush", "a reversal is due: posctl queue flush"),
+        "reversal-pending" => {
+            Pair("有冲正未完成: posctl queue flush", "a reversal is due: posctl queue flush")
+        }
         _ => return None,
     })
 }

@@ -1,7 +1,7 @@
 //! The rules of the terminal: money, cards, messages, transactions, receipts.
 //!
-//! Pure means here: no clock, no randomness, no thread, no file, no socket, no environment, no log line. Time and chance
-//! arrive as arguments. The module compiles without the feature `daemon`, so the compiler refuses IO crates.
+//! Pure means here: no clock, no randomness, no thread, no file, no socket, no environment, no log line. Time and
+//! chance arrive as arguments. The module compiles without the feature `daemon`, so the compiler refuses IO crates.
 pub mod calendar;
 pub mod emv;
 pub mod fault;

@@ -1,5 +1,5 @@
-//! Cut points: with feature `sim`, the environment can stop the process dead at the n-th effect boundary, as a power cut
-//! would. Without the feature this module is empty and the packaged daemon knows no such variable.
+//! Cut points: with feature `sim`, the environment can stop the process dead at the n-th effect boundary, as a
+//! power cut would. Without the feature this module is empty and the packaged daemon knows no such variable.
 
 /// Passes one boundary. `what` names it, for the table of cuts.
 #[cfg(feature = "sim")]

@@ -65,7 +65,10 @@ type Answer<T> = oneshot::Sender<Result<T, Fault>>;
 
 /// One request of the bus.
 #[derive(Debug)]
-#[allow(missing_docs, reason = "fields carry the names of the contract; the line of the variant says what it is")]
+#[allow(
+    missing_docs,
+    reason = "fields carry the names of the contract; the line of the variant says what it is"
+)]
 pub enum Command {
     /// `Manager.StartTransaction`.
     Start(Box<StartRequest>, Caller, Answer<TxnId>),
@@ -107,7 +110,10 @@ pub enum Command {
 
 /// What the bus is told, in order. The publisher takes them one by one.
 #[derive(Debug)]
-#[allow(missing_docs, reason = "fields carry the names of the contract; the line of the variant says what it is")]
+#[allow(
+    missing_docs,
+    reason = "fields carry the names of the contract; the line of the variant says what it is"
+)]
 pub enum Notice {
     /// The snapshot changed; read it and emit `PropertiesChanged`.
     Snapshot(Arc<Snapshot>),
@@ -141,7 +147,10 @@ pub enum Notice {
 
 /// To the agents' keeper in the api.
 #[derive(Clone, Debug)]
-#[allow(missing_docs, reason = "fields carry the names of the contract; the line of the variant says what it is")]
+#[allow(
+    missing_docs,
+    reason = "fields carry the names of the contract; the line of the variant says what it is"
+)]
 pub enum AgentCommand {
     /// Ask the agent that serves this starter. Answered by one [`AgentEvent`] of the same id, unless withdrawn.
     Ask { id: u64, txn: TxnId, starter: Caller, ask: AgentAsk, deadline: BootTime, remaining_ms: u32 },
@@ -153,7 +162,10 @@ pub enum AgentCommand {
 
 /// What an agent is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "fields carry the names of the contract; the line of the variant says what it is")]
+#[allow(
+    missing_docs,
+    reason = "fields carry the names of the contract; the line of the variant says what it is"
+)]
 pub enum AgentAsk {
     /// `RequestPin`, kind online.
     Pin { bypass_allowed: bool, amount: Amount, currency: Currency },
@@ -182,7 +194,10 @@ pub enum AgentAnswer {
 
 /// From the agents' keeper.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "fields carry the names of the contract; the line of the variant says what it is")]
+#[allow(
+    missing_docs,
+    reason = "fields carry the names of the contract; the line of the variant says what it is"
+)]
 pub enum AgentEvent {
     /// The answer.
     Answered { id: u64, answer: AgentAnswer },

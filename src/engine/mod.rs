@@ -45,30 +45,20 @@ pub struct Wiring {
     pub system: Box<dyn System>,
     /// To the card thread.
     pub card: Outlet<CardCommand>,
-    /// From the card thread.
-    pub card_events: mpsc::Receiver<CardEvent>,
     /// To the host task.
     pub host: Outlet<HostCommand>,
-    /// From the host task.
-    pub host_events: mpsc::Receiver<HostEvent>,
     /// To the printer thread.
     pub printer: Outlet<PrinterCommand>,
-    /// From the printer thread.
-    pub printer_events: mpsc::Receiver<PrinterEvent>,
     /// Slip to printer bytes.
     pub encode_slip: EncodeSlip,
-    /// From the bus.
-    pub commands: mpsc::Receiver<Command>,
     /// To the publisher.
     pub notices: mpsc::Sender<Notice>,
     /// To the agents' keeper.
     pub agents: mpsc::Sender<AgentCommand>,
-    /// From the agents' keeper.
-    pub agent_events: mpsc::Receiver<AgentEvent>,
     /// What readers of properties see.
     pub snapshot: watch::Sender<Arc<Snapshot>>,
-    /// Fires when the service is to end.
-    pub stop: oneshot::Receiver<()>,
+    /// Where everything comes from.
+    pub receivers: Receivers,
 }
 
 /// Why the engine ended other than by being stopped.
@@ -259,10 +249,16 @@ const STOP_PATIENCE: Duration = Duration::from_millis(4_500);
 
 /// The queues the loop takes from, apart from the engine's own.
 pub struct Receivers {
-    card_events: mpsc::Receiver<CardEvent>,
-    host_events: mpsc::Receiver<HostEvent>,
-    printer_events: mpsc::Receiver<PrinterEvent>,
-    commands: mpsc::Receiver<Command>,
-    agent_events: mpsc::Receiver<AgentEvent>,
-    stop: oneshot::Receiver<()>,
+    /// From the card thread.
+    pub card_events: mpsc::Receiver<CardEvent>,
+    /// From the host task.
+    pub host_events: mpsc::Receiver<HostEvent>,
+    /// From the printer thread.
+    pub printer_events: mpsc::Receiver<PrinterEvent>,
+    /// From the bus.
+    pub commands: mpsc::Receiver<Command>,
+    /// From the agents' keeper.
+    pub agent_events: mpsc::Receiver<AgentEvent>,
+    /// Fires when the service is to end.
+    pub stop: oneshot::Receiver<()>,
 }

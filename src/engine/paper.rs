@@ -122,7 +122,7 @@ impl Engine {
             self.show_print_job(&key);
         }
         if closed.reversal.is_some() {
-            self.refresh(&closed.id); // its row becomes the obligation
+            self.owe_reversal(&closed.id);
         }
         let plan = Plan {
             plies: closed.plies,
@@ -587,6 +587,7 @@ impl Engine {
 
     /// The row of an ended transaction was read again: its obligation and its outcome are taken from there.
     pub(super) fn refreshed(&mut self, id: &TxnId, result: Result<Option<Box<TxnRow>>, JournalError>) {
+        self.owed_row_read(id, result.as_ref().err());
         let Ok(Some(row)) = result else { return };
         match Due::of(&row) {
             Some(due) => self.reversal_due(due),

@@ -100,8 +100,14 @@ impl Engine {
         if self.stopping {
             return fault(FaultName::NotReady, "the terminal is stopping");
         }
-        if self.storage_trouble.is_some() {
-            return fault(FaultName::StorageFault, "the journal cannot be written; call a technician");
+        match &self.storage_trouble {
+            Some(JournalError::Full) => {
+                return fault(FaultName::StorageFull, "the disk is full; free space or call a technician");
+            }
+            Some(_) => {
+                return fault(FaultName::StorageFault, "the journal cannot be written; call a technician");
+            }
+            None => {}
         }
         if self.active.is_some() {
             return fault(FaultName::Busy, "another transaction runs; wait for it or cancel it");
@@ -239,7 +245,6 @@ impl Engine {
         let [a, b, c, d, e, ..] = chance;
         let start = self.active.as_ref().map(|active| active.txn.start());
         let amount = start.map_or(Amount::ZERO, |start| start.amount);
-        let sequence_counter = self.counts.values().copied().fold(1, u32::saturating_add);
         TxnParams {
             amount,
             amount_other: Amount::ZERO,
@@ -247,7 +252,7 @@ impl Engine {
             transaction_type: 0x00,
             now: self.system.local(self.wall()),
             unpredictable_number: [a, b, c, d],
-            sequence_counter,
+            sequence_counter: self.next_stan.get(),
             selection_roll: 1 + e % 99,
         }
     }

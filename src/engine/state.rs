@@ -10,7 +10,7 @@ use super::view::{Snapshot, TxnView};
 use super::{EngineError, Note, Receivers, Wiring};
 use crate::domain::calendar::{BootTime, WallTime};
 use crate::domain::emv::params::EmvConfig;
-use crate::domain::ident::{BatchNumber, MerchantId, TerminalId, TxnId};
+use crate::domain::ident::{BatchNumber, MerchantId, Stan, TerminalId, TxnId};
 use crate::domain::money::Currency;
 use crate::domain::outcome::Kind;
 use crate::domain::record::{KeyRecord, OperatorRow, Record, TimelineRow};
@@ -124,6 +124,10 @@ pub struct Engine {
     pub(super) reachable: &'static str,
     pub(super) last_exchange: WallTime,
     pub(super) batch: BatchNumber,
+    /// The next STAN as far as the engine has heard; the journal has the last word.
+    pub(super) next_stan: Stan,
+    /// The host offered another batch than the open one, which has records.
+    pub(super) batch_mismatch: bool,
     pub(super) batch_opened_at: WallTime,
     pub(super) batch_has_records: bool,
     pub(super) counts: BTreeMap<String, u32>,
@@ -164,14 +168,6 @@ impl Engine {
     pub fn recover(settings: Settings, wiring: Wiring) -> Result<(Self, Receivers), EngineError> {
         let Wiring { mut journal, system, .. } = wiring;
         let loaded = rebuild(journal.as_mut(), system.wall())?;
-        let receivers = Receivers {
-            card_events: wiring.card_events,
-            host_events: wiring.host_events,
-            printer_events: wiring.printer_events,
-            commands: wiring.commands,
-            agent_events: wiring.agent_events,
-            stop: wiring.stop,
-        };
         let (password_done, passwords) = mpsc::channel(4);
         let journal = JournalThread::start(journal).map_err(|error| EngineError::Lost(error.to_string()))?;
         let clock_floor = settings.built_at.max(loaded.newest);
@@ -210,6 +206,8 @@ impl Engine {
             reachable: "unknown",
             last_exchange: WallTime::default(),
             batch: loaded.batch.unwrap_or(BatchNumber::FIRST),
+            next_stan: loaded.next_stan.unwrap_or(Stan::FIRST),
+            batch_mismatch: false,
             batch_opened_at: loaded.batch_opened_at,
             batch_has_records: loaded.batch_has_records,
             counts: loaded.counts.into_iter().collect(),
@@ -229,7 +227,8 @@ impl Engine {
         };
         engine.restore_keys(loaded.keys);
         engine.restore_entries(&loaded.recent, &loaded.open);
-        Ok((engine, receivers))
+        engine.restore_line();
+        Ok((engine, wiring.receivers))
     }
 
     /// Opens the stored working keys with the master key; keys under another master key are forgotten.

@@ -35,11 +35,10 @@ impl Engine {
         let Some(Active { txn, starter, card_wait, ask_wait, pin_keys, plies }) = self.active.take() else {
             return;
         };
-        let old = txn.state();
         let now = self.now();
         let (txn, effects) = txn.step(event, now);
         self.active = Some(Active { txn, starter, card_wait, ask_wait, pin_keys, plies });
-        self.show_txn(old);
+        self.show_txn();
         self.carry(effects);
     }
 
@@ -284,7 +283,8 @@ impl Engine {
 
     /// What the journal says to the transaction.
     pub(super) fn txn_stored(&mut self, result: Result<Committed, JournalError>) {
-        cut::boundary(&"stored");
+        let sending = self.active.as_ref().is_some_and(|active| active.txn.state() == TxnState::Sending);
+        cut::boundary(&if sending { "stored Sending" } else { "stored Closed" });
         match result {
             Ok(committed) => {
                 if let Some((stan, batch)) = committed.taken {

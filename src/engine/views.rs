@@ -142,7 +142,7 @@ impl Engine {
     }
 
     /// The running transaction's view follows its machine; a new state is told.
-    pub(super) fn show_txn(&mut self, old: TxnState) {
+    pub(super) fn show_txn(&mut self) {
         let Some(active) = &self.active else { return };
         let txn = &active.txn;
         let (id, state) = (txn.id().clone(), txn.state());
@@ -154,7 +154,8 @@ impl Engine {
             show_card(view, &card);
         }
         // `Ended` is shown by aftercare; storing the outcome is not a state of its own for the world.
-        let shown = if matches!(state, TxnState::Finished | TxnState::Resolving) { old } else { state };
+        let storing = matches!(state, TxnState::Finished | TxnState::Resolving);
+        let shown = if storing { view.state } else { state };
         view.cancellable = cancellable;
         view.deadline = deadline;
         view.deadline_kind = kind;
@@ -179,6 +180,7 @@ impl Engine {
     /// Numbers were taken by the journal.
     pub(super) fn stan_taken(&mut self, stan: Stan, batch: BatchNumber) {
         self.batch_has_records = true;
+        self.next_stan = stan.next();
         let identity = &self.settings.identity;
         self.batch_identity.get_or_insert_with(|| {
             (
@@ -341,6 +343,7 @@ impl Engine {
             (self.settings.master_key.is_none(), "keys-missing"),
             (self.settings.emv.aids.is_empty(), "parameters-missing"),
             (self.keys.is_none(), "not-signed-on"),
+            (self.batch_mismatch, "batch-mismatch"),
             (self.reachable == "no", "host-unreachable"),
             (!self.reversals.is_empty(), "reversal-pending"),
             (!self.readers.iter().any(|reader| !reader.contactless), "no-reader"),

@@ -1,8 +1,9 @@
 //! `posd-sim card`: a simulated card in a virtual reader, commanded over a Unix socket.
 //!
-//! A line in, a line of JSON out: `insert PRESET` or `insert FILE.toml`, `remove`, `fault STEP KIND [always]`,
-//! `fault clear`, `status`, `apdus`. Answers carry `ok`; where it is false, `error` says why. The process lives where
-//! vpcd listens, usually in a network namespace; the socket is a file and reaches out of it.
+//! A line in, a line of JSON out: `insert PRESET` or `insert FILE.toml`, `remove`, `fault STEP KIND
+//! [always]`, `fault clear`, `status`, `apdus`. Answers carry `ok`; where it is false, `error` says why. The
+//! process lives where vpcd listens, usually in a network namespace; the socket is a file and reaches out of
+//! it.
 use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -52,7 +53,8 @@ enum CardError {
     Order(String),
 }
 
-/// Serves the card until the process is ended. Writes `ready` to standard output when the socket takes commands.
+/// Serves the card until the process is ended. Writes `ready` to standard output when the socket takes
+/// commands.
 #[must_use]
 pub fn run(args: Args) -> ExitCode {
     let served = tokio::runtime::Builder::new_current_thread()
@@ -176,7 +178,10 @@ async fn obey(slot: &Slot, line: &str) -> Result<serde_json::Map<String, Value>,
             answer.insert("apdus".to_owned(), status.apdus.into());
         }
         ("apdus", "") => {
-            let row = |entry: super::card::LogEntry| json!({ "command": entry.command, "length": entry.length, "status": entry.status });
+            let row = |entry: super::card::LogEntry| {
+                let super::card::LogEntry { command, length, status } = entry;
+                json!({ "command": command, "length": length, "status": status })
+            };
             let log = slot.log().await.map_err(text)?;
             answer.insert("apdus".to_owned(), log.into_iter().map(row).collect());
         }

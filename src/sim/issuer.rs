@@ -1,9 +1,9 @@
 //! The bank behind the simulated cards: 3DES cryptograms of a chip card from the issuer's side, pure.
 //!
-//! Card and acquirer simulator share it. It knows no ledger and no message. EMV 4.4 Book 2 §8.1 (cryptogram), §8.2
-//! (ARPC method 1), Annex A1.3 (session key), Annex A1.4.1 (master key, option A); ISO/IEC 9797-1 algorithm 3.
-//! The data under a cryptogram is the scheme's own matter, see [`Cvn`]. Spec: unverified, checked against the values
-//! of `tests/data/emv-crypto.json` and against `pyemv`.
+//! Card and acquirer simulator share it. It knows no ledger and no message. EMV 4.4 Book 2 §8.1 (cryptogram),
+//! §8.2 (ARPC method 1), Annex A1.3 (session key), Annex A1.4.1 (master key, option A); ISO/IEC 9797-1
+//! algorithm 3. The data under a cryptogram is the scheme's own matter, see [`Cvn`]. Spec: unverified,
+//! checked against the values of `tests/data/emv-crypto.json` and against `pyemv`.
 use des::cipher::{Block, BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
 use des::{Des, TdesEde2};
 
@@ -14,7 +14,8 @@ use crate::domain::secret::Pan;
 pub const TEST_IMK: [u8; 16] =
     [0x01, 0x23, 0x45, 0x67, 0x89, 0xAB, 0xCD, 0xEF, 0xFE, 0xDC, 0xBA, 0x98, 0x76, 0x54, 0x32, 0x10];
 
-/// The data elements under every cryptogram here, in order; the AIP and ATC end the list. EMV 4.4 Book 2 Table 26.
+/// The data elements under every cryptogram here, in order; the AIP and ATC end the list. EMV 4.4 Book 2
+/// Table 26.
 const SIGNED: [(Tag, usize); 10] = [
     (Tag(0x9F02), 6),
     (Tag(0x9F03), 6),
@@ -51,11 +52,13 @@ pub enum IssuerError {
     UnknownIad,
 }
 
-/// Cryptogram version: which data, padding and key make the cryptogram. Third byte of the issuer application data.
+/// Cryptogram version: which data, padding and key make the cryptogram. Third byte of the issuer application
+/// data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cvn {
-    /// UnionPay 01: `07 DKI 01 CVR(4) 01`, the CVR is signed last, padding 80, session key. Choice: the EMV common
-    /// session key stands for the scheme's own derivation, for which no public vector exists. Spec: unverified.
+    /// UnionPay 01: `07 DKI 01 CVR(4) 01`, the CVR is signed last, padding 80, session key. Choice: the EMV
+    /// common session key stands for the scheme's own derivation, for which no public vector exists. Spec:
+    /// unverified.
     UnionPay01,
     /// Visa 10: `06 DKI 0A CVR(4)`, the CVR is signed last, padding 00, the card's master key itself signs.
     Visa10,
@@ -129,7 +132,8 @@ pub enum Padding {
     Marked,
 }
 
-/// Retail MAC: DES CBC under the left half, the last block once more under the whole key. ISO/IEC 9797-1 algorithm 3.
+/// Retail MAC: DES CBC under the left half, the last block once more under the whole key. ISO/IEC 9797-1
+/// algorithm 3.
 #[must_use]
 pub fn retail_mac(key: &[u8; 16], data: &[u8], padding: Padding) -> [u8; 8] {
     let mut padded = data.to_vec();
@@ -181,7 +185,8 @@ pub fn verify_arqc(imk: &[u8; 16], pan: &Pan, psn: u8, tags: &TagStore) -> Resul
     Ok(cryptogram(imk, pan, psn, tags)? == given)
 }
 
-/// ARPC by method 1 under the session key of the ATC: 3DES of the ARQC xor the padded response code (ARC, tag 8A).
+/// ARPC by method 1 under the session key of the ATC: 3DES of the ARQC xor the padded response code (ARC, tag
+/// 8A).
 #[must_use]
 pub fn arpc(imk: &[u8; 16], pan: &Pan, psn: u8, atc: u16, arqc: [u8; 8], arc: [u8; 2]) -> [u8; 8] {
     let master = icc_master_key(imk, pan, psn);
@@ -299,8 +304,8 @@ mod tests {
         assert_eq!(arpc_under(&master, arqc, [0, 0]).to_vec(), hex(&section["arpc-0000-master-key"]));
     }
 
-    /// A whole request of cryptogram version 10: the ARQC is believed, the ARPC is the module's, and a changed
-    /// amount is noticed.
+    /// A whole request of cryptogram version 10: the ARQC is believed, the ARPC is the module's, and a
+    /// changed amount is noticed.
     #[test]
     fn a_visa_request_is_verified_and_answered() {
         let section = vectors("cvn10");

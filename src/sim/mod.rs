@@ -1,5 +1,5 @@
-//! Simulators on the real interfaces: a card served to pcscd through vpcd, an acquirer on TCP, a printer on TCP.
-//! Only with feature `sim`; the packaged daemon has none of it.
+//! Simulators on the real interfaces: a card served to pcscd through vpcd, an acquirer on TCP, a printer on
+//! TCP. Only with feature `sim`; the packaged daemon has none of it.
 #![allow(clippy::disallowed_methods, reason = "simulators own sockets and files")]
 pub mod bench;
 pub mod card;

@@ -1,7 +1,16 @@
 //! The card adapter against a real pcscd with a virtual reader and a simulated card in it.
 //!
-//! libpcsclite reads the path of pcscd's socket once in the life of a process, so each test runs the test binary again
-//! for itself alone, with the path of its own bench. Where there is no virtual reader a test says so and passes.
+//! libpcsclite reads the path of pcscd's socket once in the life of a process, so each test runs the test
+//! binary again for itself alone, with the path of its own bench. Where there is no virtual reader a test
+//! says so and passes.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test"
+)]
+#![allow(clippy::disallowed_methods, reason = "deadlines are measured, files are written")]
 use std::env;
 use std::path::PathBuf;
 use std::process::Command;
@@ -19,7 +28,8 @@ use tokio::sync::mpsc;
 
 /// Tells the second run which folder its bench uses.
 const FOLDER: &str = "POSD_TEST_BENCH";
-/// Longest wait for anything that has no deadline of its own; backoff of the adapter and polling of vpcd included.
+/// Longest wait for anything that has no deadline of its own; backoff of the adapter and polling of vpcd
+/// included.
 const WITHIN: Duration = Duration::from_secs(20);
 /// Deadline of a command where the test is not about it.
 const LONG: Duration = Duration::from_secs(10);
@@ -59,9 +69,13 @@ struct Engine {
 
 impl Engine {
     fn start(deadline: Duration) -> Self {
+        Self::start_with(ReaderNames::Auto, deadline)
+    }
+
+    fn start_with(names: ReaderNames, deadline: Duration) -> Self {
         let (sender, events) = mpsc::channel(16);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let handle = card_pcsc::start(ReaderNames::Auto, deadline, sender).unwrap();
+        let handle = card_pcsc::start(names, deadline, sender).unwrap();
         Self { handle, events, runtime, readers: Vec::new(), last_id: 0 }
     }
 
@@ -216,7 +230,8 @@ fn a_block_protocol_card_is_spoken_to_directly() {
     });
 }
 
-/// Goal: a card pulled in the middle of a command, or between two, is `Removed` and not a fault of the reader.
+/// Goal: a card pulled in the middle of a command, or between two, is `Removed` and not a fault of the
+/// reader.
 #[test]
 fn a_pulled_card_is_removed() {
     alone("a_pulled_card_is_removed", |bench| {
@@ -257,8 +272,8 @@ fn a_swapped_card_is_removed_and_inserted() {
     });
 }
 
-/// Goal: a chip that hangs costs one command its deadline and no more; the reader is told as hung until the card is
-/// pulled, and the next card works.
+/// Goal: a chip that hangs costs one command its deadline and no more; the reader is told as hung until the
+/// card is pulled, and the next card works.
 #[test]
 fn a_hung_card_times_out_within_its_deadline() {
     alone("a_hung_card_times_out_within_its_deadline", |bench| {
@@ -285,7 +300,8 @@ fn a_hung_card_times_out_within_its_deadline() {
     });
 }
 
-/// Goal: pcscd dies with a card in and a command open to it; nothing is left hanging, and all comes back with pcscd.
+/// Goal: pcscd dies with a card in and a command open to it; nothing is left hanging, and all comes back with
+/// pcscd.
 #[test]
 fn a_restart_of_pcscd_is_survived() {
     alone("a_restart_of_pcscd_is_survived", |mut bench| {
@@ -383,5 +399,110 @@ fn a_reader_held_by_another_program_is_shared() {
         drop(held);
         engine.readers_until(|readers| readers.iter().all(|reader| reader.ok));
         engine.power_on().unwrap();
+    });
+}
+
+/// Goal: pcscd dies under a command that the chip has not answered; the command is answered at once, not at
+/// its deadline, and as what it is.
+#[test]
+fn a_command_under_a_dying_pcscd_is_answered() {
+    alone("a_command_under_a_dying_pcscd_is_answered", |mut bench| {
+        let mut engine = Engine::start(LONG);
+        bench.fault("select-pse mute").unwrap();
+        bench.insert("visa").unwrap();
+        engine.expect(&CardEvent::Inserted);
+        engine.power_on().unwrap();
+        let id = engine.id();
+        let command = CommandApdu { cla: 0, ins: 0xA4, p1: 4, p2: 0, data: PSE.to_vec(), le: Some(0) };
+        let begun = Instant::now();
+        engine.handle.try_send(CardCommand::Transmit { id, command }).unwrap();
+        while bench.apdus().unwrap().is_empty() {
+            assert!(begun.elapsed() < WITHIN, "the card sees the command");
+        }
+        bench.kill_pcscd();
+        let result = Err(CardFault::NoReader("pcscd-absent".to_owned()));
+        assert_eq!(engine.answer(), CardEvent::Response { id, result });
+        assert!(begun.elapsed() < LONG);
+        engine.expect(&CardEvent::Removed);
+    });
+}
+
+/// Goal: the queue has a size, and what was queued behind a hung command is answered too, once each and in
+/// order.
+#[test]
+fn commands_behind_a_hung_one_are_answered_in_order() {
+    alone("commands_behind_a_hung_one_are_answered_in_order", |bench| {
+        let mut engine = Engine::start(Duration::from_secs(2));
+        bench.fault("apdu:1 mute").unwrap();
+        bench.insert("visa").unwrap();
+        engine.expect(&CardEvent::Inserted);
+        engine.power_on().unwrap();
+        let command = CommandApdu { cla: 0, ins: 0xA4, p1: 4, p2: 0, data: PSE.to_vec(), le: Some(0) };
+        engine.handle.try_send(CardCommand::Transmit { id: 100, command }).unwrap();
+        while bench.apdus().unwrap().is_empty() {}
+        let taken =
+            (101..120).take_while(|id| engine.handle.try_send(CardCommand::PowerOff { id: *id }).is_ok());
+        let taken: Vec<u64> = taken.collect();
+        assert!((8..=9).contains(&taken.len()), "{taken:?}");
+        engine.last_id = 100;
+        let result = Err(CardFault::Timeout(2000));
+        assert_eq!(engine.answer(), CardEvent::Response { id: 100, result });
+        for id in taken {
+            engine.last_id = id;
+            assert_eq!(engine.answer(), CardEvent::PoweredOff { id });
+        }
+    });
+}
+
+/// Goal: a chip that gives no answer to reset is `Mute`, and the reader is well.
+#[test]
+fn a_mute_chip_is_told_as_mute() {
+    alone("a_mute_chip_is_told_as_mute", |bench| {
+        let file = bench.control().with_file_name("mute.toml");
+        std::fs::write(&file, "preset = 'visa'\nmute = true\n").unwrap();
+        let mut engine = Engine::start(LONG);
+        bench.insert(file.to_str().unwrap()).unwrap();
+        engine.expect(&CardEvent::Inserted);
+        assert_eq!(engine.power_on(), Err(CardFault::Mute));
+        assert!(engine.contact().ok);
+        bench.remove().unwrap();
+        engine.expect(&CardEvent::Removed);
+        bench.insert("visa").unwrap();
+        engine.expect(&CardEvent::Inserted);
+        engine.power_on().unwrap();
+    });
+}
+
+/// Goal: configured readers are the only ones used, a missing one is named, and the adapter ends with its
+/// handle.
+#[test]
+fn only_configured_readers_are_used() {
+    alone("only_configured_readers_are_used", |bench| {
+        let names = ReaderNames::Named(vec!["Gemalto".to_owned(), "POSD contact 00 01".to_owned()]);
+        let mut engine = Engine::start_with(names, LONG);
+        engine.readers_until(|readers| readers.iter().any(|reader| reader.ok));
+        let seen: Vec<_> = engine.readers.iter().map(|reader| (reader.name.as_str(), reader.ok)).collect();
+        assert_eq!(seen, [("Gemalto", false), ("POSD contact 00 01", true)]);
+        bench.insert("visa").unwrap();
+        assert_eq!(engine.power_on(), Err(CardFault::NoCard), "the card is in the other slot");
+        let Engine { handle, mut events, runtime, .. } = engine;
+        drop(handle);
+        let ended = async { while events.recv().await.is_some() {} };
+        runtime.block_on(async { tokio::time::timeout(WITHIN, ended).await }).expect("the adapter ends");
+    });
+}
+
+/// Goal: the card process says what it cannot do.
+#[test]
+fn the_card_process_refuses_what_it_does_not_know() {
+    alone("the_card_process_refuses_what_it_does_not_know", |bench| {
+        assert!(bench.insert("amex").unwrap_err().to_string().contains("unionpay-credit"));
+        assert!(bench.insert("/nowhere/card.toml").is_err());
+        assert!(bench.fault("lunch mute").is_err());
+        assert!(!bench.remove().unwrap());
+        bench.insert("no-cvm").unwrap();
+        assert_eq!(bench.status().unwrap()["card"], "no-cvm");
+        assert!(bench.remove().unwrap());
+        assert!(bench.apdus().unwrap().is_empty());
     });
 }

@@ -1,5 +1,11 @@
 //! The real posctl binary: offline decoding, usage errors, no daemon, and exit codes by outcome against a small fake
 //! daemon on a private bus. The fake knows the contract, not the product.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test: a surprise shall end it, and it makes its own files"
+)]
 use proptest::prelude::*;
 use serde_json::Value as Json;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -213,13 +219,15 @@ enum Script {
     Forget,
     /// Waits for ever.
     Hang,
+    /// Has one sale from before: `till-1`, batch 3, trace 7.
+    Sold,
 }
 
 mod fake {
     //! The daemon side: Manager, Host, Transaction and Job as far as posctl needs them.
     use super::Script;
     use std::collections::HashMap;
-    use std::io::Read as _;
+    use std::io::{Read as _, Write as _};
     use zbus::object_server::SignalEmitter;
     use zbus::zvariant::{ObjectPath, OwnedFd, OwnedObjectPath, OwnedValue, Value};
 
@@ -351,7 +359,7 @@ mod fake {
                 bus.object_server().remove::<Transaction, _>(path).await?;
                 bus.request_name("org.posd.Pos1").await
             }
-            Script::Hang | Script::Refuse(_) => Ok(()),
+            Script::Hang | Script::Sold | Script::Refuse(_) => Ok(()),
         }
     }
 
@@ -395,6 +403,27 @@ mod fake {
             "accepted"
         }
 
+        fn get_timeline(&self, _options: Dict) -> Vec<HashMap<String, Value<'static>>> {
+            let sent = HashMap::from([
+                ("t".to_owned(), Value::from(1_795_000_000_000_000_u64)),
+                ("what".to_owned(), Value::from("sending")),
+                ("text".to_owned(), Value::from("0200")),
+                ("stan".to_owned(), Value::from(7_u32)),
+            ]);
+            vec![sent]
+        }
+
+        fn get_receipt(&self, ply: &str, format: &str, _options: Dict) -> OwnedFd {
+            let memory = rustix::fs::memfd_create("slip", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
+            let mut file = std::fs::File::from(memory);
+            write!(file, "{ply} slip as {format}").unwrap();
+            OwnedFd::from(std::os::fd::OwnedFd::from(file))
+        }
+
+        fn reprint(&self, ply: &str, _options: Dict) -> OwnedObjectPath {
+            OwnedObjectPath::try_from(format!("/org/posd/Pos1/printjob/{ply}")).unwrap()
+        }
+
         #[zbus(property)]
         fn request_id(&self) -> &str {
             &self.request_id
@@ -424,6 +453,59 @@ mod fake {
             outcome: &str,
             result: HashMap<&str, Value<'_>>,
         ) -> zbus::Result<()>;
+    }
+
+    impl Transaction {
+        pub(super) fn sold() -> (OwnedObjectPath, Self) {
+            let request_id = "till-1".to_owned();
+            (path_of(&request_id), Self { request_id, outcome: "approved".into(), code: "approved".into() })
+        }
+    }
+
+    pub(super) struct Ledger;
+
+    #[zbus::interface(name = "org.posd.Pos1.Ledger")]
+    impl Ledger {
+        fn query(
+            &self,
+            filter: Dict,
+            limit: u32,
+            _cursor: &str,
+            _options: Dict,
+        ) -> (Vec<HashMap<String, Value<'static>>>, String) {
+            assert!(filter.is_empty() && limit > 0);
+            let row = HashMap::from([
+                ("path".to_owned(), Value::from(path_of("till-1"))),
+                ("request-id".to_owned(), Value::from("till-1")),
+                ("kind".to_owned(), Value::from("sale")),
+                ("outcome".to_owned(), Value::from("approved")),
+                ("amount".to_owned(), Value::from(1250_i64)),
+                ("currency".to_owned(), Value::from("CNY")),
+            ]);
+            (vec![row], "more".to_owned())
+        }
+
+        fn open(&self, batch: u32, trace: u32, _options: Dict) -> Result<OwnedObjectPath, Refusal> {
+            if (batch, trace) == (3, 7) { Ok(path_of("till-1")) } else { Err(refusal("NotFound")) }
+        }
+
+        #[zbus(property)]
+        fn batch(&self) -> u32 {
+            3
+        }
+    }
+
+    /// A ply: the merchant's prints, the customer's meets a printer without paper.
+    pub(super) struct PrintJob {
+        pub(super) state: &'static str,
+    }
+
+    #[zbus::interface(name = "org.posd.Pos1.PrintJob")]
+    impl PrintJob {
+        #[zbus(property)]
+        fn state(&self) -> &str {
+            self.state
+        }
     }
 
     pub(super) struct Host;
@@ -477,13 +559,19 @@ fn with_daemon(script: Script, check: impl FnOnce(&str)) {
     let daemon = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let _daemon = zbus::connection::Builder::address(address.as_str())
+            let daemon = zbus::connection::Builder::address(address.as_str())
                 .unwrap()
                 .serve_at("/org/posd", zbus::fdo::ObjectManager)
                 .unwrap()
                 .serve_at("/org/posd/Pos1", fake::Manager { script })
                 .unwrap()
                 .serve_at("/org/posd/Pos1", fake::Host)
+                .unwrap()
+                .serve_at("/org/posd/Pos1", fake::Ledger)
+                .unwrap()
+                .serve_at("/org/posd/Pos1/printjob/merchant", fake::PrintJob { state: "confirmed" })
+                .unwrap()
+                .serve_at("/org/posd/Pos1/printjob/customer", fake::PrintJob { state: "held" })
                 .unwrap()
                 .serve_at("/org/posd/Pos1/job/1", fake::Job { kind: "sign-on", error: "HostTimeout" })
                 .unwrap()
@@ -494,6 +582,10 @@ fn with_daemon(script: Script, check: impl FnOnce(&str)) {
                 .build()
                 .await
                 .unwrap();
+            if matches!(script, Script::Sold) {
+                let (path, transaction) = fake::Transaction::sold();
+                daemon.object_server().at(path, transaction).await.unwrap();
+            }
             ready.send(()).unwrap();
             stopped.await.ok();
         });
@@ -679,5 +771,57 @@ fn nothing_is_asked_without_a_terminal() {
         let output = run(&["operator", "sign-on", "01", "--address", address]);
         assert_eq!(output.status.code(), Some(2));
         assert!(stderr(&output).contains("--secret-file"));
+    });
+}
+
+/// A finished sale is found by trace number, request id and path, shown, and printed once more.
+#[test]
+fn a_finished_sale_is_found_shown_and_printed() {
+    with_daemon(Script::Sold, |address| {
+        let ask = |arguments: &[&str]| run(&[arguments, &["--json", "--address", address]].concat());
+        let listed = document(&ask(&["txn", "list"]));
+        assert_eq!(listed["data"]["rows"][0]["request-id"], "till-1");
+        assert_eq!(listed["data"]["next"], "more");
+        let path = listed["data"]["rows"][0]["path"].as_str().unwrap().to_owned();
+        for id in ["7", "till-1", &path] {
+            let shown = ask(&["txn", "show", id]);
+            assert_eq!(shown.status.code(), Some(0), "{id}: {}", stderr(&shown));
+            let data = &document(&shown)["data"];
+            assert_eq!((&data["outcome"], &data["timeline"][0]["stan"]), (&"approved".into(), &7.into()));
+        }
+        let missing = ask(&["txn", "show", "8"]);
+        assert_eq!(
+            (missing.status.code(), &document(&missing)["error"]["name"]),
+            (Some(1), &"NotFound".into())
+        );
+        assert_eq!(document(&ask(&["txn", "cancel", "7"]))["data"]["answer"], "accepted");
+        let watched = ask(&["txn", "watch", "till-1"]);
+        assert_eq!(
+            (watched.status.code(), &document(&watched)["data"]["outcome"]),
+            (Some(0), &"approved".into())
+        );
+        let merchant = ask(&["reprint", "--ply", "merchant"]);
+        assert_eq!(merchant.status.code(), Some(0), "{}", stderr(&merchant));
+        let both = ask(&["reprint", "7"]);
+        assert_eq!(both.status.code(), Some(6), "a held ply is a device that is not ready");
+        assert_eq!(document(&both)["error"]["details"]["print-jobs"][1]["state"], "held");
+    });
+}
+
+/// Slips go to stdout, into the document, or to a file; pictures never into a document.
+#[test]
+fn slips_are_read_without_printing() {
+    with_daemon(Script::Sold, |address| {
+        let text = run(&["txn", "receipt", "7", "--address", address]);
+        assert_eq!(text.stdout, b"merchant slip as text");
+        let json = run(&["txn", "receipt", "7", "--ply", "customer", "--json", "--address", address]);
+        assert_eq!(document(&json)["data"]["receipt"], "customer slip as text");
+        let picture = ["txn", "receipt", "7", "--format", "png", "--json", "--address", address];
+        assert_eq!(run(&picture).status.code(), Some(2));
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("slip.png");
+        let written = run(&[&picture[..], &["--output", file.to_str().unwrap()]].concat());
+        assert_eq!(document(&written)["data"]["bytes"], 20);
+        assert_eq!(std::fs::read(&file).unwrap(), b"merchant slip as png");
     });
 }

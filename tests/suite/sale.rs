@@ -1,1 +1,9 @@
-//! To come.
+//! Whole sales with real parts: the daemon, a bus, pcscd with a card, a bank and a printer.
+mod approve;
+mod bank;
+mod card;
+mod devices;
+mod people;
+mod service;
+mod start;
+mod stop;

@@ -1,20 +1,23 @@
-//! The card reader over PC/SC, as pcscd serves it. EMV 4.4 Book 1 is below; the kernel is above; neither is here.
+//! The card reader over PC/SC, as pcscd serves it. EMV 4.4 Book 1 is below; the kernel is above; neither is
+//! here.
 //!
-//! Three threads. `posd-card`, the supervisor, owns the commands and speaks to the engine; it never calls PC/SC, so it
-//! is never late. `posd-card-io` blocks in PC/SC ([`worker`]); `posd-card-wake` calls SCardCancel to end its wait.
+//! Three threads. `posd-card`, the supervisor, owns the commands and speaks to the engine; it never calls
+//! PC/SC, so it is never late. `posd-card-io` blocks in PC/SC (`worker.rs`); `posd-card-wake` calls
+//! SCardCancel to end its wait.
 //!
-//! **Deadline.** SCardTransmit cannot be interrupted: it returns when the reader does. When the deadline of a command
-//! has passed, the supervisor answers `Timeout` and gives the worker up: it drops its ends of the worker's channels
-//! and starts a new worker with a context of its own. The lost thread ends by itself when the reader lets it go (at
-//! the latest when the card is pulled); what it then says reaches nobody, and it powers the card down. Until then the
-//! reader is held by it and is reported as `hung`. More than four lost threads mean that pcscd itself is stuck: then
-//! commands are refused until one of them ends.
+//! **Deadline.** SCardTransmit cannot be interrupted: it returns when the reader does. When the deadline of a
+//! command has passed, the supervisor answers `Timeout` and gives the worker up: it drops its ends of the
+//! worker's channels and starts a new worker with a context of its own. The lost thread ends by itself when
+//! the reader lets it go (at the latest when the card is pulled); what it then says reaches nobody, and it
+//! powers the card down. Until then the reader is held by it and is reported as `hung`. Four lost
+//! threads mean that pcscd itself is stuck: then commands are refused until one of them ends.
 mod session;
 mod watch;
 mod worker;
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -41,6 +44,24 @@ enum Message {
     Ring,
 }
 
+/// Rings the supervisor, at most once until it has heard, so that rings do not fill the queue of commands.
+#[derive(Clone)]
+struct Bell {
+    inbox: Weak<SyncSender<Message>>,
+    rung: Arc<AtomicBool>,
+}
+
+impl Bell {
+    fn ring(&self) {
+        if !self.rung.swap(true, Ordering::SeqCst)
+            && let Some(inbox) = self.inbox.upgrade()
+        {
+            // A full inbox keeps the supervisor awake anyhow.
+            drop(inbox.try_send(Message::Ring));
+        }
+    }
+}
+
 /// The engine's end of the card adapter. When the last clone is gone, the adapter ends within seconds.
 #[derive(Clone)]
 pub struct CardHandle(Arc<SyncSender<Message>>);
@@ -49,7 +70,7 @@ impl CardHandle {
     /// Queues a command and wakes the card thread. It is answered by exactly one event that carries its id.
     ///
     /// # Errors
-    /// Gives the command back if eight wait already, or the adapter has ended.
+    /// Gives the command back if the queue is full (eight fit), or the adapter has ended.
     pub fn try_send(&self, command: CardCommand) -> Result<(), CardCommand> {
         match self.0.try_send(Message::Command(command)) {
             Err(
@@ -60,7 +81,8 @@ impl CardHandle {
     }
 }
 
-/// Starts the adapter. It reports the readers at once, also when there is no pcscd yet, and then keeps trying.
+/// Starts the adapter. It reports the readers at once, also when there is no pcscd yet, and then keeps
+/// trying.
 ///
 /// `apdu_deadline` is the longest time for one command, GET RESPONSE and repetitions included, power-up too.
 ///
@@ -71,9 +93,9 @@ pub fn start(
     apdu_deadline: Duration,
     events: Sender<CardEvent>,
 ) -> std::io::Result<CardHandle> {
-    let (sender, inbox) = sync_channel(QUEUE);
+    let (sender, inbox) = sync_channel(QUEUE.saturating_add(1)); // one place is for the bell
     let handle = CardHandle(Arc::new(sender));
-    let bell = Arc::downgrade(&handle.0);
+    let bell = Bell { inbox: Arc::downgrade(&handle.0), rung: Arc::new(AtomicBool::new(false)) };
     let supervisor =
         Supervisor { names, deadline: apdu_deadline, events, bell, view: None, crew: None, lost: Vec::new() };
     std::thread::Builder::new().name("posd-card".to_owned()).spawn(move || supervisor.run(inbox))?;
@@ -95,7 +117,7 @@ struct Supervisor {
     names: ReaderNames,
     deadline: Duration,
     events: Sender<CardEvent>,
-    bell: std::sync::Weak<SyncSender<Message>>,
+    bell: Bell,
     /// What the engine was told last.
     view: Option<View>,
     crew: Option<Crew>,
@@ -112,7 +134,10 @@ impl Supervisor {
             }
             let done = match inbox.recv_timeout(IDLE_MAX) {
                 Ok(Message::Command(command)) => self.perform(command),
-                Ok(Message::Ring) => Ok(()),
+                Ok(Message::Ring) => {
+                    self.bell.rung.store(false, Ordering::SeqCst);
+                    Ok(())
+                }
                 Err(RecvTimeoutError::Timeout) if !self.events.is_closed() => Ok(()),
                 Err(_) => return,
             };

@@ -9,7 +9,8 @@ use super::watch::{PCSCD_ABSENT, UNPLUGGED};
 use crate::domain::emv::apdu::{CommandApdu, Exchange, ExchangeStep, Protocol, RESPONSE_MAX, ResponseApdu};
 use crate::ports::CardFault;
 
-/// Longest wait for pcscd to notice that a card whose command failed was pulled. Measured: vpcd takes up to 1.6 s.
+/// Longest wait for pcscd to notice that a card whose command failed was pulled. Measured: vpcd takes up to
+/// 1.6 s.
 const SETTLE_MAX: Duration = Duration::from_millis(1800);
 /// Least time left before the deadline that makes the wait worth it.
 const SETTLE_SPARE: Duration = Duration::from_millis(100);
@@ -54,7 +55,8 @@ impl Session {
 
     /// Exchanges one command, 61xx and 6Cxx included. Blocks as long as the reader does.
     ///
-    /// After a failure it waits a little for pcscd to tell a pulled card from a silent one, but not past `deadline`.
+    /// After a failure it waits a little for pcscd to tell a pulled card from a silent one, but not past
+    /// `deadline`.
     pub(super) fn exchange(
         &self,
         context: &Context,
@@ -95,8 +97,15 @@ impl Session {
             let [state] = &mut states;
             match looked {
                 Ok(()) => {}
-                Err(Error::Timeout | Error::Cancelled) if count.is_some() => return CardNow::Silent,
-                Err(Error::Cancelled) => continue,
+                Err(Error::Timeout) => return CardNow::Silent,
+                // A late wake that was meant for the wait before this command.
+                Err(Error::Cancelled) if Instant::now() < until => {
+                    if count.is_some() {
+                        wait = until.saturating_duration_since(Instant::now());
+                    }
+                    continue;
+                }
+                Err(Error::Cancelled) => return CardNow::Silent,
                 Err(error) if is_service_gone(error) => return CardNow::Unknown,
                 Err(_) => return CardNow::Pulled, // the reader itself is gone, with the card in it
             }

@@ -1,23 +1,23 @@
 //! The thread that blocks in PC/SC, and the one that can wake it.
 //!
-//! `posd-card-io` waits in SCardGetStatusChange or runs one command. SCardCancel ends the wait; it is called from
-//! `posd-card-wake`, because it talks to pcscd itself and would block with it. A cancel that comes before the wait
-//! begins is lost, so it is repeated until the worker says it has the command, and the wait is bounded anyhow.
-use std::sync::Weak;
+//! `posd-card-io` waits in SCardGetStatusChange or runs one command. SCardCancel ends the wait; it is called
+//! from `posd-card-wake`, because it talks to pcscd itself and would block with it. A cancel that comes
+//! before the wait begins is lost, so it is repeated until the worker says it has the command, and the wait
+//! is bounded anyhow.
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
 use pcsc::{Context, Error, PNP_NOTIFICATION, ReaderState, Scope, State};
 
-use super::Message;
+use super::Bell;
 use super::session::{Failure, Session, is_service_gone};
 use super::watch::{PCSCD_ABSENT, ReaderNames, Reported, View};
 use crate::ports::{CardCommand, CardEvent, CardFault};
 
 /// Longest wait for a change. Bounded because a cancel or a plug event may be lost.
 const WAIT_MAX: Duration = Duration::from_secs(5);
-/// How long the worker waits for the next command before it watches the readers again: in a conversation the next
-/// one comes at once, and waking the wait costs more.
+/// How long the worker waits for the next command before it watches the readers again: in a conversation the
+/// next one comes at once, and waking the wait costs more.
 const LINGER: Duration = Duration::from_millis(20);
 /// First pause before pcscd is tried again; doubles.
 const BACKOFF_FIRST: Duration = Duration::from_millis(200);
@@ -107,7 +107,7 @@ pub(super) struct Line {
     /// To the supervisor.
     pub(super) reports: SyncSender<Report>,
     /// Rings the supervisor, which waits elsewhere.
-    pub(super) bell: Weak<SyncSender<Message>>,
+    pub(super) bell: Bell,
     /// To the waking thread.
     pub(super) wake: SyncSender<Wake>,
 }
@@ -248,10 +248,7 @@ impl Worker {
 
     fn report(&self, report: Report) -> Result<(), GivenUp> {
         self.line.reports.send(report).map_err(|_| GivenUp)?;
-        if let Some(bell) = self.line.bell.upgrade() {
-            // A full inbox keeps the supervisor awake anyhow.
-            drop(bell.try_send(Message::Ring));
-        }
+        self.line.bell.ring();
         Ok(())
     }
 

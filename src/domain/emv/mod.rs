@@ -37,5 +37,5 @@ mod select;
 mod session;
 pub mod tag;
 #[cfg(test)]
-mod tests;
+pub(in crate::domain) mod tests;
 pub mod tlv;

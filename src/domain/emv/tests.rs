@@ -18,9 +18,9 @@ mod random;
 mod recorded;
 
 const DEBIT: &str = "A000000333010101";
-const CREDIT: &str = "A000000333010102";
+pub(in crate::domain) const CREDIT: &str = "A000000333010102";
 
-fn unhex(text: &str) -> Vec<u8> {
+pub(in crate::domain) fn unhex(text: &str) -> Vec<u8> {
     let text: String = text.split_whitespace().collect();
     assert!(text.len().is_multiple_of(2), "{text}");
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
@@ -47,7 +47,7 @@ fn entry(text: &str, partial_match: bool) -> AidEntry {
     }
 }
 
-fn config() -> EmvConfig {
+pub(in crate::domain) fn config() -> EmvConfig {
     EmvConfig {
         terminal: TerminalData {
             country_code: [0x01, 0x56],
@@ -65,7 +65,7 @@ fn config() -> EmvConfig {
     }
 }
 
-fn params() -> TxnParams {
+pub(in crate::domain) fn params() -> TxnParams {
     TxnParams {
         amount: Amount::from_minor(1250).unwrap(),
         amount_other: Amount::ZERO,
@@ -79,15 +79,16 @@ fn params() -> TxnParams {
 }
 
 /// One data object as bytes; the value is given in hexadecimal.
-fn tlv(tag: u32, value: &str) -> String {
+pub(in crate::domain) fn tlv(tag: u32, value: &str) -> String {
     hex(&encode(Tag(tag), &unhex(value)).unwrap())
 }
 
 /// A card with one record. Tests change what they are about.
-struct TestCard {
+#[derive(Clone)]
+pub(in crate::domain) struct TestCard {
     aid: &'static str,
     pdol: &'static str,
-    priority: &'static str,
+    pub(in crate::domain) priority: &'static str,
     aip: &'static str,
     record: Vec<(u32, String)>,
 }
@@ -96,13 +97,13 @@ struct TestCard {
 const CDOL1: &str = "9F0206 9F0306 9F1A02 9505 5F2A02 9A03 9C01 9F3704";
 /// CDOL2: response code, issuer authentication, TVR, TSI, CVM results.
 const CDOL2: &str = "8A02 9108 9505 9B02 9F3403";
-const ARQC: &str = "80 12 80 0001 1122334455667788 07010103A00000";
-const TC: &str = "80 12 40 0001 8877665544332211 07010103900000";
-const AAC: &str = "80 12 00 0001 8877665544332211 07010103800000";
+pub(in crate::domain) const ARQC: &str = "80 12 80 0001 1122334455667788 07010103A00000";
+pub(in crate::domain) const TC: &str = "80 12 40 0001 8877665544332211 07010103900000";
+pub(in crate::domain) const AAC: &str = "80 12 00 0001 8877665544332211 07010103800000";
 
 impl TestCard {
     /// Online PIN if the terminal can, else signature, else nothing.
-    fn new() -> Self {
+    pub(in crate::domain) fn new() -> Self {
         let record = [
             (0x57, "6228480000001234D29122010000000000"),
             (0x5A, "6228480000001234"),
@@ -123,7 +124,7 @@ impl TestCard {
         Self { aid: DEBIT, pdol: "", priority: "01", aip: "7C00", record }
     }
 
-    fn with(mut self, tag: u32, value: &str) -> Self {
+    pub(in crate::domain) fn with(mut self, tag: u32, value: &str) -> Self {
         self.record.retain(|(known, _)| *known != tag);
         self.record.push((tag, value.to_owned()));
         self
@@ -149,6 +150,25 @@ impl TestCard {
 
     fn options(&self) -> String {
         tlv(0x80, &format!("{} 08010100", self.aip))
+    }
+
+    /// What a good card answers; it knows commands by their first bytes. `in_directory`: no application is open
+    /// yet, so a record is one of the directory, which has one.
+    pub(in crate::domain) fn answers(&self, command: &CommandApdu, in_directory: bool) -> ResponseApdu {
+        let data = match (command.ins, command.p1, command.p2) {
+            (0xA4, ..) if command.data.starts_with(b"1PAY") => directory(),
+            (0xA4, ..) => self.fci(),
+            (0xA8, ..) => self.options(),
+            (0xB2, 1, 0x0C) if in_directory => self.directory_record(),
+            (0xB2, ..) if in_directory => String::new(),
+            (0xB2, ..) => self.record(),
+            (0xAE, 0x40, _) => TC.to_owned(),
+            (0xAE, 0x80, _) => ARQC.to_owned(),
+            (0xAE, ..) => AAC.to_owned(),
+            _ => String::new(),
+        };
+        let no_record = in_directory && command.ins == 0xB2 && command.p1 > 1;
+        ResponseApdu { data: unhex(&data), status: StatusWord(if no_record { 0x6A83 } else { 0x9000 }) }
     }
 
     /// Directory with one application.

@@ -134,6 +134,12 @@ impl Management {
         }
     }
 
+    /// True while [`Event::Cancel`] ends it: nothing is on its way to the disk.
+    #[must_use]
+    pub const fn cancellable(&self) -> bool {
+        matches!(self.state, State::AwaitLine | State::AwaitSent | State::AwaitHost(_))
+    }
+
     /// `connecting`, `sending`, `waiting-host` or `done`, for the job's `Phase`.
     #[must_use]
     pub const fn phase(&self) -> &'static str {
@@ -161,12 +167,8 @@ impl Management {
                 self.end(Err(Fault::new(FaultName::HostUnreachable, text)))
             }
             (State::AwaitStan, Event::Stored(Some(stan))) => self.send(Some(stan)),
-            (State::AwaitStan | State::AwaitStored(_), Event::StoreFailed | Event::Stored(None))
-                if !matches!(self.state, State::AwaitStored(_)) =>
-            {
-                self.end(Err(storage()))
-            }
-            (State::AwaitStored(_), Event::StoreFailed) => self.end(Err(storage())),
+            (State::AwaitStan, Event::Stored(None) | Event::StoreFailed)
+            | (State::AwaitStored(_), Event::StoreFailed) => self.end(Err(storage())),
             (State::AwaitStored(then), Event::Stored(_)) => {
                 let then = *then;
                 self.state = State::Ended(Ok(()));
@@ -178,17 +180,14 @@ impl Management {
             }
             (State::AwaitSent | State::AwaitHost(_), Event::SignOn(answer)) => self.signed_on(*answer),
             (State::AwaitSent | State::AwaitHost(_), Event::Answered(code)) => self.answered(&code),
-            (State::AwaitSent | State::AwaitHost(_), Event::Garbled(_)) => self.end(Err(Fault::new(
-                FaultName::ProtocolError,
-                "the bank's answer is not usable; try again, then call the acquirer",
-            ))),
+            (State::AwaitSent | State::AwaitHost(_), Event::Garbled(_)) => self.end(Err(unusable())),
             (State::AwaitSent | State::AwaitHost(_), Event::LineLost) => self.end(Err(Fault::new(
                 FaultName::HostUnreachable,
                 "the line to the bank broke; check the link and try again",
             ))),
             (State::AwaitHost(deadline), Event::Tick) if now.boot >= *deadline => self
                 .end(Err(Fault::new(FaultName::HostTimeout, "the bank did not answer in time; try again"))),
-            (State::AwaitLine | State::AwaitSent | State::AwaitHost(_), Event::Cancel) => {
+            (State::AwaitLine | State::AwaitStan | State::AwaitSent | State::AwaitHost(_), Event::Cancel) => {
                 self.end(Err(Fault::new(FaultName::Cancelled, "cancelled")))
             }
             // Everything else is late, early or repeated.
@@ -204,6 +203,7 @@ impl Management {
 
     fn signed_on(mut self, answer: SignOnAnswer) -> Step {
         match answer {
+            _ if self.errand != Errand::SignOn => self.end(Err(unusable())),
             SignOnAnswer::Accepted { keys, batch, clock_offset } => {
                 self.state = State::AwaitStored(Local::UseKeys);
                 (self, Effects::store(vec![], vec![Record::SignedOn { keys, batch, clock_offset }]))
@@ -220,17 +220,26 @@ impl Management {
         if code.as_str() != "00" {
             return self.end(Err(refused(code)));
         }
-        if self.errand == Errand::SignOff {
-            self.state = State::AwaitStored(Local::DropKeys);
-            return (self, Effects::store(vec![], vec![Record::SignedOff]));
+        match self.errand {
+            Errand::Echo => self.end(Ok(())),
+            Errand::SignOff => {
+                self.state = State::AwaitStored(Local::DropKeys);
+                (self, Effects::store(vec![], vec![Record::SignedOff]))
+            }
+            // A sign-on without keys is none.
+            Errand::SignOn => self.end(Err(unusable())),
         }
-        self.end(Ok(()))
     }
 
     fn end(mut self, result: Result<(), Fault>) -> Step {
         self.state = State::Ended(result);
         (self, Effects::none())
     }
+}
+
+fn unusable() -> Fault {
+    let text = "the bank's answer is not usable; try again, then call the acquirer";
+    Fault::new(FaultName::ProtocolError, text)
 }
 
 fn storage() -> Fault {

@@ -251,7 +251,7 @@ enum State {
     /// A card.
     AwaitCard { params: Box<TxnParams>, tries: u8, deadline: BootTime },
     /// The answer to power-up.
-    AwaitPower { params: Box<TxnParams>, tries: u8, deadline: BootTime },
+    AwaitPower { params: Box<TxnParams>, tries: u8 },
     /// The chip's answer, before the bank is asked.
     AwaitChip { kernel: Box<Kernel>, stage: Stage },
     /// The choice of an application.
@@ -265,27 +265,24 @@ enum State {
     /// `Sending` to be durable.
     AwaitSendingStored(Box<Online>),
     /// The socket to take the request.
-    AwaitSent { online: Box<Online>, request: Box<SaleRequest>, redials: u8 },
+    AwaitSent(Box<Asking>),
     /// A new line, because the first broke before any byte left.
-    AwaitRedial { online: Box<Online>, request: Box<SaleRequest>, redials: u8 },
+    AwaitRedial(Box<Asking>),
     /// The bank.
     AwaitHost { online: Box<Online>, deadline: BootTime },
     /// The chip's second cryptogram.
     AwaitCompletion { kernel: Box<Kernel>, online: Box<Completed> },
     /// The outcome to be durable.
-    AwaitClosed { closed: Box<Closed>, tries: u8, retry: Option<BootTime> },
+    AwaitClosed(Box<purchase::Closing>),
     /// Nothing: the outcome stands.
     Ended(Box<Closed>),
 }
 
-/// How far the chip conversation is, for the world to see.
-#[derive(Clone, Debug)]
+/// What a person has said before the chip went on.
+#[derive(Clone, Debug, Default)]
 struct Stage {
     pin: Option<PinBlock>,
     confirmed: bool,
-    /// True once the cardholder is known and cryptograms are made.
-    risk: bool,
-    card: Option<Box<CardSummary>>,
 }
 
 /// What follows a confirmed card.
@@ -303,6 +300,15 @@ struct Online {
     card: CardFacts,
     wire: WireFacts,
     pin: Option<PinBlock>,
+}
+
+/// The request whose record is durable.
+#[derive(Debug)]
+struct Asking {
+    online: Online,
+    request: Box<SaleRequest>,
+    /// Lines that broke before any byte left.
+    redials: u8,
 }
 
 /// The bank has answered, the card has not yet.
@@ -352,21 +358,22 @@ impl Txn {
 
     /// Where it stands, in the words of the contract.
     #[must_use]
-    pub const fn state(&self) -> TxnState {
+    pub fn state(&self) -> TxnState {
         match &self.state {
             State::AwaitBegin => TxnState::Created,
             State::AwaitCard { .. } => TxnState::WaitingCard,
             State::AwaitPower { .. } => TxnState::ReadingCard,
-            State::AwaitChip { stage, .. } if stage.risk => TxnState::Risk,
+            // The cardholder is known once the records are read: what follows is the first cryptogram.
+            State::AwaitChip { kernel, .. } if kernel.card().is_some() => TxnState::Risk,
             State::AwaitChip { .. } => TxnState::ReadingCard,
             State::AwaitChoice { .. } => TxnState::SelectingApplication,
             State::AwaitConfirm { .. } => TxnState::ConfirmingCard,
             State::AwaitPin { .. } => TxnState::WaitingPin,
-            State::AwaitLine(_) | State::AwaitRedial { .. } => TxnState::Connecting,
-            State::AwaitSendingStored(_) | State::AwaitSent { .. } => TxnState::Sending,
+            State::AwaitLine(_) | State::AwaitRedial(_) => TxnState::Connecting,
+            State::AwaitSendingStored(_) | State::AwaitSent(_) => TxnState::Sending,
             State::AwaitHost { .. } => TxnState::WaitingHost,
             State::AwaitCompletion { .. } => TxnState::CardCompletion,
-            State::AwaitClosed { .. } => TxnState::Resolving,
+            State::AwaitClosed(_) => TxnState::Resolving,
             State::Ended(_) => TxnState::Finished,
         }
     }
@@ -376,20 +383,22 @@ impl Txn {
     pub const fn deadline(&self) -> Option<(BootTime, &'static str)> {
         match &self.state {
             State::AwaitCard { deadline, .. }
-            | State::AwaitPower { deadline, .. }
             | State::AwaitChoice { deadline, .. }
             | State::AwaitConfirm { deadline, .. }
             | State::AwaitPin { deadline, .. } => Some((*deadline, "customer")),
             State::AwaitHost { deadline, .. } => Some((*deadline, "host")),
-            State::AwaitClosed { retry: Some(at), .. } => Some((*at, "")),
+            State::AwaitClosed(closing) => match closing.retry() {
+                Some(at) => Some((at, "")),
+                None => None,
+            },
             State::AwaitBegin
+            | State::AwaitPower { .. }
             | State::AwaitChip { .. }
             | State::AwaitLine(_)
-            | State::AwaitRedial { .. }
+            | State::AwaitRedial(_)
             | State::AwaitSendingStored(_)
-            | State::AwaitSent { .. }
+            | State::AwaitSent(_)
             | State::AwaitCompletion { .. }
-            | State::AwaitClosed { retry: None, .. }
             | State::Ended(_) => None, // the adapter that is being waited for has its own deadline
         }
     }
@@ -407,12 +416,14 @@ impl Txn {
             | State::AwaitPin { .. }
             | State::AwaitLine(_) => Cancellable::Yes,
             State::AwaitSendingStored(_)
-            | State::AwaitSent { .. }
-            | State::AwaitRedial { .. }
+            | State::AwaitSent(_)
+            | State::AwaitRedial(_)
             | State::AwaitHost { .. }
             | State::AwaitCompletion { .. } => Cancellable::TooLate,
-            State::AwaitClosed { closed, .. } if closed.outcome == Outcome::Cancelled => Cancellable::Already,
-            State::AwaitClosed { .. } => Cancellable::TooLate,
+            State::AwaitClosed(closing) if closing.closed().outcome == Outcome::Cancelled => {
+                Cancellable::Already
+            }
+            State::AwaitClosed(_) => Cancellable::TooLate,
             State::Ended(closed) if closed.outcome == Outcome::Cancelled => Cancellable::Already,
             State::Ended(_) => Cancellable::Ended,
         }
@@ -439,54 +450,47 @@ impl Txn {
         matches!(
             self.state,
             State::AwaitSendingStored(_)
-                | State::AwaitSent { .. }
-                | State::AwaitRedial { .. }
+                | State::AwaitSent(_)
+                | State::AwaitRedial(_)
                 | State::AwaitHost { .. }
                 | State::AwaitCompletion { .. }
-                | State::AwaitClosed { .. }
+                | State::AwaitClosed(_)
         )
     }
 
     /// True while the engine is to get it a line.
     #[must_use]
     pub const fn wants_line(&self) -> bool {
-        matches!(self.state, State::AwaitLine(_) | State::AwaitRedial { .. })
+        matches!(self.state, State::AwaitLine(_) | State::AwaitRedial(_))
     }
 
-    /// The card number, for the PIN block.
+    /// The card number, for the PIN block: known while the PIN is asked.
     #[must_use]
-    pub fn pan(&self) -> Option<&Pan> {
-        self.summary().map(|card| &card.pan)
-    }
-
-    /// The card as far as it is known.
-    #[must_use]
-    pub fn summary(&self) -> Option<&CardSummary> {
+    pub const fn pan(&self) -> Option<&Pan> {
         match &self.state {
-            State::AwaitConfirm { card, .. } | State::AwaitPin { card, .. } => Some(card),
-            State::AwaitChip { stage, .. } => stage.card.as_deref(),
-            State::AwaitLine(online)
-            | State::AwaitSendingStored(online)
-            | State::AwaitSent { online, .. }
-            | State::AwaitRedial { online, .. }
-            | State::AwaitHost { online, .. } => Some(&online.summary),
-            State::AwaitBegin
-            | State::AwaitCard { .. }
-            | State::AwaitPower { .. }
-            | State::AwaitChoice { .. }
-            | State::AwaitCompletion { .. }
-            | State::AwaitClosed { .. }
-            | State::Ended(_) => None,
+            State::AwaitPin { card, .. } => Some(&card.pan),
+            _ => None,
         }
     }
 
     /// The card's facts as they will be stored, once a card is read.
     #[must_use]
     pub fn card_facts(&self) -> Option<CardFacts> {
+        let facts = |card: &CardSummary| card::facts(card, &self.setup.token_key);
         match &self.state {
+            State::AwaitBegin
+            | State::AwaitCard { .. }
+            | State::AwaitPower { .. }
+            | State::AwaitChoice { .. } => None,
+            State::AwaitChip { kernel, .. } => kernel.card().map(|card| facts(&card)),
+            State::AwaitConfirm { card, .. } | State::AwaitPin { card, .. } => Some(facts(card)),
+            State::AwaitLine(online)
+            | State::AwaitSendingStored(online)
+            | State::AwaitHost { online, .. } => Some(online.card.clone()),
+            State::AwaitSent(asking) | State::AwaitRedial(asking) => Some(asking.online.card.clone()),
             State::AwaitCompletion { online, .. } => Some(online.card.clone()),
-            State::AwaitClosed { closed, .. } | State::Ended(closed) => closed.card.clone(),
-            _ => self.summary().map(|summary| card::facts(summary, &self.setup.token_key)),
+            State::AwaitClosed(closing) => closing.closed().card.clone(),
+            State::Ended(closed) => closed.card.clone(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The reversal (冲正, 0400) of one transaction of unknown outcome: a line, a counted attempt, a send, an answer.
 //!
 //! The attempt is durable before its first byte; attempts that got no line do not count. Done on 00 and 12; on 25 it no
-//! longer blocks trading, is asked once more, and is then done. A0 asks for a new sign-on first; twice in a row is
+//! longer blocks trading, is asked once more where the profile says so, and is then done. A0 asks for a new sign-on first; twice in a row is
 //! `failed`. The limit of attempts only unblocks trading: nothing is ever dropped.
 use super::{Effects, Garbled, Now, Vital};
 use crate::domain::calendar::{BootTime, WallTime};
@@ -96,6 +96,8 @@ pub struct Limits {
     pub attempts_max: u32,
     /// How long the bank may take.
     pub response_timeout: Duration,
+    /// A bank that knows no original (25) is asked once more; otherwise that is its last word.
+    pub ask_again: bool,
 }
 
 /// What happened.
@@ -151,7 +153,8 @@ enum State {
     AwaitAttemptStored,
     AwaitSent,
     AwaitHost(BootTime),
-    AwaitVerdictStored(End),
+    /// The verdict, and the obligation as it is once the verdict is durable.
+    AwaitVerdictStored(End, Box<Due>),
     Ended(End),
 }
 
@@ -199,9 +202,12 @@ impl Reversal {
     /// Takes one event. Total.
     #[must_use]
     pub fn step(mut self, event: Event, now: Now) -> Step {
+        if let (State::AwaitVerdictStored(end, due), Event::Stored) = (&self.state, &event) {
+            let (end, due) = (*end, (**due).clone());
+            return Self { due, ..self }.end(end);
+        }
         match (&self.state, event) {
             (State::AwaitLine, Event::LineReady) => {
-                self.due.attempts = self.due.attempts.saturating_add(1);
                 let record = Record::ReversalAttempt { id: self.due.id.clone(), at: now.wall };
                 self.state = State::AwaitAttemptStored;
                 (self, Effects::store(vec![], vec![record]))
@@ -211,11 +217,12 @@ impl Reversal {
                 self.end(End::NoLine)
             }
             (State::AwaitAttemptStored, Event::Stored) => {
+                self.due.attempts = self.due.attempts.saturating_add(1);
                 let due = self.due.clone();
                 self.state = State::AwaitSent;
                 (self, Effects::send(vec![], due))
             }
-            (State::AwaitAttemptStored | State::AwaitVerdictStored(_), Event::StoreFailed) => {
+            (State::AwaitAttemptStored | State::AwaitVerdictStored(..), Event::StoreFailed) => {
                 self.end(End::StorageFault)
             }
             (State::AwaitSent, Event::RequestSent) => {
@@ -225,73 +232,71 @@ impl Reversal {
             (State::AwaitSent | State::AwaitHost(_), Event::Answered(code)) => self.answered(code, now),
             (State::AwaitSent | State::AwaitHost(_), Event::Garbled(garbled)) => {
                 let word = if garbled == Garbled::Mac { "wrong MAC" } else { "unusable answer" };
-                self.again(None, word, now, vec![])
+                self.silence(word, now)
             }
-            (State::AwaitSent | State::AwaitHost(_), Event::LineLost) => {
-                self.again(None, "line lost", now, vec![])
-            }
+            (State::AwaitSent | State::AwaitHost(_), Event::LineLost) => self.silence("line lost", now),
             (State::AwaitHost(deadline), Event::Tick) if now.boot >= *deadline => {
-                self.again(None, "no answer", now, vec![])
-            }
-            (State::AwaitVerdictStored(end), Event::Stored) => {
-                let end = *end;
-                self.end(end)
+                self.silence("no answer", now)
             }
             // Everything else is late, early or repeated.
             (_, _) => (self, Effects::none()),
         }
     }
 
-    fn answered(mut self, code: ResponseCode, now: Now) -> Step {
+    fn answered(self, code: ResponseCode, now: Now) -> Step {
+        let mut due = Due { mac_refused: false, ..self.due.clone() };
         if response::reversal_done(&code) {
-            let first_not_found = code.as_str() == "25" && !self.due.ask_again;
-            if first_not_found {
-                self.due.ask_again = true;
-                return self.verdict(QueueState::Due, End::AskAgain, Some(code), "", now, vec![]);
+            let once_more = code.as_str() == "25" && self.limits.ask_again && !due.ask_again;
+            if once_more {
+                due.ask_again = true;
+                return self.verdict(due, End::AskAgain, Some(code), "", now, vec![]);
             }
-            return self.verdict(QueueState::Done, End::Done, Some(code), "", now, vec![]);
+            return self.verdict(due, End::Done, Some(code), "", now, vec![]);
         }
-        let text = format!("refused with {code}");
         if code.as_str() == "A0" {
+            due.mac_refused = true;
             if self.due.mac_refused {
-                return self.verdict(QueueState::Failed, End::Failed, Some(code), "MacError", now, vec![]);
+                return self.verdict(due, End::Failed, Some(code), "MacError", now, vec![]);
             }
-            self.due.mac_refused = true;
-            return self.again(Some(code), &text, now, vec![Local::DropSignOn]);
         }
         let local =
             if response::class(&code) == Class::SignOnNeeded { vec![Local::DropSignOn] } else { vec![] };
-        self.again(Some(code), &text, now, local)
+        let text = format!("refused with {code}");
+        self.again(due, Some(code), &text, now, local)
+    }
+
+    /// No usable answer.
+    fn silence(self, error: &str, now: Now) -> Step {
+        let due = self.due.clone();
+        self.again(due, None, error, now, vec![])
     }
 
     /// No end yet: still due, or `failed` when the attempts are used up.
-    fn again(self, code: Option<ResponseCode>, error: &str, now: Now, local: Vec<Local>) -> Step {
-        if self.due.attempts >= self.limits.attempts_max && !self.due.ask_again {
-            return self.verdict(QueueState::Failed, End::Failed, code, error, now, local);
-        }
-        self.verdict(QueueState::Due, End::StillDue, code, error, now, local)
+    fn again(self, due: Due, code: Option<ResponseCode>, error: &str, now: Now, local: Vec<Local>) -> Step {
+        let used_up = due.attempts >= self.limits.attempts_max && !due.ask_again;
+        let end = if used_up { End::Failed } else { End::StillDue };
+        self.verdict(due, end, code, error, now, local)
     }
 
     fn verdict(
         mut self,
-        state: QueueState,
+        due: Due,
         end: End,
-        code: Option<ResponseCode>,
+        response_code: Option<ResponseCode>,
         error: &str,
         now: Now,
         local: Vec<Local>,
     ) -> Step {
-        self.due.state = state;
-        self.due.last_error = error.to_owned();
-        let record = Record::ReversalState {
-            id: self.due.id.clone(),
-            state,
-            response_code: code,
-            ask_again: self.due.ask_again,
-            error: error.to_owned(),
-            at: now.wall,
+        let state = match end {
+            End::Done => QueueState::Done,
+            End::Failed => QueueState::Failed,
+            End::AskAgain | End::StillDue | End::NoLine | End::StorageFault => QueueState::Due,
         };
-        self.state = State::AwaitVerdictStored(end);
+        let (id, ask_again, at) = (due.id.clone(), due.ask_again, now.wall);
+        let error = error.to_owned();
+        let due = Due { state, last_error: error.clone(), ..due };
+        let record = Record::ReversalState { id, state, response_code, ask_again, error, at };
+        self.state = State::AwaitVerdictStored(end, Box::new(due));
         (self, Effects { local, vital: Vital::Store(vec![record]) })
     }
 

@@ -44,7 +44,8 @@ pub struct Args {
     #[arg(long, value_name = "DIR", default_value = "target/bench/disk")]
     disk: PathBuf,
     /// Sales in each of the two shops
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=i64::from(SALES_MAX)))]
+    #[arg(long, default_value_t = 100,
+        value_parser = clap::value_parser!(u32).range(1..=i64::from(SALES_MAX)))]
     sales: u32,
     /// Print JSON instead of Markdown
     #[arg(long)]
@@ -215,6 +216,6 @@ mod tests {
         assert_eq!(median(&mut [3, 1, 2]), 2);
         assert_eq!(median(&mut [4, 1, 3, 2]), 2);
         assert_eq!(median::<u32>(&mut []), 0);
-        assert!((median(&mut [2.5, 0.5, 1.5]) - 1.5).abs() < f64::EPSILON);
+        assert!((median(&mut [2.5_f64, 0.5, 1.5]) - 1.5).abs() < f64::EPSILON);
     }
 }

@@ -1,5 +1,5 @@
-//! What the simulated card tells about itself: FCI, directory, AIP, AFL and records. EMV 4.4 Book 1 §11.3 and §12.2,
-//! Book 3 §7 and §10.2. Spec: unverified.
+//! What the simulated card tells about itself: FCI, directory, AIP, AFL and records. EMV 4.4 Book 1 §11.3 and
+//! §12.2, Book 3 §7 and §10.2. Spec: unverified.
 use super::profile::{Application, IssuerAuthentication, Profile};
 use crate::domain::emv::tlv::{self, Tag};
 
@@ -56,7 +56,8 @@ fn names(application: &Application) -> Vec<Vec<u8>> {
     names
 }
 
-/// Application interchange profile (AIP): cardholder verification and risk management, no offline authentication.
+/// Application interchange profile (AIP): cardholder verification and risk management, no offline
+/// authentication.
 pub(super) const fn aip(application: &Application) -> [u8; 2] {
     match application.issuer_authentication {
         IssuerAuthentication::ExternalAuthenticate => [0x1C, 0x00],

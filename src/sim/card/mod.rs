@@ -1,8 +1,9 @@
 //! A simulated chip card as pure logic: bytes in, bytes out, no reader and no socket.
 //!
-//! It answers as a UnionPay or Visa contact card does, with real 3DES cryptograms, so that terminal and acquirer can
-//! be judged against it. It offers no offline data authentication, no offline PIN and no contactless application; the
-//! MAC of an issuer script is not checked. EMV 4.4 Books 1 to 3. Spec: unverified.
+//! It answers as a UnionPay or Visa contact card does, with real 3DES cryptograms, so that terminal and
+//! acquirer can be judged against it. It offers no offline data authentication, no offline PIN and no
+//! contactless application; the MAC of an issuer script is not checked. EMV 4.4 Books 1 to 3. Spec:
+//! unverified.
 mod commands;
 mod content;
 mod fault;
@@ -29,7 +30,8 @@ pub enum Reply {
     Removed,
 }
 
-/// One command as the log shows it. No card data: answers show their length only, a PIN command shows no data.
+/// One command as the log shows it. No card data: answers show their length only, a PIN command shows no
+/// data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogEntry {
     /// The command in hex.
@@ -184,8 +186,8 @@ impl Card {
         })
     }
 
-    /// Runs a command and wraps its answer as the transmission protocol wants: T=0 cannot answer data to a command
-    /// that has data, and insists on the exact length. ISO/IEC 7816-3 §12.2; EMV 4.4 Book 1 Annex A.
+    /// Runs a command and wraps its answer as the transmission protocol wants: T=0 cannot answer data to a
+    /// command that has data, and insists on the exact length. ISO/IEC 7816-3 §12.2; EMV 4.4 Book 1 Annex A.
     fn transported(&mut self, command: &CommandApdu) -> ResponseApdu {
         if self.profile.protocol == Protocol::T1 {
             return self.run(command);

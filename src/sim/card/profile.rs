@@ -1,7 +1,7 @@
 //! What a simulated chip card is made of, the presets by name, and profiles from TOML.
 //!
-//! A profile is data only; `Card` brings it to life. Certificates for offline data authentication are not offered.
-//! Card numbers are invented, with a good check digit, and belong to no one's account.
+//! A profile is data only; `Card` brings it to life. Certificates for offline data authentication are not
+//! offered. Card numbers are invented, with a good check digit, and belong to no one's account.
 use serde::Deserialize;
 
 use crate::domain::emv::apdu::Protocol;
@@ -44,41 +44,41 @@ pub struct Profile {
 /// One payment application.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Application {
-    /// [84, 4F] application identifier (AID).
+    /// Tags 84 and 4F: application identifier (AID).
     pub aid: Vec<u8>,
-    /// [50] label.
+    /// Tag 50: label.
     pub label: String,
-    /// [9F12] preferred name, if any.
+    /// Tag 9F12: preferred name, if any.
     pub preferred_name: Option<String>,
-    /// [87] priority, b8 = cardholder confirmation needed.
+    /// Tag 87: priority, b8 = cardholder confirmation needed.
     pub priority: u8,
-    /// [5A] and in [57].
+    /// Tags 5A and 57: card number.
     pub pan: Pan,
-    /// [5F34] PAN sequence number (PSN).
+    /// Tag 5F34: PAN sequence number (PSN).
     pub sequence: u8,
-    /// `YYMM`, as [5F24] with the last day of that month.
+    /// `YYMM`, as tag 5F24 with the last day of that month.
     pub expiry: String,
-    /// [5F20] cardholder name.
+    /// Tag 5F20: cardholder name.
     pub holder: String,
-    /// [5F28] issuer country and [9F42] application currency, BCD.
+    /// Tag 5F28: issuer country, and tag 9F42: application currency, BCD.
     pub country: [u8; 2],
-    /// [9F08] application version.
+    /// Tag 9F08: application version.
     pub version: [u8; 2],
-    /// [9F38] PDOL; empty: none.
+    /// Tag 9F38: PDOL; empty: none.
     pub pdol: Vec<u8>,
-    /// [8C] CDOL1.
+    /// Tag 8C: CDOL1.
     pub cdol1: Vec<u8>,
-    /// [8D] CDOL2. With [`IssuerAuthentication::InSecondAc`] the card puts `91 0A` before it.
+    /// Tag 8D: CDOL2. With [`IssuerAuthentication::InSecondAc`] the card puts `91 0A` before it.
     pub cdol2: Vec<u8>,
-    /// [8E] cardholder verification method list, with its two amounts.
+    /// Tag 8E: cardholder verification method list, with its two amounts.
     pub cvm_list: Vec<u8>,
-    /// [9F07] application usage control.
+    /// Tag 9F07: application usage control.
     pub usage_control: [u8; 2],
-    /// [9F0D] issuer action code, default.
+    /// Tag 9F0D: issuer action code, default.
     pub iac_default: [u8; 5],
-    /// [9F0E] issuer action code, denial.
+    /// Tag 9F0E: issuer action code, denial.
     pub iac_denial: [u8; 5],
-    /// [9F0F] issuer action code, online.
+    /// Tag 9F0F: issuer action code, online.
     pub iac_online: [u8; 5],
     /// Issuer master key for cryptograms.
     pub imk: [u8; 16],
@@ -222,7 +222,8 @@ impl Profile {
         Ok(Self { atr: atr(Protocol::T0), protocol: Protocol::T0, pse, applications })
     }
 
-    /// Reads a profile: a preset (key `preset`, default `unionpay`) and what is to differ in all its applications.
+    /// Reads a profile: a preset (key `preset`, default `unionpay`) and what is to differ in all its
+    /// applications.
     ///
     /// # Errors
     /// An unknown key or preset, a value of the wrong form.

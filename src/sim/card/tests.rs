@@ -4,6 +4,8 @@ use crate::domain::emv::apdu::{Exchange, ExchangeStep};
 use crate::domain::emv::tlv::{Reader, Tag, TagStore};
 use crate::sim::issuer;
 
+mod with_kernel;
+
 /// A terminal's hand: sends commands as the reader would, follows 61xx and 6Cxx.
 struct Bench(Card);
 
@@ -17,8 +19,12 @@ impl Bench {
     }
 
     fn send(&mut self, header: [u8; 4], data: &[u8]) -> ResponseApdu {
+        self.exchange(header, data, Some(0))
+    }
+
+    fn exchange(&mut self, header: [u8; 4], data: &[u8], le: Option<u8>) -> ResponseApdu {
         let [cla, ins, p1, p2] = header;
-        let command = CommandApdu { cla, ins, p1, p2, data: data.to_vec(), le: Some(0) };
+        let command = CommandApdu { cla, ins, p1, p2, data: data.to_vec(), le };
         let (mut exchange, mut bytes) = Exchange::start(command, self.0.profile.protocol).unwrap();
         loop {
             let Reply::Answer(raw) = self.0.transmit(&bytes) else { panic!("no answer") };

@@ -45,6 +45,8 @@ pub struct BankSettings {
     pub default_pin: ClearPin,
     /// Hands out MAC keys of double length instead of single.
     pub double_mak: bool,
+    /// Hands out these keys for PINs and MACs at each sign-on instead of new ones, so that a test can look for them.
+    pub session_keys: Option<([u8; 16], [u8; 16])>,
     /// Hands out this batch number at sign-on instead of echoing the terminal's.
     pub batch: Option<u32>,
     /// Books a sale that comes after its own reversal, instead of refusing it with 12.
@@ -176,7 +178,14 @@ impl Bank {
         }
         let mut pik = [0; 16];
         let mut mak = [0; 16];
-        getrandom::fill(&mut pik).and_then(|()| getrandom::fill(&mut mak)).map_err(io::Error::other)?;
+        match self.settings.session_keys {
+            Some(keys) => (pik, mak) = keys,
+            None => {
+                getrandom::fill(&mut pik)
+                    .and_then(|()| getrandom::fill(&mut mak))
+                    .map_err(io::Error::other)?;
+            }
+        }
         let (single, _) = mak.split_first_chunk::<8>().unwrap_or((&[0; 8], &[]));
         let mak = if self.settings.double_mak { ClearMak::Double(mak) } else { ClearMak::Single(*single) };
         let block = key_block(&self.settings.tmk, &pik, &mak, None);

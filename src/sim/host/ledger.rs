@@ -134,6 +134,15 @@ impl Ledger {
         held.fold((0, 0), |(sum, count), row| (sum.saturating_add(row.amount), count.saturating_add(1)))
     }
 
+    /// Begins new books.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn clear(&mut self) -> io::Result<()> {
+        self.rows.clear();
+        self.save()
+    }
+
     /// How a request with this number stands.
     #[must_use]
     pub fn standing(&self, key: &Key) -> Standing {

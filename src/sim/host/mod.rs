@@ -82,6 +82,7 @@ impl Config {
                 pins: Vec::new(),
                 default_pin: ClearPin::new(b"123456").map_err(io::Error::other)?,
                 double_mak: false,
+                session_keys: None,
                 batch: None,
                 books_late: false,
             },
@@ -215,6 +216,14 @@ impl Remote {
     /// The acquirer has ended.
     pub fn held(&self) -> io::Result<(u64, usize)> {
         self.order(|desk| desk.bank.ledger.held())
+    }
+
+    /// Begins new books; keys and rules stay.
+    ///
+    /// # Errors
+    /// The file cannot be written, or the acquirer has ended.
+    pub fn clear_ledger(&self) -> io::Result<()> {
+        self.order(|desk| desk.bank.ledger.clear())?
     }
 
     /// What was said, oldest first, at most the last thousand messages.

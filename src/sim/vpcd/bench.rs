@@ -1,10 +1,12 @@
-//! A private PC/SC world for tests: pcscd with two virtual readers and a card process, in their own network namespace.
+//! A private PC/SC world for tests: pcscd with two virtual readers and a card process, in their own network
+//! namespace.
 //!
-//! vpcd listens on every interface, so it must never run in the machine's own network. The namespace belongs to a
-//! small holder process; pcscd and `posd-sim card` are started inside it. pcscd takes an inherited listening socket,
-//! so its socket can be any path; a program finds it through `PCSCLITE_CSOCK_NAME`, which libpcsclite reads once in
-//! the life of a process. Both sockets are files: the terminal itself runs outside. Needs the Debian packages pcscd,
-//! vsmartcard-vpcd, util-linux and iproute2, and root or unprivileged user namespaces.
+//! vpcd listens on every interface, so it must never run in the machine's own network. The namespace belongs
+//! to a small holder process; pcscd and `posd-sim card` are started inside it. pcscd takes an inherited
+//! listening socket, so its socket can be any path; a program finds it through `PCSCLITE_CSOCK_NAME`, which
+//! libpcsclite reads once in the life of a process. Both sockets are files: the terminal itself runs outside.
+//! Needs the Debian packages pcscd, vsmartcard-vpcd, util-linux and iproute2, and root or unprivileged user
+//! namespaces.
 use std::fs::DirBuilder;
 use std::io::{BufRead, BufReader, Error, ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;
@@ -15,7 +17,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, Signal, WaitOptions};
 use serde_json::Value;
 
 /// The driver, as Debian installs it.
@@ -71,7 +73,8 @@ impl Bench {
         folder.join("pcscd.comm")
     }
 
-    /// Starts everything in this folder, which must not exist and must have a short path (socket paths are limited).
+    /// Starts everything in this folder, which must not exist and must have a short path (socket paths are
+    /// limited).
     ///
     /// # Errors
     /// [`Skip`] says what is missing here.
@@ -149,11 +152,17 @@ impl Bench {
     /// # Errors
     /// It does not run.
     pub fn freeze_pcscd(&self, frozen: bool) -> std::io::Result<()> {
-        self.signal_pcscd(if frozen { Signal::STOP } else { Signal::CONT })
+        if !frozen {
+            return self.signal_pcscd(Signal::CONT).map(drop);
+        }
+        let id = self.signal_pcscd(Signal::STOP)?;
+        // The signal is only sent so far; the system tells the parent when every thread stands still.
+        rustix::process::waitpid(Some(id), WaitOptions::UNTRACED)?;
+        Ok(())
     }
 
-    /// Unplugs both readers, or plugs them in again, for the pcscd that is started next: a running one reads the
-    /// configuration of such readers only once.
+    /// Unplugs both readers, or plugs them in again, for the pcscd that is started next: a running one reads
+    /// the configuration of such readers only once.
     ///
     /// # Errors
     /// The configuration cannot be written.
@@ -162,10 +171,11 @@ impl Bench {
         std::fs::write(self.folder.join("conf/readers"), text)
     }
 
-    fn signal_pcscd(&self, signal: Signal) -> std::io::Result<()> {
+    fn signal_pcscd(&self, signal: Signal) -> std::io::Result<Pid> {
         let id = self.pcscd.as_ref().and_then(|child| i32::try_from(child.id()).ok());
         let id = id.and_then(Pid::from_raw).ok_or(ErrorKind::NotFound)?;
-        Ok(rustix::process::kill_process(id, signal)?)
+        rustix::process::kill_process(id, signal)?;
+        Ok(id)
     }
 
     /// Puts a card in: a preset or a profile file.
@@ -236,7 +246,8 @@ impl Bench {
         ready
     }
 
-    /// A command that runs in the namespace of the holder, under the same process id as the `nsenter` that starts it.
+    /// A command that runs in the namespace of the holder, under the same process id as the `nsenter` that
+    /// starts it.
     fn inside(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let namespace = |kind: &str| format!("/proc/{}/ns/{kind}", self.holder.id());
         let mut command = Command::new("nsenter");
@@ -306,8 +317,8 @@ fn card_program() -> Result<PathBuf, Skip> {
 const READERS: [(&str, &str, u16); 2] =
     [("POSD contact", "libvpcd-contact.so", PORT), ("POSD contactless PICC", "libvpcd-picc.so", PORT + 10)];
 
-/// Two readers. Each has its own copy of the driver: one copy keeps its slots in globals, so two readers on the same
-/// file overwrite each other (vpcd 3.3).
+/// Two readers. Each has its own copy of the driver: one copy keeps its slots in globals, so two readers on
+/// the same file overwrite each other (vpcd 3.3).
 fn write_readers(folder: &Path) -> std::io::Result<()> {
     DirBuilder::new().mode(0o700).create(folder)?;
     DirBuilder::new().mode(0o700).create(folder.join("conf"))?;

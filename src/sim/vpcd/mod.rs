@@ -1,9 +1,9 @@
 //! Puts a simulated card into a virtual reader: vpcd, the reader driver of the vsmartcard project.
 //!
-//! The card is a TCP *client* of vpcd. Every message is a two-byte length, high byte first, and that many bytes. One
-//! byte is a control: 00 power off, 01 power on, 02 reset, 04 asks the answer to reset; only 04 is answered. Anything
-//! else is a command APDU and is answered by its response. To connect is to insert, to close is to remove. Seen on
-//! the wire with vpcd 3.3.
+//! The card is a TCP *client* of vpcd. Every message is a two-byte length, high byte first, and that many
+//! bytes. One byte is a control: 00 power off, 01 power on, 02 reset, 04 asks the answer to reset; only 04 is
+//! answered. Anything else is a command APDU and is answered by its response. To connect is to insert, to
+//! close is to remove. Seen on the wire with vpcd 3.3.
 mod bench;
 mod slot;
 
@@ -16,8 +16,10 @@ use tokio::net::TcpStream;
 /// What vpcd sent.
 #[derive(Debug, PartialEq, Eq)]
 enum Request {
-    /// 00, 01 or 02: the card loses its volatile state.
-    Power,
+    /// 00: the card loses its volatile state.
+    PowerOff,
+    /// 01 or 02: the card starts from its reset.
+    PowerOn,
     /// 04: vpcd waits for the answer to reset.
     Atr,
     /// A command.
@@ -29,7 +31,8 @@ impl Request {
     fn read(payload: &[u8]) -> Option<Self> {
         match payload {
             [] => None,
-            [0..=2] => Some(Self::Power),
+            [0] => Some(Self::PowerOff),
+            [1 | 2] => Some(Self::PowerOn),
             [4] => Some(Self::Atr),
             [_] => None,
             bytes => Some(Self::Apdu(bytes.to_vec())),
@@ -55,8 +58,9 @@ impl Wire {
                 self.unread.drain(..used);
                 return Ok(payload);
             }
-            // vpcd sends length and payload apart and waits for the first to be acknowledged (Nagle). Without this
-            // every command takes 40 ms. The kernel forgets it with each answer; it is a matter of speed only.
+            // vpcd sends length and payload apart and waits for the first to be acknowledged (Nagle). Without
+            // this every command takes 40 ms. The kernel forgets it with each answer; it is a matter of speed
+            // only.
             rustix::net::sockopt::set_tcp_quickack(&self.stream, true).ok();
             // A message is at most 65537 bytes, so this buffer is bounded.
             if self.stream.read_buf(&mut self.unread).await? == 0 {
@@ -87,7 +91,7 @@ mod tests {
         assert_eq!(first_message(&[0, 1]), None);
         assert_eq!(first_message(&[0, 1, 4, 0, 2]), Some((vec![4], 3)));
         assert_eq!(Request::read(&[4]), Some(Request::Atr));
-        assert_eq!(Request::read(&[2]), Some(Request::Power));
+        assert_eq!(Request::read(&[2]), Some(Request::PowerOn));
         assert_eq!(Request::read(&[9]), None);
         assert_eq!(Request::read(&[0, 0xB2, 1, 0x0C, 0]), Some(Request::Apdu(vec![0, 0xB2, 1, 0x0C, 0])));
     }

@@ -1,7 +1,7 @@
 //! The slot of the virtual reader: which card is in, and the conversation between it and vpcd.
 //!
-//! One task owns everything; [`Slot`] is its handle. While a card is in and vpcd is not there, the task tries again:
-//! a card stays in its reader when pcscd restarts.
+//! One task owns everything; [`Slot`] is its handle. While a card is in and vpcd is not there, the task tries
+//! again: a card stays in its reader when pcscd restarts.
 use core::future::pending;
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -124,6 +124,7 @@ pub fn serve(address: SocketAddr) -> (Slot, impl Future<Output = ()>) {
         last: String::new(),
         link: Link::Out,
         mute: false,
+        powered: false,
         waiting_faults: Vec::new(),
     };
     (Slot(sender), task.run(orders))
@@ -171,6 +172,8 @@ struct Task {
     link: Link,
     /// The card has fallen mute: it answers nothing until it is removed.
     mute: bool,
+    /// vpcd has switched the power on.
+    powered: bool,
     waiting_faults: Vec<Fault>,
 }
 
@@ -254,7 +257,10 @@ impl Task {
 
     async fn react(&mut self, happened: Happened) {
         match happened {
-            Happened::Connected(stream) => self.link = Link::Up(Wire::new(stream)),
+            Happened::Connected(stream) => {
+                self.powered = false;
+                self.link = Link::Up(Wire::new(stream));
+            }
             Happened::Refused => self.link = Link::Trying(Instant::now() + RETRY),
             Happened::Closed => self.lose_line(),
             Happened::Message(payload) => self.converse(&payload).await,
@@ -278,7 +284,15 @@ impl Task {
             return;
         }
         let answer = match request {
-            Request::Power => return card.reset(),
+            Request::PowerOff | Request::PowerOn => {
+                self.powered = request == Request::PowerOn;
+                return card.reset();
+            }
+            // vpcd asks the answer to reset to see whether a card is there at all: a chip that is mute at
+            // power-up is a card until it has power. Then the line is cut, since vpcd 3.3 hangs on an empty
+            // answer.
+            Request::Atr if card.atr().is_empty() && self.powered => return self.lose_line(),
+            Request::Atr if card.atr().is_empty() => vec![0x3B, 0x00],
             Request::Atr => card.atr().to_vec(),
             Request::Apdu(bytes) => match card.transmit(&bytes) {
                 Reply::Answer(answer) => answer,

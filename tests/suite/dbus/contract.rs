@@ -141,7 +141,8 @@ fn every_word_of_the_contract_stands_in_the_xml() {
     assert_eq!(error_name(FaultName::TooLate), "org.posd.Pos1.Error.TooLate");
 }
 
-/// Each action the code asks polkit about is declared, owned by the daemon's user, and never open to everybody.
+/// Each action the code asks polkit about is declared, owned by the daemon's user, and never open to
+/// everybody.
 #[test]
 fn every_action_is_declared_for_polkit() {
     let policy = include_str!("../../../systemd/dbus/org.posd.Pos1.policy");

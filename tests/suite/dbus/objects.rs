@@ -144,6 +144,24 @@ fn wrong_arguments_of_a_start_are_refused_by_name() {
     });
 }
 
+/// A call with other types than the contract's never reaches a method, nor the engine.
+#[test]
+fn a_call_with_other_types_is_refused() {
+    run(async {
+        let mut world = World::start().await;
+        let interface = Some("org.posd.Pos1.Manager");
+        let body = ("a-1", "sale", "1250", "CNY");
+        let called =
+            world.client.call_method(Some(BUS_NAME), ROOT_PATH, interface, "StartTransaction", &body);
+        match called.await.unwrap_err() {
+            zbus::Error::MethodError(name, ..) => assert!(name.starts_with("org.freedesktop."), "{name}"),
+            error => panic!("{error}"),
+        }
+        assert!(world.asked.try_recv().is_err());
+        world.sale("a-1").await;
+    });
+}
+
 /// Every method refuses an option it does not know, and says which.
 #[test]
 fn every_method_names_an_unknown_option() {
@@ -235,7 +253,8 @@ fn a_transaction_answers_its_methods() {
     });
 }
 
-/// A cashier's screen draws from signals: properties first, then the signal that speaks of them, nothing twice.
+/// A cashier's screen draws from signals: properties first, then the signal that speaks of them, nothing
+/// twice.
 #[test]
 fn signals_come_in_the_order_of_the_notices() {
     run(async {
@@ -500,8 +519,8 @@ fn the_ledger_is_queried_and_opened() {
         assert_eq!((rows.len(), next.as_str()), (1, "more"));
         let mut keys: Vec<_> = rows[0].keys().map(String::as_str).collect();
         keys.sort_unstable();
-        let expected = "amount approved-amount auth-code batch created-at currency entry-mode finished-at kind masked-pan \
-            operator original outcome path printed request-id response-code rrn state trace";
+        let expected = "amount approved-amount auth-code batch created-at currency entry-mode finished-at kind \
+            masked-pan operator original outcome path printed request-id response-code rrn state trace";
         assert_eq!(keys, expected.split_whitespace().collect::<Vec<_>>());
         let asked = world.next_asked().await;
         assert!(asked.contains("kind: Some(Sale)") && asked.contains("from: Some(WallTime(5))"), "{asked}");
@@ -552,5 +571,41 @@ fn devices_follow_the_snapshot() {
             .await
             .unwrap();
         assert_eq!(reader.statistics().await.unwrap()["cards"], 1);
+    });
+}
+
+/// A screen may read properties as often as it likes: a read costs at most 1.3 times the smallest call there
+/// is.
+#[test]
+#[ignore = "measures time: run alone, in release, on a quiet machine"]
+fn a_property_read_costs_about_a_ping() {
+    run(async {
+        let world = World::start().await;
+        let id = world.sale("a-1").await;
+        let path = format!("/org/posd/Pos1/transaction/{id}");
+        let ping = async || {
+            let interface = Some("org.freedesktop.DBus.Peer");
+            world.client.call_method(Some(BUS_NAME), path.as_str(), interface, "Ping", &()).await.unwrap();
+        };
+        let get = async |name: &str| {
+            let interface = Some("org.freedesktop.DBus.Properties");
+            let body = ("org.posd.Pos1.Transaction", name);
+            world.client.call_method(Some(BUS_NAME), path.as_str(), interface, "Get", &body).await.unwrap();
+        };
+        let mut ratios = Vec::new();
+        for _ in 0..9 {
+            let start = tokio::time::Instant::now();
+            for _ in 0..1000 {
+                ping().await;
+            }
+            let pings = start.elapsed();
+            let start = tokio::time::Instant::now();
+            for name in ["State", "Outcome"].repeat(500) {
+                get(name).await;
+            }
+            ratios.push(start.elapsed().as_secs_f64() / pings.as_secs_f64());
+        }
+        ratios.sort_by(f64::total_cmp);
+        assert!(ratios[4] <= 1.3, "median of Get against Ping: {ratios:?}");
     });
 }

@@ -34,7 +34,8 @@ pub(crate) fn run<T>(test: impl Future<Output = T>) -> T {
 }
 
 /// Lets everybody do everything; the api's own checks are under test.
-pub(crate) const OPEN_POLICY: &str = r#"<policy context="default"><allow send_destination="*" eavesdrop="true"/>
+pub(crate) const OPEN_POLICY: &str = r#"<policy context="default"><allow user="*"/>
+<allow send_destination="*" eavesdrop="true"/>
 <allow receive_sender="*" eavesdrop="true"/><allow own="*"/></policy>"#;
 
 /// A `dbus-daemon` of our own, ended with the value.

@@ -36,40 +36,26 @@ fn reply() -> impl Strategy<Value = Reply> {
     ]
 }
 
-/// What a good card answers; it knows commands by their first bytes.
-fn good(card: &TestCard, command: &CommandApdu, wraps: bool) -> String {
-    match (command.ins, command.p1, command.p2) {
-        (0xA4, ..) if command.data.starts_with(b"1PAY") => directory(),
-        (0xA4, ..) => card.fci(),
-        (0xA8, ..) => card.options(),
-        (0xB2, 1, 0x0C) if wraps => card.directory_record(),
-        (0xB2, ..) => card.record(),
-        (0xAE, 0x40, _) => TC.to_owned(),
-        (0xAE, 0x80, _) => ARQC.to_owned(),
-        (0xAE, ..) => AAC.to_owned(),
-        _ => String::new(),
-    }
-}
-
 fn card_says(reply: &Reply, card: &TestCard, command: &CommandApdu, in_directory: bool) -> Input {
-    let mut data = unhex(&good(card, command, in_directory));
-    let mut status = 0x9000;
+    let mut answer = card.answers(command, in_directory);
     match reply {
-        Reply::Good if in_directory && command.ins == 0xB2 && command.p1 > 1 => {
-            data.clear();
-            status = 0x6A83;
-        }
         Reply::Good => {}
         Reply::Changed(at, byte) => {
-            if let Some(last) = data.len().checked_sub(1) {
-                data[at % (last + 1)] = *byte;
+            if let Some(last) = answer.data.len().checked_sub(1) {
+                answer.data[at % (last + 1)] = *byte;
             }
         }
-        Reply::Cut(at) => data.truncate(at % (data.len() + 1)),
-        Reply::Status(other) => status = *other,
-        Reply::Any(any, other) => (data, status) = (any.clone(), *other),
+        Reply::Cut(at) => {
+            let length = at % (answer.data.len() + 1);
+            answer.data.truncate(length);
+        }
+        Reply::Status(other) => answer.status = StatusWord(*other),
+        Reply::Any(any, other) => {
+            answer.data.clone_from(any);
+            answer.status = StatusWord(*other);
+        }
     }
-    Input::Response(ResponseApdu { data, status: StatusWord(status) })
+    Input::Response(answer)
 }
 
 /// Plays a conversation to its end; the replies are used in turn.

@@ -1,0 +1,226 @@
+//! The end: the outcome becomes durable, then it is told. Until then nobody has heard of it.
+//!
+//! A commit that was reported as failed may be on the disk all the same, and what is on the disk is true. So where two
+//! ends are possible they are tried in turn until one of them is durable: the journal takes one outcome only.
+use super::{Base, Step};
+use crate::domain::calendar::BootTime;
+use crate::domain::money::Amount;
+use crate::domain::outcome::{Outcome, Ply, ResultCode};
+use crate::domain::record::{CardFacts, Closed, HostFacts, Record, ReversalReason, TxnStart};
+use crate::domain::txn::{Event, Local, Now, State, TxnEffects};
+use core::time::Duration;
+
+/// How long a store that failed waits before it is tried again.
+const STORE_RETRY: Duration = Duration::from_secs(5);
+
+/// How it ends, before the card and the approved amount are filled in.
+pub(super) struct Ending {
+    outcome: Outcome,
+    result: ResultCode,
+    reversal: Option<ReversalReason>,
+    reversal_icc: Option<Vec<u8>>,
+}
+
+impl Ending {
+    const fn plain(outcome: Outcome, result: ResultCode) -> Self {
+        Self { outcome, result, reversal: None, reversal_icc: None }
+    }
+
+    pub(super) const fn approved() -> Self {
+        Self::plain(Outcome::Approved, ResultCode::Approved)
+    }
+
+    pub(super) const fn failed(result: ResultCode) -> Self {
+        Self::plain(Outcome::Failed, result)
+    }
+
+    pub(super) const fn cancelled(result: ResultCode) -> Self {
+        Self::plain(Outcome::Cancelled, result)
+    }
+
+    pub(super) const fn declined(result: ResultCode) -> Self {
+        Self::plain(Outcome::Declined, result)
+    }
+
+    pub(super) fn unknown(result: ResultCode, reason: ReversalReason) -> Self {
+        Self::plain(Outcome::Unknown, result).reversed_by(reason)
+    }
+
+    pub(super) fn reversed_by(self, reason: ReversalReason) -> Self {
+        Self { reversal: Some(reason), ..self }
+    }
+
+    /// DE 55 of the reversal, where it is not the one stored with the request.
+    pub(super) fn with_icc(self, reversal_icc: Option<Vec<u8>>) -> Self {
+        Self { reversal_icc, ..self }
+    }
+}
+
+/// One way to write the end down.
+#[derive(Debug)]
+struct Form {
+    closed: Closed,
+    /// Nothing was written to a socket: the armed reversal is disarmed in the same commit.
+    disarms: bool,
+}
+
+impl Form {
+    fn records(&self) -> Vec<Record> {
+        let unsent = self.disarms.then(|| Record::Unsent { id: self.closed.id.clone() });
+        unsent.into_iter().chain([Record::Closed(Box::new(self.closed.clone()))]).collect()
+    }
+}
+
+/// An end on its way to the disk.
+#[derive(Debug)]
+pub(in crate::domain::txn) struct Closing {
+    form: Form,
+    /// Tried in turn with `form`.
+    other: Option<Form>,
+    /// Told together with the outcome.
+    farewell: Vec<Local>,
+    failed_before: bool,
+    retry: Option<BootTime>,
+}
+
+impl Closing {
+    const fn new(form: Form, other: Option<Form>, farewell: Vec<Local>) -> Self {
+        Self { form, other, farewell, failed_before: false, retry: None }
+    }
+
+    /// The end that is being stored.
+    pub(in crate::domain::txn) const fn closed(&self) -> &Closed {
+        &self.form.closed
+    }
+
+    /// When it is stored again.
+    pub(in crate::domain::txn) const fn retry(&self) -> Option<BootTime> {
+        self.retry
+    }
+
+    fn swap(&mut self) {
+        if let Some(other) = &mut self.other {
+            core::mem::swap(&mut self.form, other);
+        }
+    }
+}
+
+/// Nobody has heard of the approval: what cannot be kept must not stand. The bank undoes it.
+fn undone(approved: &Closed) -> Option<Form> {
+    let closed = Closed {
+        outcome: Outcome::Unknown,
+        result: ResultCode::StorageFault,
+        approved_amount: Amount::ZERO,
+        reversal: Some(ReversalReason::Refused),
+        plies: Vec::new(),
+        ..approved.clone()
+    };
+    (approved.outcome == Outcome::Approved).then_some(Form { closed, disarms: false })
+}
+
+impl Base {
+    /// Ends a transaction of which nothing was sent: one record makes the row and closes it.
+    pub(super) fn end_unsent(
+        self,
+        ending: Ending,
+        card: Option<CardFacts>,
+        local: Vec<Local>,
+        now: Now,
+    ) -> Step {
+        let start = Some(self.start.clone());
+        let closed = self.outcome(ending, start, card, HostFacts::default(), now);
+        self.close(Closing::new(Form { closed, disarms: false }, None, Vec::new()), local)
+    }
+
+    /// Ends a transaction whose `Sending` is durable, though nothing was written to a socket.
+    pub(super) fn end_disarmed(self, ending: Ending, card: CardFacts, now: Now) -> Step {
+        let closed = self.outcome(ending, None, Some(card), HostFacts::default(), now);
+        self.close(Closing::new(Form { closed, disarms: true }, None, Vec::new()), Vec::new())
+    }
+
+    /// Ends a transaction whose `Sending` could not be stored, but may be on the disk all the same.
+    pub(super) fn end_unstored(self, ending: Ending, card: CardFacts, now: Now) -> Step {
+        let start = Some(self.start.clone());
+        let absent = self.outcome(ending, start, Some(card), HostFacts::default(), now);
+        let there = Closed { start: None, ..absent.clone() };
+        let other = Form { closed: there, disarms: true };
+        self.close(Closing::new(Form { closed: absent, disarms: false }, Some(other), Vec::new()), Vec::new())
+    }
+
+    /// Ends a transaction whose request may have left. `farewell` is told together with the outcome.
+    pub(super) fn end_sent(
+        self,
+        ending: Ending,
+        card: CardFacts,
+        host: HostFacts,
+        local: Vec<Local>,
+        farewell: Vec<Local>,
+        now: Now,
+    ) -> Step {
+        let closed = self.outcome(ending, None, Some(card), host, now);
+        let other = undone(&closed);
+        self.close(Closing::new(Form { closed, disarms: false }, other, farewell), local)
+    }
+
+    fn outcome(
+        &self,
+        ending: Ending,
+        start: Option<TxnStart>,
+        card: Option<CardFacts>,
+        host: HostFacts,
+        now: Now,
+    ) -> Closed {
+        let approved = ending.outcome == Outcome::Approved;
+        let plies = match (approved, self.start.plies) {
+            (true, 1) => vec![Ply::Merchant],
+            (true, 2..) => vec![Ply::Merchant, Ply::Customer],
+            _ => Vec::new(),
+        };
+        Closed {
+            id: self.start.id.clone(),
+            start,
+            card,
+            outcome: ending.outcome,
+            result: ending.result,
+            host,
+            approved_amount: if approved { self.start.amount } else { Amount::ZERO },
+            reversal: ending.reversal,
+            reversal_icc: ending.reversal_icc,
+            plies,
+            finished_at: now.wall,
+        }
+    }
+
+    /// The outcome goes to the disk, everything else waits for that.
+    fn close(self, closing: Closing, mut local: Vec<Local>) -> Step {
+        local.push(Local::PowerOff);
+        self.store(closing, local)
+    }
+
+    fn store(self, closing: Closing, local: Vec<Local>) -> Step {
+        let records = closing.form.records();
+        let closing = Box::new(Closing { retry: None, ..closing });
+        (self.txn(State::AwaitClosed(closing)), TxnEffects::store(local, records))
+    }
+
+    pub(super) fn closing(self, mut closing: Box<Closing>, event: Event, now: Now) -> Step {
+        match (event, closing.retry) {
+            (Event::Stored(_), None) => {
+                let Closing { form, mut farewell, .. } = *closing;
+                farewell.push(Local::Finish);
+                self.go(State::Ended(Box::new(form.closed)), farewell)
+            }
+            (Event::StoreFailed, None) => {
+                closing.swap();
+                if closing.other.is_some() && !closing.failed_before {
+                    closing.failed_before = true;
+                    return self.store(*closing, Vec::new());
+                }
+                closing.retry = Some(now.boot.after(STORE_RETRY));
+                self.stay(State::AwaitClosed(closing))
+            }
+            (Event::Tick, Some(at)) if now.boot >= at => self.store(*closing, Vec::new()),
+            _ => self.stay(State::AwaitClosed(closing)),
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! A model of the journal for one transaction: what each record does to its row. A commit is all or nothing; a record
+//! that contradicts the row is refused, and then nothing of its commit is stored.
+use crate::domain::calendar::WallTime;
+use crate::domain::ident::{BatchNumber, Stan};
+use crate::domain::money::Amount;
+use crate::domain::outcome::{Outcome, PrintState, QueueState};
+use crate::domain::record::{
+    Closed, HostFacts, Loaded, PlyRow, Record, ReversalReason, ReversalRow, Sending, TxnRow, TxnStart,
+};
+
+/// How a commit goes wrong. Each attempt may have reached the disk although it was reported as failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StoreFault {
+    /// The first attempt fails; looking again and writing once more helps.
+    Once,
+    /// The first attempt fails and is found when the journal is opened anew.
+    OnceButThere,
+    /// Both attempts fail; nothing is there.
+    Twice,
+    /// The journal cannot be opened again, and the record is there all the same.
+    TwiceButThere,
+}
+
+/// What the journal gives back for a commit.
+pub(super) type Taken = Option<(Stan, BatchNumber)>;
+
+/// The journal.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Disk {
+    pub(super) row: Option<TxnRow>,
+    /// Every record that is durable, in order.
+    pub(super) log: Vec<Record>,
+    next_stan: u32,
+}
+
+fn refuse<T>(why: &str) -> Result<T, String> {
+    Err(why.to_owned())
+}
+
+impl Disk {
+    /// As the journal thread commits: after a failure it looks, and writes once more what is absent.
+    pub(super) fn commit(&mut self, records: &[Record], fault: Option<StoreFault>) -> Result<Taken, ()> {
+        match fault {
+            Some(StoreFault::Twice) => return Err(()),
+            Some(StoreFault::TwiceButThere) => {
+                self.apply(records).map_err(|_| ())?;
+                return Err(());
+            }
+            Some(StoreFault::OnceButThere) => {
+                let taken = self.apply(records).map_err(|_| ())?;
+                return self.present(records).map(|_| taken).ok_or(());
+            }
+            Some(StoreFault::Once) | None => {}
+        }
+        // A refused commit is an error like any other: looking again may find that it is there already.
+        let first = self.apply(records);
+        first.or_else(|_| self.present(records).ok_or(()))
+    }
+
+    /// One record stands for all of its commit.
+    fn present(&self, records: &[Record]) -> Option<Taken> {
+        let row = self.row.as_ref()?;
+        let reversal = row.reversal.as_ref();
+        let there = records.iter().find_map(|record| match record {
+            Record::Sending(_) => Some(row.stan.is_some()),
+            Record::Closed(closed) => Some(row.outcome == closed.outcome),
+            Record::ReversalState { state, .. } => Some(reversal.is_some_and(|r| r.state == *state)),
+            _ => None,
+        });
+        (there == Some(true)).then(|| row.stan.map(|stan| (stan, row.batch)))
+    }
+
+    fn apply(&mut self, records: &[Record]) -> Result<Taken, String> {
+        let mut next = self.clone();
+        let mut taken = None;
+        for record in records {
+            if let Some(numbers) = next.write(record)? {
+                assert_eq!(taken.replace(numbers), None, "one commit takes one STAN only");
+            }
+            next.log.push(record.clone());
+        }
+        *self = next;
+        Ok(taken)
+    }
+
+    fn write(&mut self, record: &Record) -> Result<Taken, String> {
+        match record {
+            Record::Sending(sending) => return self.sending(sending).map(Some),
+            Record::ReserveStan => return Ok(Some(self.take_stan())),
+            Record::Unsent { .. } => match self.armed() {
+                Some(row) => row.reversal = None,
+                None => return refuse("no armed reversal"),
+            },
+            Record::Closed(closed) => self.closed(closed)?,
+            Record::ReversalAttempt { .. } => {
+                let reversal = self.row.as_mut().and_then(|row| row.reversal.as_mut());
+                match reversal.filter(|r| !r.armed && r.state != QueueState::Done) {
+                    Some(reversal) => {
+                        reversal.attempts += 1;
+                        reversal.state = QueueState::Sending;
+                    }
+                    None => return refuse("the reversal is not due"),
+                }
+            }
+            Record::ReversalState { state, ask_again, error, .. } => {
+                self.reversal_state(*state, *ask_again, error)?;
+            }
+            Record::PlyState { ply, copy, state, reason, .. } => {
+                let row = self.row.as_mut().ok_or("no row")?;
+                row.plies.retain(|known| (known.ply, known.copy) != (*ply, *copy));
+                row.plies.push(PlyRow { ply: *ply, copy: *copy, state: *state, reason: reason.clone() });
+            }
+            other => panic!("no part of a sale: {other:?}"),
+        }
+        Ok(None)
+    }
+
+    fn take_stan(&mut self) -> (Stan, BatchNumber) {
+        self.next_stan += 1;
+        (Stan::new(self.next_stan).unwrap(), BatchNumber::FIRST)
+    }
+
+    fn armed(&mut self) -> Option<&mut TxnRow> {
+        self.row.as_mut().filter(|row| row.reversal.as_ref().is_some_and(|r| r.armed))
+    }
+
+    fn insert(&mut self, start: &TxnStart) -> Result<&mut TxnRow, String> {
+        if self.row.is_some() {
+            return refuse("the transaction has its row already");
+        }
+        Ok(self.row.insert(TxnRow {
+            start: start.clone(),
+            stan: None,
+            batch: BatchNumber::FIRST,
+            card: None,
+            masked_pan: String::new(),
+            wire: None,
+            outcome: Outcome::None,
+            result: None,
+            host: HostFacts::default(),
+            approved_amount: Amount::ZERO,
+            finished_at: None,
+            reversal: None,
+            plies: Vec::new(),
+        }))
+    }
+
+    fn sending(&mut self, sending: &Sending) -> Result<(Stan, BatchNumber), String> {
+        self.insert(&sending.start)?;
+        let (stan, batch) = self.take_stan();
+        let row = self.row.as_mut().ok_or("no row")?;
+        row.stan = Some(stan);
+        row.batch = batch;
+        row.card = Some(sending.card.clone());
+        row.wire = Some(sending.wire.clone());
+        let reason = ReversalReason::NoAnswer;
+        let reversal = due(reason, true, sending.at, sending.wire.reversal_icc.clone());
+        row.reversal = Some(reversal);
+        Ok((stan, batch))
+    }
+
+    fn closed(&mut self, closed: &Closed) -> Result<(), String> {
+        if closed.outcome == Outcome::Unknown && closed.reversal.is_none() {
+            return refuse("unknown without a reversal");
+        }
+        let row = match &closed.start {
+            Some(start) => self.insert(start)?,
+            None => self.row.as_mut().ok_or("no row")?,
+        };
+        if row.outcome != Outcome::None {
+            return refuse("it has its outcome already");
+        }
+        if closed.reversal.is_some() && row.stan.is_none() {
+            return refuse("it sent no request that could be reversed");
+        }
+        row.outcome = closed.outcome;
+        row.result = Some(closed.result);
+        row.host = closed.host.clone();
+        row.approved_amount = closed.approved_amount;
+        row.finished_at = Some(closed.finished_at);
+        row.card = closed.card.clone().or_else(|| row.card.take());
+        let icc = closed.reversal_icc.clone().or_else(|| row.wire.as_ref().map(|w| w.reversal_icc.clone()));
+        row.reversal = closed.reversal.map(|r| due(r, false, closed.finished_at, icc.unwrap_or_default()));
+        let held = |ply| PlyRow { ply, copy: 0, state: PrintState::Held, reason: String::new() };
+        row.plies = closed.plies.iter().copied().map(held).collect();
+        Ok(())
+    }
+
+    fn reversal_state(&mut self, state: QueueState, ask_again: bool, error: &str) -> Result<(), String> {
+        let row = self.row.as_mut().ok_or("no row")?;
+        let reversal = row.reversal.as_mut().filter(|r| !r.armed).ok_or("no reversal that was due")?;
+        reversal.state = state;
+        reversal.ask_again = ask_again;
+        error.clone_into(&mut reversal.last_error);
+        if state == QueueState::Done && row.outcome == Outcome::Unknown {
+            row.outcome = Outcome::Reversed;
+        }
+        Ok(())
+    }
+
+    /// What recovery reads: open ends only.
+    pub(super) fn loaded(&self) -> Loaded {
+        let open = |row: &TxnRow| {
+            row.outcome == Outcome::None
+                || row.reversal.as_ref().is_some_and(|r| r.armed || r.state != QueueState::Done)
+                || row.plies.iter().any(|ply| {
+                    matches!(ply.state, PrintState::Held | PrintState::Queued | PrintState::Printing)
+                })
+        };
+        let open = self.row.iter().filter(|row| open(row)).cloned().collect();
+        Loaded { open, ..Loaded::default() }
+    }
+
+    pub(super) fn outcome(&self) -> Option<Outcome> {
+        self.row.as_ref().map(|row| row.outcome)
+    }
+
+    /// An obligation to reverse is durable, armed ones included.
+    pub(super) fn owes_reversal(&self) -> bool {
+        let reversal = self.row.as_ref().and_then(|row| row.reversal.as_ref());
+        reversal.is_some_and(|r| r.armed || r.state != QueueState::Done)
+    }
+}
+
+fn due(reason: ReversalReason, armed: bool, created_at: WallTime, icc: Vec<u8>) -> ReversalRow {
+    let last_error = String::new();
+    let (state, attempts, ask_again) = (QueueState::Due, 0, false);
+    ReversalRow { state, armed, reason, attempts, ask_again, created_at, last_error, icc }
+}

@@ -1,0 +1,401 @@
+//! Every state of a sale, found by running worlds step by step; each is asked each event.
+use super::super::{Answer, Cancellable, CardTrouble, Event, Garbled, State, Txn, TxnEffects, Vital};
+use super::disk::StoreFault;
+use super::world::{BankFault, ChipFault, Fault, World, answer, start};
+use crate::domain::calendar::BootTime;
+use crate::domain::emv::apdu::{ResponseApdu, StatusWord};
+use crate::domain::emv::params::Aid;
+use crate::domain::emv::tests::params;
+use crate::domain::ident::{BatchNumber, Stan};
+use crate::domain::outcome::{Outcome, ResultCode};
+use crate::domain::record::{Closed, Record};
+use core::fmt::Write as _;
+use std::collections::BTreeSet;
+
+/// A state, and how to get there.
+struct Place {
+    name: String,
+    world: fn() -> World,
+    steps: usize,
+}
+
+impl Place {
+    /// The world just before the machine hears what comes next; nothing else will come by itself.
+    fn world(&self) -> World {
+        let mut world = (self.world)();
+        world.begin();
+        for _ in 0..self.steps {
+            world.advance();
+        }
+        world.events.clear();
+        world
+    }
+
+    fn first_word(&self) -> &str {
+        self.name.split(',').next().unwrap_or_default()
+    }
+}
+
+/// What the machine awaits, in words.
+fn name(txn: &Txn) -> String {
+    match &txn.state {
+        State::AwaitBegin => "AwaitBegin".to_owned(),
+        State::AwaitCard { .. } => "AwaitCard".to_owned(),
+        State::AwaitPower { .. } => "AwaitPower".to_owned(),
+        State::AwaitChip { kernel, .. } => format!("AwaitChip, {}", kernel.awaits()),
+        State::AwaitChoice { .. } => "AwaitChoice".to_owned(),
+        State::AwaitConfirm { then, .. } => format!("AwaitConfirm, then {then:?}"),
+        State::AwaitPin { .. } => "AwaitPin".to_owned(),
+        State::AwaitLine(_) => "AwaitLine".to_owned(),
+        State::AwaitSendingStored(_) => "AwaitSendingStored".to_owned(),
+        State::AwaitSent(_) => "AwaitSent".to_owned(),
+        State::AwaitRedial(_) => "AwaitRedial".to_owned(),
+        State::AwaitHost { .. } => "AwaitHost".to_owned(),
+        State::AwaitCompletion { kernel, .. } => {
+            let after = if txn_has_second_cryptogram(txn) { " after the TC" } else { "" };
+            format!("AwaitCompletion, {}{after}", kernel.awaits())
+        }
+        State::AwaitClosed(closing) => {
+            let pause = if closing.retry().is_some() { ", pause" } else { "" };
+            format!("AwaitClosed, {}{pause}", closing.closed().outcome)
+        }
+        State::Ended(closed) => format!("Ended, {}", closed.outcome),
+    }
+}
+
+fn txn_has_second_cryptogram(txn: &Txn) -> bool {
+    let State::AwaitCompletion { kernel, .. } = &txn.state else { return false };
+    kernel.clone().gone().is_some()
+}
+
+/// Every state once, in the order of a sale.
+fn places() -> Vec<Place> {
+    let worlds: [fn() -> World; 12] = [
+        || World::sale(&[]).with_choice().with_confirmation().with_icc(),
+        || World::sale(&[]).with_signature().with_confirmation(),
+        || World::sale(&[Fault::Bank(0, BankFault::LostBefore)]),
+        || World::sale(&[Fault::Bank(0, BankFault::Decline)]),
+        || World::sale(&[Fault::Bank(0, BankFault::LoseReply)]),
+        || World::sale(&[Fault::NoLine(0)]),
+        || World::sale(&[Fault::Chip(2, ChipFault::Removed)]),
+        || World::sale(&[Fault::Store(1, StoreFault::Twice), Fault::Store(2, StoreFault::Twice)]),
+        || World::sale(&[Fault::Bank(0, BankFault::Decline), Fault::Store(1, StoreFault::Twice)]),
+        || World::sale(&[Fault::Bank(0, BankFault::LoseReply), Fault::Store(1, StoreFault::Twice)]),
+        || World::sale(&[Fault::NoLine(0), Fault::Store(0, StoreFault::Twice)]),
+        || World::sale(&[]).with_stray(|state| matches!(state, State::AwaitPin { .. }), cancel()),
+    ];
+    let mut known = BTreeSet::new();
+    let mut places = Vec::new();
+    for make in worlds {
+        let mut world = make();
+        world.begin();
+        for steps in 0.. {
+            let name = name(world.txn.as_ref().unwrap());
+            if known.insert(name.clone()) {
+                places.push(Place { name, world: make, steps });
+            }
+            if !world.advance() {
+                break;
+            }
+        }
+    }
+    let order = |place: &Place| ORDER.iter().position(|(word, _)| *word == place.first_word());
+    places.sort_by_key(|place| order(place).unwrap_or(usize::MAX));
+    places
+}
+
+/// What each state takes, by the names of [`events`]. Everything else changes nothing.
+const ORDER: &[(&str, &[&str])] = &[
+    ("AwaitBegin", &["Begun", "NotBegun", "Cancel"]),
+    ("AwaitCard", &["CardInserted", "Tick at the deadline", "Cancel"]),
+    ("AwaitPower", &["CardPowered", "CardRemoved", "CardFailed", "Cancel"]),
+    ("AwaitChip", &["CardAnswered", "CardRemoved", "CardFailed", "Cancel"]),
+    (
+        "AwaitChoice",
+        &[
+            "Application",
+            "Cancelled",
+            "AgentUnavailable",
+            "CardRemoved",
+            "CardFailed",
+            "Tick at the deadline",
+            "Cancel",
+        ],
+    ),
+    (
+        "AwaitConfirm",
+        &[
+            "Application",
+            "Cancelled",
+            "Yes",
+            "PinBypassed",
+            "AgentUnavailable",
+            "CardRemoved",
+            "CardFailed",
+            "Tick at the deadline",
+            "Cancel",
+        ],
+    ),
+    (
+        "AwaitPin",
+        &[
+            "Application",
+            "Cancelled",
+            "Yes",
+            "PinBypassed",
+            "AgentUnavailable",
+            "CardRemoved",
+            "CardFailed",
+            "Tick at the deadline",
+            "Cancel",
+        ],
+    ),
+    ("AwaitLine", &["LineReady", "LineFailed", "CardRemoved", "Cancel"]),
+    ("AwaitSendingStored", &["Stored", "Stored without numbers", "StoreFailed", "Hurry"]),
+    (
+        "AwaitSent",
+        &["RequestSent", "HostAnswered", "HostGarbled", "LineLost", "LineLost after a byte", "Hurry"],
+    ),
+    ("AwaitRedial", &["LineReady", "LineFailed", "CardRemoved", "Hurry"]),
+    (
+        "AwaitHost",
+        &[
+            "HostAnswered",
+            "HostGarbled",
+            "LineLost",
+            "LineLost after a byte",
+            "Hurry",
+            "Tick at the deadline",
+        ],
+    ),
+    ("AwaitCompletion", &["CardAnswered", "CardRemoved", "CardFailed"]),
+    ("AwaitClosed", &["Stored", "Stored without numbers", "StoreFailed", "Tick at the deadline"]),
+    ("Ended", &[]),
+];
+
+fn cancel() -> Event {
+    Event::CancelRequested(ResultCode::OperatorCancelled)
+}
+
+/// One event of each kind. `Tick` comes twice: before the deadline and at it.
+fn events(deadline: Option<BootTime>) -> Vec<(&'static str, Event, BootTime)> {
+    let at = deadline.unwrap_or(BootTime(u64::MAX));
+    let early = BootTime(at.0 - 1);
+    let numbers = Some((Stan::new(77).unwrap(), BatchNumber::FIRST));
+    let bad = ResponseApdu { data: Vec::new(), status: StatusWord(0x6F00) };
+    let aid = Aid::new(&[0xA0, 0, 0, 3, 0x33, 1, 1]).unwrap();
+    [
+        ("Begun", Event::Begun(Box::new(params()))),
+        ("NotBegun", Event::NotBegun(ResultCode::NotSignedOn)),
+        ("CardInserted", Event::CardInserted),
+        ("CardRemoved", Event::CardRemoved),
+        ("CardPowered", Event::CardPowered),
+        ("CardAnswered", Event::CardAnswered(bad)),
+        ("CardFailed", Event::CardFailed(CardTrouble::Unreadable)),
+        ("Application", Event::AgentAnswered(Answer::Application(aid))),
+        ("Cancelled", Event::AgentAnswered(Answer::Cancelled)),
+        ("Yes", Event::AgentAnswered(Answer::Yes(true))),
+        ("PinBypassed", Event::AgentAnswered(Answer::PinBypassed)),
+        ("AgentUnavailable", Event::AgentUnavailable),
+        ("LineReady", Event::LineReady),
+        ("LineFailed", Event::LineFailed(ResultCode::ConnectFailed)),
+        ("Stored", Event::Stored(numbers)),
+        ("Stored without numbers", Event::Stored(None)),
+        ("StoreFailed", Event::StoreFailed),
+        ("RequestSent", Event::RequestSent),
+        ("HostAnswered", Event::HostAnswered(Box::new(answer("51", start().amount)))),
+        ("HostGarbled", Event::HostGarbled(Garbled::Content)),
+        ("LineLost", Event::LineLost { wrote: false }),
+        ("LineLost after a byte", Event::LineLost { wrote: true }),
+        ("Cancel", cancel()),
+        ("Hurry", Event::Hurry),
+    ]
+    .into_iter()
+    .map(|(name, event)| (name, event, BootTime(0)))
+    .chain([("Tick", Event::Tick, early), ("Tick at the deadline", Event::Tick, at)])
+    .collect()
+}
+
+/// Gives one event and tells what came of it; `None`: nothing changed.
+fn heard(place: &Place, event: Event, at: BootTime) -> Option<(Txn, TxnEffects)> {
+    let mut world = place.world();
+    let txn = world.txn.take().unwrap();
+    let before = format!("{txn:?}");
+    let mut now = world.now;
+    now.boot = now.boot.max(at);
+    let (txn, effects) = txn.step(event, now);
+    let nothing = effects.local.is_empty() && effects.vital == Vital::Nothing;
+    let same = format!("{txn:?}") == before;
+    (!(nothing && same)).then_some((txn, effects))
+}
+
+/// The closed record that is to be stored, if the effects store one.
+fn closed(effects: &TxnEffects) -> Option<&Closed> {
+    let Vital::Store(records) = &effects.vital else { return None };
+    records.iter().find_map(|record| match record {
+        Record::Closed(closed) => Some(&**closed),
+        _ => None,
+    })
+}
+
+fn deadline(place: &Place) -> Option<BootTime> {
+    place.world().txn.and_then(|txn| txn.deadline()).map(|(at, _)| at)
+}
+
+/// The walk above misses no state.
+#[test]
+fn every_state_is_reached() {
+    let places = places();
+    let reached: BTreeSet<&str> = places.iter().map(Place::first_word).collect();
+    let known: BTreeSet<&str> = ORDER.iter().map(|(word, _)| *word).collect();
+    assert_eq!(reached, known);
+    let names: BTreeSet<&str> = places.iter().map(|place| place.name.as_str()).collect();
+    for name in [
+        "AwaitChip, first cryptogram",
+        "AwaitConfirm, then Pin",
+        "AwaitConfirm, then Online",
+        "AwaitCompletion, script command after the TC",
+        "AwaitClosed, approved, pause",
+        "AwaitClosed, unknown, pause",
+        "Ended, cancelled",
+    ] {
+        assert!(names.contains(name), "{name} is missing in {names:?}");
+    }
+}
+
+/// Totality: what a state does not await changes nothing, and what it awaits does something.
+#[test]
+fn late_and_repeated_events_change_nothing() {
+    for place in places() {
+        let (_, takes) = ORDER.iter().find(|(word, _)| *word == place.first_word()).unwrap();
+        let deadline = deadline(&place);
+        let pauses = place.name.ends_with("pause");
+        for (event_name, event, at) in events(deadline) {
+            let awaited = match event_name {
+                "Tick at the deadline" => takes.contains(&event_name) && deadline.is_some(),
+                // Between two attempts no store is out.
+                "Stored" | "Stored without numbers" | "StoreFailed" if pauses => false,
+                _ => takes.contains(&event_name),
+            };
+            let changed = heard(&place, event, at).is_some();
+            assert_eq!(changed, awaited, "{event_name} in {}", place.name);
+        }
+    }
+}
+
+/// A customer who does nothing: cancelled by time, the question withdrawn.
+#[test]
+fn a_customer_who_is_too_slow_cancels() {
+    let mut asked = 0;
+    for place in places() {
+        let Some((at, "customer")) = place.world().txn.and_then(|txn| txn.deadline()) else { continue };
+        asked += 1;
+        let (_, effects) = heard(&place, Event::Tick, at).unwrap();
+        let closed = closed(&effects).unwrap();
+        assert_eq!((closed.outcome, closed.result), (Outcome::Cancelled, ResultCode::CustomerTimeout));
+        let withdrawn = effects.local.contains(&super::super::Local::Withdraw);
+        assert_eq!(withdrawn, place.name != "AwaitCard", "{}", place.name);
+    }
+    assert_eq!(asked, 5, "card, choice, two confirmations, PIN");
+}
+
+/// Pulling the card: before the bank is asked the sale fails, afterwards the bank's word and the chip's count.
+#[test]
+fn a_card_may_leave_in_every_state() {
+    for place in places() {
+        let mut world = place.world();
+        world.chip.pull();
+        world.tell(Event::CardRemoved);
+        // The world's own events of this state were dropped: only what ends at once is looked at.
+        let ends = world.closing();
+        let before_bank = matches!(
+            place.first_word(),
+            "AwaitChip" | "AwaitChoice" | "AwaitConfirm" | "AwaitPin" | "AwaitLine" | "AwaitRedial"
+        );
+        let expected = match place.name.as_str() {
+            _ if before_bank => Some((Outcome::Failed, ResultCode::CardRemoved)),
+            "AwaitCompletion, script command after the TC" => Some((Outcome::Approved, ResultCode::Approved)),
+            name if name.starts_with("AwaitCompletion") => Some((Outcome::Failed, ResultCode::CardRemoved)),
+            _ => None,
+        };
+        if !place.name.starts_with("AwaitClosed") && !place.name.starts_with("Ended") {
+            assert_eq!(ends, expected, "{}", place.name);
+        }
+    }
+}
+
+/// Cancelling ends a sale until its Sending is handed to the journal, and changes nothing from then on.
+#[test]
+fn a_cancel_ends_a_sale_or_changes_nothing() {
+    for place in places() {
+        let cancellable = place.world().txn.unwrap().cancellable();
+        let heard = heard(&place, cancel(), BootTime(0));
+        match cancellable {
+            Cancellable::Yes => {
+                let (_, effects) = heard.unwrap_or_else(|| panic!("{}", place.name));
+                let closed = closed(&effects).unwrap();
+                assert_eq!(
+                    (closed.outcome, closed.result),
+                    (Outcome::Cancelled, ResultCode::OperatorCancelled)
+                );
+                assert_eq!(closed.reversal, None);
+                assert!(closed.start.is_some(), "nothing was sent, so its record makes the row");
+            }
+            Cancellable::Already | Cancellable::TooLate | Cancellable::Ended => {
+                assert!(heard.is_none(), "{}", place.name);
+            }
+        }
+    }
+}
+
+const PAGE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/docs/state-cancel.md"));
+
+/// The page in the documents is what the machine does. `POSD_BLESS=1` writes it anew.
+#[test]
+#[allow(clippy::disallowed_methods, reason = "a test that writes a page on request")]
+fn the_page_of_states_and_cancel_is_current() {
+    let page = page();
+    if std::env::var("POSD_BLESS").is_ok_and(|wish| wish == "1") {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/docs/state-cancel.md");
+        return std::fs::write(path, page).unwrap();
+    }
+    assert_eq!(PAGE, page, "stale: run `POSD_BLESS=1 cargo test --lib state` and look at the difference");
+}
+
+fn page() -> String {
+    let mut page = String::from(
+        "# State and cancel\n\n\
+         Written by a test (`src/domain/txn/tests/places.rs`); change the machine, not this page.\n\n\
+         *State* is what the bus shows, *awaits* what the machine waits for. While the outcome is being\n\
+         stored the bus goes on showing the state before. A cancel that is accepted ends the sale as\n\
+         `cancelled`; in every other case the sale goes on as if nobody had asked.\n\n\
+         | state | awaits | `Cancel` answers | ends with |\n|---|---|---|---|\n",
+    );
+    for place in places() {
+        let txn = place.world().txn.unwrap();
+        let state = match &txn.state {
+            State::AwaitClosed(_) => "(storing)".to_owned(),
+            _ => txn.state().word().to_owned(),
+        };
+        let cancellable = txn.cancellable();
+        let says = match cancellable {
+            Cancellable::Yes => "`accepted`".to_owned(),
+            Cancellable::Already => "`already-cancelled`".to_owned(),
+            Cancellable::TooLate | Cancellable::Ended => {
+                Txn::cancel_fault(cancellable).map(|fault| format!("{:?}", fault.name)).unwrap_or_default()
+            }
+        };
+        let ends = match heard(&place, cancel(), BootTime(0)) {
+            Some((_, effects)) => closed(&effects).map(|closed| {
+                let withdrawn = effects.local.contains(&super::super::Local::Withdraw);
+                let question = if withdrawn { ", the question withdrawn" } else { "" };
+                let card = if closed.card.is_some() { ", card known" } else { "" };
+                format!("{}{card}{question}", closed.outcome)
+            }),
+            None => Some("as it would have".to_owned()),
+        };
+        let ends = ends.unwrap_or_default();
+        writeln!(page, "| {state} | {} | {says} | {ends} |", place.name).unwrap();
+    }
+    page
+}

@@ -1,0 +1,699 @@
+//! One sale in a world of its own: terminal, chip, bank, disk and power. Faults are chosen beforehand; the rules are
+//! checked at every step and once more at rest.
+use super::super::recovery::recover;
+use super::super::reversal::{self, Due, End, Limits, Reversal};
+use super::super::{
+    Answer, Ask, CardTrouble, Event, Garbled, Local, Now, SaleRequest, Setup, State, Txn, TxnEffects, Vital,
+};
+use super::disk::{Disk, StoreFault};
+use crate::domain::calendar::{BootTime, WallTime};
+use crate::domain::emv::apdu::{CommandApdu, ResponseApdu, StatusWord};
+use crate::domain::emv::tests::{AAC, TestCard, config, params, tlv, unhex};
+use crate::domain::ident::{
+    AuthCode, MerchantId, OperatorId, RequestId, ResponseCode, Rrn, Stan, TerminalId, TxnId,
+};
+use crate::domain::money::{Amount, Currency};
+use crate::domain::outcome::{Kind, Outcome, Prompt, QueueState, ResultCode};
+use crate::domain::record::{Closed, HostFacts, Record, ReversalReason, TxnStart};
+use crate::domain::secret::{PinBlock, TokenKey};
+use crate::domain::unionpay::Identity;
+use crate::domain::unionpay::answers::FinancialAnswer;
+use core::time::Duration;
+use std::collections::VecDeque;
+
+pub(super) const CUSTOMER_TIMEOUT: Duration = Duration::from_secs(60);
+pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(40);
+
+/// What goes wrong. Numbers count from 0 over the whole life of the world, restarts included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The n-th dialling fails.
+    NoLine(usize),
+    /// The n-th message to the bank.
+    Bank(usize, BankFault),
+    /// The n-th command to the chip.
+    Chip(usize, ChipFault),
+    /// The chip answers the second GENERATE AC with AAC.
+    ChipDeclines,
+    /// The n-th commit.
+    Store(usize, StoreFault),
+    /// Power fails before the n-th effect is carried.
+    Cut(usize),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BankFault {
+    /// It decides, and its answer gets lost.
+    LoseReply,
+    /// It decides, and its answer comes after the terminal has given up.
+    LateReply,
+    /// It decides, and its answer has a wrong MAC.
+    BadMac,
+    /// It decides, and its answer cannot be read.
+    Garbled,
+    /// It declines a sale; a reversal it refuses with 96.
+    Decline,
+    /// It approves a part that nobody allowed.
+    Partial,
+    /// The line breaks before a byte has left.
+    LostBefore,
+    /// The line breaks after the request has left; the bank has not seen it.
+    LostAfterUnseen,
+    /// The line breaks after the request has left; the bank has it.
+    LostAfterSeen,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ChipFault {
+    Removed,
+    Mute,
+    /// Answers with a status word that no phase allows.
+    Refuses,
+}
+
+/// Power has failed.
+struct PowerCut;
+
+/// What was announced and what is durable, as the write-ahead rule sees it.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    outstanding: Option<Vec<Record>>,
+    sending: bool,
+    closed: Option<Closed>,
+    pub(super) finishes: usize,
+}
+
+impl Watch {
+    /// Before the machine hears of an event.
+    pub(super) fn hears(&mut self, event: &Event) {
+        match event {
+            Event::Stored(_) => {
+                for record in self.outstanding.take().unwrap_or_default() {
+                    match record {
+                        Record::Sending(_) => self.sending = true,
+                        Record::Closed(closed) => self.closed = Some(*closed),
+                        _ => {}
+                    }
+                }
+            }
+            Event::StoreFailed => self.outstanding = None,
+            _ => {}
+        }
+    }
+
+    /// What the machine wants: each rule of the house is checked here.
+    pub(super) fn wants(&mut self, txn: &Txn, effects: &TxnEffects) {
+        if let Vital::Send(_) = effects.vital {
+            assert!(self.sending, "a request leaves before its Sending is durable");
+            assert_eq!(self.closed, None, "a request leaves after the outcome");
+        }
+        if let Vital::Store(records) = &effects.vital {
+            assert_eq!(self.outstanding, None, "a second store while one is out");
+            assert_eq!(self.finishes, 0, "a store after the end");
+            self.outstanding = Some(records.clone());
+        }
+        if effects.local.contains(&Local::Finish) {
+            self.finishes += 1;
+            assert_eq!(self.finishes, 1, "Finish comes once");
+            let closed = self.closed.as_ref().expect("Finish before the outcome is durable");
+            assert_eq!(txn.ended(), Some(closed), "another outcome is told than is durable");
+        }
+        let told = effects.local.iter().filter(|local| **local == Local::Finish).count();
+        assert!(told <= 1);
+    }
+}
+
+/// The bank's books for the one sale.
+#[derive(Debug, Default)]
+pub(super) struct Bank {
+    /// It holds the customer's money.
+    pub(super) holds: bool,
+    pub(super) declined: bool,
+    /// STANs of the sales and reversals that it saw.
+    pub(super) sales: Vec<Stan>,
+    pub(super) reversals: Vec<Stan>,
+    /// Scripts and issuer authentication come with its answers.
+    pub(super) icc: bool,
+}
+
+impl Bank {
+    fn sale(&mut self, request: &SaleRequest, fault: Option<BankFault>) -> FinancialAnswer {
+        self.sales.push(request.stan);
+        self.declined = fault == Some(BankFault::Decline);
+        self.holds = !self.declined;
+        let code = match fault {
+            Some(BankFault::Decline) => "51",
+            Some(BankFault::Partial) => "10",
+            _ => "00",
+        };
+        let mut answer = answer(code, request.start.amount);
+        if self.icc {
+            answer.issuer_authentication = Some(vec![7; 10]);
+            answer.scripts = vec![script(0x71), script(0x72)];
+        }
+        answer
+    }
+
+    fn reversal(&mut self, due: &Due, fault: Option<BankFault>) -> ResponseCode {
+        self.reversals.push(due.stan);
+        let code = match fault {
+            Some(BankFault::Decline) => "96",
+            _ if self.holds => "00",
+            _ => "25",
+        };
+        self.holds &= code != "00";
+        ResponseCode::new(code).unwrap()
+    }
+}
+
+/// An answer of the bank.
+pub(super) fn answer(code: &str, amount: Amount) -> FinancialAnswer {
+    let (approved, partial) = (matches!(code, "00" | "10"), code == "10");
+    FinancialAnswer {
+        approved,
+        partial,
+        host: HostFacts {
+            response_code: Some(ResponseCode::new(code).unwrap()),
+            rrn: Some(Rrn::new("093000000001").unwrap()),
+            auth_code: approved.then(|| AuthCode::new("ABC123").unwrap()),
+            ..HostFacts::default()
+        },
+        amount: Some(if partial { Amount::from_minor(1).unwrap() } else { amount }),
+        issuer_authentication: None,
+        scripts: Vec::new(),
+        text_bytes: Vec::new(),
+        header_request: 0,
+    }
+}
+
+/// A script of one command.
+pub(super) fn script(template: u32) -> Vec<u8> {
+    unhex(&tlv(template, &(tlv(0x9F18, "00000001") + &tlv(0x86, "842400000411223344"))))
+}
+
+/// The chip.
+pub(super) struct Chip {
+    pub(super) card: TestCard,
+    present: bool,
+    in_directory: bool,
+    commands: usize,
+    cryptograms: usize,
+    /// Its second cryptogram was a TC.
+    pub(super) said_tc: bool,
+}
+
+impl Chip {
+    pub(super) const fn pull(&mut self) {
+        self.present = false;
+    }
+}
+
+/// Names a state without its contents.
+type Place = fn(&State) -> bool;
+
+/// Everything.
+pub(super) struct World {
+    pub(super) setup: Setup,
+    pub(super) txn: Option<Txn>,
+    pub(super) now: Now,
+    pub(super) disk: Disk,
+    pub(super) bank: Bank,
+    pub(super) chip: Chip,
+    /// What the machine will hear, in order.
+    pub(super) events: VecDeque<Event>,
+    pub(super) prompts: Vec<Prompt>,
+    faults: Vec<Fault>,
+    watch: Watch,
+    steps: usize,
+    effects: usize,
+    dials: usize,
+    sends: usize,
+    stores: usize,
+    late: Option<Event>,
+    stray: Option<(Place, Event)>,
+    /// False where events are made up: then only the write-ahead rule is watched.
+    judged: bool,
+    /// What `Finish` told.
+    pub(super) told: Option<Outcome>,
+    pub(super) cuts: usize,
+}
+
+pub(super) fn setup() -> Setup {
+    Setup {
+        emv: config(),
+        identity: Identity {
+            terminal_id: TerminalId::new("12345678").unwrap(),
+            merchant_id: MerchantId::new("102290054110001").unwrap(),
+            tpdu: [0x60, 0, 1, 0, 0],
+            header: [0x60, 0x31, 0, 0x31, 0, 0],
+        },
+        customer_timeout: CUSTOMER_TIMEOUT,
+        response_timeout: RESPONSE_TIMEOUT,
+        token_key: TokenKey::derive(&[7; 32]),
+        confirm_card: false,
+    }
+}
+
+pub(super) fn start() -> TxnStart {
+    let request_id = RequestId::new("order-1").unwrap();
+    TxnStart {
+        id: TxnId::of(&request_id),
+        request_id,
+        kind: Kind::Sale,
+        amount: Amount::from_minor(1250).unwrap(),
+        currency: Currency::CNY,
+        arguments_sha256: [1; 32],
+        operator: OperatorId::new("01").unwrap(),
+        created_at: WallTime(1),
+        cashier_ref: None,
+        metadata: Vec::new(),
+        plies: 2,
+    }
+}
+
+impl World {
+    /// A sale that is about to begin.
+    pub(super) fn sale(faults: &[Fault]) -> Self {
+        Self {
+            setup: setup(),
+            txn: None,
+            now: Now { boot: BootTime(1_000_000), wall: WallTime(1_000_000) },
+            disk: Disk::default(),
+            bank: Bank::default(),
+            chip: Chip {
+                card: TestCard::new(),
+                present: false,
+                in_directory: true,
+                commands: 0,
+                cryptograms: 0,
+                said_tc: false,
+            },
+            events: VecDeque::from([Event::Begun(Box::new(params()))]),
+            prompts: Vec::new(),
+            faults: faults.to_vec(),
+            watch: Watch::default(),
+            steps: 0,
+            effects: 0,
+            dials: 0,
+            sends: 0,
+            stores: 0,
+            late: None,
+            stray: None,
+            judged: true,
+            told: None,
+            cuts: 0,
+        }
+    }
+
+    /// Answers with issuer authentication and scripts for the chip.
+    pub(super) fn with_icc(mut self) -> Self {
+        self.bank.icc = true;
+        self
+    }
+
+    /// The caller wants the card confirmed.
+    pub(super) fn with_confirmation(mut self) -> Self {
+        self.setup.confirm_card = true;
+        self
+    }
+
+    /// The chip wants its application to be chosen.
+    pub(super) fn with_choice(mut self) -> Self {
+        self.chip.card.priority = "81";
+        self
+    }
+
+    /// The chip knows signature only.
+    pub(super) fn with_signature(mut self) -> Self {
+        self.chip.card = self.chip.card.with(0x8E, "00000000 00000000 1E03");
+        self
+    }
+
+    /// For made-up events, which neither bank nor disk know of.
+    pub(super) fn unjudged(mut self) -> Self {
+        self.judged = false;
+        self
+    }
+
+    /// Hears one more event as soon as it is in a state.
+    pub(super) fn with_stray(mut self, state: fn(&State) -> bool, event: Event) -> Self {
+        self.stray = Some((state, event));
+        self
+    }
+
+    /// Runs to rest: sale, restarts, reversals. All rules hold on the way and at the end.
+    pub(super) fn run(mut self) -> Self {
+        self.begin();
+        let mut ended = self.trade().and_then(|()| self.reverse());
+        while ended.is_err() {
+            self.cuts += 1;
+            assert!(self.cuts < 4, "power fails for ever");
+            ended = self.restart();
+        }
+        self.judge_rest();
+        self
+    }
+
+    pub(super) fn begin(&mut self) {
+        self.txn = Some(Txn::new(start(), self.setup.clone()));
+    }
+
+    fn trade(&mut self) -> Result<(), PowerCut> {
+        while self.next()? {}
+        let txn = self.txn.as_ref().unwrap();
+        assert!(matches!(txn.state, State::Ended(_)), "it rests in {:?}", txn.state);
+        Ok(())
+    }
+
+    /// One step with the world's own next event, or with time. `false`: there is none.
+    fn next(&mut self) -> Result<bool, PowerCut> {
+        if let Some((_, event)) = self.stray.take_if(|(wanted, _)| wanted(&self.txn.as_ref().unwrap().state))
+        {
+            self.chip.present &= event != Event::CardRemoved;
+            self.events.push_front(event);
+        }
+        if let Some(event) = self.events.pop_front() {
+            self.step(event)?;
+            return Ok(true);
+        }
+        let Some((at, _)) = self.txn.as_ref().unwrap().deadline() else { return Ok(false) };
+        self.now.boot = self.now.boot.max(at);
+        self.step(Event::Tick)?;
+        if let Some(late) = self.late.take() {
+            self.step(late)?;
+        }
+        Ok(true)
+    }
+
+    /// The same for tests that have no power cuts.
+    pub(super) fn advance(&mut self) -> bool {
+        self.next().unwrap_or_else(|PowerCut| panic!("no power cut was chosen"))
+    }
+
+    /// Gives the machine any event, outside of what the world would do.
+    pub(super) fn tell(&mut self, event: Event) -> &mut Self {
+        self.step(event).unwrap_or_else(|PowerCut| panic!("no power cut was chosen"));
+        self
+    }
+
+    fn step(&mut self, event: Event) -> Result<(), PowerCut> {
+        self.steps += 1;
+        assert!(self.steps < 300, "it never comes to rest: {:?}", self.state());
+        self.watch.hears(&event);
+        let (txn, effects) = self.txn.take().unwrap().step(event, self.now);
+        self.watch.wants(&txn, &effects);
+        self.txn = Some(txn);
+        for local in effects.local {
+            self.effect()?;
+            self.carry(local);
+        }
+        match effects.vital {
+            Vital::Nothing => {}
+            Vital::Store(records) => {
+                self.effect()?;
+                let stored = self.store(&records);
+                self.events.push_back(stored.map_or(Event::StoreFailed, Event::Stored));
+            }
+            Vital::Send(request) => {
+                self.effect()?;
+                self.send(&request);
+            }
+        }
+        self.judge_step();
+        Ok(())
+    }
+
+    /// Power may fail before each effect.
+    fn effect(&mut self) -> Result<(), PowerCut> {
+        let number = self.effects;
+        self.effects += 1;
+        if self.faults.contains(&Fault::Cut(number)) { Err(PowerCut) } else { Ok(()) }
+    }
+
+    /// How many effects were carried: so many places there are for a power cut.
+    pub(super) fn effects(&self) -> usize {
+        self.effects
+    }
+
+    fn store(&mut self, records: &[Record]) -> Result<super::disk::Taken, ()> {
+        let number = self.stores;
+        self.stores += 1;
+        let fault = self.faults.iter().find_map(|fault| match fault {
+            Fault::Store(n, fault) if *n == number => Some(*fault),
+            _ => None,
+        });
+        self.disk.commit(records, fault)
+    }
+
+    fn carry(&mut self, local: Local) {
+        match local {
+            Local::Prompt(prompt) => {
+                self.prompts.push(prompt);
+                if matches!(prompt, Prompt::InsertCard | Prompt::TryAgain) {
+                    self.chip.present = true;
+                    self.events.push_back(Event::CardInserted);
+                }
+            }
+            Local::PowerOn => self.events.push_back(Event::CardPowered),
+            Local::Transmit(command) => self.transmit(&command),
+            Local::Ask(ask) => self.events.push_back(Event::AgentAnswered(match ask {
+                Ask::Pin => Answer::Pin(PinBlock::new([7; 8])),
+                Ask::Application(candidates) => Answer::Application(candidates[0].aid.clone()),
+                Ask::Card => Answer::Yes(true),
+            })),
+            Local::OpenLine => {
+                let fails = self.faults.contains(&Fault::NoLine(self.dials));
+                self.dials += 1;
+                let failed = Event::LineFailed(ResultCode::ConnectFailed);
+                self.events.push_back(if fails { failed } else { Event::LineReady });
+            }
+            Local::Finish => {
+                self.told = self.txn.as_ref().and_then(Txn::ended).map(|closed| closed.outcome);
+                let durable = self.told == self.disk.outcome();
+                assert!(durable || !self.judged, "what is told is not what is durable");
+            }
+            Local::PowerOff | Local::Withdraw | Local::DropSignOn => {}
+        }
+    }
+
+    fn transmit(&mut self, command: &CommandApdu) {
+        let number = self.chip.commands;
+        self.chip.commands += 1;
+        let fault = self.faults.iter().find_map(|fault| match fault {
+            Fault::Chip(n, fault) if *n == number => Some(*fault),
+            _ => None,
+        });
+        match fault {
+            Some(ChipFault::Removed) => {
+                self.chip.present = false;
+                self.events.push_back(Event::CardRemoved);
+            }
+            Some(ChipFault::Mute) => {
+                return self.events.push_back(Event::CardFailed(CardTrouble::Unreadable));
+            }
+            Some(ChipFault::Refuses) => {
+                let refusal = ResponseApdu { data: Vec::new(), status: StatusWord(0x6F00) };
+                return self.events.push_back(Event::CardAnswered(refusal));
+            }
+            None => {}
+        }
+        if !self.chip.present {
+            return self.events.push_back(Event::CardFailed(CardTrouble::Removed));
+        }
+        self.chip.in_directory &= command.ins != 0xA8;
+        let mut answer = self.chip.card.answers(command, self.chip.in_directory);
+        if command.ins == 0xAE {
+            self.chip.cryptograms += 1;
+            if self.chip.cryptograms == 2 {
+                let tc_after_decline = self.bank.declined && command.p1 == 0x40;
+                assert!(!(tc_after_decline && self.judged), "a TC is asked for after a decline");
+                if self.faults.contains(&Fault::ChipDeclines) {
+                    answer.data = unhex(AAC);
+                }
+                self.chip.said_tc = answer.data.get(2) == Some(&0x40);
+            }
+        }
+        self.events.push_back(Event::CardAnswered(answer));
+    }
+
+    fn bank_fault(&mut self) -> Option<BankFault> {
+        let number = self.sends;
+        self.sends += 1;
+        self.faults.iter().find_map(|fault| match fault {
+            Fault::Bank(n, fault) if *n == number => Some(*fault),
+            _ => None,
+        })
+    }
+
+    fn send(&mut self, request: &SaleRequest) {
+        let row = self.disk.row.as_ref();
+        let armed = row.is_some_and(|row| row.stan == Some(request.stan)) && self.disk.owes_reversal();
+        assert!(armed || !self.judged, "a request leaves without an armed reversal");
+        let fault = self.bank_fault();
+        match fault {
+            Some(BankFault::LostBefore) => {
+                return self.events.push_back(Event::LineLost { wrote: false });
+            }
+            Some(BankFault::LostAfterUnseen) => {
+                return self.events.push_back(Event::LineLost { wrote: true });
+            }
+            _ => {}
+        }
+        let answered = Event::HostAnswered(Box::new(self.bank.sale(request, fault)));
+        self.events.push_back(Event::RequestSent);
+        match fault {
+            Some(BankFault::LoseReply) => {}
+            Some(BankFault::LateReply) => self.late = Some(answered),
+            Some(BankFault::BadMac) => self.events.push_back(Event::HostGarbled(Garbled::Mac)),
+            Some(BankFault::Garbled) => self.events.push_back(Event::HostGarbled(Garbled::Content)),
+            Some(BankFault::LostAfterSeen) => self.events.push_back(Event::LineLost { wrote: true }),
+            _ => self.events.push_back(answered),
+        }
+    }
+
+    /// A new start: recovery, then what it found due. Recovery may be cut, too.
+    fn restart(&mut self) -> Result<(), PowerCut> {
+        self.txn = None;
+        self.events.clear();
+        self.late = None;
+        let records = recover(&self.disk.loaded(), self.now.wall);
+        if !records.is_empty() {
+            self.effect()?;
+            // A start whose journal cannot be written ends; the service manager starts it again.
+            self.store(&records).map_err(|()| PowerCut)?;
+        }
+        assert_eq!(recover(&self.disk.loaded(), self.now.wall), [], "recovery is not idempotent");
+        self.judge_step();
+        self.reverse()
+    }
+
+    /// Runs the reversal, if one is due, until the bank has confirmed it.
+    fn reverse(&mut self) -> Result<(), PowerCut> {
+        for _ in 0..10 {
+            let Some(due) = self.disk.row.as_ref().and_then(Due::of) else { return Ok(()) };
+            self.reversal_run(due)?;
+        }
+        panic!("the reversal never comes to its end");
+    }
+
+    fn reversal_run(&mut self, due: Due) -> Result<(), PowerCut> {
+        let limits = Limits { attempts_max: 3, response_timeout: RESPONSE_TIMEOUT, ask_again: true };
+        let mut machine = Reversal::new(due, limits);
+        let mut events = VecDeque::from([reversal::Event::LineReady]);
+        while machine.ended().is_none() {
+            let event = events.pop_front().unwrap_or_else(|| {
+                self.now.boot = machine.deadline().expect("an event or a deadline");
+                reversal::Event::Tick
+            });
+            let (next, effects) = machine.step(event, self.now);
+            machine = next;
+            match effects.vital {
+                Vital::Nothing => {}
+                Vital::Store(records) => {
+                    self.effect()?;
+                    let stored = self.store(&records);
+                    let event = stored.map_or(reversal::Event::StoreFailed, |_| reversal::Event::Stored);
+                    events.push_back(event);
+                }
+                Vital::Send(due) => {
+                    self.effect()?;
+                    self.send_reversal(&due, &mut events);
+                }
+            }
+            self.judge_step();
+        }
+        if machine.ended() == Some(End::Done) {
+            assert!(!self.disk.owes_reversal());
+        }
+        Ok(())
+    }
+
+    fn send_reversal(&mut self, due: &Due, events: &mut VecDeque<reversal::Event>) {
+        let row = self.disk.row.as_ref().expect("the row of a reversal that leaves");
+        let reversal = row.reversal.as_ref().expect("the reversal that leaves");
+        assert_eq!(reversal.state, QueueState::Sending, "a 0400 leaves before its attempt is durable");
+        assert!(reversal.attempts >= due.attempts);
+        assert_eq!((Some(due.stan), due.batch, due.amount), (row.stan, row.batch, row.start.amount));
+        let fault = self.bank_fault();
+        if matches!(fault, Some(BankFault::LostBefore | BankFault::LostAfterUnseen)) {
+            return events.push_back(reversal::Event::LineLost);
+        }
+        let code = self.bank.reversal(due, fault);
+        events.push_back(reversal::Event::RequestSent);
+        match fault {
+            Some(BankFault::LoseReply | BankFault::LateReply) => {}
+            Some(BankFault::BadMac) => events.push_back(reversal::Event::Garbled(Garbled::Mac)),
+            Some(BankFault::Garbled) => events.push_back(reversal::Event::Garbled(Garbled::Content)),
+            Some(BankFault::LostAfterSeen) => events.push_back(reversal::Event::LineLost),
+            _ => events.push_back(reversal::Event::Answered(code)),
+        }
+    }
+
+    /// What must hold after every step.
+    fn judge_step(&self) {
+        if !self.judged {
+            return;
+        }
+        let approved = self.disk.outcome() == Some(Outcome::Approved);
+        if self.bank.holds {
+            assert!(approved || self.disk.owes_reversal(), "the bank holds money that nobody knows of");
+        }
+        if approved {
+            assert!(self.bank.holds, "approved, and the bank holds nothing");
+        }
+        if self.told == Some(Outcome::Approved) {
+            assert!(approved, "the customer was told otherwise");
+        }
+    }
+
+    /// What must hold when nothing is left to do.
+    fn judge_rest(&self) {
+        let outcome = self.disk.outcome();
+        assert_eq!(self.bank.holds, outcome == Some(Outcome::Approved), "{:?}", self.disk.row);
+        assert!(!self.disk.owes_reversal());
+        assert_ne!(outcome, Some(Outcome::None));
+        assert_ne!(outcome, Some(Outcome::Unknown));
+        match self.told {
+            Some(Outcome::Unknown) => assert_eq!(outcome, Some(Outcome::Reversed)),
+            Some(told) => assert_eq!(outcome, Some(told)),
+            None => assert!(self.cuts > 0, "it ended without a word"),
+        }
+        assert!(self.bank.sales.len() <= 1, "the bank was asked twice");
+        if self.chip.said_tc && outcome == Some(Outcome::Declined) {
+            assert!(self.reversal_due().is_some(), "a TC ended as declined without a reversal");
+        }
+    }
+
+    /// The reason of the reversal that once was due.
+    pub(super) fn reversal_due(&self) -> Option<ReversalReason> {
+        self.disk.log.iter().find_map(|record| match record {
+            Record::Closed(closed) => closed.reversal,
+            _ => None,
+        })
+    }
+
+    pub(super) fn result(&self) -> Option<ResultCode> {
+        self.disk.row.as_ref().and_then(|row| row.result)
+    }
+
+    pub(super) fn closed(&self) -> &Closed {
+        let closed = self.disk.log.iter().find_map(|record| match record {
+            Record::Closed(closed) => Some(closed),
+            _ => None,
+        });
+        closed.expect("a durable outcome")
+    }
+
+    /// How it is about to end, or has ended.
+    pub(super) fn closing(&self) -> Option<(Outcome, ResultCode)> {
+        match self.state() {
+            State::AwaitClosed(closing) => Some((closing.closed().outcome, closing.closed().result)),
+            State::Ended(closed) => Some((closed.outcome, closed.result)),
+            _ => None,
+        }
+    }
+
+    pub(super) fn state(&self) -> &State {
+        &self.txn.as_ref().expect("a running terminal").state
+    }
+}

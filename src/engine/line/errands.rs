@@ -1,0 +1,197 @@
+//! Errands on the line: sign-on, sign-off, echo; and the working keys that a sign-on brings.
+use super::{ERRANDS_MAX, Opened, RETRY_MAX, RETRY_MIN, User};
+use crate::domain::calendar::BootTime;
+use crate::domain::fault::{Fault, FaultName};
+use crate::domain::outcome::ResultCode;
+use crate::domain::record::Record;
+use crate::domain::txn::management::{self, Errand, Management};
+use crate::domain::txn::{self, Vital};
+use crate::domain::unionpay::messages;
+use crate::engine::{Engine, Note, cut};
+use crate::ports::Durability;
+
+impl Engine {
+    pub(super) fn errand(&mut self, errand: Errand, job: u64) -> User {
+        self.line.tcp_ms = None;
+        self.line.echo_ms = None;
+        self.job_phase(job, "running", "connecting");
+        User::Management {
+            machine: Management::new(errand, self.settings.response_timeout),
+            job,
+            opened: None,
+        }
+    }
+
+    /// Puts an errand into the queue; a second sign-on joins the first.
+    pub(in crate::engine) fn queue_errand(&mut self, errand: Errand, job: u64) -> Result<(), Fault> {
+        if self.line.errands.len() >= ERRANDS_MAX {
+            return Err(Fault::new(FaultName::TooMany, "8 host jobs wait already; wait for them"));
+        }
+        self.line.errands.push_back((errand, job));
+        Ok(())
+    }
+
+    pub(super) fn step_management(
+        &mut self,
+        machine: Management,
+        job: u64,
+        opened: Option<Box<Opened>>,
+        event: management::Event,
+    ) {
+        let now = self.now();
+        let (machine, effects) = machine.step(event, now);
+        let mut opened = opened;
+        for local in effects.local {
+            match local {
+                management::Local::UseKeys => self.use_keys(opened.take()),
+                management::Local::DropKeys => self.drop_keys(),
+            }
+        }
+        match machine.ended() {
+            Some(result) => {
+                let result = result.clone();
+                self.errand_ended(machine.errand(), job, result);
+            }
+            None => {
+                self.job_phase(job, "running", machine.phase());
+                self.line.user = Some(User::Management { machine, job, opened });
+            }
+        }
+        match effects.vital {
+            Vital::Nothing => {}
+            Vital::Store(records) => {
+                cut::boundary(&"before store management");
+                self.commit(Note::LineUser, records, Durability::Full);
+            }
+            Vital::Send(wanted) => self.send_errand(&wanted),
+        }
+    }
+
+    pub(super) fn send_errand(&mut self, wanted: &management::Request) {
+        let identity = &self.settings.identity;
+        let operator = self.session.as_ref().map(|session| session.operator.clone());
+        let built = match (wanted.errand, wanted.stan) {
+            (Errand::SignOn, Some(stan)) => {
+                Some(messages::sign_on(identity, stan, self.batch, operator.as_ref()))
+            }
+            (Errand::SignOff, Some(stan)) => Some(messages::sign_off(identity, stan, self.batch)),
+            (Errand::Echo, _) => Some(messages::echo(identity, self.batch)),
+            (Errand::SignOn | Errand::SignOff, None) => None,
+        };
+        self.send_built(built);
+    }
+
+    pub(super) fn use_keys(&mut self, opened: Option<Box<Opened>>) {
+        let Some(opened) = opened else { return };
+        self.keys = Some(opened.keys);
+        self.key_record = Some(opened.record);
+        self.key_generation = self.key_generation.wrapping_add(1);
+        self.clock_offset = opened.clock_offset;
+        self.batch_mismatch = opened.batch_mismatch;
+        if let Some(batch) = opened.batch {
+            self.batch = batch;
+            self.batch_opened_at = self.wall();
+            self.counts.clear();
+        }
+        self.kick_reversals();
+    }
+
+    pub(super) fn drop_keys(&mut self) {
+        self.keys = None;
+        self.key_record = None;
+    }
+
+    /// The bank refuses our keys: they are forgotten, durably, and asked for anew where that is allowed.
+    pub(in crate::engine) fn drop_sign_on(&mut self) {
+        self.drop_keys();
+        self.commit(Note::Evidence, vec![Record::SignedOff], Durability::Full);
+        self.line.sign_on_at = None;
+    }
+
+    pub(super) fn errand_ended(&mut self, errand: Errand, job: u64, result: Result<(), Fault>) {
+        match &result {
+            Ok(()) => tracing::info!(?errand, "errand done"),
+            Err(fault) => tracing::warn!(?errand, error = %fault, "errand failed"),
+        }
+        if result.is_err() {
+            self.hang_up();
+        }
+        self.finish_errand_job(errand, job, result.clone());
+        match errand {
+            Errand::SignOn => self.sign_on_tried(result.is_ok()),
+            Errand::SignOff => self.line.signed_off |= result.is_ok(),
+            Errand::Echo => {}
+        }
+    }
+
+    /// An automatic sign-on that failed is tried again after a pause; the transaction that waits for it is told.
+    pub(super) fn sign_on_tried(&mut self, good: bool) {
+        if good {
+            self.line.signed_off = false;
+            self.line.sign_on_at = None;
+            self.line.sign_on_pause = RETRY_MIN;
+            return;
+        }
+        self.line.sign_on_at = Some(self.system.boot().after(self.line.sign_on_pause));
+        self.line.sign_on_pause = RETRY_MAX.min(self.line.sign_on_pause.saturating_mul(2));
+        let waits = self.active.as_ref().is_some_and(|active| active.txn.wants_line());
+        if waits && self.keys.is_none() {
+            self.step_txn(txn::Event::LineFailed(ResultCode::NotSignedOn));
+        }
+    }
+
+    /// Somebody came who needs the keys: no pause is left to wait for.
+    pub(in crate::engine) const fn line_sign_on_now(&mut self) {
+        self.line.sign_on_at = None;
+        self.line.signed_off = false;
+    }
+
+    /// Keys are missing, somebody needs them, and the configuration lets the terminal ask for them.
+    pub(super) fn wants_sign_on(&self) -> bool {
+        let trade = self.session.is_some() && !self.line.signed_off;
+        let needed = trade || !self.reversals.is_empty();
+        self.keys.is_none()
+            && needed
+            && self.settings.auto_sign_on
+            && self.settings.master_key.is_some()
+            && !self.stopping
+            && !self.line.signing_on()
+    }
+
+    /// When the next automatic sign-on is to be tried although nothing happens.
+    pub(in crate::engine) fn next_sign_on_at(&self) -> Option<BootTime> {
+        if self.wants_sign_on() { Some(self.line.sign_on_at.unwrap_or_default()) } else { None }
+    }
+
+    /// Queues the automatic sign-on when its time has come.
+    pub(super) fn sign_on_when_due(&mut self) {
+        let now = self.system.boot();
+        if self.next_sign_on_at().is_some_and(|at| now >= at)
+            && let Err(fault) = self.start_errand(Errand::SignOn)
+        {
+            tracing::warn!(error = %fault, "no automatic sign-on");
+        }
+    }
+
+    /// Cancels an errand that waits or runs, by its job. `false`: it is not there, or cannot be stopped any more.
+    pub(in crate::engine) fn cancel_errand(&mut self, job: u64) -> bool {
+        if let Some(at) = self.line.errands.iter().position(|(_, waiting)| *waiting == job)
+            && let Some((errand, job)) = self.line.errands.remove(at)
+        {
+            self.errand_ended(errand, job, Err(Fault::new(FaultName::Cancelled, "cancelled")));
+            return true;
+        }
+        match self.line.user.take() {
+            Some(User::Management { machine, job: running, opened })
+                if running == job && machine.cancellable() =>
+            {
+                self.step_management(machine, job, opened, management::Event::Cancel);
+                true
+            }
+            other => {
+                self.line.user = other;
+                false
+            }
+        }
+    }
+}

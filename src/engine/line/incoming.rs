@@ -1,0 +1,175 @@
+//! What comes in on the line: whose answer it is, whether it is one, and what the machines are told.
+use super::{Opened, User};
+use crate::domain::record::KeyRecord;
+use crate::domain::txn::management::{self, Errand, Management, SignOnAnswer};
+use crate::domain::txn::reversal::{self, Reversal};
+use crate::domain::txn::{self, Garbled};
+use crate::domain::unionpay::answers::{self, AnswerError};
+use crate::domain::unionpay::keys::WorkingKeys;
+use crate::domain::unionpay::messages::Request;
+use crate::engine::{Engine, Note, cut};
+use crate::ports::Durability;
+
+impl Engine {
+    /// A whole message came.
+    pub(super) fn frame(&mut self, bytes: &[u8]) {
+        cut::boundary(&"frame received");
+        let now = self.now();
+        self.last_exchange = now.wall;
+        let Some(request) = self.line.pending.take() else {
+            return self.foreign(bytes);
+        };
+        let foreign = match self.line.user.take() {
+            Some(User::Txn) => {
+                self.line.user = Some(User::Txn);
+                self.sale_answer(&request, bytes)
+            }
+            Some(User::Reversal(machine)) => self.reversal_answer(*machine, &request, bytes),
+            Some(User::Management { machine, job, opened }) => {
+                self.management_answer(machine, job, opened, &request, bytes)
+            }
+            None => true,
+        };
+        if foreign {
+            self.foreign(bytes);
+            if self.line.user.is_some() {
+                self.line.pending = Some(request); // its answer may still come
+            }
+        }
+    }
+
+    /// A late, repeated or unknown message: journalled and shown, never acted upon.
+    pub(super) fn foreign(&mut self, bytes: &[u8]) {
+        let Some((mti, stan)) = answers::identify(bytes) else {
+            return tracing::warn!("a message that is no answer was dropped");
+        };
+        let stan = stan.unwrap_or(0);
+        tracing::warn!(mti, stan, "a late or repeated answer");
+        let owner = self
+            .entries
+            .iter()
+            .filter(|(_, e)| e.view.trace == stan)
+            .filter(|_| stan > 0)
+            .max_by_key(|(_, e)| e.order);
+        if let Some(id) = owner.map(|(id, _)| id.clone()) {
+            self.timeline(&id, "late-answer", &format!("a late or repeated {mti} came; the outcome stands"));
+            let notes = self.take_notes();
+            self.commit(Note::Evidence, notes, Durability::Lazy);
+        }
+    }
+
+    pub(super) fn sale_answer(&mut self, request: &Request, bytes: &[u8]) -> bool {
+        let now = self.now();
+        let local = self.system.local(now.wall);
+        let Some(keys) = self.keys.as_ref() else { return true };
+        let event = match answers::read_financial(request, bytes, keys, local) {
+            Ok(answer) => txn::Event::HostAnswered(Box::new(answer)),
+            Err(AnswerError::Foreign { .. }) => return true,
+            Err(error) => {
+                tracing::warn!(%error, "the answer is not usable");
+                txn::Event::HostGarbled(garbled(&error))
+            }
+        };
+        self.step_txn(event);
+        false
+    }
+
+    pub(super) fn reversal_answer(&mut self, machine: Reversal, request: &Request, bytes: &[u8]) -> bool {
+        let local = self.system.local(self.wall());
+        let Some(keys) = self.keys.as_ref() else {
+            self.line.user = Some(User::Reversal(Box::new(machine)));
+            return true;
+        };
+        let event = match answers::read_financial(request, bytes, keys, local) {
+            Ok(answer) => match answer.host.response_code {
+                Some(code) => reversal::Event::Answered(code),
+                None => reversal::Event::Garbled(Garbled::Content),
+            },
+            Err(AnswerError::Foreign { .. }) => {
+                self.line.user = Some(User::Reversal(Box::new(machine)));
+                return true;
+            }
+            Err(error) => reversal::Event::Garbled(garbled(&error)),
+        };
+        self.step_reversal(machine, event);
+        false
+    }
+
+    pub(super) fn management_answer(
+        &mut self,
+        machine: Management,
+        job: u64,
+        mut opened: Option<Box<Opened>>,
+        request: &Request,
+        bytes: &[u8],
+    ) -> bool {
+        let now = self.system.boot();
+        self.line.echo_ms = u64::try_from(now.since(self.line.sent_at).as_millis()).ok();
+        let event = if machine.errand() == Errand::SignOn {
+            answers::read_sign_on(request, bytes).map(|answer| {
+                let (event, keys) = self.open_keys(answer);
+                opened = keys;
+                event
+            })
+        } else {
+            answers::read_management(request, bytes)
+                .map(|answer| management::Event::Answered(answer.response_code))
+        };
+        match event {
+            Ok(event) => self.step_management(machine, job, opened, event),
+            Err(AnswerError::Foreign { .. }) => {
+                self.line.user = Some(User::Management { machine, job, opened });
+                return true;
+            }
+            Err(error) => {
+                self.step_management(machine, job, opened, management::Event::Garbled(garbled(&error)))
+            }
+        }
+        false
+    }
+
+    /// Opens the key block of a sign-on answer and checks it; nothing is used before it is durable.
+    pub(super) fn open_keys(
+        &self,
+        answer: answers::SignOnAnswer,
+    ) -> (management::Event, Option<Box<Opened>>) {
+        let sign_on = |answer| management::Event::SignOn(Box::new(answer));
+        if answer.response_code.as_str() != "00" {
+            return (sign_on(SignOnAnswer::Refused(answer.response_code)), None);
+        }
+        let Some(master) = self.settings.master_key.as_ref() else {
+            return (sign_on(SignOnAnswer::KeysBad("no master key is loaded".to_owned())), None);
+        };
+        let keys = match WorkingKeys::open(master, &answer.key_block) {
+            Ok(keys) => keys,
+            Err(error) => return (sign_on(SignOnAnswer::KeysBad(error.to_string())), None),
+        };
+        let system = self.system.wall();
+        let stamp = answer.host_time.as_deref().zip(answer.host_date.as_deref());
+        let host = stamp
+            .and_then(|(time, date)| answers::host_time(time, date, self.system.local(self.wall())))
+            .and_then(|local| self.system.wall_of(local));
+        let clock_offset = host.map_or(self.clock_offset, |host| {
+            i64::try_from(i128::from(host.0).saturating_sub(i128::from(system.0))).unwrap_or(0)
+        });
+        let record = KeyRecord {
+            block: answer.key_block.clone(),
+            tmk_check: master.check_value(),
+            loaded_at: host.unwrap_or(system),
+        };
+        // A batch is only taken up while nothing of the own one is open.
+        let free = !self.batch_has_records && self.reversals.is_empty();
+        let other = answer.batch.filter(|batch| *batch != self.batch && batch.get() < 999_999);
+        let batch = other.filter(|_| free);
+        let batch_mismatch = other.is_some() && !free;
+        let accepted = SignOnAnswer::Accepted { keys: record.clone(), batch, clock_offset };
+        (sign_on(accepted), Some(Box::new(Opened { keys, record, clock_offset, batch, batch_mismatch })))
+    }
+}
+
+fn garbled(error: &AnswerError) -> Garbled {
+    match error {
+        AnswerError::Mac => Garbled::Mac,
+        _ => Garbled::Content,
+    }
+}

@@ -1,0 +1,412 @@
+//! The one line to the bank: who uses it, dialling, and matching answers to questions.
+//!
+//! Order: a wanted sign-on, reversals that must go before trading, other errands, then the transaction. A line that is
+//! open is used again while somebody wants it: a reversal goes out first on the connection of its original, so that the
+//! bank sees the two in order. A line on which a reversal got no answer is closed.
+mod errands;
+mod incoming;
+mod reversals;
+
+use super::Engine;
+use super::cut;
+use super::handle::Notice;
+use crate::domain::calendar::BootTime;
+use crate::domain::ident::{BatchNumber, TxnId};
+use crate::domain::outcome::ResultCode;
+use crate::domain::record::{Committed, KeyRecord};
+use crate::domain::txn::management::{self, Errand, Management};
+use crate::domain::txn::reversal::{self, Limits, Reversal};
+use crate::domain::txn::{self, SaleRequest};
+use crate::domain::unionpay::keys::WorkingKeys;
+use crate::domain::unionpay::messages::{self, Request, SaleFields};
+use crate::ports::{HostCommand, HostEvent, JournalError};
+use core::time::Duration;
+use std::collections::{BTreeSet, VecDeque};
+
+/// First pause before a reversal that found no line or no answer is tried again; doubles up to [`RETRY_MAX`].
+const RETRY_MIN: Duration = Duration::from_secs(2);
+const RETRY_MAX: Duration = Duration::from_secs(60);
+/// Pause before a row that could not be read is asked for again.
+const READ_AGAIN: Duration = Duration::from_secs(5);
+/// Errands that may wait.
+const ERRANDS_MAX: usize = 8;
+
+/// The line and its queue.
+pub(super) struct Line {
+    state: LineState,
+    user: Option<User>,
+    /// The question that is out.
+    pending: Option<Request>,
+    /// Errands that wait, with their job numbers.
+    errands: VecDeque<(Errand, u64)>,
+    /// Reversals that are tried now although nobody trades: after a sign-on, a returned link, a flush.
+    kicked: BTreeSet<TxnId>,
+    retry_at: Option<BootTime>,
+    retry_pause: Duration,
+    /// When an automatic sign-on that failed is tried again.
+    sign_on_at: Option<BootTime>,
+    sign_on_pause: Duration,
+    /// Somebody signed the terminal off: it does not sign on by itself before an operator comes.
+    signed_off: bool,
+    /// When a reversal answered with 25 is asked again.
+    ask_again_at: Option<BootTime>,
+    /// Transactions that owe a reversal and whose row is being read: no other one trades before that, and the line
+    /// that is still open is kept for them.
+    unread: BTreeSet<TxnId>,
+    /// When a row that could not be read is asked for again.
+    read_again_at: Option<BootTime>,
+    endpoint: usize,
+    dialled_at: BootTime,
+    sent_at: BootTime,
+    pub(super) tcp_ms: Option<u64>,
+    pub(super) echo_ms: Option<u64>,
+}
+
+#[derive(Clone, Copy)]
+enum LineState {
+    Closed,
+    Dialling { id: u64, attempt: u32 },
+    Open { id: u64 },
+}
+
+enum User {
+    Txn,
+    Reversal(Box<Reversal>),
+    Management { machine: Management, job: u64, opened: Option<Box<Opened>> },
+}
+
+/// Keys that were opened but are not durable yet, and what came with them.
+struct Opened {
+    keys: WorkingKeys,
+    record: KeyRecord,
+    clock_offset: i64,
+    batch: Option<BatchNumber>,
+    /// The host offered a batch that cannot be taken up before settlement.
+    batch_mismatch: bool,
+}
+
+/// What happened on the line, for whoever uses it.
+enum Heard {
+    Ready,
+    NoLine(String),
+    Sent,
+    Lost { wrote: bool },
+}
+
+impl Line {
+    pub(super) const fn new() -> Self {
+        Self {
+            state: LineState::Closed,
+            user: None,
+            pending: None,
+            errands: VecDeque::new(),
+            kicked: BTreeSet::new(),
+            retry_at: None,
+            retry_pause: RETRY_MIN,
+            sign_on_at: None,
+            sign_on_pause: RETRY_MIN,
+            signed_off: false,
+            ask_again_at: None,
+            unread: BTreeSet::new(),
+            read_again_at: None,
+            endpoint: 0,
+            dialled_at: BootTime(0),
+            sent_at: BootTime(0),
+            tcp_ms: None,
+            echo_ms: None,
+        }
+    }
+
+    /// The deadline of whoever uses it, the transaction aside.
+    pub(super) fn deadline(&self) -> Option<BootTime> {
+        let user = match &self.user {
+            Some(User::Reversal(machine)) => machine.deadline(),
+            Some(User::Management { machine, .. }) => machine.deadline(),
+            Some(User::Txn) | None => None,
+        };
+        user.into_iter().chain(self.read_again_at).min()
+    }
+
+    pub(super) const fn busy(&self) -> bool {
+        self.user.is_some()
+    }
+
+    pub(super) fn signing_on(&self) -> bool {
+        let running = match &self.user {
+            Some(User::Management { machine, .. }) => machine.errand() == Errand::SignOn,
+            Some(User::Txn | User::Reversal(_)) | None => false,
+        };
+        running || self.errands.iter().any(|(errand, _)| *errand == Errand::SignOn)
+    }
+
+    fn id(&self) -> Option<u64> {
+        match self.state {
+            LineState::Closed => None,
+            LineState::Dialling { id, .. } | LineState::Open { id } => Some(id),
+        }
+    }
+}
+
+impl Engine {
+    /// Gives the line to the next one that wants it.
+    pub(super) fn pump_line(&mut self) {
+        self.sign_on_when_due();
+        while self.line.user.is_none() {
+            let Some(user) = self.next_user() else {
+                return self.close_idle_line();
+            };
+            self.line.user = Some(user);
+            match self.line.state {
+                LineState::Open { .. } => self.tell_user(Heard::Ready),
+                LineState::Closed | LineState::Dialling { .. } => self.dial(1),
+            }
+        }
+    }
+
+    fn close_idle_line(&mut self) {
+        // A transaction between its question and its outcome keeps the line: its reversal goes out on it.
+        let moving = self.active.as_ref().is_some_and(|active| active.txn.money_may_move());
+        if !moving && self.line.unread.is_empty() {
+            self.hang_up();
+        }
+    }
+
+    fn hang_up(&mut self) {
+        if let Some(line) = self.line.id() {
+            self.put_host(HostCommand::Close { line });
+        }
+        self.line.state = LineState::Closed;
+        self.line.pending = None;
+    }
+
+    fn next_user(&mut self) -> Option<User> {
+        let sign_on = self.line.errands.iter().position(|(errand, _)| *errand == Errand::SignOn);
+        if let Some((errand, job)) = sign_on.and_then(|at| self.line.errands.remove(at)) {
+            return Some(self.errand(errand, job));
+        }
+        if self.keys.is_some()
+            && let Some(due) = self.next_reversal()
+        {
+            let limits = Limits {
+                attempts_max: self.settings.reversal_attempts,
+                response_timeout: self.settings.response_timeout,
+                ask_again: !self.settings.repeat_not_found.is_zero(),
+            };
+            return Some(User::Reversal(Box::new(Reversal::new(due, limits))));
+        }
+        if !self.active.as_ref().is_some_and(|active| active.txn.money_may_move())
+            && let Some((errand, job)) = self.line.errands.pop_front()
+        {
+            return Some(self.errand(errand, job));
+        }
+        let wanted = self.active.as_ref().is_some_and(|active| active.txn.wants_line());
+        (wanted && self.line.unread.is_empty()).then_some(User::Txn)
+    }
+
+    fn dial(&mut self, attempt: u32) {
+        let id = self.fresh_id();
+        self.line.state = LineState::Dialling { id, attempt };
+        self.line.dialled_at = self.system.boot();
+        let endpoint = self.line.endpoint;
+        self.show_attempt(attempt);
+        self.put_host(HostCommand::Connect { line: id, endpoint });
+    }
+
+    fn put_host(&mut self, command: HostCommand) {
+        if (self.host)(command).is_err() {
+            self.lost = Some("the host task does not take commands".to_owned());
+        }
+    }
+
+    /// An event of the host task. Events of an older line are stale.
+    pub(super) fn host_event(&mut self, event: HostEvent) {
+        let current = self.line.id();
+        match event {
+            HostEvent::Connected { line } if current == Some(line) => {
+                let now = self.system.boot();
+                self.line.tcp_ms = u64::try_from(now.since(self.line.dialled_at).as_millis()).ok();
+                self.line.state = LineState::Open { id: line };
+                if self.reachable == "no" {
+                    // The link is back: what was given up is tried again.
+                    self.kick_reversals();
+                }
+                self.reachable = "yes";
+                self.tell_user(Heard::Ready);
+            }
+            HostEvent::ConnectFailed { line, cause } if current == Some(line) => self.connect_failed(&cause),
+            HostEvent::Sent { line } if current == Some(line) => self.tell_user(Heard::Sent),
+            HostEvent::Frame { line, bytes } if current == Some(line) => self.frame(&bytes),
+            HostEvent::Lost { line, wrote, cause } if current == Some(line) => {
+                tracing::info!(%cause, wrote, "line lost");
+                self.line.state = LineState::Closed;
+                self.line.pending = None;
+                self.tell_user(Heard::Lost { wrote });
+            }
+            HostEvent::Connected { .. }
+            | HostEvent::ConnectFailed { .. }
+            | HostEvent::Sent { .. }
+            | HostEvent::Frame { .. }
+            | HostEvent::Lost { .. } => {}
+        }
+    }
+
+    fn connect_failed(&mut self, cause: &str) {
+        let LineState::Dialling { attempt, .. } = self.line.state else { return };
+        self.line.state = LineState::Closed;
+        self.line.endpoint = self.line.endpoint.wrapping_add(1);
+        tracing::info!(attempt, cause, "no connection");
+        if attempt < self.settings.connect_attempts && !self.stopping && self.line.user.is_some() {
+            return self.dial(attempt.saturating_add(1));
+        }
+        self.reachable = "no";
+        self.tell_user(Heard::NoLine(cause.to_owned()));
+    }
+
+    /// Tells whoever uses the line.
+    fn tell_user(&mut self, heard: Heard) {
+        match self.line.user.take() {
+            None => {}
+            Some(User::Txn) => {
+                let event = match heard {
+                    Heard::Ready => match self.pin_block_is_stale() {
+                        true => txn::Event::LineFailed(ResultCode::NotSignedOn),
+                        false => txn::Event::LineReady,
+                    },
+                    Heard::NoLine(_) => txn::Event::LineFailed(ResultCode::ConnectFailed),
+                    Heard::Sent => txn::Event::RequestSent,
+                    Heard::Lost { wrote } => txn::Event::LineLost { wrote },
+                };
+                self.line.user = Some(User::Txn);
+                self.step_txn(event);
+            }
+            Some(User::Reversal(machine)) => {
+                let event = match heard {
+                    Heard::Ready => reversal::Event::LineReady,
+                    Heard::NoLine(cause) => reversal::Event::LineFailed(cause),
+                    Heard::Sent => reversal::Event::RequestSent,
+                    Heard::Lost { .. } => reversal::Event::LineLost,
+                };
+                self.step_reversal(*machine, event);
+            }
+            Some(User::Management { machine, job, opened }) => {
+                let event = match heard {
+                    Heard::Ready => management::Event::LineReady,
+                    Heard::NoLine(cause) => management::Event::LineFailed(cause),
+                    Heard::Sent => management::Event::RequestSent,
+                    Heard::Lost { .. } => management::Event::LineLost,
+                };
+                self.step_management(machine, job, opened, event);
+            }
+        }
+    }
+
+    /// The transaction has left the line: it waits for nothing on it any more.
+    pub(super) fn release_line(&mut self) {
+        if matches!(self.line.user, Some(User::Txn)) {
+            self.line.user = None;
+            self.line.pending = None;
+            if let LineState::Dialling { .. } = self.line.state {
+                self.hang_up();
+            }
+        }
+    }
+
+    /// Sends a request whose record is durable.
+    fn send(&mut self, request: Request) {
+        let LineState::Open { id } = self.line.state else {
+            return self.tell_user(Heard::Lost { wrote: false });
+        };
+        cut::boundary(&format_args!("before send {}", request.mti));
+        self.line.sent_at = self.system.boot();
+        let frame = request.frame.clone();
+        let mti = request.mti;
+        self.line.pending = Some(request);
+        self.put_host(HostCommand::Send { line: id, frame });
+        tracing::info!(mti, "sent");
+        cut::boundary(&format_args!("after send {mti}"));
+    }
+
+    /// Sends the sale of the running transaction.
+    pub(super) fn send_sale(&mut self, sale: &SaleRequest) {
+        let built = self.keys.as_ref().map(|keys| {
+            let fields = SaleFields {
+                stan: sale.stan,
+                batch: sale.batch,
+                amount: sale.start.amount,
+                currency: sale.start.currency,
+                pan: &sale.pan,
+                track2: sale.track2.as_ref(),
+                expiry: sale.expiry.as_deref(),
+                sequence: sale.sequence,
+                pin: sale.pin.as_ref(),
+                icc: &sale.icc,
+            };
+            messages::sale(&self.settings.identity, &fields, keys)
+        });
+        self.send_built(built);
+    }
+
+    fn send_built<E: core::fmt::Display>(&mut self, built: Option<Result<Request, E>>) {
+        match built {
+            Some(Ok(request)) => self.send(request),
+            Some(Err(error)) => {
+                tracing::error!(%error, "the request cannot be packed");
+                self.tell_user(Heard::Lost { wrote: false });
+            }
+            None => self.tell_user(Heard::Lost { wrote: false }),
+        }
+    }
+
+    /// What the journal says to the user of the line, the transaction aside.
+    pub(super) fn line_user_stored(&mut self, result: Result<Committed, JournalError>) {
+        let reversal = matches!(self.line.user, Some(User::Reversal(_)));
+        cut::boundary(&if reversal { "stored reversal" } else { "stored management" });
+        match self.line.user.take() {
+            Some(User::Reversal(machine)) => {
+                let event =
+                    if result.is_ok() { reversal::Event::Stored } else { reversal::Event::StoreFailed };
+                self.step_reversal(*machine, event);
+            }
+            Some(User::Management { machine, job, opened }) => {
+                let event = match result {
+                    Ok(committed) => management::Event::Stored(committed.taken.map(|(stan, _)| stan)),
+                    Err(_) => management::Event::StoreFailed,
+                };
+                self.step_management(machine, job, opened, event);
+            }
+            other @ (Some(User::Txn) | None) => self.line.user = other,
+        }
+    }
+
+    /// Whoever uses the line hears that time passed.
+    pub(super) fn tick_line(&mut self) {
+        self.read_owed_rows();
+        let now = self.system.boot();
+        if self.line.deadline().is_none_or(|at| now < at) {
+            return;
+        }
+        match self.line.user.take() {
+            Some(User::Reversal(machine)) => self.step_reversal(*machine, reversal::Event::Tick),
+            Some(User::Management { machine, job, opened }) => {
+                self.step_management(machine, job, opened, management::Event::Tick);
+            }
+            other @ (Some(User::Txn) | None) => self.line.user = other,
+        }
+    }
+
+    /// The attempt is shown where somebody looks at it.
+    fn show_attempt(&mut self, attempt: u32) {
+        let most = self.settings.connect_attempts;
+        let Some(id) = self.active.as_ref().filter(|a| a.txn.wants_line()).map(|a| a.txn.id().clone()) else {
+            return;
+        };
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.view.attempt = (attempt, most);
+        }
+    }
+
+    /// Tells the bus at once; for things that must keep their order.
+    pub(super) fn tell(&mut self, notice: Notice) {
+        self.outbox.push(notice);
+    }
+}

@@ -1,0 +1,161 @@
+//! The kernel of the terminal and the simulated card, face to face, with the bank behind. No reader between
+//! them.
+use super::*;
+use crate::domain::calendar::LocalTime;
+use crate::domain::emv::kernel::{
+    Conclusion, HostAnswer, Input, Kernel, KernelError, Output, PinResult, Verdict,
+};
+use crate::domain::emv::params::{Aid, AidEntry, EmvConfig, TerminalData, TxnParams};
+use crate::domain::money::{Amount, Currency};
+use crate::domain::outcome::CvmMethod;
+
+fn terminal_config() -> EmvConfig {
+    let entry = |rid: [u8; 5]| AidEntry {
+        aid: Aid::new(&rid).unwrap(),
+        partial_match: true,
+        version: [0x00, 0x30],
+        tac_default: [0xD8, 0x40, 0x00, 0xA8, 0x00],
+        tac_online: [0xD8, 0x40, 0x04, 0xF8, 0x00],
+        tac_denial: [0x00, 0x10, 0x00, 0x00, 0x00],
+        floor_limit: 0,
+        random_threshold: 0,
+        random_max_percent: 0,
+        random_target_percent: 0,
+        default_ddol: vec![0x9F, 0x37, 0x04],
+        online_pin: true,
+    };
+    EmvConfig {
+        terminal: TerminalData {
+            country_code: [0x01, 0x56],
+            terminal_type: 0x22,
+            capabilities: [0x60, 0x68, 0x00],
+            additional_capabilities: [0x60, 0x00, 0xF0, 0xA0, 0x01],
+            merchant_category_code: [0x54, 0x11],
+            ifd_serial: *b"POSD0001",
+            terminal_id: *b"12345678",
+            merchant_id: *b"102290054110001",
+            merchant_name: b"POSD TEST".to_vec(),
+        },
+        aids: vec![entry([0xA0, 0, 0, 0x03, 0x33]), entry([0xA0, 0, 0, 0, 0x03])],
+        capks: Vec::new(),
+    }
+}
+
+fn purchase() -> TxnParams {
+    TxnParams {
+        amount: Amount::from_minor(1234).unwrap(),
+        amount_other: Amount::ZERO,
+        currency: Currency::CNY,
+        transaction_type: 0,
+        now: LocalTime { year: 2026, month: 11, day: 22, hour: 9, minute: 30, second: 0 },
+        unpredictable_number: [1, 2, 3, 4],
+        sequence_counter: 7,
+        selection_roll: 50,
+    }
+}
+
+/// What the bank does when the card goes online.
+#[derive(Clone, Copy)]
+enum Bank {
+    Approves,
+    Declines,
+    /// Approves, with an ARPC that is not its own.
+    Forged,
+    Unreachable,
+    /// Approves and sends a script command.
+    Script,
+}
+
+impl Bank {
+    fn answer(self, card: &Card, tags: &TagStore) -> HostAnswer {
+        let application = &card.profile.applications[card.volatile.selected.unwrap()];
+        let (imk, pan, psn) = (&application.imk, &application.pan, application.sequence);
+        assert_eq!(issuer::verify_arqc(imk, pan, psn, tags), Ok(true), "the ARQC is believed");
+        let approved = !matches!(self, Self::Declines);
+        let response_code = if approved { *b"00" } else { *b"05" };
+        let mut answer = issuer::authentication_data(imk, pan, psn, tags, response_code).unwrap();
+        if matches!(self, Self::Forged) {
+            answer[3] ^= 0x55;
+        }
+        let script = vec![0x72, 0x0B, 0x86, 0x09, 0x04, 0xDA, 0x9F, 0x58, 0x04, 1, 2, 3, 4];
+        match self {
+            Self::Unreachable => HostAnswer::Unable,
+            _ => HostAnswer::Answered {
+                approved,
+                response_code,
+                issuer_authentication: Some(answer.to_vec()),
+                scripts: if matches!(self, Self::Script) { vec![script] } else { Vec::new() },
+            },
+        }
+    }
+}
+
+/// Lets the kernel and the card talk to the end.
+fn talk(bench: &mut Bench, bank: Bank) -> Result<Conclusion, KernelError> {
+    bench.0.inserted();
+    let (mut kernel, mut output) = Kernel::start(&terminal_config(), purchase());
+    loop {
+        let input = match output {
+            Output::Transmit(command) => {
+                let header = [command.cla, command.ins, command.p1, command.p2];
+                Input::Response(bench.exchange(header, &command.data, command.le))
+            }
+            Output::Choose(candidates) => Input::Chosen(candidates[0].aid.clone()),
+            Output::AskPin(_) => Input::PinDone(PinResult::Entered),
+            Output::GoOnline(summary) => Input::Host(bank.answer(&bench.0, &summary.tags)),
+            Output::Done(conclusion) => return Ok(*conclusion),
+        };
+        (kernel, output) = kernel.step(input)?;
+    }
+}
+
+fn verdict(preset: &str, bank: Bank) -> Verdict {
+    talk(&mut Bench::preset(preset), bank).unwrap().verdict
+}
+
+/// Every preset, with every kind of bank, ends as the table says.
+#[test]
+fn the_kernel_and_every_preset_come_to_the_right_verdict() {
+    for preset in PRESETS {
+        let expected = |bank: Bank| match (preset, bank) {
+            ("declines-offline", _) => Verdict::DeclinedOffline,
+            (_, Bank::Declines) => Verdict::DeclinedOnline,
+            (_, Bank::Unreachable) => Verdict::DeclinedUnableOnline,
+            ("declines-after-approval", _) | (_, Bank::Forged) => Verdict::DeclinedByCard,
+            _ => Verdict::Approved,
+        };
+        for bank in [Bank::Approves, Bank::Declines, Bank::Forged, Bank::Unreachable, Bank::Script] {
+            let given = verdict(preset, bank);
+            assert_eq!(given, expected(bank), "{preset}");
+        }
+    }
+}
+
+#[test]
+fn the_cardholder_is_verified_as_the_card_asks() {
+    for (preset, method) in [
+        ("unionpay", CvmMethod::OnlinePin),
+        ("signature", CvmMethod::Signature),
+        ("no-cvm", CvmMethod::NoCvm),
+    ] {
+        let conclusion = talk(&mut Bench::preset(preset), Bank::Approves).unwrap();
+        assert_eq!(conclusion.card.unwrap().cvm, method, "{preset}");
+    }
+}
+
+/// Broken answers at every step end in an error or a verdict, never in an approval by luck and never in a
+/// loop.
+#[test]
+fn faults_of_the_card_never_end_in_approval() {
+    let steps = ["select", "gpo", "read-record", "first-ac", "external-authenticate", "second-ac"];
+    for step in steps {
+        for kind in ["garbage", "status:6985", "status:6F00"] {
+            let mut bench = Bench::preset("unionpay");
+            bench.0.add_fault(format!("{step} {kind} always").parse().unwrap());
+            let end = talk(&mut bench, Bank::Approves).map(|conclusion| conclusion.verdict);
+            // A card that does not like the ARPC may still give its TC: EMV leaves that to the card.
+            let may_approve = step == "external-authenticate";
+            assert!(may_approve || end != Ok(Verdict::Approved), "{step} {kind}: {end:?}");
+        }
+    }
+}
