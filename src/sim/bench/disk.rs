@@ -3,8 +3,8 @@
 //!
 //! The plain file is written as the journal's write-ahead log is: on and on at its end, and from the start again
 //! where the log does so. The commits that also checkpoint (about one in a hundred) are not left out; the medians do
-//! not notice them. The journal runs in this program here; where that is not optimised, the ratio is a little worse than
-//! the daemon's.
+//! not notice them. The journal runs in this program here, so the ratio is the daemon's only where this program is as
+//! optimised as the daemon.
 use super::median;
 use crate::domain::calendar::WallTime;
 use crate::domain::ident::{MerchantId, OperatorId, RequestId, TerminalId, TxnId};
