@@ -41,7 +41,7 @@ core: ## the pure core alone: no C library, no bus
 suite: build
 	$(CARGO) test --locked --target-dir $(SIM) --features sim
 
-bench: build sim ## counts and ratios for the README; prints a table
+bench: deps ## counts and ratios for the README; prints a table
 	tests/tools/bench
 
 deb: ## Debian package for this machine's architecture

@@ -134,10 +134,10 @@ impl Management {
         }
     }
 
-    /// True while [`Event::Cancel`] ends it: nothing is on its way to the disk.
+    /// True while [`Event::Cancel`] ends it: no answer is on its way to the disk.
     #[must_use]
     pub const fn cancellable(&self) -> bool {
-        matches!(self.state, State::AwaitLine | State::AwaitSent | State::AwaitHost(_))
+        matches!(self.state, State::AwaitLine | State::AwaitStan | State::AwaitSent | State::AwaitHost(_))
     }
 
     /// `connecting`, `sending`, `waiting-host` or `done`, for the job's `Phase`.

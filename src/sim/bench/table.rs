@@ -49,8 +49,13 @@ impl Table {
         let (commits, work) = (&self.commits, &self.work);
         let row = |what: &str, target: &str, measured: String| [what.to_owned(), target.to_owned(), measured];
         vec![
-            row("`fdatasync` per sale, counted by strace", "at most 3", spread(&self.syncs.fdatasync)),
-            row("all syncing calls per sale", "", spread(&self.syncs.all)),
+            row(
+                "`fdatasync` per sale, counted by strace, median; more in the one sale of many whose commit also \
+                 writes the log back",
+                "at most 3",
+                spread(&self.syncs.fdatasync),
+            ),
+            row("all syncing calls per sale, median", "", spread(&self.syncs.all)),
             row(
                 "full commit of a Sending record against a plain write of as many bytes with `fdatasync`",
                 "",
