@@ -22,6 +22,7 @@ use core::time::Duration;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Longest time for one APDU. Choice: cards take up to 2 s for a cryptogram; 10 s leaves room for slow readers.
@@ -112,6 +113,8 @@ fn ground(config: &Config, state_dir: &Path) -> Result<Ground, String> {
 }
 
 async fn serve(config: &Config, config_invalid: bool, state_dir: &Path) -> Result<(), String> {
+    // Heard from the first moment on: a stop during recovery is a stop, too.
+    let signals = Signals::listen().map_err(|error| format!("signals cannot be heard: {error}"))?;
     let Ground { machine, storage_key, master_key } = ground(config, state_dir)?;
     let journal = SqliteJournal::open(state_dir, storage_key, system::wall_now(), factory_operators)
         .map_err(|error| error.to_string())?;
@@ -166,7 +169,7 @@ async fn serve(config: &Config, config_invalid: bool, state_dir: &Path) -> Resul
     if told.is_err() {
         return Err("the bus side ended before it began".to_owned());
     }
-    together(engine, receivers, parts, stop, name_owned).await
+    together(engine, receivers, parts, signals, stop, name_owned).await
 }
 
 /// Runs engine and bus; the end of one is the end of both.
@@ -174,17 +177,21 @@ async fn together(
     engine: Engine,
     receivers: Receivers,
     parts: Parts,
+    mut signals: Signals,
     stop: oneshot::Sender<()>,
     name_owned: oneshot::Receiver<()>,
 ) -> Result<(), String> {
     let engine = async { engine.run(receivers).await.map_err(|error| error.to_string()) };
     let bus = async { api::serve(parts).await.map_err(|error| error.to_string()) };
-    let signals = async {
+    let ready = async {
         if name_owned.await.is_ok() {
             tracing::info!("ready");
             notify(&[sd_notify::NotifyState::Ready]);
         }
-        wait_for_signal().await;
+        core::future::pending::<()>().await;
+    };
+    let stopping = async {
+        signals.heard().await;
         notify(&[sd_notify::NotifyState::Stopping]);
         // An engine that has ended by itself needs no telling.
         let _ended = stop.send(()).is_err();
@@ -192,7 +199,8 @@ async fn together(
     };
     tokio::select! {
         ended = async { tokio::try_join!(engine, bus) } => ended.map(drop),
-        () = signals => Ok(()),
+        () = ready => Ok(()),
+        () = stopping => Ok(()),
     }
 }
 
@@ -202,16 +210,22 @@ fn notify(what: &[sd_notify::NotifyState<'_>]) {
     }
 }
 
-async fn wait_for_signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        tracing::error!("signals cannot be heard");
-        return core::future::pending().await;
-    };
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
+/// SIGTERM of the service manager and SIGINT of a person.
+struct Signals {
+    term: Signal,
+    int: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
+    }
+
+    async fn heard(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.int.recv() => {}
+        }
     }
 }
 

@@ -137,6 +137,8 @@ pub enum HostEvent {
     Connected {
         /// The line.
         line: u64,
+        /// How much of the time went into the name of the host, ms.
+        name_ms: u64,
     },
     /// No line.
     ConnectFailed {

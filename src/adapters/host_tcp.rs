@@ -149,8 +149,8 @@ impl HostTask {
                 },
                 result = &mut attempt => {
                     return match result {
-                        Ok(stream) => {
-                            tell(&self.events, HostEvent::Connected { line }).await?;
+                        Ok((stream, name_ms)) => {
+                            tell(&self.events, HostEvent::Connected { line, name_ms }).await?;
                             Ok(Some(State::Open(Line::new(line, stream))))
                         }
                         Err(cause) => {
@@ -338,15 +338,24 @@ impl Line {
     }
 }
 
-/// Resolves and connects within the one time-out; the text is the cause.
-async fn connect(settings: &HostSettings, resolver: &Resolver, endpoint: usize) -> Result<TcpStream, String> {
+/// Resolves and connects within the one time-out; also says how long the name took, ms. The text is the cause.
+async fn connect(
+    settings: &HostSettings,
+    resolver: &Resolver,
+    endpoint: usize,
+) -> Result<(TcpStream, u64), String> {
     let endpoint = settings.endpoint(endpoint).map_err(|error| error.to_string())?;
+    let begun = Instant::now();
     let attempt = async {
         let addresses = resolver.resolve(endpoint).await?;
+        let name_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         let mut cause = format!("{endpoint}: the name has no address");
         for address in addresses.into_iter().take(ADDRESSES_MAX) {
             match TcpStream::connect(address).await {
-                Ok(stream) => return prepare(stream).map_err(|error| format!("{endpoint}: {error}")),
+                Ok(stream) => {
+                    let stream = prepare(stream).map_err(|error| format!("{endpoint}: {error}"))?;
+                    return Ok((stream, name_ms));
+                }
                 Err(error) => cause = format!("{endpoint}: {error}"),
             }
         }

@@ -162,7 +162,7 @@ pub struct HostFacts {
 pub struct Closed {
     /// Which transaction.
     pub id: TxnId,
-    /// Present if no [`Sending`] was stored: the row is made by this record.
+    /// Present if no [`Sending`] is known to be stored: the row is made by this record.
     pub start: Option<TxnStart>,
     /// The card, with its last facts (TC, TSI); `None` leaves what [`Sending`] stored.
     pub card: Option<CardFacts>,

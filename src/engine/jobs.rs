@@ -123,7 +123,8 @@ impl Engine {
     pub(super) fn finish_errand_job(&mut self, errand: Errand, number: u64, result: Result<(), Fault>) {
         let mut values = Vec::new();
         if errand == Errand::Echo {
-            let times = [("tcp-ms", self.line.tcp_ms), ("echo-ms", self.line.echo_ms)];
+            let line = &self.line;
+            let times = [("dns-ms", line.dns_ms), ("tcp-ms", line.tcp_ms), ("echo-ms", line.echo_ms)];
             values.extend(
                 times.into_iter().filter_map(|(name, ms)| Some((name.to_owned(), JobValue::Number(ms?)))),
             );

@@ -8,6 +8,10 @@ use crate::domain::outcome::{Outcome, Prompt, ResultCode, TxnState};
 use crate::domain::record::{Closed, Committed, Record};
 use crate::domain::txn::{Answer, Ask, Cancellable, CardTrouble, Event, Local, Txn, TxnEffects, Vital};
 use crate::ports::{CardCommand, CardEvent, CardFault, Durability, JournalError};
+use core::time::Duration;
+
+/// How far apart two readings of one deadline can be.
+const SAME_DEADLINE: Duration = Duration::from_millis(100);
 
 /// The one transaction that runs, and what the engine keeps for it.
 pub(super) struct Active {
@@ -170,6 +174,12 @@ impl Engine {
         let (AgentEvent::Answered { id, .. } | AgentEvent::Unavailable { id, .. }) = &event;
         if self.active.as_ref().is_none_or(|active| active.ask_wait != Some(*id)) {
             return self.signature_event(&event);
+        }
+        // The keeper gives up at the same deadline as the transaction: then it is the customer who was late.
+        let due = self.active.as_ref().and_then(|active| active.txn.deadline());
+        let over = due.is_some_and(|(at, _)| at.since(self.system.boot()) < SAME_DEADLINE);
+        if over && matches!(event, AgentEvent::Unavailable { .. }) {
+            return;
         }
         cut::boundary(&"agent answered");
         if let Some(active) = &mut self.active {

@@ -152,8 +152,8 @@ impl TestCard {
         tlv(0x80, &format!("{} 08010100", self.aip))
     }
 
-    /// What a good card answers; it knows commands by their first bytes. `in_directory`: no application is open
-    /// yet, so a record is one of the directory, which has one.
+    /// What a good card answers; it knows commands by their first bytes. `in_directory`: no application is
+    /// open yet, so a record is one of the directory, which has one.
     pub(in crate::domain) fn answers(&self, command: &CommandApdu, in_directory: bool) -> ResponseApdu {
         let data = match (command.ins, command.p1, command.p2) {
             (0xA4, ..) if command.data.starts_with(b"1PAY") => directory(),

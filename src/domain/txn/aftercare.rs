@@ -1,5 +1,5 @@
-//! What follows a durable outcome: paper, signature, the card on its way out, and the wait for a reversal. None of it
-//! can change the outcome or hold it back.
+//! What follows a durable outcome: paper, signature, the card on its way out, and the wait for a reversal.
+//! None of it can change the outcome or hold it back.
 use super::Now;
 use crate::domain::calendar::BootTime;
 use crate::domain::outcome::{Ply, Prompt, TxnState};

@@ -5,8 +5,8 @@ use crate::domain::outcome::{CvmMethod, EntryMode};
 use crate::domain::record::CardFacts;
 use crate::domain::secret::TokenKey;
 
-/// Scheme by registered application provider identifier (the first five bytes of an AID). ISO/IEC 7816-5 registrations
-/// as printed in the schemes' public documents. `Spec: unverified`
+/// Scheme by registered application provider identifier (the first five bytes of an AID). ISO/IEC 7816-5
+/// registrations as printed in the schemes' public documents. `Spec: unverified`
 const BRANDS: &[(&str, &str)] = &[
     ("A000000333", "unionpay"),
     ("A000000003", "visa"),
@@ -16,8 +16,8 @@ const BRANDS: &[(&str, &str)] = &[
     ("A000000152", "discover"),
 ];
 
-/// What is printed in the chip block of a slip, in this order. Spec: UnionPay slips as banks approve them print ARQC or
-/// TC, TVR, AID, sequence, TSI, ATC, label.
+/// What is printed in the chip block of a slip, in this order. Spec: UnionPay slips as banks approve them
+/// print ARQC or TC, TVR, AID, sequence, TSI, ATC, label.
 const CHIP_BLOCK: &[(&str, u32)] = &[
     ("TVR", 0x95),
     ("TSI", 0x9B),

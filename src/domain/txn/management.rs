@@ -1,7 +1,7 @@
 //! Messages that move no money: sign-on (0800/003), sign-off (0820/002), echo (0820/301).
 //!
-//! Sign-on and sign-off reserve their STAN durably before the first byte; the echo carries none. New working keys and
-//! the signed-on mark become durable in one commit, and only then does the engine use them.
+//! Sign-on and sign-off reserve their STAN durably before the first byte; the echo carries none. New working
+//! keys and the signed-on mark become durable in one commit, and only then does the engine use them.
 use super::{Effects, Garbled, Now};
 use crate::domain::calendar::BootTime;
 use crate::domain::fault::{Fault, FaultName};
@@ -134,10 +134,10 @@ impl Management {
         }
     }
 
-    /// True while [`Event::Cancel`] ends it: nothing is on its way to the disk.
+    /// True while [`Event::Cancel`] ends it: no answer is on its way to the disk.
     #[must_use]
     pub const fn cancellable(&self) -> bool {
-        matches!(self.state, State::AwaitLine | State::AwaitSent | State::AwaitHost(_))
+        matches!(self.state, State::AwaitLine | State::AwaitStan | State::AwaitSent | State::AwaitHost(_))
     }
 
     /// `connecting`, `sending`, `waiting-host` or `done`, for the job's `Phase`.

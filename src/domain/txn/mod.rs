@@ -1,28 +1,30 @@
 //! One business transaction as a consuming step function, and the machines beside it that use the same line.
 //!
-//! [`Txn`] is a sale; [`reversal::Reversal`] undoes one of unknown outcome; [`management::Management`] signs on and
-//! tests the line; [`aftercare::Aftercare`] brings paper and card home after the outcome. Each has
-//! `step(self, event, now) -> (self, Effects)`, is total over its events (a late or repeated event changes nothing) and
-//! knows its own deadline. Nothing here waits, reads a clock or draws a number.
+//! [`Txn`] is a sale; [`reversal::Reversal`] undoes one of unknown outcome; [`management::Management`] signs
+//! on and tests the line; [`aftercare::Aftercare`] brings paper and card home after the outcome. Each has
+//! `step(self, event, now) -> (self, Effects)`, is total over its events (a late or repeated event changes
+//! nothing) and knows its own deadline. Nothing here waits, reads a clock or draws a number.
 //!
-//! The write-ahead rule is in the types: [`Effects::vital`] is a store *or* a send, never both. What a store makes
-//! durable comes back as [`Event::Stored`] before the state that sends is reached.
+//! The write-ahead rule is in the types: [`Effects::vital`] is a store *or* a send, never both. What a store
+//! makes durable comes back as [`Event::Stored`] before the state that sends is reached.
 pub mod aftercare;
 mod card;
+mod event;
 pub mod management;
 mod purchase;
 pub mod recovery;
 pub mod reversal;
 
+pub use event::{Answer, Ask, CardTrouble, Effects, Event, Garbled, Local, SaleRequest, TxnEffects, Vital};
+
 use super::calendar::{BootTime, WallTime};
-use super::emv::apdu::{CommandApdu, ResponseApdu};
-use super::emv::kernel::{Candidate, CardSummary, Kernel};
+use super::emv::kernel::{CardSummary, Kernel};
 use super::emv::params::{Aid, EmvConfig, TxnParams};
 use super::fault::{Fault, FaultName};
-use super::ident::{BatchNumber, Stan, TxnId};
-use super::outcome::{Outcome, Prompt, ResultCode, TxnState};
-use super::record::{CardFacts, Closed, Record, TxnStart, WireFacts};
-use super::secret::{Pan, PinBlock, TokenKey, Track2};
+use super::ident::TxnId;
+use super::outcome::{Outcome, TxnState};
+use super::record::{CardFacts, Closed, TxnStart, WireFacts};
+use super::secret::{Pan, PinBlock, TokenKey};
 use super::unionpay::Identity;
 use super::unionpay::answers::FinancialAnswer;
 use core::time::Duration;
@@ -52,188 +54,6 @@ pub struct Setup {
     /// True if the caller wants the card confirmed.
     pub confirm_card: bool,
 }
-
-/// What happened. Past facts only.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// The terminal is signed on and free: the customer may be asked. Chance and date for the chip.
-    Begun(Box<TxnParams>),
-    /// It cannot begin: the sign-on failed.
-    NotBegun(ResultCode),
-    /// A card that is not left over from an earlier transaction is in the reader.
-    CardInserted,
-    /// The card is out.
-    CardRemoved,
-    /// The chip answered to power-up.
-    CardPowered,
-    /// The chip answered.
-    CardAnswered(ResponseApdu),
-    /// The chip or reader did not do it.
-    CardFailed(CardTrouble),
-    /// The agent's answer.
-    AgentAnswered(Answer),
-    /// No agent can answer.
-    AgentUnavailable,
-    /// A line to the bank is open, and everything that must go before has gone.
-    LineReady,
-    /// There is no line; nothing was written.
-    LineFailed(ResultCode),
-    /// The records of the last store are durable. Numbers taken, if any.
-    Stored(Option<(Stan, BatchNumber)>),
-    /// They could not be stored, and looking again did not find them.
-    StoreFailed,
-    /// The request was handed to the socket as a whole.
-    RequestSent,
-    /// The bank answered, and the answer fits and has a good MAC.
-    HostAnswered(Box<FinancialAnswer>),
-    /// What came is no usable answer.
-    HostGarbled(Garbled),
-    /// The line broke. `wrote`: a byte may have left.
-    LineLost {
-        /// True if a byte may have left.
-        wrote: bool,
-    },
-    /// A person or the service manager wants it stopped; [`Txn::cancellable`] was asked before.
-    CancelRequested(ResultCode),
-    /// The service ends soon: what the bank still has to say it must say within three seconds.
-    Hurry,
-    /// Time passed.
-    Tick,
-}
-
-/// Why an answer is not usable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Garbled {
-    /// Not a message, or fields that do not match the request.
-    Content,
-    /// The MAC is wrong or missing.
-    Mac,
-}
-
-/// Why the card side failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CardTrouble {
-    /// The card is out.
-    Removed,
-    /// Mute, broken, too slow, or the reader is gone.
-    Unreadable,
-}
-
-/// What an agent said.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// A PIN was typed; here is its block.
-    Pin(PinBlock),
-    /// Nothing was typed.
-    PinBypassed,
-    /// This terminal has no PIN entry.
-    PinNotAvailable,
-    /// One of the candidates.
-    Application(Aid),
-    /// Yes or no.
-    Yes(bool),
-    /// The person cancelled.
-    Cancelled,
-}
-
-/// What an agent is asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ask {
-    /// The online PIN.
-    Pin,
-    /// Which application.
-    Application(Vec<Candidate>),
-    /// Is this the card.
-    Card,
-}
-
-/// Things to do that move no money and need no disk.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Local {
-    /// Show this.
-    Prompt(Prompt),
-    /// Power the card up.
-    PowerOn,
-    /// Exchange one APDU.
-    Transmit(CommandApdu),
-    /// Power the card down.
-    PowerOff,
-    /// Ask the agent.
-    Ask(Ask),
-    /// The question is void.
-    Withdraw,
-    /// Get a line: sign on if needed, send due reversals, connect.
-    OpenLine,
-    /// The sign-on no longer holds: the bank refuses our keys or MACs.
-    DropSignOn,
-    /// The outcome is durable: tell everybody.
-    Finish,
-}
-
-/// A financial request, complete but for what the engine knows: terminal identity and keys.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SaleRequest {
-    /// STAN, taken by the journal.
-    pub stan: Stan,
-    /// Batch.
-    pub batch: BatchNumber,
-    /// What was asked for.
-    pub start: TxnStart,
-    /// The card number.
-    pub pan: Pan,
-    /// Track 2 equivalent.
-    pub track2: Option<Track2>,
-    /// Expiry `YYMM`.
-    pub expiry: Option<String>,
-    /// Card sequence number.
-    pub sequence: Option<u8>,
-    /// PIN block, if a PIN was typed.
-    pub pin: Option<PinBlock>,
-    /// DE 55.
-    pub icc: Vec<u8>,
-}
-
-/// The one thing of an effect that the write-ahead rule is about.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Vital<S> {
-    /// Neither.
-    #[default]
-    Nothing,
-    /// Make these durable, then come back with [`Event::Stored`].
-    Store(Vec<Record>),
-    /// Send this. Its record is durable.
-    Send(Box<S>),
-}
-
-/// What to do. The local things first, in order; then the vital one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Effects<L, S> {
-    /// Without money.
-    pub local: Vec<L>,
-    /// A store or a send.
-    pub vital: Vital<S>,
-}
-
-impl<L, S> Effects<L, S> {
-    fn none() -> Self {
-        Self { local: Vec::new(), vital: Vital::Nothing }
-    }
-
-    fn local(local: Vec<L>) -> Self {
-        Self { local, vital: Vital::Nothing }
-    }
-
-    fn store(local: Vec<L>, records: Vec<Record>) -> Self {
-        Self { local, vital: Vital::Store(records) }
-    }
-
-    fn send(local: Vec<L>, request: S) -> Self {
-        Self { local, vital: Vital::Send(Box::new(request)) }
-    }
-}
-
-/// The effects of a [`Txn`].
-pub type TxnEffects = Effects<Local, SaleRequest>;
 
 /// One running transaction.
 #[derive(Debug)]
@@ -378,7 +198,8 @@ impl Txn {
         }
     }
 
-    /// When it wants [`Event::Tick`], and whose patience ends then (`customer`, `host`, or empty for a retry).
+    /// When it wants [`Event::Tick`], and whose patience ends then (`customer`, `host`, or empty for a
+    /// retry).
     #[must_use]
     pub const fn deadline(&self) -> Option<(BootTime, &'static str)> {
         match &self.state {

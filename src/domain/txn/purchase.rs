@@ -1,8 +1,8 @@
-//! The sale: which event leads where. One function per state, in the file of its phase; each lists what it ignores by
-//! naming what it takes.
+//! The sale: which event leads where. One function per state, in the file of its phase; each lists what it
+//! ignores by naming what it takes.
 //!
-//! Sources: EMV 4.4 Book 3 chapter 8 and Book 4 chapter 6 for the order of the card's part; the durability rules of
-//! this project for the order of records and sends.
+//! Sources: EMV 4.4 Book 3 chapter 8 and Book 4 chapter 6 for the order of the card's part; the durability
+//! rules of this project for the order of records and sends.
 mod after_answer;
 mod before_bank;
 mod closing;

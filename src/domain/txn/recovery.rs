@@ -1,13 +1,13 @@
-//! From what the journal holds to what must be put right. Pure and idempotent: applied twice, or cut in the middle, it
-//! leaves the same obligations.
+//! From what the journal holds to what must be put right. Pure and idempotent: applied twice, or cut in the
+//! middle, it leaves the same obligations.
 use crate::domain::calendar::WallTime;
 use crate::domain::money::Amount;
 use crate::domain::outcome::{Outcome, PrintState, QueueState, ResultCode};
 use crate::domain::record::{Closed, HostFacts, Loaded, Record, ReversalReason, TxnRow};
 
-/// The records that recovery writes before the terminal promises anything: a request without an outcome becomes unknown
-/// with a reversal due (98), or failed if nothing was written to a socket; an interrupted reversal is due again; a ply
-/// that was being printed is unconfirmed, one that waited is held.
+/// The records that recovery writes before the terminal promises anything: a request without an outcome
+/// becomes unknown with a reversal due (98), or failed if nothing was written to a socket; an interrupted
+/// reversal is due again; a ply that was being printed is unconfirmed, one that waited is held.
 #[must_use]
 pub fn recover(loaded: &Loaded, now: WallTime) -> Vec<Record> {
     loaded.open.iter().flat_map(|row| recover_row(row, now)).collect()

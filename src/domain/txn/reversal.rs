@@ -1,8 +1,10 @@
-//! The reversal (冲正, 0400) of one transaction of unknown outcome: a line, a counted attempt, a send, an answer.
+//! The reversal (冲正, 0400) of one transaction of unknown outcome: a line, a counted attempt, a send, an
+//! answer.
 //!
-//! The attempt is durable before its first byte; attempts that got no line do not count. Done on 00 and 12; on 25 it no
-//! longer blocks trading, is asked once more where the profile says so, and is then done. A0 asks for a new sign-on first; twice in a row is
-//! `failed`. The limit of attempts only unblocks trading: nothing is ever dropped.
+//! The attempt is durable before its first byte; attempts that got no line do not count. Done on 00 and 12;
+//! on 25 it no longer blocks trading, is asked once more where the profile says so, and is then done. A0 asks
+//! for a new sign-on first; twice in a row is `failed`. The limit of attempts only unblocks trading: nothing
+//! is ever dropped.
 use super::{Effects, Garbled, Now, Vital};
 use crate::domain::calendar::{BootTime, WallTime};
 use crate::domain::ident::{AuthCode, BatchNumber, ResponseCode, Stan, TxnId};

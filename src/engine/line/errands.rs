@@ -12,6 +12,7 @@ use crate::ports::Durability;
 
 impl Engine {
     pub(super) fn errand(&mut self, errand: Errand, job: u64) -> User {
+        self.line.dns_ms = None;
         self.line.tcp_ms = None;
         self.line.echo_ms = None;
         self.job_phase(job, "running", "connecting");

@@ -58,6 +58,7 @@ pub(super) struct Line {
     endpoint: usize,
     dialled_at: BootTime,
     sent_at: BootTime,
+    pub(super) dns_ms: Option<u64>,
     pub(super) tcp_ms: Option<u64>,
     pub(super) echo_ms: Option<u64>,
 }
@@ -112,6 +113,7 @@ impl Line {
             endpoint: 0,
             dialled_at: BootTime(0),
             sent_at: BootTime(0),
+            dns_ms: None,
             tcp_ms: None,
             echo_ms: None,
         }
@@ -222,9 +224,11 @@ impl Engine {
     pub(super) fn host_event(&mut self, event: HostEvent) {
         let current = self.line.id();
         match event {
-            HostEvent::Connected { line } if current == Some(line) => {
+            HostEvent::Connected { line, name_ms } if current == Some(line) => {
                 let now = self.system.boot();
-                self.line.tcp_ms = u64::try_from(now.since(self.line.dialled_at).as_millis()).ok();
+                let dialled_ms = u64::try_from(now.since(self.line.dialled_at).as_millis()).ok();
+                self.line.tcp_ms = dialled_ms.map(|ms| ms.saturating_sub(name_ms));
+                self.line.dns_ms = Some(name_ms);
                 self.line.state = LineState::Open { id: line };
                 if self.reachable == "no" {
                     // The link is back: what was given up is tried again.

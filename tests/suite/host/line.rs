@@ -55,6 +55,11 @@ impl Engine {
         assert_eq!(self.event().await, wanted);
     }
 
+    async fn expect_connected(&mut self, wanted: u64) {
+        let event = self.event().await;
+        assert!(matches!(event, HostEvent::Connected { line, .. } if line == wanted), "{event:?}");
+    }
+
     async fn expect_lost(&mut self, line: u64, wrote: bool, cause: &str) {
         match self.event().await {
             HostEvent::Lost { line: l, wrote: w, cause: c } if l == line && w == wrote => {
@@ -68,7 +73,7 @@ impl Engine {
     async fn opened(&mut self, listener: &TcpListener, line: u64) -> TcpStream {
         self.connect(line, 0).await;
         let (stream, _) = timeout(PATIENCE, listener.accept()).await.unwrap().unwrap();
-        self.expect(HostEvent::Connected { line }).await;
+        self.expect_connected(line).await;
         stream
     }
 }
@@ -234,7 +239,7 @@ async fn a_refused_connection_is_told_and_the_next_endpoint_is_tried() {
     }
     engine.connect(2, 3).await; // modulo two
     listener.accept().await.unwrap();
-    engine.expect(HostEvent::Connected { line: 2 }).await;
+    engine.expect_connected(2).await;
 }
 
 /// A listener whose queue of connections is full leaves a connect unanswered: Linux drops the SYN.
@@ -278,7 +283,7 @@ async fn a_close_or_a_newer_connect_ends_an_attempt_at_once() {
     engine.expect_lost(2, false, "not open").await;
     engine.connect(3, 0).await;
     listener.accept().await.unwrap();
-    engine.expect(HostEvent::Connected { line: 3 }).await;
+    engine.expect_connected(3).await;
 }
 
 #[tokio::test]
@@ -288,7 +293,7 @@ async fn names_are_resolved_and_bad_endpoints_are_named() {
     let endpoints = [format!("localhost:{port}"), "tls://acquirer.example:443".to_owned()];
     let mut engine = Engine::new(&endpoints);
     engine.connect(1, 0).await;
-    engine.expect(HostEvent::Connected { line: 1 }).await;
+    engine.expect_connected(1).await;
     listener.accept().await.unwrap();
     engine.connect(2, 1).await;
     match engine.event().await {
@@ -324,7 +329,7 @@ async fn the_adapter_meets_the_simulated_acquirer() {
         let line = u64::from(stan);
         let request = terminal.sale_request(&Sale::new(stan, 100));
         engine.connect(line, 0).await;
-        engine.expect(HostEvent::Connected { line }).await;
+        engine.expect_connected(line).await;
         engine.send(line, request.frame.clone()).await;
         engine.expect(HostEvent::Sent { line }).await;
         match (fault, engine.event().await) {

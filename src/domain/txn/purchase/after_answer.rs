@@ -1,7 +1,8 @@
-//! After the bank's answer: the card hears it before anybody else does, then the outcome becomes durable, then it is
-//! told.
+//! After the bank's answer: the card hears it before anybody else does, then the outcome becomes durable,
+//! then it is told.
 //!
-//! EMV 4.4 Book 3 §10.9 to §10.11 for what the card is told; the durability rules of this project for the rest.
+//! EMV 4.4 Book 3 §10.9 to §10.11 for what the card is told; the durability rules of this project for the
+//! rest.
 use super::closing::Ending;
 use super::{Base, Step, removed_prompt, trouble};
 use crate::domain::emv::apdu::ResponseApdu;
@@ -80,7 +81,8 @@ impl Base {
         }
     }
 
-    /// The card is gone or silent before its second cryptogram. Declined stays declined; an approval is undone.
+    /// The card is gone or silent before its second cryptogram. Declined stays declined; an approval is
+    /// undone.
     fn card_lost(self, online: Box<Completed>, result: ResultCode, farewell: Vec<Local>, now: Now) -> Step {
         let Completed { card, answer } = *online;
         let ending = if answer.approved {
@@ -102,7 +104,8 @@ impl Base {
                 Ending::declined(ResultCode::DeclinedCard).reversed_by(ReversalReason::Refused).with_icc(icc)
             }
         };
-        // The slip shows what the cardholder did, which the first part knows; the last part knows the cryptogram.
+        // The slip shows what the cardholder did, which the first part knows; the last part knows the
+        // cryptogram.
         let card = match self.facts(conclusion.card.as_deref()) {
             Some(last) => CardFacts { chip: merged(&last, &card), ..last },
             None => card,

@@ -1,7 +1,7 @@
 //! Before the bank is asked: the card comes in, is read, and the cardholder is known. No money can move here.
 //!
-//! EMV 4.4 Book 3 chapter 8 and Book 4 chapter 6 for the order. Choice: a TC of the first cryptogram is not taken,
-//! because this version has no queue that could upload it.
+//! EMV 4.4 Book 3 chapter 8 and Book 4 chapter 6 for the order. Choice: a TC of the first cryptogram is not
+//! taken, because this version has no queue that could upload it.
 use super::closing::Ending;
 use super::{Base, Step, removed_prompt, trouble};
 use crate::domain::calendar::BootTime;

@@ -1,7 +1,8 @@
 //! The end: the outcome becomes durable, then it is told. Until then nobody has heard of it.
 //!
-//! A commit that was reported as failed may be on the disk all the same, and what is on the disk is true. So where two
-//! ends are possible they are tried in turn until one of them is durable: the journal takes one outcome only.
+//! A commit that was reported as failed may be on the disk all the same, and what is on the disk is true. So
+//! where two ends are possible they are tried in turn until one of them is durable: the journal takes one
+//! outcome only.
 use super::{Base, Step};
 use crate::domain::calendar::BootTime;
 use crate::domain::money::Amount;
@@ -183,6 +184,7 @@ impl Base {
             outcome: ending.outcome,
             result: ending.result,
             host,
+            // An approval repeats DE 4: `answers::read_financial` refuses any other amount.
             approved_amount: if approved { self.start.amount } else { Amount::ZERO },
             reversal: ending.reversal,
             reversal_icc: ending.reversal_icc,

@@ -1,7 +1,7 @@
 //! With the bank: the line, the durable `Sending`, the request, and the wait for its answer.
 //!
-//! Choice: without a line the sale fails and the card is not asked for an offline approval, because this version has no
-//! queue that could upload it.
+//! Choice: without a line the sale fails and the card is not asked for an offline approval, because this
+//! version has no queue that could upload it.
 use super::closing::Ending;
 use super::{Base, Step, removed_prompt};
 use crate::domain::calendar::BootTime;

@@ -153,10 +153,13 @@ fn any_event() -> impl Strategy<Value = (Event, u64)> {
 }
 
 proptest! {
-    /// Any order of events: each ply once and in order, one question at most, no end before the reversal has ended, and
-    /// nothing after the end.
+    /// Any order of events: each ply once and in order, one question at most, no end before the reversal has
+    /// ended, and nothing after the end.
     #[test]
-    fn any_order_of_events_keeps_the_rules(plan in any_plan(), events in prop::collection::vec(any_event(), 0..40)) {
+    fn any_order_of_events_keeps_the_rules(
+        plan in any_plan(),
+        events in prop::collection::vec(any_event(), 0..40),
+    ) {
         let (mut machine, mut all) = Aftercare::new(plan.clone(), now(1));
         let mut resolved = !plan.unresolved;
         for (event, boot) in events {

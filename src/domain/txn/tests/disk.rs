@@ -1,5 +1,5 @@
-//! A model of the journal for one transaction: what each record does to its row. A commit is all or nothing; a record
-//! that contradicts the row is refused, and then nothing of its commit is stored.
+//! A model of the journal for one transaction: what each record does to its row. A commit is all or nothing;
+//! a record that contradicts the row is refused, and then nothing of its commit is stored.
 use crate::domain::calendar::WallTime;
 use crate::domain::ident::{BatchNumber, Stan};
 use crate::domain::money::Amount;

@@ -1,4 +1,5 @@
-//! Sign-on, sign-off and echo: what is stored before what is sent, what each answer leads to, and any order of events.
+//! Sign-on, sign-off and echo: what is stored before what is sent, what each answer leads to, and any order
+//! of events.
 use super::super::management::{Errand, Event, Local, Management, Request, SignOnAnswer};
 use super::super::{Effects, Garbled, Now, Vital};
 use super::world::RESPONSE_TIMEOUT;
@@ -177,7 +178,9 @@ proptest! {
             for local in effects.local {
                 let record = durable.last();
                 let allowed = match local {
-                    Local::UseKeys => errand == Errand::SignOn && matches!(record, Some(Record::SignedOn { .. })),
+                    Local::UseKeys => {
+                        errand == Errand::SignOn && matches!(record, Some(Record::SignedOn { .. }))
+                    }
                     Local::DropKeys => errand == Errand::SignOff && record == Some(&Record::SignedOff),
                 };
                 prop_assert!(allowed);

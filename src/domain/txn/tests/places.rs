@@ -283,6 +283,27 @@ fn late_and_repeated_events_change_nothing() {
     }
 }
 
+/// What the engine asks of a state: does it want a line, may money move, whose PIN is it, what card is shown.
+#[test]
+fn a_state_says_what_the_engine_must_know() {
+    for place in places() {
+        let world = place.world();
+        let txn = world.txn.as_ref().unwrap();
+        let word = place.first_word();
+        let name = &place.name;
+        assert_eq!(txn.wants_line(), matches!(word, "AwaitLine" | "AwaitRedial"), "{name}");
+        let sent =
+            ["AwaitSendingStored", "AwaitSent", "AwaitRedial", "AwaitHost", "AwaitCompletion", "AwaitClosed"];
+        assert_eq!(txn.money_may_move(), sent.contains(&word), "{name}");
+        assert_eq!(txn.pan().is_some(), word == "AwaitPin", "{name}");
+        assert_eq!(txn.ended().is_some(), word == "Ended", "{name}");
+        let chip = word == "AwaitChip" && name != "AwaitChip, first cryptogram";
+        let unread = chip || matches!(word, "AwaitBegin" | "AwaitCard" | "AwaitPower" | "AwaitChoice");
+        let ended = matches!(word, "AwaitClosed" | "Ended");
+        assert!(ended || txn.card_facts().is_some() != unread, "{name}");
+    }
+}
+
 /// A customer who does nothing: cancelled by time, the question withdrawn.
 #[test]
 fn a_customer_who_is_too_slow_cancels() {
@@ -299,7 +320,8 @@ fn a_customer_who_is_too_slow_cancels() {
     assert_eq!(asked, 5, "card, choice, two confirmations, PIN");
 }
 
-/// Pulling the card: before the bank is asked the sale fails, afterwards the bank's word and the chip's count.
+/// Pulling the card: before the bank is asked the sale fails, afterwards the bank's word and the chip's
+/// count.
 #[test]
 fn a_card_may_leave_in_every_state() {
     for place in places() {

@@ -1,5 +1,6 @@
-//! Any order of events: the sale never panics, never breaks the write-ahead rule, ends at most once and owes what it
-//! must. Most events are what the world would say next, so that the walks get far; the rest are strays.
+//! Any order of events: the sale never panics, never breaks the write-ahead rule, ends at most once and owes
+//! what it must. Most events are what the world would say next, so that the walks get far; the rest are
+//! strays.
 use super::super::{Answer, CardTrouble, Event, Garbled};
 use super::disk::StoreFault;
 use super::world::{Fault, World, answer, script, start};

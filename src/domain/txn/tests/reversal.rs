@@ -60,9 +60,8 @@ fn check(machine: Reversal, answer: Event, state: QueueState, end: End, sign_on:
 #[test]
 fn an_attempt_is_durable_before_its_first_byte() {
     let (machine, effects) = tell(Reversal::new(due(), limits()), &[Event::LineReady]);
-    assert!(
-        matches!(&effects.vital, Vital::Store(records) if matches!(records[..], [Record::ReversalAttempt { .. }]))
-    );
+    let Vital::Store(records) = effects.vital else { panic!("nothing is stored") };
+    assert!(matches!(records[..], [Record::ReversalAttempt { .. }]));
     let (machine, effects) = machine.step(Event::Stored, Now::default());
     let Vital::Send(sent) = effects.vital else { panic!("nothing is sent") };
     assert_eq!((sent.attempts, sent.stan), (1, due().stan));
@@ -213,7 +212,8 @@ fn any_event() -> impl Strategy<Value = (Event, u64)> {
 }
 
 proptest! {
-    /// Any order of events: never a 0400 without its counted attempt, never an end without its durable verdict.
+    /// Any order of events: never a 0400 without its counted attempt, never an end without its durable
+    /// verdict.
     #[test]
     fn any_order_of_events_keeps_the_rules(events in prop::collection::vec(any_event(), 0..40)) {
         let mut machine = Reversal::new(due(), limits());

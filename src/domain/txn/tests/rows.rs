@@ -12,7 +12,8 @@ use ReversalReason::{MacError, NoAnswer, Refused};
 /// The commands of a sale without scripts: five to select and read, then the two cryptograms.
 const FIRST_AC: usize = 6;
 const SECOND_AC: usize = 7;
-/// With scripts: EXTERNAL AUTHENTICATE and one script stand before the second cryptogram, one script behind it.
+/// With scripts: EXTERNAL AUTHENTICATE and one script stand before the second cryptogram, one script behind
+/// it.
 const SECOND_AC_WITH_ICC: usize = 9;
 const SCRIPT_AFTER: usize = 10;
 
@@ -57,6 +58,39 @@ fn an_approval_is_durable_before_it_is_told() {
             Prompt::Receiving
         ]
     );
+}
+
+/// The bank gets what the card and the customer gave, and the number that the journal took.
+#[test]
+fn a_request_carries_what_was_read_and_typed() {
+    let world = World::sale(&[]).run();
+    let row = world.disk.row.as_ref().unwrap();
+    let asked = world.bank.asked.as_ref().unwrap();
+    assert_eq!((Some(asked.stan), asked.batch), (row.stan, row.batch));
+    assert_eq!(asked.pan.masked(), "622848******1234");
+    assert_eq!((asked.expiry.as_deref(), asked.sequence), (Some("2912"), Some(1)));
+    assert!(asked.track2.is_some() && asked.pin.is_some());
+    let wire = row.wire.as_ref().unwrap();
+    assert_eq!((&asked.icc, wire.entry_mode.as_str()), (&wire.icc, "051"));
+    let world = World::sale(&[]).with_signature().run();
+    assert_eq!(world.bank.asked.unwrap().pin, None);
+    assert_eq!(world.disk.row.unwrap().wire.unwrap().entry_mode, "052");
+}
+
+/// 77, 99, A0 and a wrong MAC say that the keys are no good; nothing else does.
+#[test]
+fn keys_that_do_not_hold_ask_for_a_new_sign_on() {
+    let check = |faults: &[Fault], signed_on| {
+        let world = World::sale(faults).run();
+        assert_eq!(world.signed_on, signed_on, "{faults:?}");
+    };
+    check(&[], true);
+    check(&[Fault::Bank(0, BankFault::Decline)], true);
+    check(&[Fault::Bank(0, BankFault::Garbled)], true);
+    check(&[Fault::Bank(0, BankFault::BadMac)], false);
+    check(&[Fault::Bank(0, BankFault::RefuseKeys)], false);
+    let gone = Fault::Chip(SECOND_AC, ChipFault::Removed);
+    check(&[Fault::Bank(0, BankFault::RefuseKeys), gone], false);
 }
 
 /// The chip gets the issuer's authentication and scripts, and what came of them stands in the record.
@@ -269,8 +303,8 @@ fn a_request_that_cannot_be_stored_is_not_sent() {
     assert_eq!(world.bank.sales, []);
 }
 
-/// The journal said no, could not be opened to look, and has the record all the same. Its reversal is disarmed with the
-/// end that is told; nothing is left that contradicts it.
+/// The journal said no, could not be opened to look, and has the record all the same. Its reversal is
+/// disarmed with the end that is told; nothing is left that contradicts it.
 #[test]
 fn a_sending_that_is_there_after_all_is_closed_and_disarmed() {
     let world = sale(Fault::Store(SENDING, StoreFault::TwiceButThere));

@@ -1,6 +1,6 @@
-//! Every small world: one sale, every pair of faults, to rest. The judge is in `world`: at every step the bank holds
-//! money only if the terminal says approved or an obligation is durable; at rest the two agree; the chip never gets an
-//! approving second GENERATE AC after a decline; recovery twice is recovery once.
+//! Every small world: one sale, every pair of faults, to rest. The judge is in `world`: at every step the
+//! bank holds money only if the terminal says approved or an obligation is durable; at rest the two agree;
+//! the chip never gets an approving second GENERATE AC after a decline; recovery twice is recovery once.
 use super::disk::StoreFault;
 use super::world::{BankFault, ChipFault, Fault, World};
 use crate::domain::outcome::Outcome;

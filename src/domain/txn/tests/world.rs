@@ -1,5 +1,5 @@
-//! One sale in a world of its own: terminal, chip, bank, disk and power. Faults are chosen beforehand; the rules are
-//! checked at every step and once more at rest.
+//! One sale in a world of its own: terminal, chip, bank, disk and power. Faults are chosen beforehand; the
+//! rules are checked at every step and once more at rest.
 use super::super::recovery::recover;
 use super::super::reversal::{self, Due, End, Limits, Reversal};
 use super::super::{
@@ -57,9 +57,11 @@ pub(super) enum BankFault {
     Partial,
     /// The line breaks before a byte has left.
     LostBefore,
-    /// The line breaks after the request has left; the bank has not seen it.
+    /// It declines a sale, because it does not accept the terminal's keys.
+    RefuseKeys,
+    /// The line breaks after the socket has the whole request; the bank has not seen it.
     LostAfterUnseen,
-    /// The line breaks after the request has left; the bank has it.
+    /// The line breaks before the socket says so, but the bank has the whole request.
     LostAfterSeen,
 }
 
@@ -129,6 +131,8 @@ pub(super) struct Bank {
     /// It holds the customer's money.
     pub(super) holds: bool,
     pub(super) declined: bool,
+    /// The last request.
+    pub(super) asked: Option<SaleRequest>,
     /// STANs of the sales and reversals that it saw.
     pub(super) sales: Vec<Stan>,
     pub(super) reversals: Vec<Stan>,
@@ -139,10 +143,12 @@ pub(super) struct Bank {
 impl Bank {
     fn sale(&mut self, request: &SaleRequest, fault: Option<BankFault>) -> FinancialAnswer {
         self.sales.push(request.stan);
-        self.declined = fault == Some(BankFault::Decline);
+        self.asked = Some(request.clone());
+        self.declined = matches!(fault, Some(BankFault::Decline | BankFault::RefuseKeys));
         self.holds = !self.declined;
         let code = match fault {
             Some(BankFault::Decline) => "51",
+            Some(BankFault::RefuseKeys) => "A0",
             Some(BankFault::Partial) => "10",
             _ => "00",
         };
@@ -195,6 +201,7 @@ pub(super) fn script(template: u32) -> Vec<u8> {
 pub(super) struct Chip {
     pub(super) card: TestCard,
     present: bool,
+    powered: bool,
     in_directory: bool,
     commands: usize,
     cryptograms: usize,
@@ -233,6 +240,7 @@ pub(super) struct World {
     stray: Option<(Place, Event)>,
     /// False where events are made up: then only the write-ahead rule is watched.
     judged: bool,
+    pub(super) signed_on: bool,
     /// What `Finish` told.
     pub(super) told: Option<Outcome>,
     pub(super) cuts: usize,
@@ -283,6 +291,7 @@ impl World {
             chip: Chip {
                 card: TestCard::new(),
                 present: false,
+                powered: false,
                 in_directory: true,
                 commands: 0,
                 cryptograms: 0,
@@ -300,6 +309,7 @@ impl World {
             late: None,
             stray: None,
             judged: true,
+            signed_on: true,
             told: None,
             cuts: 0,
         }
@@ -454,7 +464,12 @@ impl World {
                     self.events.push_back(Event::CardInserted);
                 }
             }
-            Local::PowerOn => self.events.push_back(Event::CardPowered),
+            Local::PowerOn => {
+                self.chip.powered = true;
+                self.events.push_back(Event::CardPowered);
+            }
+            Local::PowerOff => self.chip.powered = false,
+            Local::DropSignOn => self.signed_on = false,
             Local::Transmit(command) => self.transmit(&command),
             Local::Ask(ask) => self.events.push_back(Event::AgentAnswered(match ask {
                 Ask::Pin => Answer::Pin(PinBlock::new([7; 8])),
@@ -472,7 +487,7 @@ impl World {
                 let durable = self.told == self.disk.outcome();
                 assert!(durable || !self.judged, "what is told is not what is durable");
             }
-            Local::PowerOff | Local::Withdraw | Local::DropSignOn => {}
+            Local::Withdraw => {}
         }
     }
 
@@ -535,18 +550,20 @@ impl World {
                 return self.events.push_back(Event::LineLost { wrote: false });
             }
             Some(BankFault::LostAfterUnseen) => {
-                return self.events.push_back(Event::LineLost { wrote: true });
+                return self.events.extend([Event::RequestSent, Event::LineLost { wrote: true }]);
             }
             _ => {}
         }
         let answered = Event::HostAnswered(Box::new(self.bank.sale(request, fault)));
+        if fault == Some(BankFault::LostAfterSeen) {
+            return self.events.push_back(Event::LineLost { wrote: true });
+        }
         self.events.push_back(Event::RequestSent);
         match fault {
             Some(BankFault::LoseReply) => {}
             Some(BankFault::LateReply) => self.late = Some(answered),
             Some(BankFault::BadMac) => self.events.push_back(Event::HostGarbled(Garbled::Mac)),
             Some(BankFault::Garbled) => self.events.push_back(Event::HostGarbled(Garbled::Content)),
-            Some(BankFault::LostAfterSeen) => self.events.push_back(Event::LineLost { wrote: true }),
             _ => self.events.push_back(answered),
         }
     }
@@ -659,6 +676,9 @@ impl World {
             None => assert!(self.cuts > 0, "it ended without a word"),
         }
         assert!(self.bank.sales.len() <= 1, "the bank was asked twice");
+        assert!(self.cuts > 0 || !self.chip.powered, "the chip is left under power");
+        let kept = self.disk.row.as_ref().map(|row| !row.approved_amount.is_zero());
+        assert_eq!(kept.unwrap_or_default(), outcome == Some(Outcome::Approved));
         if self.chip.said_tc && outcome == Some(Outcome::Declined) {
             assert!(self.reversal_due().is_some(), "a TC ended as declined without a reversal");
         }
