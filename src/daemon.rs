@@ -24,6 +24,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
+use zeroize::Zeroizing;
 
 /// Longest time for one APDU. Choice: cards take up to 2 s for a cryptogram; 10 s leaves room for slow readers.
 const APDU_DEADLINE: Duration = Duration::from_secs(10);
@@ -89,7 +90,7 @@ pub fn run(config: &Path, state_dir: Option<PathBuf>) -> ExitCode {
 /// Secrets and clocks of this machine.
 struct Ground {
     machine: Machine,
-    storage_key: [u8; 32],
+    storage_key: Zeroizing<[u8; 32]>,
     master_key: Option<MasterKey>,
 }
 
@@ -107,7 +108,7 @@ fn ground(config: &Config, state_dir: &Path) -> Result<Ground, String> {
     let master_key = system::master_key(credentials.as_deref()).map_err(say)?;
     Ok(Ground {
         machine: Machine::new(zone, lock, watchdog),
-        storage_key: *storage_key,
+        storage_key,
         master_key: master_key.map(|key| MasterKey::from_bytes(*key)),
     })
 }
@@ -116,7 +117,7 @@ async fn serve(config: &Config, config_invalid: bool, state_dir: &Path) -> Resul
     // Heard from the first moment on: a stop during recovery is a stop, too.
     let signals = Signals::listen().map_err(|error| format!("signals cannot be heard: {error}"))?;
     let Ground { machine, storage_key, master_key } = ground(config, state_dir)?;
-    let journal = SqliteJournal::open(state_dir, storage_key, system::wall_now(), factory_operators)
+    let journal = SqliteJournal::open(state_dir, *storage_key, system::wall_now(), factory_operators)
         .map_err(|error| error.to_string())?;
     let settings = settings(config, config_invalid, TokenKey::derive(&storage_key), master_key);
 

@@ -8,6 +8,7 @@ use crate::domain::emv::apdu::{CommandApdu, ResponseApdu};
 use crate::domain::ident::TxnId;
 use crate::domain::receipt::Document;
 use crate::domain::record::{Committed, Loaded, Record, TimelineRow, TxnFilter, TxnRow};
+use core::fmt;
 use core::time::Duration;
 
 /// To the card thread. Every command is answered by exactly one event that carries its `id`.
@@ -106,7 +107,7 @@ pub enum CardEvent {
 }
 
 /// To the host task. At most one line is open.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum HostCommand {
     /// Open a line to one endpoint; closes an older line. Answered by [`HostEvent::Connected`] or
     /// [`HostEvent::ConnectFailed`] within the connect time-out.
@@ -131,7 +132,7 @@ pub enum HostCommand {
 }
 
 /// From the host task.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum HostEvent {
     /// The line is open.
     Connected {
@@ -168,6 +169,30 @@ pub enum HostEvent {
         /// Cause in words.
         cause: String,
     },
+}
+
+impl fmt::Debug for HostCommand {
+    /// Frames by their length: they hold card data.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connect { line, endpoint } => write!(f, "connect line {line} to endpoint {endpoint}"),
+            Self::Send { line, frame } => write!(f, "send {} bytes on line {line}", frame.len()),
+            Self::Close { line } => write!(f, "close line {line}"),
+        }
+    }
+}
+
+impl fmt::Debug for HostEvent {
+    /// Frames by their length: they hold card data.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connected { line, name_ms } => write!(f, "line {line} connected, name in {name_ms} ms"),
+            Self::ConnectFailed { line, cause } => write!(f, "line {line} not connected: {cause}"),
+            Self::Sent { line } => write!(f, "sent on line {line}"),
+            Self::Frame { line, bytes } => write!(f, "{} bytes on line {line}", bytes.len()),
+            Self::Lost { line, wrote, cause } => write!(f, "line {line} lost, wrote {wrote}: {cause}"),
+        }
+    }
 }
 
 /// To the printer thread.

@@ -60,8 +60,11 @@ impl Engine {
                 "no master key is loaded; a technician must load it",
             ));
         }
+        if !self.errand_fits() {
+            return Err(Fault::new(FaultName::TooMany, "8 host jobs wait already; wait for them"));
+        }
         let job = self.new_job(kind)?;
-        self.queue_errand(errand, job)?;
+        self.queue_errand(errand, job);
         Ok(job)
     }
 
@@ -71,6 +74,9 @@ impl Engine {
             self.active.as_ref().is_some_and(|active| active.txn.money_may_move() || active.txn.wants_line());
         if trading && errand != Errand::Echo {
             return Err(Fault::new(FaultName::Busy, "a transaction is with the bank; wait for it"));
+        }
+        if errand == Errand::SignOff && self.active.is_some() {
+            return Err(Fault::new(FaultName::Busy, "a transaction runs; wait for it or cancel it"));
         }
         if errand == Errand::SignOff && self.keys.is_none() {
             return Err(Fault::new(FaultName::NotSignedOn, "the terminal is not signed on"));

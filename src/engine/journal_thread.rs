@@ -7,11 +7,15 @@ use crate::domain::ident::{BatchNumber, Stan, TxnId};
 use crate::domain::outcome::Outcome;
 use crate::domain::record::{Committed, Record, TimelineRow, TxnFilter, TxnRow};
 use crate::ports::{Durability, Journal, JournalError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use tokio::sync::{mpsc, oneshot};
 
-/// Commands that wait for the journal thread; the engine itself never has more in flight.
+/// Tasks that may wait for the journal thread.
 const QUEUE: usize = 64;
+/// Of these, how many may be questions of the bus: the rest is kept for commits.
+const QUESTIONS: usize = 24;
 
 /// What the engine wants of the journal. `T` is the engine's own note of who asked.
 pub(super) enum Task<T> {
@@ -41,6 +45,7 @@ pub(super) enum Answer<T> {
 /// The engine's end.
 pub(super) struct JournalThread<T> {
     tasks: SyncSender<Task<T>>,
+    waiting: Arc<AtomicUsize>,
     pub(super) answers: mpsc::Receiver<Answer<T>>,
 }
 
@@ -53,20 +58,34 @@ impl<T: Send + 'static> JournalThread<T> {
     pub(super) fn start(journal: Box<dyn Journal>) -> std::io::Result<Self> {
         let (tasks, wanted) = sync_channel(QUEUE);
         let (answered, answers) = mpsc::channel(QUEUE);
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let taken = Arc::clone(&waiting);
         std::thread::Builder::new()
             .name("posd-journal".to_owned())
-            .spawn(move || run(journal, &wanted, &answered))?;
-        Ok(Self { tasks, answers })
+            .spawn(move || run(journal, &wanted, &taken, &answered))?;
+        Ok(Self { tasks, waiting, answers })
+    }
+
+    /// True if one more question of the bus may be put; otherwise the asker hears `Busy`.
+    pub(super) fn takes_questions(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) < QUESTIONS
     }
 
     /// Hands a task over. `Err`: the thread is gone or hopelessly behind; the engine ends then.
     pub(super) fn put(&self, task: Task<T>) -> Result<(), &'static str> {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
         self.tasks.try_send(task).map_err(|_| "the journal thread does not take tasks")
     }
 }
 
-fn run<T>(mut journal: Box<dyn Journal>, tasks: &Receiver<Task<T>>, answers: &mpsc::Sender<Answer<T>>) {
+fn run<T>(
+    mut journal: Box<dyn Journal>,
+    tasks: &Receiver<Task<T>>,
+    waiting: &AtomicUsize,
+    answers: &mpsc::Sender<Answer<T>>,
+) {
     while let Ok(task) = tasks.recv() {
+        waiting.fetch_sub(1, Ordering::Relaxed);
         let answer = match task {
             Task::Commit { note, records, durability } => {
                 let result = commit(journal.as_mut(), &records, durability);

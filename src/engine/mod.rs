@@ -132,9 +132,15 @@ impl Engine {
         Now { boot: self.system.boot(), wall: self.wall() }
     }
 
-    /// Wall clock with the offset of the last sign-on.
+    /// The host's clock since the last sign-on of this boot; before it, the machine's clock with the stored offset.
     fn wall(&self) -> WallTime {
-        WallTime(self.system.wall().0.saturating_add_signed(self.clock_offset))
+        match self.clock_anchor {
+            Some((boot, wall)) => {
+                let since = u64::try_from(self.system.boot().since(boot).as_micros()).unwrap_or(u64::MAX);
+                WallTime(wall.0.saturating_add(since))
+            }
+            None => WallTime(self.system.wall().0.saturating_add_signed(self.clock_offset)),
+        }
     }
 
     /// How long the loop may sleep: until the nearest deadline, or until the watchdog wants a sign of life.
@@ -146,7 +152,7 @@ impl Engine {
     }
 
     /// Every point in time at which something is to happen.
-    fn deadlines(&self) -> [Option<BootTime>; 9] {
+    fn deadlines(&self) -> [Option<BootTime>; 10] {
         let care = self.cares.iter().filter_map(|care| care.machine.deadline()).min();
         [
             self.active.as_ref().and_then(|active| active.txn.deadline().map(|(at, _)| at)),
@@ -155,6 +161,7 @@ impl Engine {
             self.next_sign_on_at(),
             self.next_idle_at(),
             self.next_job_gone_at(),
+            self.storage_check_at.filter(|_| self.storage_trouble.is_some()),
             care,
             self.next_forget_at(),
             self.stop_by,
@@ -170,6 +177,7 @@ impl Engine {
         self.forget();
         self.forget_jobs();
         self.tick_operators();
+        self.tick_storage();
     }
 
     /// Starts what has become possible and publishes what has changed.

@@ -12,7 +12,7 @@ use crate::ports::{Durability, JournalError};
 use tokio::sync::oneshot;
 
 /// Password checks that may be under way at once.
-const CHECKS_MAX: u32 = 4;
+const CHECKS_MAX: usize = 4;
 
 /// The signed-on operator.
 pub(super) struct Session {
@@ -44,6 +44,7 @@ pub(super) struct PasswordDone {
 
 /// An operator record on its way to the disk, and what follows.
 pub(super) struct Pending {
+    operator: OperatorId,
     row: Option<OperatorRow>,
     then: Result<Option<Session>, Fault>,
     answer: Answer,
@@ -89,12 +90,13 @@ impl Engine {
             Ok(row) => row,
             Err(fault) => return super::start::reply(answer, Err(fault)),
         };
-        if self.checks >= CHECKS_MAX {
-            let fault = Fault::new(FaultName::Busy, "4 password checks are running; try again in a moment");
+        // One at a time for each operator: two that overlap could undo each other's record.
+        if self.checks.len() >= CHECKS_MAX || !self.checks.insert(operator.clone()) {
+            let fault = Fault::new(FaultName::Busy, "a password is being checked; try again in a moment");
             return super::start::reply(answer, Err(fault));
         }
-        self.checks = self.checks.saturating_add(1);
         let phc = row.password_phc.clone();
+        let checked = operator.clone();
         let done = self.password_done.clone();
         let work = move || {
             let right = operators::verify(&password, &phc).ok();
@@ -111,14 +113,13 @@ impl Engine {
         };
         let thread = std::thread::Builder::new().name("posd-password".to_owned());
         if let Err(error) = thread.spawn(work) {
-            self.checks = self.checks.saturating_sub(1);
+            self.checks.remove(&checked);
             tracing::error!(%error, "no thread for a password check");
         }
     }
 
     /// A password was checked: the row changes first, durably, then the caller hears.
     pub(super) fn password_done(&mut self, done: PasswordDone) {
-        self.checks = self.checks.saturating_sub(1);
         let PasswordDone { operator, purpose, password, right, new_phc, answer } = done;
         let now = self.wall();
         let row = self.operators.iter().find(|row| row.id == operator);
@@ -150,10 +151,10 @@ impl Engine {
             Ok(None) => "password changed",
             Err(fault) => fault.name.word(),
         };
-        let audit = Record::Audit { at: now, operator: Some(operator), text: what.to_owned() };
+        let audit = Record::Audit { at: now, operator: Some(operator.clone()), text: what.to_owned() };
         let records = store.iter().cloned().map(Record::Operator).chain([audit]).collect();
         self.commit(
-            Note::Operator(Box::new(Pending { row: store, then, answer })),
+            Note::Operator(Box::new(Pending { operator, row: store, then, answer })),
             records,
             Durability::Full,
         );
@@ -161,7 +162,8 @@ impl Engine {
 
     /// The row is durable.
     pub(super) fn operator_stored(&mut self, pending: Pending, result: Result<Committed, JournalError>) {
-        let Pending { row, then, answer } = pending;
+        let Pending { operator, row, then, answer } = pending;
+        self.checks.remove(&operator);
         if let Err(error) = result {
             return super::start::reply(answer, Err(super::journal_thread::read_fault(&error)));
         }

@@ -168,6 +168,8 @@ impl Engine {
                         "signature-refused",
                         "the cashier refused the signature; undo the sale by hand",
                     );
+                    let notes = self.take_notes();
+                    self.commit(Note::Evidence, notes, Durability::Full);
                     self.signature_refused = Some(id.clone());
                 }
             }
@@ -266,7 +268,11 @@ impl Engine {
 
     /// The row to print has been read: what is on paper is what the ledger says.
     pub(super) fn print_row(&mut self, key: &PrintKey, result: Result<Option<Box<TxnRow>>, JournalError>) {
-        let document = result.ok().flatten().and_then(|row| self.document(&row, key.ply, key.copy > 0));
+        let Ok(row) = result else {
+            self.desk.current = None;
+            return self.ply_ended(key, PrintState::Held, "storage-fault");
+        };
+        let document = row.and_then(|row| self.document(&row, key.ply, key.copy > 0));
         let Some(document) = document else {
             self.desk.current = None;
             return self.ply_ended(key, PrintState::Failed, "no-slip");
@@ -453,6 +459,13 @@ impl Engine {
         if entry.view.outcome != Outcome::Approved {
             return Err(Fault::new(FaultName::WrongState, "only an approved transaction has a slip"));
         }
+        let waiting = |job: &PrintJob| matches!(job.state, PrintState::Queued | PrintState::Held);
+        if self.desk.jobs.values().filter(|job| waiting(job)).count() >= QUEUE_MAX {
+            return Err(Fault::new(
+                FaultName::TooMany,
+                "64 slips wait for the printer already; make it ready first",
+            ));
+        }
         let copies = self.desk.of(id).filter(|(key, _)| key.ply == ply).map(|(key, _)| key.copy);
         let copy = copies.max().unwrap_or(0).saturating_add(1);
         let key = PrintKey { id: id.clone(), ply, copy };
@@ -498,8 +511,14 @@ impl Engine {
                 "only a ply that waits or is in doubt can be given up",
             ));
         }
+        if self.desk.current.as_ref().is_some_and(|current| current.key == key) {
+            return Err(Fault::new(FaultName::Busy, "it is being printed; wait for it"));
+        }
         self.desk.queue.retain(|queued| *queued != key);
         self.set_print_state(&key, PrintState::Abandoned, why);
+        if key.copy == 0 {
+            self.step_care(&key.id.clone(), Event::PlyEnded { printed: false });
+        }
         self.commit(Note::Evidence, vec![ply_record(&key, PrintState::Abandoned, why)], Durability::Full);
         Ok(())
     }

@@ -38,11 +38,17 @@ impl Engine {
         answer: oneshot::Sender<Result<TxnId, Fault>>,
     ) {
         let id = TxnId::of(&request.request_id);
-        if let Some(entry) = self.entries.get(&id) {
-            let same = entry.arguments_sha256 == request.arguments_sha256;
-            return reply(answer, if same { Ok(id) } else { Err(conflict()) });
+        if self.entries.contains_key(&id) {
+            return reply(answer, self.same_request(&id, &request));
         }
         self.find(Note::Start(Box::new(PendingStart { request, caller, answer })), id);
+    }
+
+    /// The transaction of this name, if it was asked for with the same arguments.
+    fn same_request(&self, id: &TxnId, request: &StartRequest) -> Result<TxnId, Fault> {
+        let entry = self.entries.get(id);
+        let same = entry.is_some_and(|entry| entry.arguments_sha256 == request.arguments_sha256);
+        if same { Ok(id.clone()) } else { Err(conflict()) }
     }
 
     pub(super) fn start_looked_up(
@@ -60,7 +66,7 @@ impl Engine {
             }
             Ok(Some(_)) => Err(conflict()),
             // A second start with the same id may have come while the first was looked up.
-            Ok(None) if self.entries.contains_key(&id) => Ok(id),
+            Ok(None) if self.entries.contains_key(&id) => self.same_request(&id, &request),
             Ok(None) => self.may_start(&request, &caller).map(|()| self.create(request, caller)),
         };
         reply(answer, outcome);
@@ -213,7 +219,7 @@ impl Engine {
         };
         self.entries.insert(id.clone(), entry);
         tracing::info!(transaction = %id, kind = %start.kind, amount = start.amount.minor(), "started");
-        self.active = Some(Active::new(Txn::new(start, setup), caller, plies));
+        self.active = Some(Active::new(Txn::new(start, setup), caller));
         self.tell_txn(&id);
         if self.keys.is_none() {
             self.prompt(Prompt::SigningOn);

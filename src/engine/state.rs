@@ -10,7 +10,7 @@ use super::view::{Snapshot, TxnView};
 use super::{EngineError, Note, Receivers, Wiring};
 use crate::domain::calendar::{BootTime, WallTime};
 use crate::domain::emv::params::EmvConfig;
-use crate::domain::ident::{BatchNumber, MerchantId, Stan, TerminalId, TxnId};
+use crate::domain::ident::{BatchNumber, MerchantId, OperatorId, Stan, TerminalId, TxnId};
 use crate::domain::money::Currency;
 use crate::domain::outcome::Kind;
 use crate::domain::record::{KeyRecord, OperatorRow, Record, TimelineRow};
@@ -25,9 +25,12 @@ use crate::ports::{
     PrinterStatus, ReaderStatus, System,
 };
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
+
+/// Pause between looks at a journal in trouble.
+const STORAGE_CHECK: Duration = Duration::from_secs(5);
 
 /// What the configuration says, as far as the engine needs it.
 pub struct Settings {
@@ -113,13 +116,15 @@ pub struct Engine {
     pub(super) card_used: bool,
     pub(super) operators: Vec<OperatorRow>,
     pub(super) session: Option<Session>,
-    /// Password checks under way.
-    pub(super) checks: u32,
+    /// Operators whose passwords are being checked.
+    pub(super) checks: BTreeSet<OperatorId>,
     pub(super) keys: Option<WorkingKeys>,
     /// Grows with each new set of keys: a PIN block belongs to one set.
     pub(super) key_generation: u32,
     pub(super) key_record: Option<KeyRecord>,
     pub(super) clock_offset: i64,
+    /// The host's time at the last sign-on of this boot; from then on only CLOCK_BOOTTIME counts.
+    pub(super) clock_anchor: Option<(BootTime, WallTime)>,
     pub(super) clock_floor: WallTime,
     pub(super) reachable: &'static str,
     pub(super) last_exchange: WallTime,
@@ -133,6 +138,8 @@ pub struct Engine {
     pub(super) counts: BTreeMap<String, u32>,
     pub(super) batch_identity: Option<(TerminalId, MerchantId, String)>,
     pub(super) storage_trouble: Option<JournalError>,
+    /// When the journal is tried again.
+    pub(super) storage_check_at: Option<BootTime>,
     /// The last transaction whose signature was refused and that nobody has undone.
     pub(super) signature_refused: Option<TxnId>,
     pub(super) commits_in_flight: u32,
@@ -167,7 +174,8 @@ impl Engine {
     /// [`EngineError`] if the journal cannot be read or written, or a thread cannot be started.
     pub fn recover(settings: Settings, wiring: Wiring) -> Result<(Self, Receivers), EngineError> {
         let Wiring { mut journal, system, .. } = wiring;
-        let loaded = rebuild(journal.as_mut(), system.wall())?;
+        let now = system.wall();
+        let loaded = rebuild(journal.as_mut(), now)?;
         let (password_done, passwords) = mpsc::channel(4);
         let journal = JournalThread::start(journal).map_err(|error| EngineError::Lost(error.to_string()))?;
         let clock_floor = settings.built_at.max(loaded.newest);
@@ -197,11 +205,13 @@ impl Engine {
             card_used: false,
             operators: loaded.operators,
             session: None,
-            checks: 0,
+            checks: BTreeSet::new(),
             keys: None,
             key_generation: 0,
             key_record: None,
-            clock_offset: loaded.clock_offset,
+            // A clock that was set right since then needs no offset: it would count twice.
+            clock_offset: if now < clock_floor { loaded.clock_offset } else { 0 },
+            clock_anchor: None,
             clock_floor,
             reachable: "unknown",
             last_exchange: WallTime::default(),
@@ -213,6 +223,7 @@ impl Engine {
             counts: loaded.counts.into_iter().collect(),
             batch_identity: loaded.identity,
             storage_trouble: None,
+            storage_check_at: None,
             signature_refused: None,
             commits_in_flight: 0,
             next_id: 0,
@@ -285,10 +296,20 @@ impl Engine {
         self.notes.drain(..).map(|(id, row)| Record::Timeline { id, row }).collect()
     }
 
+    /// While the journal is in trouble a small commit is tried now and then: it reopens what was closed.
+    pub(super) fn tick_storage(&mut self) {
+        let now = self.system.boot();
+        if self.storage_trouble.is_some() && self.storage_check_at.take_if(|at| now >= *at).is_some() {
+            let audit = Record::Audit { at: self.wall(), operator: None, text: "storage checked".to_owned() };
+            self.commit(Note::Evidence, vec![audit], Durability::Full);
+        }
+    }
+
     /// Storage trouble comes and goes; the terminal's state follows.
     pub(super) fn note_storage(&mut self, error: Option<&JournalError>) {
         if let Some(error) = error {
             tracing::error!(%error, "the journal is in trouble");
+            self.storage_check_at = Some(self.system.boot().after(STORAGE_CHECK));
         }
         self.storage_trouble = error.cloned();
     }

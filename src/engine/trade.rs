@@ -23,25 +23,23 @@ pub(super) struct Active {
     ask_wait: Option<u64>,
     /// Key set under which the PIN block was made.
     pin_keys: Option<u32>,
-    /// Option `host-timeout` and others are in the machine already.
-    pub(super) plies: u8,
 }
 
 impl Active {
-    pub(super) const fn new(txn: Txn, starter: Caller, plies: u8) -> Self {
-        Self { txn, starter, card_wait: None, ask_wait: None, pin_keys: None, plies }
+    pub(super) const fn new(txn: Txn, starter: Caller) -> Self {
+        Self { txn, starter, card_wait: None, ask_wait: None, pin_keys: None }
     }
 }
 
 impl Engine {
     /// Gives the machine an event and carries what it wants.
     pub(super) fn step_txn(&mut self, event: Event) {
-        let Some(Active { txn, starter, card_wait, ask_wait, pin_keys, plies }) = self.active.take() else {
+        let Some(Active { txn, starter, card_wait, ask_wait, pin_keys }) = self.active.take() else {
             return;
         };
         let now = self.now();
         let (txn, effects) = txn.step(event, now);
-        self.active = Some(Active { txn, starter, card_wait, ask_wait, pin_keys, plies });
+        self.active = Some(Active { txn, starter, card_wait, ask_wait, pin_keys });
         self.show_txn();
         self.carry(effects);
     }
@@ -78,29 +76,41 @@ impl Engine {
     fn carry_local(&mut self, local: Local) {
         match local {
             Local::Prompt(code) => self.prompt(code),
-            Local::PowerOn => self.card_command("power on", |id| CardCommand::PowerOn { id }),
+            Local::PowerOn => {
+                let sent = self.card_command("power on", |id| CardCommand::PowerOn { id });
+                self.answered_by_nobody(sent);
+            }
             Local::Transmit(command) => {
                 let what = format!("transmit {:02X}", command.ins);
-                self.card_command(&what, |id| CardCommand::Transmit { id, command });
+                let sent = self.card_command(&what, |id| CardCommand::Transmit { id, command });
+                self.answered_by_nobody(sent);
             }
-            Local::PowerOff => self.card_command("power off", |id| CardCommand::PowerOff { id }),
+            // A card that is not powered down is powered down when the next one is powered up.
+            Local::PowerOff => _ = self.card_command("power off", |id| CardCommand::PowerOff { id }),
             Local::Ask(ask) => self.ask(ask),
             Local::Withdraw => self.withdraw("cancelled"),
-            // The pump sees that the machine wants a line.
-            Local::OpenLine => {}
+            // The pump sees that the machine wants a line, and what has to go before.
+            Local::OpenLine => self.give_line_back(),
             Local::DropSignOn => self.drop_sign_on(),
             Local::Finish => self.finish_txn(),
         }
     }
 
-    fn card_command(&mut self, what: &str, make: impl FnOnce(u64) -> CardCommand) {
+    /// Hands a command to the card thread; false if it does not take any.
+    fn card_command(&mut self, what: &str, make: impl FnOnce(u64) -> CardCommand) -> bool {
         let id = self.fresh_id();
         cut::boundary(&format_args!("before {what}"));
-        if (self.card)(make(id)).is_err() {
-            tracing::warn!("the card thread is behind; the command is dropped");
-        }
         if let Some(active) = &mut self.active {
             active.card_wait = Some(id);
+        }
+        (self.card)(make(id)).is_ok()
+    }
+
+    /// A command that the card thread did not take is never answered: the chip counts as unreadable.
+    fn answered_by_nobody(&mut self, sent: bool) {
+        if !sent {
+            tracing::warn!("the card thread takes no commands");
+            self.step_txn(Event::CardFailed(CardTrouble::Unreadable));
         }
     }
 
@@ -302,7 +312,11 @@ impl Engine {
                 }
                 self.step_txn(Event::Stored(committed.taken));
             }
-            Err(_) => self.step_txn(Event::StoreFailed),
+            Err(_) => {
+                // What was reported as failed may be on the disk all the same: the batch counts as begun.
+                self.batch_has_records = true;
+                self.step_txn(Event::StoreFailed);
+            }
         }
     }
 

@@ -468,6 +468,7 @@ impl Engine {
     /// A request of the bus. Every one is answered exactly once, at once or when its answer comes.
     pub(super) fn command(&mut self, command: Command) {
         use super::start::reply;
+        let Some(command) = self.refused_when_behind(command) else { return };
         match command {
             Command::Start(request, caller, answer) => self.start(*request, caller, answer),
             Command::Expose(id, answer) => self.expose(id, answer),
@@ -519,6 +520,25 @@ impl Engine {
             }
             Command::Query { filter, limit, cursor, answer } => self.query(filter, limit, cursor, answer),
         }
+    }
+
+    /// Questions that the journal must answer are refused while many wait; commits always find a place.
+    fn refused_when_behind(&self, command: Command) -> Option<Command> {
+        use super::start::reply;
+        if self.journal.takes_questions() {
+            return Some(command);
+        }
+        let busy =
+            || Fault::new(FaultName::Busy, "many questions wait for the journal; try again in a moment");
+        match command {
+            Command::Start(_, _, answer) | Command::Open { answer, .. } => reply(answer, Err(busy())),
+            Command::Expose(_, answer) => reply(answer, Err(busy())),
+            Command::Timeline(_, answer) => reply(answer, Err(busy())),
+            Command::Receipt { answer, .. } => reply(answer, Err(busy())),
+            Command::Query { answer, .. } => reply(answer, Err(busy())),
+            other => return Some(other),
+        }
+        None
     }
 
     fn errand_command(&mut self, errand: Errand, answer: oneshot::Sender<Result<u64, Fault>>) {

@@ -107,7 +107,7 @@ impl<'a> Reader<'a> {
         );
         let recent = format!("ORDER BY txn.created_at DESC, txn.id DESC LIMIT {RECENT}");
         let counts = "SELECT kind, count(*) AS finished FROM txn JOIN terminal ON terminal.batch = txn.batch
-                      WHERE outcome <> 'none' GROUP BY kind ORDER BY kind";
+                      WHERE outcome = 'approved' GROUP BY kind ORDER BY kind";
         let count = |c: &Columns<'_>| {
             let kind = c.word("kind", Kind::from_word)?;
             Ok((kind.word().to_owned(), c.number("finished")?))

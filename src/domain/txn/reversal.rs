@@ -84,6 +84,12 @@ impl Due {
         })
     }
 
+    /// The host answered 25, and its second answer is still wanted.
+    #[must_use]
+    pub fn waits_to_be_asked_again(&self) -> bool {
+        self.ask_again && self.state != QueueState::Failed
+    }
+
     /// True while no financial message may go before it.
     #[must_use]
     pub fn blocks_trading(&self) -> bool {

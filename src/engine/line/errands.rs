@@ -1,6 +1,6 @@
 //! Errands on the line: sign-on, sign-off, echo; and the working keys that a sign-on brings.
 use super::{ERRANDS_MAX, Opened, RETRY_MAX, RETRY_MIN, User};
-use crate::domain::calendar::BootTime;
+use crate::domain::calendar::{BootTime, WallTime};
 use crate::domain::fault::{Fault, FaultName};
 use crate::domain::outcome::ResultCode;
 use crate::domain::record::Record;
@@ -23,13 +23,14 @@ impl Engine {
         }
     }
 
-    /// Puts an errand into the queue; a second sign-on joins the first.
-    pub(in crate::engine) fn queue_errand(&mut self, errand: Errand, job: u64) -> Result<(), Fault> {
-        if self.line.errands.len() >= ERRANDS_MAX {
-            return Err(Fault::new(FaultName::TooMany, "8 host jobs wait already; wait for them"));
-        }
+    /// True if one more errand may wait.
+    pub(in crate::engine) fn errand_fits(&self) -> bool {
+        self.line.errands.len() < ERRANDS_MAX
+    }
+
+    /// Puts an errand into the queue.
+    pub(in crate::engine) fn queue_errand(&mut self, errand: Errand, job: u64) {
         self.line.errands.push_back((errand, job));
-        Ok(())
     }
 
     pub(super) fn step_management(
@@ -51,6 +52,9 @@ impl Engine {
         match machine.ended() {
             Some(result) => {
                 let result = result.clone();
+                if result.is_err() {
+                    self.hang_up(); // a line on which something went wrong serves nobody else
+                }
                 self.errand_ended(machine.errand(), job, result);
             }
             None => {
@@ -88,13 +92,20 @@ impl Engine {
         self.key_record = Some(opened.record);
         self.key_generation = self.key_generation.wrapping_add(1);
         self.clock_offset = opened.clock_offset;
+        let host = self.system.wall().0.saturating_add_signed(opened.clock_offset);
+        self.clock_anchor = Some((self.system.boot(), WallTime(host)));
         self.batch_mismatch = opened.batch_mismatch;
         if let Some(batch) = opened.batch {
             self.batch = batch;
             self.batch_opened_at = self.wall();
             self.counts.clear();
         }
-        self.kick_reversals();
+        // A sign-on that a refused reversal asked for must not send it at once: that could go on for ever.
+        if core::mem::take(&mut self.line.refused) {
+            self.line.kicked.clear();
+        } else {
+            self.kick_reversals();
+        }
     }
 
     pub(super) fn drop_keys(&mut self) {
@@ -113,9 +124,6 @@ impl Engine {
         match &result {
             Ok(()) => tracing::info!(?errand, "errand done"),
             Err(fault) => tracing::warn!(?errand, error = %fault, "errand failed"),
-        }
-        if result.is_err() {
-            self.hang_up();
         }
         self.finish_errand_job(errand, job, result.clone());
         match errand {
@@ -171,6 +179,7 @@ impl Engine {
             && let Err(fault) = self.start_errand(Errand::SignOn)
         {
             tracing::warn!(error = %fault, "no automatic sign-on");
+            self.line.sign_on_at = Some(now.after(self.line.sign_on_pause));
         }
     }
 

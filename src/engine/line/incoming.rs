@@ -147,7 +147,9 @@ impl Engine {
         let system = self.system.wall();
         let stamp = answer.host_time.as_deref().zip(answer.host_date.as_deref());
         let host = stamp
-            .and_then(|(time, date)| answers::host_time(time, date, self.system.local(self.wall())))
+            .and_then(|(time, date)| {
+                answers::host_time(time, date, self.system.local(self.wall().max(self.clock_floor)))
+            })
             .and_then(|local| self.system.wall_of(local));
         let clock_offset = host.map_or(self.clock_offset, |host| {
             i64::try_from(i128::from(host.0).saturating_sub(i128::from(system.0))).unwrap_or(0)

@@ -58,6 +58,8 @@ pub(super) struct Line {
     endpoint: usize,
     dialled_at: BootTime,
     sent_at: BootTime,
+    /// The bank refused the keys of a reversal: the sign-on that follows does not hurry it.
+    refused: bool,
     pub(super) dns_ms: Option<u64>,
     pub(super) tcp_ms: Option<u64>,
     pub(super) echo_ms: Option<u64>,
@@ -113,6 +115,7 @@ impl Line {
             endpoint: 0,
             dialled_at: BootTime(0),
             sent_at: BootTime(0),
+            refused: false,
             dns_ms: None,
             tcp_ms: None,
             echo_ms: None,
@@ -170,6 +173,13 @@ impl Engine {
         let moving = self.active.as_ref().is_some_and(|active| active.txn.money_may_move());
         if !moving && self.line.unread.is_empty() {
             self.hang_up();
+        }
+    }
+
+    /// The transaction wants a line anew: whoever has to go before it goes first.
+    pub(super) fn give_line_back(&mut self) {
+        if matches!(self.line.user, Some(User::Txn)) {
+            self.line.user = None;
         }
     }
 
@@ -272,7 +282,7 @@ impl Engine {
             None => {}
             Some(User::Txn) => {
                 let event = match heard {
-                    Heard::Ready => match self.pin_block_is_stale() {
+                    Heard::Ready => match self.keys.is_none() || self.pin_block_is_stale() {
                         true => txn::Event::LineFailed(ResultCode::NotSignedOn),
                         false => txn::Event::LineReady,
                     },

@@ -59,7 +59,7 @@ impl Engine {
         let due = self.reversals.iter().find(|due| {
             kicked.contains(&due.id)
                 || (due.blocks_trading() && (trading || retry))
-                || (due.ask_again && again)
+                || (due.waits_to_be_asked_again() && again)
         })?;
         free.then(|| due.clone())
     }
@@ -70,7 +70,7 @@ impl Engine {
             return None;
         }
         let blocking = self.reversals.iter().any(Due::blocks_trading);
-        let again = self.reversals.iter().any(|due| due.ask_again);
+        let again = self.reversals.iter().any(Due::waits_to_be_asked_again);
         let retry = if blocking { self.line.retry_at } else { None };
         let asked = if again { self.line.ask_again_at } else { None };
         retry.into_iter().chain(asked).min()
@@ -88,7 +88,10 @@ impl Engine {
         let (machine, effects) = machine.step(event, now);
         for local in effects.local {
             match local {
-                reversal::Local::DropSignOn => self.drop_sign_on(),
+                reversal::Local::DropSignOn => {
+                    self.line.refused = true;
+                    self.drop_sign_on();
+                }
             }
         }
         let due = machine.due().clone();
