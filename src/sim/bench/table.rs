@@ -100,7 +100,9 @@ impl Table {
     /// The same as JSON: plain numbers, times in microseconds, memory in KiB.
     pub(super) fn json(&self) -> String {
         let (commits, work) = (&self.commits, &self.work);
-        let memory = |memory: Memory| json!({ "resident": memory.resident, "anonymous": memory.anonymous, "peak": memory.peak });
+        let memory = |Memory { resident, anonymous, peak }: Memory| -> Value {
+            json!({ "resident": resident, "anonymous": anonymous, "peak": peak })
+        };
         let document: Value = json!({
             "machine": self.machine,
             "file-system": self.file_system,
