@@ -14,6 +14,7 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use zeroize::Zeroizing;
 
@@ -193,6 +194,8 @@ pub struct Machine {
     lock: Option<BusyLock>,
     watchdog: Option<Duration>,
     last_alive: BootTime,
+    /// Signs of life on their way to the service manager.
+    signs: Option<SyncSender<()>>,
 }
 
 impl Machine {
@@ -200,8 +203,24 @@ impl Machine {
     /// (no runtime directory) updaters read `SafeToUpdate` on the bus only.
     #[must_use]
     pub fn new(zone: Zone, lock: Option<BusyLock>, watchdog: Option<Duration>) -> Self {
-        Self { zone, lock, watchdog: watchdog.map(|every| every / 2), last_alive: BootTime::default() }
+        let signs = watchdog.and_then(|_| start_messenger());
+        Self { zone, lock, watchdog: watchdog.map(|every| every / 2), last_alive: BootTime::default(), signs }
     }
+}
+
+/// The thread that tells the service manager. It may block when nobody reads there; the engine, whose signs of life it
+/// carries, must not.
+fn start_messenger() -> Option<SyncSender<()>> {
+    let (signs, heard) = sync_channel(1);
+    let carry = move || {
+        while heard.recv().is_ok() {
+            if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]) {
+                tracing::warn!(%error, "the service manager does not hear us");
+            }
+        }
+    };
+    let started = std::thread::Builder::new().name("posd-watchdog".to_owned()).spawn(carry);
+    started.inspect_err(|error| tracing::error!(%error, "no thread for the watchdog")).ok().map(|_| signs)
 }
 
 impl System for Machine {
@@ -234,9 +253,8 @@ impl System for Machine {
         let due = self.watchdog.is_some_and(|every| now.since(self.last_alive) >= every);
         if due {
             self.last_alive = now;
-            if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]) {
-                tracing::warn!(%error, "the service manager does not hear us");
-            }
+            // A full queue means that one is on its way already.
+            let _waiting = self.signs.as_ref().is_some_and(|signs| signs.try_send(()).is_err());
         }
     }
 

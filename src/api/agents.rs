@@ -462,8 +462,9 @@ fn wait_of(deadline: BootTime, remaining_ms: u32) -> Duration {
 
 /// The options of prompts: when it ends, absent where nothing ends it.
 pub(super) fn time_options(deadline: BootTime, remaining_ms: u32) -> Row {
-    if deadline == BootTime::default() {
-        return Row::new();
+    let mut options = Row::from([("remaining-ms", remaining_ms.into())]);
+    if deadline != BootTime::default() {
+        options.insert("deadline", deadline.0.into());
     }
-    Row::from([("deadline", deadline.0.into()), ("remaining-ms", remaining_ms.into())])
+    options
 }

@@ -52,7 +52,9 @@ pub(super) fn read(
     };
     // Permissions for checks that no shipped kind makes; read so that a wrong type is told.
     options.take::<bool>("allow-duplicate", "b")?;
-    options.take::<bool>("allow-partial", "b")?;
+    if options.take::<bool>("allow-partial", "b")? == Some(true) {
+        return Err(Fault::new(FaultName::NotSupported, "this version takes no partial approvals"));
+    }
     free_option(&mut options, "authorization")?;
     options.finish()?;
     Ok(request)

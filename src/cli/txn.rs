@@ -273,9 +273,10 @@ fn print_line(screen: &Screen, job: &Map<String, Json>) -> String {
     format!("{}  {}  {more}\n", job.text("ply"), job.text("state"))
 }
 
-/// The newest transaction of the ledger.
+/// The newest transaction of the ledger that has a slip.
 async fn last(terminal: &Terminal) -> Result<OwnedObjectPath, Failure> {
-    let (rows, _) = terminal.ledger().await?.query(Options::new(), 1, "", Options::new()).await?;
+    let approved = Options::from([("outcome", zbus::zvariant::Value::from("approved"))]);
+    let (rows, _) = terminal.ledger().await?.query(approved, 1, "", Options::new()).await?;
     let rows: Vec<Map<String, Json>> = rows.into_iter().map(plain_dict).collect();
     let path = rows.first().map(|row| row.text("path")).unwrap_or_default();
     OwnedObjectPath::try_from(path)

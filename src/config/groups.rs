@@ -45,15 +45,10 @@ pub(super) fn terminal(mut s: Section<'_>) -> Option<Terminal> {
 }
 
 pub(super) fn host(mut s: Section<'_>) -> Option<Host> {
-    let profile = s.text(
-        "profile",
-        Some("unionpay".to_owned()),
-        "the name of a profile: 1 to 32 of a-z, 0-9 and -",
-        |t| {
-            let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-            ((1..=32).contains(&t.len()) && t.bytes().all(fits)).then(|| t.to_owned())
-        },
-    );
+    let profile =
+        s.text("profile", Some("unionpay".to_owned()), "unionpay, the one profile of this version", |t| {
+            (t == "unionpay").then(|| t.to_owned())
+        });
     let endpoints = s.list("endpoints", None, 1..=8, PORT, endpoint);
     let tpdu = s.text("tpdu", Some([0x60, 0x00, 0x05, 0x00, 0x00]), "10 hex digits", hex);
     let header = s.text("header", Some([0x60, 0x32, 0x00, 0x32, 0x00, 0x00]), "12 hex digits", hex);

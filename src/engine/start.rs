@@ -78,6 +78,9 @@ impl Engine {
         if !request.kind.is_built() {
             return fault(FaultName::NotSupported, "this version does sales only");
         }
+        if !request.entry_modes.is_empty() && !request.entry_modes.iter().any(|mode| mode == "chip") {
+            return fault(FaultName::NotSupported, "this terminal reads chips only; leave entry-modes out");
+        }
         if !self.settings.enabled_kinds.contains(&request.kind) {
             return fault(
                 FaultName::FunctionDisabled,

@@ -138,6 +138,8 @@ pub struct Engine {
     pub(super) counts: BTreeMap<String, u32>,
     pub(super) batch_identity: Option<(TerminalId, MerchantId, String)>,
     pub(super) storage_trouble: Option<JournalError>,
+    /// The host's header asked for a sign-on; it comes when the transaction is over.
+    pub(super) sign_on_asked_for: bool,
     /// When the journal is tried again.
     pub(super) storage_check_at: Option<BootTime>,
     /// The last transaction whose signature was refused and that nobody has undone.
@@ -223,6 +225,7 @@ impl Engine {
             counts: loaded.counts.into_iter().collect(),
             batch_identity: loaded.identity,
             storage_trouble: None,
+            sign_on_asked_for: false,
             storage_check_at: None,
             signature_refused: None,
             commits_in_flight: 0,

@@ -344,6 +344,10 @@ impl Engine {
         self.tell(Notice::Finished { id: closed.id.clone(), outcome: closed.outcome });
         cut::boundary(&"after finished");
         self.look_after(active, closed);
+        if core::mem::take(&mut self.sign_on_asked_for) {
+            tracing::info!("the host wants a sign-on");
+            self.drop_sign_on();
+        }
     }
 
     fn count_finished(&mut self, active: &Active, closed: &Closed) {

@@ -418,20 +418,21 @@ impl Engine {
     fn reader_views(&self) -> Vec<ReaderView> {
         let names = ["cards", "apdus", "faults"];
         let trading = self.active.as_ref().is_some_and(|active| active.txn.state() != TxnState::Created);
-        let view = |status: &ReaderStatus| ReaderView {
-            state: match (status.ok, trading && self.card_in && !status.contactless) {
+        let used = usize::try_from(self.contact_reader()).unwrap_or(0);
+        let view = |(at, status): (usize, &ReaderStatus)| ReaderView {
+            state: match (status.ok, trading && self.card_in && at == used) {
                 (false, _) => "fault",
                 (true, true) => "busy",
                 (true, false) => "ready",
             },
             statistics: names
                 .iter()
-                .zip(self.reader_counts)
+                .zip(if at == used { self.reader_counts } else { [0; 3] })
                 .map(|(n, count)| ((*n).to_owned(), count))
                 .collect(),
             status: status.clone(),
         };
-        self.readers.iter().map(view).collect()
+        self.readers.iter().enumerate().map(view).collect()
     }
 
     fn printer_view(&self) -> Option<PrinterView> {

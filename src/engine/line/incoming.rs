@@ -10,6 +10,9 @@ use crate::domain::unionpay::messages::Request;
 use crate::engine::{Engine, Note, cut};
 use crate::ports::Durability;
 
+/// Sixth digit of the host's header: "sign on again". Acted upon when the transaction is over.
+const SIGN_ON_AGAIN: u8 = 3;
+
 impl Engine {
     /// A whole message came.
     pub(super) fn frame(&mut self, bytes: &[u8]) {
@@ -63,7 +66,10 @@ impl Engine {
         let local = self.system.local(now.wall);
         let Some(keys) = self.keys.as_ref() else { return true };
         let event = match answers::read_financial(request, bytes, keys, local) {
-            Ok(answer) => txn::Event::HostAnswered(Box::new(answer)),
+            Ok(answer) => {
+                self.sign_on_asked_for |= answer.header_request == SIGN_ON_AGAIN;
+                txn::Event::HostAnswered(Box::new(answer))
+            }
             Err(AnswerError::Foreign { .. }) => return true,
             Err(error) => {
                 tracing::warn!(%error, "the answer is not usable");
