@@ -387,7 +387,7 @@ fn a_withdrawn_question_is_cancelled_at_the_agent() {
             call.body().deserialize().unwrap();
         assert_eq!(why, "card-removed");
         // The engine ends: agents are released.
-        world.stop().await.unwrap();
+        let _bus = world.stop().await.unwrap(); // what was sent must still be delivered
         let call = OrderedStreamExt::next(&mut calls).await.unwrap().unwrap();
         assert_eq!(call.header().member().unwrap().as_str(), "Release");
     });

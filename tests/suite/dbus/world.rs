@@ -158,10 +158,10 @@ impl World {
     }
 
     /// Ends the engine: the api is to end, too.
-    pub(crate) async fn stop(self) -> Result<(), ServeError> {
+    pub(crate) async fn stop(self) -> Result<PrivateBus, ServeError> {
         self.engine.abort();
         drop((self.notices, self.agent_commands));
-        self.served.await.unwrap()
+        self.served.await.unwrap().map(|()| self.bus)
     }
 
     /// The next command the engine was asked.
