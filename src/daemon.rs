@@ -256,7 +256,7 @@ fn adapters(config: &Config) -> Result<Adapters, String> {
     settings.check().map_err(|error| error.to_string())?;
     let host = host_tcp::start(settings, host_in);
     let printer =
-        printer_escpos::start(printer_settings(config), printer_in).map_err(|error| error.to_string())?;
+        printer_escpos::start(printer_settings(config)?, printer_in).map_err(|error| error.to_string())?;
     Ok(Adapters {
         card: Box::new(move |command| card.try_send(command)),
         card_events,
@@ -275,9 +275,16 @@ fn given_back<T>(error: std::sync::mpsc::TrySendError<T>) -> T {
     }
 }
 
-fn printer_settings(config: &Config) -> PrinterSettings {
+fn printer_settings(config: &Config) -> Result<PrinterSettings, String> {
     let device = match &config.printer.device {
-        PrinterDevice::Auto | PrinterDevice::Usb { .. } => Device::Auto,
+        PrinterDevice::Auto => Device::Auto,
+        // Any other printer would be the wrong one.
+        PrinterDevice::Usb { vendor, product, .. } => {
+            return Err(format!(
+                "[printer] device = \"usb:{vendor:04x}:{product:04x}\": this version takes auto, /dev/usb/lpN and \
+                 tcp:HOST:PORT; name the device file"
+            ));
+        }
         PrinterDevice::File(path) if path.starts_with("/dev") => Device::Lp(path.clone()),
         PrinterDevice::File(path) => Device::File(path.clone()),
         PrinterDevice::Tcp { host, port } => Device::Tcp(host.clone(), *port),
@@ -287,7 +294,7 @@ fn printer_settings(config: &Config) -> PrinterSettings {
         config::Chinese::Gb18030 => printer_escpos::Chinese::Gb18030,
         config::Chinese::Raster => printer_escpos::Chinese::Raster,
     };
-    PrinterSettings { device, width_dots: config.printer.width_dots, chinese, timing: Default::default() }
+    Ok(PrinterSettings { device, width_dots: config.printer.width_dots, chinese, timing: Default::default() })
 }
 
 fn settings(
