@@ -326,7 +326,7 @@ impl Engine {
             enabled_kinds: settings.enabled_kinds.iter().copied().filter(|kind| kind.is_built()).collect(),
             blocked,
             update_blockers: self.update_blockers(),
-            clock_trusted: self.wall() >= self.clock_floor,
+            clock_trusted: self.clock_trusted(),
             terminal_id: settings.identity.terminal_id.to_string(),
             merchant_id: settings.identity.merchant_id.to_string(),
             merchant_name: settings.merchant_name.clone(),
@@ -353,7 +353,7 @@ impl Engine {
             (self.printer_status.as_ref().is_some_and(|printer| printer.paper == "low"), "paper-low"),
             (near && count < max, "settle-soon"),
             (count >= max, "batch-full"),
-            (self.wall() < self.clock_floor, "clock-untrusted"),
+            (!self.clock_trusted(), "clock-untrusted"),
             (self.signature_refused.is_some(), "signature-refused"),
         ];
         let standing = self.settings.standing_reasons.iter().cloned();

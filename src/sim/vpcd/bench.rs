@@ -127,8 +127,10 @@ impl Bench {
         let log =
             std::fs::OpenOptions::new().create(true).append(true).open(self.folder.join("pcscd.log"))?;
         // The socket comes in as standard input and becomes descriptor 3, as systemd would hand it over.
-        let script = "exec 3<&0 0</dev/null; export LISTEN_PID=$$ LISTEN_FDS=1; \
-                      exec pcscd --foreground --debug --config \"$1\"";
+        // From 2.0 on pcscd asks polkit about every client; a private bench has none (Debian 13).
+        let script = "case $(pcscd --help 2>&1) in *--disable-polkit*) open=--disable-polkit;; esac; \
+                      exec 3<&0 0</dev/null; export LISTEN_PID=$$ LISTEN_FDS=1; \
+                      exec pcscd --foreground --debug $open --config \"$1\"";
         let child = self
             .inside("sh")
             .args(["-c", script, "sh"])
