@@ -231,7 +231,10 @@ fn the_books_of_a_killed_acquirer_are_found_again() {
 /// Stopping ends threads and lines, and frees the port.
 #[test]
 fn a_dropped_acquirer_is_gone() {
-    let acquirer = acquirer();
+    // An address of its own: on 127.0.0.1 another test may be given the freed port at once.
+    let mut config = Config::test().unwrap();
+    config.listen = std::net::SocketAddr::from(([127, 0, 77, 1], 0));
+    let acquirer = Acquirer::start(config).unwrap();
     let address = acquirer.address();
     let mut terminal = Terminal::signed_on(address);
     let remote = posd::sim::host::Remote::clone(&acquirer);
