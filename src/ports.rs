@@ -5,11 +5,15 @@
 //! trait, because the engine owns the thread that runs it.
 use crate::domain::calendar::{BootTime, LocalTime, WallTime};
 use crate::domain::emv::apdu::{CommandApdu, ResponseApdu};
-use crate::domain::ident::TxnId;
+use crate::domain::ident::{BatchNumber, TxnId};
+use crate::domain::money::Amount;
 use crate::domain::receipt::Document;
-use crate::domain::record::{Committed, Loaded, Record, TimelineRow, TxnFilter, TxnRow};
+use crate::domain::record::{
+    BatchRow, Committed, Loaded, OriginalRef, Record, TimelineRow, TotalsRow, TxnFilter, TxnRow,
+};
 use core::fmt;
 use core::time::Duration;
+use std::path::Path;
 
 /// To the card thread. Every command is answered by exactly one event that carries its `id`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -288,6 +292,19 @@ pub enum JournalError {
     Unusable(String),
 }
 
+/// What is known of a copy of the journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackupFacts {
+    /// Its size.
+    pub bytes: u64,
+    /// SHA-256 of the file, lower-case hex.
+    pub sha256: String,
+    /// Transactions in it.
+    pub transactions: u64,
+    /// When its newest transaction was made; 0 = it has none.
+    pub newest_transaction: WallTime,
+}
+
 /// The only way to durable storage. Runs on the journal thread, which is the sole writer.
 pub trait Journal: Send {
     /// Commits all records as one. [`Durability::Full`] returns after the disk has them.
@@ -324,6 +341,61 @@ pub trait Journal: Send {
         limit: u32,
         cursor: &str,
     ) -> Result<(Vec<TxnRow>, String), JournalError>;
+
+    /// Finds the original of a follow-up: by transaction, else by batch, STAN and date, else by RRN, else by
+    /// authorisation code, the date too where it is told; the newest that fits.
+    ///
+    /// # Errors
+    /// The storage cannot be read.
+    fn find_original(&mut self, wanted: &OriginalRef) -> Result<Option<TxnRow>, JournalError>;
+
+    /// The newest transaction since `since` in which this card paid, or may have paid, exactly this amount.
+    ///
+    /// # Errors
+    /// The storage cannot be read.
+    fn find_duplicate(
+        &mut self,
+        card_token: &str,
+        amount: Amount,
+        since: WallTime,
+    ) -> Result<Option<TxnId>, JournalError>;
+
+    /// Counts and sums of what moved money, by kind, card class and operator.
+    ///
+    /// # Errors
+    /// The storage cannot be read.
+    fn totals(&mut self, filter: &TxnFilter) -> Result<Vec<TotalsRow>, JournalError>;
+
+    /// All transactions of the open batch that have a STAN, by STAN as taken; at most 900.
+    ///
+    /// # Errors
+    /// The storage cannot be read.
+    fn open_batch(&mut self) -> Result<Vec<TxnRow>, JournalError>;
+
+    /// The newest batch of this number; without one the batch that was closed last.
+    ///
+    /// # Errors
+    /// The storage cannot be read.
+    fn batch(&mut self, number: Option<BatchNumber>) -> Result<Option<BatchRow>, JournalError>;
+
+    /// Writes a copy of the journal as it stands to a new file, while it is in use, and checks it.
+    ///
+    /// # Errors
+    /// The storage cannot be read, or the copy not be written.
+    fn backup(&mut self, to: &Path) -> Result<BackupFacts, JournalError>;
+
+    /// Checks a copy: whole, of a schema that this version reads, sealed under the storage key in use.
+    ///
+    /// # Errors
+    /// [`JournalError::Unusable`] says what is wrong with it.
+    fn verify(&mut self, copy: &Path) -> Result<BackupFacts, JournalError>;
+
+    /// Puts a checked copy in the place of the journal and opens it. Entries that were not answered are parked, the
+    /// STAN jumps by 10,000, the sign-on is void, and trading waits for [`Record::RestoreConfirmed`].
+    ///
+    /// # Errors
+    /// [`JournalError::Unusable`]: the copy is not usable, or the live journal has newer business. Then nothing changed.
+    fn restore(&mut self, copy: &Path) -> Result<BackupFacts, JournalError>;
 
     /// Reads a transaction's timeline, oldest first.
     ///

@@ -5,9 +5,9 @@ use super::path;
 use super::secret_fd::read_secret;
 use crate::domain::emv::kernel::Candidate;
 use crate::domain::fault::FaultName;
-use crate::domain::ident::TxnId;
+use crate::domain::ident::{OperatorId, TxnId};
 use crate::domain::outcome::words;
-use crate::domain::secret::ClearPin;
+use crate::domain::secret::{ClearPin, Password};
 use crate::engine::handle::{AgentAnswer, AgentAsk};
 use std::collections::HashMap;
 use tokio::time::{Instant, timeout_at};
@@ -46,6 +46,8 @@ impl Capability {
             AgentAsk::Application(_) => Self::SelectApplication,
             AgentAsk::Card => Self::ConfirmCard,
             AgentAsk::Signature => Self::ConfirmSignature,
+            AgentAsk::Duplicate(_) => Self::ConfirmDuplicate,
+            AgentAsk::Authorize(_) => Self::Authorize,
         }
     }
 
@@ -108,6 +110,11 @@ pub(super) async fn ask(
         }
         AgentAsk::Card => call(bus, agent, "ConfirmCard", &(txn, options), until).await,
         AgentAsk::Signature => call(bus, agent, "ConfirmSignature", &(txn, options), until).await,
+        AgentAsk::Duplicate(earlier) => {
+            let earlier = path::transaction(earlier);
+            call(bus, agent, "ConfirmDuplicate", &(txn, earlier, options), until).await
+        }
+        AgentAsk::Authorize(action) => call(bus, agent, "Authorize", &(txn, *action, options), until).await,
     };
     match reply {
         Ok(reply) => read_answer(ask, &reply, until).await,
@@ -219,9 +226,13 @@ async fn read_answer(ask: &AgentAsk, reply: &Message, until: Instant) -> CallEnd
             ),
             Err(_) => wrong("a text"),
         },
-        AgentAsk::Card | AgentAsk::Signature => match body.deserialize::<bool>() {
+        AgentAsk::Card | AgentAsk::Signature | AgentAsk::Duplicate(_) => match body.deserialize::<bool>() {
             Ok(yes) => CallEnd::Answered(AgentAnswer::Yes(yes)),
             Err(_) => wrong("yes or no"),
+        },
+        AgentAsk::Authorize(_) => match body.deserialize::<(&str, OwnedFd)>() {
+            Ok((supervisor, fd)) => read_supervisor(supervisor, fd.into(), until).await,
+            Err(_) => wrong("an operator number and a file descriptor"),
         },
     }
 }
@@ -237,6 +248,17 @@ async fn read_pin(fd: std::os::fd::OwnedFd, bypass_allowed: bool, until: Instant
             Ok(pin) => CallEnd::Answered(AgentAnswer::Pin(pin)),
             Err(error) => CallEnd::Broken(error.to_string()),
         },
+        Err(error) => CallEnd::Broken(error.to_string()),
+    }
+}
+
+async fn read_supervisor(number: &str, fd: std::os::fd::OwnedFd, until: Instant) -> CallEnd {
+    let left = until.saturating_duration_since(Instant::now());
+    let Ok(supervisor) = OperatorId::new(number) else {
+        return CallEnd::Broken("the agent's supervisor is not a number of two digits".to_owned());
+    };
+    match read_secret(fd, left).await {
+        Ok(secret) => CallEnd::Answered(AgentAnswer::Supervisor(supervisor, Password::new(secret.to_vec()))),
         Err(error) => CallEnd::Broken(error.to_string()),
     }
 }

@@ -76,7 +76,7 @@ impl LedgerObject {
 
     #[zbus(property)]
     fn batch_state(&self) -> &'static str {
-        self.snapshot.borrow().ledger.batch_state
+        self.snapshot.borrow().ledger.batch_state.word()
     }
 
     #[zbus(property)]

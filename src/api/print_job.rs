@@ -64,7 +64,7 @@ impl PrintJobObject {
 
     #[zbus(property(emits_changed_signal = "const"))]
     fn transaction(&self) -> OwnedObjectPath {
-        path::transaction(&self.view.borrow().transaction)
+        self.view.borrow().transaction.as_ref().map_or_else(path::none, path::transaction)
     }
 
     #[zbus(property(emits_changed_signal = "const"))]

@@ -6,7 +6,7 @@ use super::error::{ApiError, invalid};
 use super::options::{Dict, Options, no_options};
 use super::row::{self, Row};
 use crate::domain::fault::Fault;
-use crate::domain::outcome::QueueState;
+use crate::domain::outcome::{EntryType, QueueState};
 use crate::engine::handle::Command;
 use crate::engine::view::{QueueRow, Snapshot};
 use std::sync::Arc;
@@ -66,7 +66,7 @@ impl QueueObject {
 
     #[zbus(property)]
     fn pending_reversals(&self) -> u32 {
-        self.count(|row| row.entry_type == "reversal")
+        self.count(|row| row.entry_type == EntryType::Reversal)
     }
 
     #[zbus(property)]
@@ -157,7 +157,7 @@ impl Filter {
     }
 
     fn wants(&self, row: &QueueRow) -> bool {
-        self.entry_type.as_ref().is_none_or(|entry_type| entry_type == row.entry_type)
+        self.entry_type.as_ref().is_none_or(|entry_type| entry_type == row.entry_type.word())
             && self.state.is_none_or(|state| state == row.state)
             && self.batch.is_none_or(|batch| batch == row.batch)
             && self.trace.is_none_or(|trace| trace == row.trace)

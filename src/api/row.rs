@@ -104,7 +104,7 @@ pub(super) fn ledger(view: &TxnView) -> Row {
 pub(super) fn queue(entry: &QueueRow) -> Row {
     let mut row = Row::from([
         ("id", Value::from(entry.id.clone())),
-        ("type", entry.entry_type.into()),
+        ("type", entry.entry_type.word().into()),
         ("state", entry.state.word().into()),
         ("amount", minor(entry.amount).into()),
         ("attempts", entry.attempts.into()),
@@ -130,9 +130,20 @@ pub(super) fn timeline(line: &TimelineRow) -> Row {
 
 /// A job's result.
 pub(super) fn job_result(view: &JobView) -> HashMap<String, Value<'static>> {
-    let value = |value: &JobValue| match value {
+    dict(&view.result)
+}
+
+fn dict(values: &[(String, JobValue)]) -> HashMap<String, Value<'static>> {
+    values.iter().map(|(key, found)| (key.clone(), job_value(found))).collect()
+}
+
+fn job_value(value: &JobValue) -> Value<'static> {
+    match value {
         JobValue::Number(number) => Value::from(*number),
+        JobValue::Count(count) => Value::from(*count),
+        JobValue::Money(minor) => Value::from(*minor),
         JobValue::Text(text) => Value::from(text.clone()),
-    };
-    view.result.iter().map(|(key, found)| (key.clone(), value(found))).collect()
+        JobValue::Transaction(id) => Value::from(super::path::transaction(id)),
+        JobValue::Rows(rows) => Value::from(rows.iter().map(|row| dict(row)).collect::<Vec<_>>()),
+    }
 }

@@ -49,13 +49,14 @@ pub(super) fn read(
         confirm_card: options.take("confirm-card", "b")?.unwrap_or(false),
         entry_modes,
         has_pin_agent: false,
+        original: None,
+        rrn: None,
+        date: None,
+        auth_code: None,
+        allow_duplicate: options.take::<bool>("allow-duplicate", "b")?.unwrap_or(false),
+        allow_partial: options.take::<bool>("allow-partial", "b")?.unwrap_or(false),
+        authorization: free_option(&mut options, "authorization")?,
     };
-    // Permissions for checks that no shipped kind makes; read so that a wrong type is told.
-    options.take::<bool>("allow-duplicate", "b")?;
-    if options.take::<bool>("allow-partial", "b")? == Some(true) {
-        return Err(Fault::new(FaultName::NotSupported, "this version takes no partial approvals"));
-    }
-    free_option(&mut options, "authorization")?;
     options.finish()?;
     Ok(request)
 }

@@ -301,7 +301,7 @@ impl TransactionObject {
 
     #[zbus(property)]
     fn allowed_follow_ups(&self) -> Vec<String> {
-        self.view.borrow().allowed_follow_ups.clone()
+        self.view.borrow().allowed_follow_ups.iter().map(|kind| kind.word().to_owned()).collect()
     }
 
     #[zbus(property)]

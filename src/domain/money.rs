@@ -19,6 +19,9 @@ impl Amount {
     /// Nothing.
     pub const ZERO: Self = Self(0);
 
+    /// The least that can be paid.
+    pub const ONE: Self = Self(1);
+
     /// Takes a count of minor units.
     ///
     /// # Errors
@@ -43,6 +46,15 @@ impl Amount {
     #[must_use]
     pub fn checked_add(self, other: Self) -> Option<Self> {
         self.0.checked_add(other.0).and_then(|sum| Self::from_minor(sum).ok())
+    }
+
+    /// Subtracts, or `None` below zero.
+    #[must_use]
+    pub const fn checked_sub(self, other: Self) -> Option<Self> {
+        match self.0.checked_sub(other.0) {
+            Some(rest) => Some(Self(rest)),
+            None => None,
+        }
     }
 
     /// Twelve digits, right-aligned, zero-padded: the form of DE 4.

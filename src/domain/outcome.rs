@@ -68,7 +68,7 @@ impl Kind {
     /// True for the kinds this version carries out; the others answer `NotSupported`.
     #[must_use]
     pub const fn is_built(self) -> bool {
-        matches!(self, Self::Sale)
+        !matches!(self, Self::QrSale | Self::QrRefund)
     }
 }
 
@@ -203,6 +203,14 @@ words! {
         NotSignedOn = "not-signed-on",
         /// No accepted application on the card.
         CardNotAccepted = "card-not-accepted",
+        /// A supervisor refused, or nobody could be asked.
+        NotAuthorized = "not-authorized",
+        /// The original took another follow-up, or was settled, while this one waited.
+        OriginalNotEligible = "original-not-eligible",
+        /// The shop resolved an unknown outcome: the money moved.
+        ResolvedPaid = "resolved-paid",
+        /// The shop resolved an unknown outcome: no money moved.
+        ResolvedNotPaid = "resolved-not-paid",
     }
 }
 
@@ -369,6 +377,72 @@ words! {
         Expired = "expired",
         /// Put aside by a supervisor.
         Parked = "parked",
+    }
+}
+
+words! {
+    /// What an entry of the store-and-forward queue owes to the bank or to the shop.
+    EntryType {
+        /// 0400: the undo of an unknown outcome.
+        Reversal = "reversal",
+        /// 0620: what the card did with the issuer's scripts.
+        Script = "script",
+        /// 0200/36 or 0220/30: a sale that was approved without the bank.
+        OfflineSale = "offline-sale",
+        /// 0220/24: a completion that is told, not asked.
+        Advice = "advice",
+        /// A refund without an answer: never repeated by itself; the shop resolves it.
+        RefundUnknown = "refund-unknown",
+    }
+}
+
+words! {
+    /// How the shop ended an entry that the bank did not (`Queue.Resolve`).
+    Resolution {
+        /// The money moved: an unknown outcome becomes approved.
+        Paid = "paid",
+        /// It did not: an unknown outcome becomes failed.
+        NotPaid = "not-paid",
+        /// Nobody knows; the outcome stays.
+        WrittenOff = "written-off",
+    }
+}
+
+words! {
+    /// Where the open batch stands (`Ledger.BatchState`).
+    BatchState {
+        /// Sales are taken.
+        Open = "open",
+        /// It is being drained and counted; sales answer `BatchClosing`.
+        Settling = "settling",
+        /// The bank has said its verdict; detail goes up.
+        Uploading = "uploading",
+        /// Done; only batches of the past are.
+        Closed = "closed",
+    }
+}
+
+words! {
+    /// The bank's word on the totals of one card class: field 48 of 0510, digits 31 and 62.
+    Verdict {
+        /// 对帐平, digit 1.
+        Agreed = "agreed",
+        /// 对帐不平, digit 2.
+        Disagreed = "disagreed",
+        /// 对帐出错, digit 3.
+        Error = "error",
+        /// No answer; the batch was force-closed.
+        Unknown = "unknown",
+    }
+}
+
+words! {
+    /// Whose card it was, as settlement counts: field 63.1 is CUP or not.
+    CardClass {
+        /// 内卡.
+        Domestic = "domestic",
+        /// 外卡.
+        Foreign = "foreign",
     }
 }
 

@@ -7,7 +7,10 @@ use super::ident::{
     AuthCode, BatchNumber, MerchantId, OperatorId, RequestId, ResponseCode, Rrn, Stan, TerminalId, TxnId,
 };
 use super::money::{Amount, Currency};
-use super::outcome::{CvmMethod, EntryMode, Kind, Outcome, Ply, PrintState, QueueState, ResultCode};
+use super::outcome::{
+    BatchState, CardClass, CvmMethod, EntryMode, EntryType, Kind, Outcome, Ply, PrintState, QueueState,
+    Resolution, ResultCode, Verdict,
+};
 use super::secret::Pan;
 
 /// What the caller asked for; fixed when the transaction is created.
@@ -35,6 +38,42 @@ pub struct TxnStart {
     pub metadata: Vec<(String, String)>,
     /// Plies wanted, 0 to 2.
     pub plies: u8,
+    /// What else was agreed.
+    pub terms: Terms,
+}
+
+/// What a transaction rests on besides its amount.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// The transaction that it follows.
+    pub original: Option<OriginalRef>,
+    /// Authorisation code told by the caller: a voice authorisation, or the code of a pre-authorisation.
+    pub auth_code: Option<AuthCode>,
+    /// Who allowed it, where a supervisor had to.
+    pub supervisor: Option<OperatorId>,
+    /// A part of the amount may be approved (DE 60.6 = 1).
+    pub allow_partial: bool,
+    /// The terminal started it by itself, to undo its original: a refused signature. No card is asked.
+    pub linked: bool,
+}
+
+/// The original of a follow-up: what names it in messages, and its row where the terminal has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OriginalRef {
+    /// Its transaction, where this terminal's journal has it.
+    pub txn: Option<TxnId>,
+    /// Its batch.
+    pub batch: Option<BatchNumber>,
+    /// Its STAN.
+    pub stan: Option<Stan>,
+    /// Its day as the bank counts it, `MMDD`: DE 13 of its answer, or what the caller told.
+    pub date: Option<String>,
+    /// Its RRN.
+    pub rrn: Option<Rrn>,
+    /// Its authorisation code.
+    pub auth_code: Option<AuthCode>,
+    /// The token of its card: the card of the follow-up must be the same.
+    pub card_token: Option<String>,
 }
 
 /// What the card said, as far as paper, messages and follow-ups need it later. No track, PIN block or CVV.
@@ -78,8 +117,10 @@ pub struct WireFacts {
     pub condition: String,
     /// DE 60.1, 2 digits.
     pub message_type: String,
-    /// DE 60.4 and 60.5, 2 digits.
+    /// DE 60.4 to 60.6, 3 digits (2 in rows of the first schema: 60.6 was 0).
     pub capability: String,
+    /// DE 61 of the request, digits; empty = none.
+    pub original: String,
     /// DE 41 at that time.
     pub terminal_id: TerminalId,
     /// DE 42 at that time.
@@ -91,7 +132,7 @@ pub struct WireFacts {
 }
 
 /// Durable before the first byte of a financial request. The journal takes the STAN and batch in the same commit and
-/// arms a reversal (98) that only [`Closed`] or [`Record::Unsent`] disarms.
+/// arms what silence would owe ([`Sending::arms`]): only [`Closed`] or [`Record::Unsent`] disarms it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sending {
     /// What was asked for.
@@ -102,6 +143,15 @@ pub struct Sending {
     pub wire: WireFacts,
     /// When the record was made.
     pub at: WallTime,
+}
+
+impl Sending {
+    /// What is owed if nothing more is ever heard: a reversal (98), an exception for a refund, nothing for a
+    /// balance inquiry.
+    #[must_use]
+    pub fn arms(&self) -> Option<EntryType> {
+        super::rules::rule(self.start.kind).silence.entry()
+    }
 }
 
 /// Why the bank is asked to undo: DE 39 of 0400.
@@ -154,6 +204,18 @@ pub struct HostFacts {
     pub organisation: Option<String>,
     /// DE 63.2, texts of the issuer and the centre.
     pub text: Option<String>,
+    /// DE 54 as it came: account type 2, amount type 2, currency 3, sign 1, amount 12; may repeat.
+    pub balance: Option<String>,
+}
+
+/// An outcome that the bank hears of later. The journal takes STAN and batch in the commit of [`Closed`] and makes the
+/// queue entry in state `queued`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upload {
+    /// [`EntryType::OfflineSale`] or [`EntryType::Advice`].
+    pub entry_type: EntryType,
+    /// The fields of the message to be sent; `icc` is its DE 55.
+    pub wire: WireFacts,
 }
 
 /// The outcome; durable before `Finished`, paper and "remove card". Also ends transactions that never reached
@@ -166,7 +228,7 @@ pub struct Closed {
     pub start: Option<TxnStart>,
     /// The card, with its last facts (TC, TSI); `None` leaves what [`Sending`] stored.
     pub card: Option<CardFacts>,
-    /// How it ended. [`Outcome::Unknown`] always comes with a reversal.
+    /// How it ended. [`Outcome::Unknown`] always comes with a reversal or, for a refund, leaves its exception.
     pub outcome: Outcome,
     /// Why.
     pub result: ResultCode,
@@ -178,10 +240,48 @@ pub struct Closed {
     pub reversal: Option<ReversalReason>,
     /// DE 55 for that reversal when it differs from the stored one.
     pub reversal_icc: Option<Vec<u8>>,
+    /// Stored offline: what is uploaded later. Takes the STAN.
+    pub upload: Option<Upload>,
+    /// DE 55 of a script result notification (0620) that is now due.
+    pub script: Option<Vec<u8>>,
+    /// A local void: this entry of the original, never attempted, leaves the queue in the same commit. An entry that
+    /// was attempted meanwhile makes the commit fail.
+    pub withdraws: Option<EntryId>,
     /// Plies to be printed; stored as `held`.
     pub plies: Vec<Ply>,
     /// When it ended.
     pub finished_at: WallTime,
+}
+
+/// Names an entry of the queue: a transaction owes at most one of each type.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EntryId {
+    /// Whose.
+    pub txn: TxnId,
+    /// What.
+    pub entry_type: EntryType,
+}
+
+impl EntryId {
+    /// An entry of this transaction.
+    #[must_use]
+    pub const fn new(txn: TxnId, entry_type: EntryType) -> Self {
+        Self { txn, entry_type }
+    }
+
+    /// Reads the form of [`core::fmt::Display`].
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (entry_type, txn) = text.rsplit_once('.')?;
+        Some(Self { txn: TxnId::parse(txn).ok()?, entry_type: EntryType::from_word(entry_type)? })
+    }
+}
+
+impl core::fmt::Display for EntryId {
+    /// The id on the bus: `reversal.0123…`, the type and the transaction's 32 hex digits.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{}.{}", self.entry_type, self.txn)
+    }
 }
 
 /// A line of the transaction's timeline. Masked texts only.
@@ -244,28 +344,55 @@ pub enum Record {
     ReserveStan,
     /// The outcome.
     Closed(Box<Closed>),
-    /// A reversal attempt, before its first byte.
-    ReversalAttempt {
-        /// The original.
-        id: TxnId,
+    /// An attempt to send an entry, before its first byte. A script result takes its STAN at its first attempt.
+    QueueAttempt {
+        /// Which.
+        entry: EntryId,
         /// When.
         at: WallTime,
     },
-    /// The host's word on a reversal, or the end of its attempts.
-    ReversalState {
-        /// The original.
-        id: TxnId,
-        /// `due`, `done` or `failed`.
+    /// The host's word on an entry, the end of its attempts, or a person's: parked and unparked.
+    QueueState {
+        /// Which.
+        entry: EntryId,
+        /// A reversal is `due`, an upload `queued`; or `done`, `denied`, `failed`, `expired`, `parked`.
         state: QueueState,
-        /// DE 39 of 0410, if any.
+        /// DE 39 of the answer, if any.
         response_code: Option<ResponseCode>,
-        /// True if the host answered 25 and is to be asked once more.
+        /// True if the host answered 25 to a reversal and is to be asked once more.
         ask_again: bool,
         /// Cause in words when not done.
         error: String,
+        /// What else an answer to an upload said: RRN, authorisation code. `None` leaves what is stored.
+        host: Option<Box<HostFacts>>,
         /// When.
         at: WallTime,
     },
+    /// The shop has ended an entry that the bank did not. `paid` and `not-paid` turn an unknown outcome into
+    /// approved (for the amount asked) and failed; `written-off` leaves it.
+    Resolved {
+        /// Which; its state becomes `done`.
+        entry: EntryId,
+        /// How.
+        how: Resolution,
+        /// Who.
+        operator: Option<OperatorId>,
+        /// When.
+        at: WallTime,
+    },
+    /// The queue is held back by a person, with the reason; `None` lets it go on.
+    QueuePaused {
+        /// Why.
+        why: Option<String>,
+    },
+    /// A step of the settlement of the open batch.
+    Settlement(Box<SettlementStep>),
+    /// Sealed card data and old rows go, as far as [`Housekeeping`] says.
+    Housekeep(Housekeeping),
+    /// A supervisor has confirmed the list of a restored journal: trading may go on.
+    RestoreConfirmed,
+    /// An operator is taken off.
+    OperatorRemoved(OperatorId),
     /// What is known of one ply.
     PlyState {
         /// The transaction.
@@ -310,6 +437,70 @@ pub enum Record {
     },
 }
 
+/// Settlement of the open batch, one durable step after the other; see [`crate::domain::settlement`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SettlementStep {
+    /// Sales are refused from here on; script results, reversals and uploads go first.
+    Begun {
+        /// When.
+        at: WallTime,
+        /// Who asked.
+        operator: OperatorId,
+    },
+    /// It failed before the totals were frozen: sales are taken again.
+    Reopened {
+        /// When.
+        at: WallTime,
+        /// Cause in words.
+        cause: String,
+    },
+    /// Field 48 of the 0500 stands. Takes the STAN of the 0500.
+    TotalsFrozen {
+        /// Field 48, 62 digits.
+        field48: String,
+        /// When.
+        at: WallTime,
+    },
+    /// The host's word.
+    Verdict {
+        /// On domestic cards.
+        domestic: Verdict,
+        /// On foreign cards.
+        foreign: Verdict,
+        /// When.
+        at: WallTime,
+    },
+    /// So many records of the batch upload are answered; repeats are harmless.
+    Uploaded {
+        /// Records answered so far, in the fixed order of the upload.
+        records: u32,
+        /// When.
+        at: WallTime,
+    },
+    /// The batch is closed and the next one opened: its number, or 1 after 999999.
+    Closed {
+        /// On domestic cards.
+        domestic: Verdict,
+        /// On foreign cards.
+        foreign: Verdict,
+        /// Closed by a supervisor without the bank's word; the detail is kept for later.
+        forced: bool,
+        /// When.
+        at: WallTime,
+    },
+}
+
+/// What may go, `[batch] retention-days` and the rules for sealed card data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Housekeeping {
+    /// Now.
+    pub at: WallTime,
+    /// Card data of batches settled before this is wiped, unless an obligation, exception or forced detail is open.
+    pub wipe_before: WallTime,
+    /// Rows of batches settled before this are deleted, under the same condition.
+    pub delete_before: WallTime,
+}
+
 /// What a commit fixed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Committed {
@@ -317,25 +508,56 @@ pub struct Committed {
     pub taken: Option<(Stan, BatchNumber)>,
 }
 
-/// A reversal as stored.
+/// An entry of the queue as stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReversalRow {
-    /// `due`, `sending`, `done` or `failed`; `None` while merely armed.
+pub struct EntryRow {
+    /// What is owed.
+    pub entry_type: EntryType,
+    /// Where it stands; while armed what recovery makes of it.
     pub state: QueueState,
-    /// True while the request is out and nothing is known: recovery turns this into due (98).
+    /// True while the request is out and nothing is known: recovery makes it an obligation (reversal: due, 98).
     pub armed: bool,
-    /// DE 39 of 0400.
-    pub reason: ReversalReason,
+    /// DE 39 of a 0400; `None` for other types.
+    pub reason: Option<ReversalReason>,
     /// Attempts counted.
     pub attempts: u32,
     /// The host said 25 once and is asked again.
     pub ask_again: bool,
     /// When it became due.
     pub created_at: WallTime,
+    /// DE 39 of the last answer.
+    pub response_code: Option<ResponseCode>,
     /// Last trouble.
     pub last_error: String,
-    /// DE 55 of the 0400.
+    /// How the shop ended it.
+    pub resolution: Option<Resolution>,
+    /// DE 11 of a script result, once taken; the other types carry their transaction's.
+    pub stan: Option<Stan>,
+    /// DE 55 of the message.
     pub icc: Vec<u8>,
+}
+
+impl EntryRow {
+    /// True while it is owed, or waits for the shop: everything but done.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.state != QueueState::Done
+    }
+}
+
+/// A transaction that follows another, as its original sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FollowUp {
+    /// Which.
+    pub id: TxnId,
+    /// Its kind.
+    pub kind: Kind,
+    /// Its outcome; none while it is with the bank.
+    pub outcome: Outcome,
+    /// Approved, or asked for while that is not known.
+    pub amount: Amount,
+    /// It owes something: its reversal, its upload, an exception.
+    pub unresolved: bool,
 }
 
 /// One ply as stored.
@@ -360,6 +582,8 @@ pub struct TxnRow {
     pub stan: Option<Stan>,
     /// The batch it belongs to.
     pub batch: BatchNumber,
+    /// That batch is still open; numbers come round again.
+    pub in_open_batch: bool,
     /// The card, if one was read before a record was made; `None` also after its sealed data was wiped.
     pub card: Option<CardFacts>,
     /// `622588******5678`; kept when the sealed number is wiped.
@@ -376,17 +600,93 @@ pub struct TxnRow {
     pub approved_amount: Amount,
     /// When it ended.
     pub finished_at: Option<WallTime>,
-    /// Its reversal, if one was ever armed and not disarmed.
-    pub reversal: Option<ReversalRow>,
+    /// Whose card it was, as settlement counts it; known once ended.
+    pub card_class: CardClass,
+    /// What it owes or owed, one of each type at most.
+    pub entries: Vec<EntryRow>,
+    /// What followed it, oldest first.
+    pub follow_ups: Vec<FollowUp>,
     /// Its plies.
     pub plies: Vec<PlyRow>,
+}
+
+impl TxnRow {
+    /// Its entry of a type.
+    #[must_use]
+    pub fn entry(&self, entry_type: EntryType) -> Option<&EntryRow> {
+        self.entries.iter().find(|entry| entry.entry_type == entry_type)
+    }
+
+    /// Its reversal, if one was ever armed and not disarmed.
+    #[must_use]
+    pub fn reversal(&self) -> Option<&EntryRow> {
+        self.entry(EntryType::Reversal)
+    }
+}
+
+/// The settlement of the open batch as stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettlementRow {
+    /// `settling` before the bank's verdict, `uploading` after it.
+    pub state: BatchState,
+    /// When it began.
+    pub begun_at: WallTime,
+    /// Who asked.
+    pub operator: OperatorId,
+    /// Field 48 and the STAN of the 0500, once frozen.
+    pub frozen: Option<(String, Stan)>,
+    /// The bank's word: domestic, foreign.
+    pub verdict: Option<(Verdict, Verdict)>,
+    /// Records of the upload that are answered.
+    pub uploaded: u32,
+}
+
+/// A batch of the past or the open one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BatchRow {
+    /// Its number.
+    pub number: BatchNumber,
+    /// Where it stands.
+    pub state: BatchState,
+    /// When it was opened.
+    pub opened_at: WallTime,
+    /// When it was closed.
+    pub closed_at: Option<WallTime>,
+    /// Who settled it.
+    pub operator: Option<OperatorId>,
+    /// The bank's word.
+    pub verdict: Option<(Verdict, Verdict)>,
+    /// Closed without it.
+    pub forced: bool,
+    /// Field 48 of its 0500.
+    pub field48: Option<String>,
+    /// Its totals by kind, card class and operator.
+    pub totals: Vec<TotalsRow>,
+}
+
+/// One line of totals: outcomes that moved money, counted and summed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TotalsRow {
+    /// Kind.
+    pub kind: Kind,
+    /// Card class.
+    pub card_class: CardClass,
+    /// Operator.
+    pub operator: OperatorId,
+    /// How many.
+    pub count: u32,
+    /// Their approved amounts.
+    pub amount: u64,
+    /// How many of them were voided later: they stay in field 48, and leave the lines of the slip.
+    pub voided_count: u32,
+    /// Their amounts.
+    pub voided_amount: u64,
 }
 
 /// Everything recovery needs, read once at start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Loaded {
-    /// Transactions with an open end: no outcome yet, armed, due, sending or failed reversals, plies still to come;
-    /// oldest first.
+    /// Transactions with an open end: no outcome yet, open entries of the queue, plies still to come; oldest first.
     pub open: Vec<TxnRow>,
     /// The last 20 transactions, newest first.
     pub recent: Vec<TxnRow>,
@@ -410,6 +710,12 @@ pub struct Loaded {
     pub newest: WallTime,
     /// Terminal id, merchant id and currency under which the open batch began.
     pub identity: Option<(TerminalId, MerchantId, String)>,
+    /// The settlement that was interrupted.
+    pub settlement: Option<SettlementRow>,
+    /// Why the queue is held back.
+    pub queue_paused: Option<String>,
+    /// The journal was restored from a backup, and nobody has confirmed the list yet.
+    pub restore_unconfirmed: bool,
 }
 
 /// Which transactions a query wants; empty means all.

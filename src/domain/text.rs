@@ -113,6 +113,14 @@ pub fn result(code: ResultCode, response_code: Option<&str>) -> Bilingual {
         ResultCode::NotSignedOn => {
             ("签到失败, 未扣款, 请重新签到", "Sign-on failed, nothing was charged; sign on again")
         }
+        ResultCode::NotAuthorized => {
+            ("主管未授权, 未扣款", "Not authorised by a supervisor; nothing was charged")
+        }
+        ResultCode::OriginalNotEligible => {
+            ("原交易状态已变, 请查询后重试", "The original has changed meanwhile; look it up and try again")
+        }
+        ResultCode::ResolvedPaid => ("已人工确认: 款项已动账", "Resolved by the shop: the money moved"),
+        ResultCode::ResolvedNotPaid => ("已人工确认: 款项未动账", "Resolved by the shop: no money moved"),
         ResultCode::CardNotAccepted => {
             ("不支持此卡, 请换卡", "This card is not accepted here; use another card")
         }

@@ -4,11 +4,12 @@ use super::view::{JobView, PrintJobView, Snapshot, TxnView};
 use crate::domain::calendar::{BootTime, WallTime};
 use crate::domain::emv::kernel::Candidate;
 use crate::domain::fault::{Fault, FaultName};
-use crate::domain::ident::{OperatorId, RequestId, TxnId};
+use crate::domain::ident::{AuthCode, OperatorId, RequestId, Rrn, TxnId};
 use crate::domain::money::{Amount, Currency};
-use crate::domain::outcome::{Kind, Outcome, Ply, Prompt, TxnState};
-use crate::domain::record::{TimelineRow, TxnFilter};
+use crate::domain::outcome::{Kind, Outcome, Ply, Prompt, Resolution, TxnState};
+use crate::domain::record::{EntryId, TimelineRow, TotalsRow, TxnFilter};
 use crate::domain::secret::{ClearPin, Password};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -50,6 +51,58 @@ pub struct StartRequest {
     pub entry_modes: Vec<String>,
     /// True if an agent that can ask a PIN would serve this caller.
     pub has_pin_agent: bool,
+    /// Option `original`.
+    pub original: Option<OriginalArgument>,
+    /// Option `rrn`.
+    pub rrn: Option<Rrn>,
+    /// Option `date`, `MMDD`.
+    pub date: Option<String>,
+    /// Option `auth-code`.
+    pub auth_code: Option<AuthCode>,
+    /// Option `allow-duplicate`.
+    pub allow_duplicate: bool,
+    /// Option `allow-partial`.
+    pub allow_partial: bool,
+    /// Option `authorization`: an Authorize token.
+    pub authorization: Option<String>,
+}
+
+/// How a caller names the original of a follow-up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OriginalArgument {
+    /// By its object.
+    Object(TxnId),
+    /// By batch, trace and `MMDD`; 0 and empty = not known.
+    Numbers {
+        /// Batch.
+        batch: u32,
+        /// STAN.
+        trace: u32,
+        /// `MMDD`.
+        date: String,
+    },
+}
+
+/// Leave to do something that an operator of a higher role must allow.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Leave {
+    /// Option `authorization`: an Authorize token; not needed while the signed-on operator has the role.
+    pub authorization: Option<String>,
+}
+
+/// What `Authorize` binds its token to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthorizeRequest {
+    /// The action, a word of [`crate::domain::rules::Rule::action`] or of the access matrix.
+    pub action: String,
+    /// Whose leave.
+    pub supervisor: OperatorId,
+    /// Proves it.
+    pub password: Password,
+    /// Option `original`: only for follow-ups of this one.
+    pub original: Option<TxnId>,
+    /// Option `amount`: only for this amount.
+    pub amount: Option<Amount>,
 }
 
 /// Answers to `Cancel`.
@@ -104,6 +157,38 @@ pub enum Command {
     Flush(Answer<u64>),
     /// `Job.Cancel`.
     CancelJob(u64, Answer<CancelAnswer>),
+    /// `Operators.Authorize`: the token.
+    Authorize(Box<AuthorizeRequest>, Caller, Answer<String>),
+    /// `Operators.Add`.
+    AddOperator { operator: OperatorId, password: Password, leave: Leave, caller: Caller, answer: Answer<()> },
+    /// `Operators.Remove`.
+    RemoveOperator { operator: OperatorId, leave: Leave, caller: Caller, answer: Answer<()> },
+    /// `Operators.Unlock`.
+    UnlockOperator { operator: OperatorId, leave: Leave, caller: Caller, answer: Answer<()> },
+    /// `Queue.Pause`.
+    PauseQueue { why: String, leave: Leave, caller: Caller, answer: Answer<()> },
+    /// `Queue.Resume`.
+    ResumeQueue(Answer<()>),
+    /// `Queue.Park`.
+    Park { entry: EntryId, why: String, leave: Leave, caller: Caller, answer: Answer<()> },
+    /// `Queue.Unpark`.
+    Unpark { entry: EntryId, leave: Leave, caller: Caller, answer: Answer<()> },
+    /// `Queue.Resolve`.
+    Resolve { entry: EntryId, how: Resolution, leave: Leave, caller: Caller, answer: Answer<()> },
+    /// `Ledger.Settle`: number of the job.
+    Settle { force_close: bool, leave: Leave, caller: Caller, answer: Answer<u64> },
+    /// `Ledger.ReprintSettlement`: id of the print job.
+    ReprintSettlement { batch: u32, answer: Answer<String> },
+    /// `Ledger.Totals`.
+    Totals { filter: Box<TxnFilter>, answer: Answer<Vec<TotalsRow>> },
+    /// `Maintenance.Backup`: number of the job. The file or pipe is written and closed by the engine's helper thread.
+    Backup(OwnedFd, Answer<u64>),
+    /// `Maintenance.Verify`: number of the job.
+    Verify(OwnedFd, Answer<u64>),
+    /// `Maintenance.Restore`: number of the job.
+    Restore { source: OwnedFd, leave: Leave, caller: Caller, answer: Answer<u64> },
+    /// `Maintenance.ConfirmRestore`.
+    ConfirmRestore { leave: Leave, caller: Caller, answer: Answer<()> },
     /// `Ledger.Query`.
     Query { filter: Box<TxnFilter>, limit: u32, cursor: String, answer: Answer<(Vec<TxnView>, String)> },
 }
@@ -175,6 +260,10 @@ pub enum AgentAsk {
     Card,
     /// `ConfirmSignature`.
     Signature,
+    /// `ConfirmDuplicate`: this one paid the same a moment ago.
+    Duplicate(TxnId),
+    /// `Authorize` for this action.
+    Authorize(&'static str),
 }
 
 /// What an agent said.
@@ -186,8 +275,10 @@ pub enum AgentAnswer {
     PinBypassed,
     /// One of the candidates, as it stands in [`AgentAsk::Application`].
     Application(crate::domain::emv::params::Aid),
-    /// Yes or no: card or signature.
+    /// Yes or no: card, signature, duplicate.
     Yes(bool),
+    /// A supervisor's number and password.
+    Supervisor(OperatorId, Password),
     /// The person cancelled (`Error.Cancelled`).
     Cancelled,
 }

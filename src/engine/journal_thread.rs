@@ -155,10 +155,10 @@ fn present(journal: &mut dyn Journal, records: &[Record]) -> Result<Option<Commi
             Record::Closed(closed) => journal
                 .find(&closed.id)?
                 .is_some_and(|row| row.outcome == closed.outcome && row.outcome != Outcome::None),
-            Record::ReversalState { id, state, .. } => journal
-                .find(id)?
-                .and_then(|row| row.reversal)
-                .is_some_and(|reversal| reversal.state == *state),
+            Record::QueueState { entry, state, .. } => journal
+                .find(&entry.txn)?
+                .and_then(|row| row.entry(entry.entry_type).cloned())
+                .is_some_and(|kept| kept.state == *state),
             // Counting an attempt twice, or reserving two numbers, is harmless; the rest is written by value.
             _ => continue,
         };

@@ -417,7 +417,7 @@ impl Engine {
             ply: key.ply,
             state: job.state,
             reason: job.reason.clone(),
-            transaction: key.id.clone(),
+            transaction: Some(key.id.clone()),
             copy: key.copy > 0,
         };
         let (objects, printed) = (self.desk.objects(&key.id), self.desk.all_confirmed(&key.id));

@@ -4,12 +4,12 @@ use super::state::Entry;
 use super::trade::Active;
 use super::{Engine, Note};
 use crate::domain::calendar::BootTime;
-use crate::domain::emv::params::TxnParams;
+use crate::domain::emv::params::{Purpose, TxnParams};
 use crate::domain::fault::{Fault, FaultName};
 use crate::domain::ident::TxnId;
 use crate::domain::money::Amount;
 use crate::domain::outcome::{Kind, Prompt, ResultCode, TxnState};
-use crate::domain::record::{TxnRow, TxnStart};
+use crate::domain::record::{Terms, TxnRow, TxnStart};
 use crate::domain::txn::{Event, Setup, Txn};
 use crate::ports::JournalError;
 use core::time::Duration;
@@ -211,6 +211,7 @@ impl Engine {
             cashier_ref: request.cashier_ref,
             metadata: request.metadata,
             plies,
+            terms: Terms::default(),
         };
         let order = self.fresh_id();
         let entry = Entry {
@@ -263,6 +264,7 @@ impl Engine {
             unpredictable_number: [a, b, c, d],
             sequence_counter: self.next_stan.get(),
             selection_roll: 1 + e % 99,
+            purpose: Purpose::Pay,
         }
     }
 

@@ -89,6 +89,8 @@ impl Engine {
             Local::PowerOff => _ = self.card_command("power off", |id| CardCommand::PowerOff { id }),
             Local::Ask(ask) => self.ask(ask),
             Local::Withdraw => self.withdraw("cancelled"),
+            // Nothing is suspected until the journal can be asked.
+            Local::LookForDuplicate { .. } => self.step_txn(Event::DuplicateLookedUp(None)),
             // The pump sees that the machine wants a line, and what has to go before.
             Local::OpenLine => self.give_line_back(),
             Local::DropSignOn => self.drop_sign_on(),
@@ -162,6 +164,8 @@ impl Engine {
             }
             Ask::Application(candidates) => AgentAsk::Application(candidates),
             Ask::Card => AgentAsk::Card,
+            Ask::Duplicate(earlier) => AgentAsk::Duplicate(earlier),
+            Ask::Authorize(action) => AgentAsk::Authorize(action),
         };
         let deadline = active.txn.deadline().map(|(at, _)| at).unwrap_or_default();
         let left = deadline.since(self.system.boot());
@@ -208,6 +212,8 @@ impl Engine {
                 AgentAnswer::PinBypassed => Answer::PinBypassed,
                 AgentAnswer::Application(aid) => Answer::Application(aid),
                 AgentAnswer::Yes(yes) => Answer::Yes(yes),
+                // Whose password is right is found out elsewhere; until then nobody is authorised.
+                AgentAnswer::Supervisor(..) => Answer::Cancelled,
                 AgentAnswer::Cancelled => Answer::Cancelled,
             }),
         };

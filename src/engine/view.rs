@@ -5,7 +5,8 @@ use crate::domain::fault::FaultName;
 use crate::domain::ident::TxnId;
 use crate::domain::money::Amount;
 use crate::domain::outcome::{
-    Kind, Outcome, Ply, PrintState, QueueState, ResultCode, Role, TerminalState, TxnState,
+    BatchState, EntryType, Kind, Outcome, Ply, PrintState, QueueState, ResultCode, Role, TerminalState,
+    TxnState,
 };
 use crate::domain::text::Bilingual;
 use crate::ports::{PrinterStatus, ReaderStatus};
@@ -63,7 +64,7 @@ impl Snapshot {
             queue: QueueView::default(),
             ledger: LedgerView {
                 batch: 0,
-                batch_state: "open",
+                batch_state: BatchState::Open,
                 batch_opened_at: WallTime::default(),
                 counts: Vec::new(),
             },
@@ -137,15 +138,23 @@ pub struct QueueView {
     pub next_attempt: WallTime,
     /// `LastError`.
     pub last_error: String,
+    /// `Paused`: why, if it is.
+    pub paused: Option<String>,
+    /// `StoredAmount`: sales approved offline that the bank has not heard of.
+    pub stored_amount: u64,
+    /// `RemainingAmount`: head-room below `max-total`.
+    pub remaining_amount: u64,
+    /// `RemainingCount`: head-room below `max-count`.
+    pub remaining_count: u32,
 }
 
-/// A row of `Queue.List`. Only reversals exist in this version.
+/// A row of `Queue.List`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct QueueRow {
-    /// Id of the entry: the transaction's id.
+    /// Id of the entry, see [`crate::domain::record::EntryId`].
     pub id: String,
-    /// `reversal`, …
-    pub entry_type: &'static str,
+    /// What is owed.
+    pub entry_type: EntryType,
     /// State.
     pub state: QueueState,
     /// Amount.
@@ -169,8 +178,8 @@ pub struct QueueRow {
 pub struct LedgerView {
     /// `Batch`.
     pub batch: u32,
-    /// `BatchState`: open (others come with settlement).
-    pub batch_state: &'static str,
+    /// `BatchState`.
+    pub batch_state: BatchState,
     /// `BatchOpenedAt`.
     pub batch_opened_at: WallTime,
     /// `Counts`: kind word to finished transactions of the batch.
@@ -266,10 +275,16 @@ pub struct TxnView {
     pub result_code: Option<ResultCode>,
     /// `ResultText`; `None` = not yet.
     pub result_text: Option<Bilingual>,
+    /// `Original`.
+    pub original: Option<TxnId>,
+    /// `FollowUps`.
+    pub follow_ups: Vec<TxnId>,
     /// `AllowedFollowUps`.
-    pub allowed_follow_ups: Vec<String>,
+    pub allowed_follow_ups: Vec<Kind>,
     /// `RefundedTotal`.
     pub refunded_total: Amount,
+    /// Key `balance` of results: the available balance in minor units, negative for a debit, and its currency.
+    pub balance: Option<(i64, &'static str)>,
     /// `PrintJobs`: ids of their objects.
     pub print_jobs: Vec<String>,
     /// True if all plies wanted are confirmed: `printed` of ledger rows.
@@ -281,16 +296,16 @@ pub struct TxnView {
 pub struct PrintJobView {
     /// Id of the object, `[0-9a-f_]+`.
     pub id: String,
-    /// `Kind`: `receipt`.
+    /// `Kind`: `receipt` or `settlement`.
     pub kind: &'static str,
-    /// `Ply`.
+    /// `Ply`; a settlement slip is the merchant's.
     pub ply: Ply,
     /// `State`.
     pub state: PrintState,
     /// `Reason`.
     pub reason: String,
-    /// `Transaction`.
-    pub transaction: TxnId,
+    /// `Transaction`; `None` for a settlement slip.
+    pub transaction: Option<TxnId>,
     /// `Copy`: true for a reprint.
     pub copy: bool,
 }
@@ -300,7 +315,7 @@ pub struct PrintJobView {
 pub struct JobView {
     /// Number of the object.
     pub number: u64,
-    /// `Kind`: sign-on, sign-off, host-test, flush.
+    /// `Kind`: sign-on, sign-off, host-test, flush, settlement, backup, verify, restore.
     pub kind: &'static str,
     /// `Phase`: connecting, sending, waiting-host, done.
     pub phase: &'static str,
@@ -323,6 +338,14 @@ pub struct JobView {
 pub enum JobValue {
     /// Unsigned number (`t`).
     Number(u64),
+    /// Unsigned number (`u`).
+    Count(u32),
+    /// Minor units (`x`).
+    Money(i64),
+    /// Object path of a transaction (`o`).
+    Transaction(TxnId),
+    /// Rows (`aa{sv}`).
+    Rows(Vec<Vec<(String, JobValue)>>),
     /// Text (`s`).
     Text(String),
 }

@@ -1,5 +1,5 @@
 //! From what the engine holds to what the bus shows, and the publishing of changes.
-use super::handle::{Command, Notice};
+use super::handle::Notice;
 use super::state::Entry;
 use super::view::{
     HostView, LedgerView, PrinterView, QueueRow, QueueView, ReaderView, Snapshot, TerminalView, TxnView,
@@ -9,11 +9,10 @@ use crate::domain::calendar::{BootTime, WallTime};
 use crate::domain::fault::{Fault, FaultName};
 use crate::domain::ident::{BatchNumber, Stan, TxnId};
 use crate::domain::money::Amount;
-use crate::domain::outcome::{Outcome, PrintState, TerminalState, TxnState};
-use crate::domain::record::{CardFacts, Closed, HostFacts, PlyRow, TxnFilter, TxnRow, TxnStart};
+use crate::domain::outcome::{BatchState, EntryType, Outcome, PrintState, TerminalState, TxnState};
+use crate::domain::record::{CardFacts, Closed, EntryId, HostFacts, PlyRow, TxnFilter, TxnRow, TxnStart};
 use crate::domain::text;
 use crate::domain::txn::Cancellable;
-use crate::domain::txn::management::Errand;
 use crate::ports::{JournalError, ReaderStatus};
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -56,8 +55,11 @@ pub(super) fn of_start(start: &TxnStart, batch: BatchNumber) -> TxnView {
         response_code: String::new(),
         result_code: None,
         result_text: None,
+        original: None,
+        follow_ups: Vec::new(),
         allowed_follow_ups: Vec::new(),
         refunded_total: Amount::ZERO,
+        balance: None,
         print_jobs: Vec::new(),
         printed: false,
     }
@@ -285,7 +287,7 @@ impl Engine {
             queue: self.queue_view(),
             ledger: LedgerView {
                 batch: self.batch.get(),
-                batch_state: "open",
+                batch_state: BatchState::Open,
                 batch_opened_at: self.batch_opened_at,
                 counts: self.counts.iter().map(|(kind, count)| (kind.clone(), *count)).collect(),
             },
@@ -394,8 +396,8 @@ impl Engine {
             .reversals
             .iter()
             .map(|due| QueueRow {
-                id: due.id.to_string(),
-                entry_type: "reversal",
+                id: EntryId::new(due.id.clone(), EntryType::Reversal).to_string(),
+                entry_type: EntryType::Reversal,
                 state: due.state,
                 amount: due.amount,
                 batch: due.batch.get(),
@@ -412,7 +414,7 @@ impl Engine {
             // Whole seconds, so that the property does not change with every reading.
             WallTime(self.wall().0.saturating_add(wait) / 1_000_000 * 1_000_000)
         });
-        QueueView { rows, next_attempt, last_error: last_error.unwrap_or_default() }
+        QueueView { rows, next_attempt, last_error: last_error.unwrap_or_default(), ..QueueView::default() }
     }
 
     fn reader_views(&self) -> Vec<ReaderView> {
@@ -466,89 +468,8 @@ impl Engine {
         }
     }
 
-    /// A request of the bus. Every one is answered exactly once, at once or when its answer comes.
-    pub(super) fn command(&mut self, command: Command) {
-        use super::start::reply;
-        let Some(command) = self.refused_when_behind(command) else { return };
-        match command {
-            Command::Start(request, caller, answer) => self.start(*request, caller, answer),
-            Command::Expose(id, answer) => self.expose(id, answer),
-            Command::Open { batch, trace, answer } => self.open(batch, trace, answer),
-            Command::Cancel(id, answer) => {
-                let result = self.cancel(&id);
-                reply(answer, result);
-            }
-            Command::Timeline(id, answer) => {
-                let notes = self.take_notes();
-                if !notes.is_empty() {
-                    self.commit(Note::Evidence, notes, crate::ports::Durability::Lazy);
-                }
-                self.put_task(super::journal_thread::Task::Timeline { id, answer });
-            }
-            Command::Receipt { id, ply, format, answer } => self.receipt(id, ply, format, answer),
-            Command::Reprint { id, ply, answer } => {
-                let result = self.reprint(&id, ply);
-                reply(answer, result);
-            }
-            Command::RetryPrint(job, answer) => {
-                let result = self.retry_print(&job);
-                reply(answer, result);
-            }
-            Command::AbandonPrint { job, why, answer } => {
-                let result = self.abandon_print(&job, &why);
-                reply(answer, result);
-            }
-            Command::OperatorSignOn { operator, password, caller, answer } => {
-                self.operator_sign_on(operator, password, caller, answer);
-            }
-            Command::OperatorSignOff(answer) => {
-                let result = self.operator_sign_off();
-                reply(answer, result);
-            }
-            Command::ChangePassword { operator, old, new, answer } => {
-                self.change_password(operator, old, new, answer);
-            }
-            Command::HostSignOn(answer) => self.errand_command(Errand::SignOn, answer),
-            Command::HostSignOff(answer) => self.errand_command(Errand::SignOff, answer),
-            Command::HostTest(answer) => self.errand_command(Errand::Echo, answer),
-            Command::Flush(answer) => {
-                let result = self.flush();
-                reply(answer, result);
-            }
-            Command::CancelJob(job, answer) => {
-                let result = self.cancel_job(job);
-                reply(answer, result);
-            }
-            Command::Query { filter, limit, cursor, answer } => self.query(filter, limit, cursor, answer),
-        }
-    }
-
-    /// Questions that the journal must answer are refused while many wait; commits always find a place.
-    fn refused_when_behind(&self, command: Command) -> Option<Command> {
-        use super::start::reply;
-        if self.journal.takes_questions() {
-            return Some(command);
-        }
-        let busy =
-            || Fault::new(FaultName::Busy, "many questions wait for the journal; try again in a moment");
-        match command {
-            Command::Start(_, _, answer) | Command::Open { answer, .. } => reply(answer, Err(busy())),
-            Command::Expose(_, answer) => reply(answer, Err(busy())),
-            Command::Timeline(_, answer) => reply(answer, Err(busy())),
-            Command::Receipt { answer, .. } => reply(answer, Err(busy())),
-            Command::Query { answer, .. } => reply(answer, Err(busy())),
-            other => return Some(other),
-        }
-        None
-    }
-
-    fn errand_command(&mut self, errand: Errand, answer: oneshot::Sender<Result<u64, Fault>>) {
-        let result = self.host_errand(errand);
-        super::start::reply(answer, result);
-    }
-
     /// `Ledger.Query`: the journal answers through a small task, the loop goes on.
-    fn query(
+    pub(super) fn query(
         &mut self,
         filter: Box<TxnFilter>,
         limit: u32,
@@ -564,7 +485,7 @@ impl Engine {
     }
 
     /// `Ledger.Open`.
-    fn open(&mut self, batch: u32, trace: u32, answer: oneshot::Sender<Result<TxnId, Fault>>) {
+    pub(super) fn open(&mut self, batch: u32, trace: u32, answer: oneshot::Sender<Result<TxnId, Fault>>) {
         let known =
             self.entries.iter().find(|(_, e)| e.view.batch == batch && e.view.trace == trace && trace > 0);
         if let Some((id, _)) = known {

@@ -14,10 +14,12 @@ use posd::domain::ident::{
     AuthCode, BatchNumber, MerchantId, OperatorId, RequestId, ResponseCode, Rrn, Stan, TerminalId, TxnId,
 };
 use posd::domain::money::{Amount, Currency};
-use posd::domain::outcome::{CvmMethod, EntryMode, Kind, Outcome, Ply, PrintState, QueueState, ResultCode};
+use posd::domain::outcome::{
+    CvmMethod, EntryMode, EntryType, Kind, Outcome, Ply, PrintState, QueueState, ResultCode,
+};
 use posd::domain::record::{
-    CardFacts, Closed, HostFacts, KeyRecord, OperatorRow, Record, ReversalReason, Sending, TimelineRow,
-    TxnFilter, TxnRow, TxnStart, WireFacts,
+    CardFacts, Closed, EntryId, HostFacts, KeyRecord, OperatorRow, Record, ReversalReason, Sending, Terms,
+    TimelineRow, TxnFilter, TxnRow, TxnStart, WireFacts,
 };
 use posd::domain::secret::Pan;
 use posd::ports::{Durability, Journal, JournalError};
@@ -92,6 +94,7 @@ fn start(name: &str, seconds: u64) -> TxnStart {
         cashier_ref: Some("till 4".to_owned()),
         metadata: vec![("order".to_owned(), "\"17\", ü".to_owned())],
         plies: 2,
+        terms: Terms::default(),
     }
 }
 
@@ -123,7 +126,12 @@ fn wire() -> WireFacts {
         merchant_id: MerchantId::new("102100058120001").unwrap(),
         reversal_icc: vec![0x95, 0x01, 0x00],
         icc: vec![0x9f, 0x26, 0x01, 0x02],
+        original: String::new(),
     }
+}
+
+fn reversal_of(name: &str) -> EntryId {
+    EntryId::new(txn_id(name), EntryType::Reversal)
 }
 
 fn sending(name: &str, seconds: u64) -> Record {
@@ -142,6 +150,9 @@ fn closed(name: &str, outcome: Outcome, result: ResultCode, reversal: Option<Rev
         approved_amount: Amount::ZERO,
         reversal,
         reversal_icc: None,
+        upload: None,
+        script: None,
+        withdraws: None,
         plies: Vec::new(),
         finished_at: at(100),
     }
@@ -158,6 +169,7 @@ fn approved(name: &str) -> Closed {
         institutions: Some("01020000   03080000".to_owned()),
         organisation: Some("CUP".to_owned()),
         text: Some("交易成功".to_owned()),
+        balance: None,
     };
     let amount = Amount::from_minor(1250).unwrap();
     let plies = vec![Ply::Merchant, Ply::Customer];
@@ -190,12 +202,13 @@ fn stan(number: u32) -> Stan {
 }
 
 fn attempt(name: &str, seconds: u64) -> Record {
-    Record::ReversalAttempt { id: txn_id(name), at: at(seconds) }
+    Record::QueueAttempt { entry: reversal_of(name), at: at(seconds) }
 }
 
 fn reversal_state(name: &str, state: QueueState, code: Option<&str>) -> Record {
-    Record::ReversalState {
-        id: txn_id(name),
+    Record::QueueState {
+        entry: reversal_of(name),
+        host: None,
         state,
         response_code: code.map(|c| ResponseCode::new(c).unwrap()),
         ask_again: code == Some("25") && state != QueueState::Done,
@@ -264,9 +277,9 @@ fn sending_takes_a_stan_and_arms_the_reversal() {
     assert_eq!(stored.wire, Some(wire()));
     assert_eq!((stored.stan, stored.outcome, stored.result), (Some(stan(1)), Outcome::None, None));
     assert_eq!(stored.masked_pan, "622588******5678");
-    let reversal = stored.reversal.clone().unwrap();
+    let reversal = stored.reversal().cloned().unwrap();
     assert!(reversal.armed);
-    assert_eq!((reversal.reason, reversal.attempts), (ReversalReason::NoAnswer, 0));
+    assert_eq!((reversal.reason, reversal.attempts), (Some(ReversalReason::NoAnswer), 0));
     assert_eq!(reversal.icc, wire().reversal_icc);
     assert_eq!(loaded.next_stan, Some(stan(2)));
     assert_eq!(loaded.newest, at(11));
@@ -292,7 +305,7 @@ fn unsent_disarms_the_reversal() {
     let (_dir, mut journal) = new_journal();
     commit(&mut journal, sending("a", 10));
     commit(&mut journal, Record::Unsent { id: txn_id("a") });
-    assert_eq!(row(&mut journal, "a").reversal, None);
+    assert_eq!(row(&mut journal, "a").reversal(), None);
     assert_eq!(journal.load().unwrap().open.len(), 1);
     commit(&mut journal, close(closed("a", Outcome::Failed, ResultCode::ConnectFailed, None)));
     assert!(journal.load().unwrap().open.is_empty());
@@ -310,7 +323,7 @@ fn an_approval_disarms_the_reversal_and_holds_its_plies() {
     let stored = row(&mut journal, "a");
     assert_eq!((stored.outcome, stored.result), (Outcome::Approved, Some(ResultCode::Approved)));
     assert_eq!((stored.host, stored.approved_amount), (end.host, end.approved_amount));
-    assert_eq!((stored.card, stored.reversal), (end.card, None));
+    assert_eq!((stored.card, stored.entries), (end.card, Vec::new()));
     assert_eq!(stored.finished_at, Some(at(100)));
     let plies: Vec<_> = stored.plies.iter().map(|p| (p.ply, p.copy, p.state)).collect();
     assert_eq!(plies, [(Ply::Merchant, 0, PrintState::Held), (Ply::Customer, 0, PrintState::Held)]);
@@ -371,9 +384,9 @@ fn a_card_that_refuses_an_approval_leaves_a_due_reversal() {
     let mut end = closed("a", Outcome::Declined, ResultCode::DeclinedCard, Some(ReversalReason::Refused));
     end.reversal_icc = Some(vec![0xde, 0xad]);
     commit(&mut journal, close(end));
-    let reversal = row(&mut journal, "a").reversal.unwrap();
+    let reversal = row(&mut journal, "a").reversal().cloned().unwrap();
     assert!(!reversal.armed);
-    assert_eq!((reversal.state, reversal.reason), (QueueState::Due, ReversalReason::Refused));
+    assert_eq!((reversal.state, reversal.reason), (QueueState::Due, Some(ReversalReason::Refused)));
     assert_eq!((reversal.icc, reversal.created_at), (vec![0xde, 0xad], at(100)));
 }
 
@@ -390,19 +403,19 @@ fn a_reversal_goes_from_due_to_done() {
         commit(&mut journal, attempt("a", 100 + n));
         drop(journal);
         journal = open(&dir.path().join("state"));
-        let reversal = journal.load().unwrap().open.first().unwrap().reversal.clone().unwrap();
+        let reversal = journal.load().unwrap().open.first().unwrap().reversal().cloned().unwrap();
         assert_eq!((reversal.state, u64::from(reversal.attempts)), (QueueState::Sending, n));
     }
     commit(&mut journal, reversal_state("a", QueueState::Failed, None));
     assert_eq!(journal.load().unwrap().open.len(), 1);
     commit(&mut journal, attempt("a", 200));
     commit(&mut journal, reversal_state("a", QueueState::Due, Some("25")));
-    assert!(row(&mut journal, "a").reversal.unwrap().ask_again);
+    assert!(row(&mut journal, "a").reversal().cloned().unwrap().ask_again);
     commit(&mut journal, attempt("a", 290));
     commit(&mut journal, reversal_state("a", QueueState::Done, Some("00")));
     let stored = row(&mut journal, "a");
     assert_eq!((stored.outcome, stored.result), (Outcome::Reversed, Some(ResultCode::HostTimeout)));
-    let reversal = stored.reversal.unwrap();
+    let reversal = stored.reversal().unwrap();
     assert_eq!((reversal.state, reversal.attempts, reversal.ask_again), (QueueState::Done, 5, false));
     assert!(journal.load().unwrap().open.is_empty());
     assert!(journal.commit(&[attempt("a", 400)], Durability::Full).is_err(), "done is done");
@@ -861,7 +874,7 @@ fn child_on_a_full_disk() {
     assert!(!state.join("ballast").exists(), "the ballast is given up");
     journal.reopen().unwrap();
     commit(&mut journal, close(unknown("a")));
-    assert_eq!(row(&mut journal, "a").reversal.unwrap().state, QueueState::Due);
+    assert_eq!(row(&mut journal, "a").reversal().cloned().unwrap().state, QueueState::Due);
     // Space returns: the ballast is made again with the next reopening.
     std::fs::remove_file(filler).unwrap();
     journal.reopen().unwrap();

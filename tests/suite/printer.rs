@@ -18,9 +18,9 @@ use posd::domain::ident::{
     AuthCode, BatchNumber, MerchantId, OperatorId, RequestId, ResponseCode, Rrn, Stan, TerminalId, TxnId,
 };
 use posd::domain::money::{Amount, Currency};
-use posd::domain::outcome::{CvmMethod, EntryMode, Kind, Outcome, Ply, ResultCode};
+use posd::domain::outcome::{CardClass, CvmMethod, EntryMode, Kind, Outcome, Ply, ResultCode};
 use posd::domain::receipt::{Block, Document, text};
-use posd::domain::record::{CardFacts, HostFacts, TxnRow, TxnStart};
+use posd::domain::record::{CardFacts, HostFacts, Terms, TxnRow, TxnStart};
 use posd::domain::secret::Pan;
 use posd::domain::slip::{Language, Shop, sale};
 use posd::ports::{PrintEnd, PrinterCommand, PrinterEvent, PrinterStatus};
@@ -68,6 +68,7 @@ fn approved() -> TxnRow {
         cashier_ref: Some("A-1042".to_owned()),
         metadata: Vec::new(),
         plies: 2,
+        terms: Terms::default(),
     };
     let card = CardFacts {
         pan: Pan::new("6225880012345678").unwrap(),
@@ -92,6 +93,7 @@ fn approved() -> TxnRow {
         institutions: Some("01030000   48021000   ".to_owned()),
         organisation: Some("CUP".to_owned()),
         text: Some("交易成功            ".to_owned()),
+        balance: None,
     };
     TxnRow {
         start,
@@ -105,7 +107,10 @@ fn approved() -> TxnRow {
         host,
         approved_amount: Amount::from_minor(1250).unwrap(),
         finished_at: Some(WallTime(0)),
-        reversal: None,
+        in_open_batch: true,
+        card_class: CardClass::Domestic,
+        entries: Vec::new(),
+        follow_ups: Vec::new(),
         plies: Vec::new(),
     }
 }

@@ -6,10 +6,12 @@ use crate::domain::ident::{
     AuthCode, BatchNumber, MerchantId, OperatorId, RequestId, ResponseCode, Rrn, Stan, TerminalId, TxnId,
 };
 use crate::domain::money::Currency;
-use crate::domain::outcome::{CvmMethod, EntryMode, Kind, Outcome, Ply, PrintState, QueueState, ResultCode};
+use crate::domain::outcome::{
+    CardClass, CvmMethod, EntryMode, EntryType, Kind, Outcome, Ply, PrintState, QueueState, ResultCode,
+};
 use crate::domain::record::{
-    CardFacts, HostFacts, KeyRecord, Loaded, OperatorRow, PlyRow, ReversalReason, ReversalRow, TimelineRow,
-    TxnRow, TxnStart, WireFacts,
+    CardFacts, EntryRow, HostFacts, KeyRecord, Loaded, OperatorRow, PlyRow, ReversalReason, Terms,
+    TimelineRow, TxnRow, TxnStart, WireFacts,
 };
 use crate::domain::secret::Pan;
 use crate::ports::JournalError;
@@ -64,13 +66,10 @@ impl<'a> Reader<'a> {
     }
 
     fn with_reversal_and_plies(&self, row: i64, txn: TxnRow) -> Result<TxnRow, JournalError> {
-        let reversal = self
-            .rows("reversal", "SELECT * FROM reversal WHERE txn = ?1", [row], reversal)?
-            .into_iter()
-            .next();
+        let entries = self.rows("reversal", "SELECT * FROM reversal WHERE txn = ?1", [row], reversal)?;
         let plies =
             self.rows("ply", "SELECT * FROM ply WHERE txn = ?1 ORDER BY copy, ply DESC", [row], ply)?;
-        Ok(TxnRow { reversal, plies, ..txn })
+        Ok(TxnRow { entries, plies, ..txn })
     }
 
     pub(super) fn find(&self, id: &TxnId) -> Result<Option<TxnRow>, JournalError> {
@@ -166,6 +165,7 @@ impl<'a> Reader<'a> {
             start: start(c)?,
             stan: if c.is_null("stan")? { None } else { Some(c.number_ident("stan", Stan::new)?) },
             batch: c.number_ident("batch_number", BatchNumber::new)?,
+            in_open_batch: true,
             card: if c.is_null("card_sealed")? { None } else { Some(self.card(c)?) },
             masked_pan: c.get::<Option<String>>("masked_pan")?.unwrap_or_default(),
             wire: if c.is_null("mti")? { None } else { Some(wire(c)?) },
@@ -177,7 +177,9 @@ impl<'a> Reader<'a> {
             host: host(c)?,
             approved_amount: c.amount("approved_amount")?,
             finished_at: null_or_time("finished_at")?,
-            reversal: None,
+            card_class: CardClass::Domestic,
+            entries: Vec::new(),
+            follow_ups: Vec::new(),
             plies: Vec::new(),
         })
     }
@@ -216,6 +218,7 @@ fn start(c: &Columns<'_>) -> Result<TxnStart, JournalError> {
         cashier_ref: c.get("cashier_ref")?,
         metadata: c.pairs("metadata")?,
         plies: c.number("plies")?,
+        terms: Terms::default(),
     })
 }
 
@@ -231,6 +234,7 @@ fn wire(c: &Columns<'_>) -> Result<WireFacts, JournalError> {
         merchant_id: c.ident("merchant_id", MerchantId::new)?,
         reversal_icc: c.get("reversal_icc")?,
         icc: c.get("icc")?,
+        original: String::new(),
     })
 }
 
@@ -245,23 +249,28 @@ fn host(c: &Columns<'_>) -> Result<HostFacts, JournalError> {
         institutions: c.get("institutions")?,
         organisation: c.get("organisation")?,
         text: c.get("host_text")?,
+        balance: None,
     })
 }
 
-fn reversal(c: &Columns<'_>) -> Result<ReversalRow, JournalError> {
+fn reversal(c: &Columns<'_>) -> Result<EntryRow, JournalError> {
     let armed = c.text("state")? == "armed";
     let state = if armed { QueueState::Due } else { c.word("state", QueueState::from_word)? };
     if !matches!(state, QueueState::Due | QueueState::Sending | QueueState::Done | QueueState::Failed) {
         return Err(c.bad("state"));
     }
-    Ok(ReversalRow {
+    Ok(EntryRow {
+        entry_type: EntryType::Reversal,
         state,
         armed,
-        reason: c.word("reason", ReversalReason::from_code)?,
+        reason: Some(c.word("reason", ReversalReason::from_code)?),
         attempts: c.number("attempts")?,
         ask_again: c.flag("ask_again")?,
         created_at: c.time("created_at")?,
+        response_code: c.ident_or_null("response_code", ResponseCode::new)?,
         last_error: c.text("last_error")?,
+        resolution: None,
+        stan: None,
         icc: c.get("icc")?,
     })
 }

@@ -42,11 +42,17 @@ impl<'a> Writer<'a> {
             Record::ReserveStan => return self.take_stan().map(Some),
             Record::Unsent { id } => self.unsent(id)?,
             Record::Closed(closed) => self.closed(closed)?,
-            Record::ReversalAttempt { id, at } => self.reversal_attempt(id, *at)?,
-            Record::ReversalState { id, state, response_code, ask_again, error, at } => {
+            Record::QueueAttempt { entry, at } => self.reversal_attempt(&entry.txn, *at)?,
+            Record::QueueState { entry, state, response_code, ask_again, error, host: _, at } => {
                 let code = response_code.as_ref().map(|c| c.as_str());
-                self.reversal_state(id, *state, code, *ask_again, error, *at)?;
+                self.reversal_state(&entry.txn, *state, code, *ask_again, error, *at)?;
             }
+            Record::Resolved { .. }
+            | Record::QueuePaused { .. }
+            | Record::Settlement(_)
+            | Record::Housekeep(_)
+            | Record::RestoreConfirmed
+            | Record::OperatorRemoved(_) => return refuse("the schema of this version does not hold it"),
             Record::PlyState { id, ply, copy, state, reason } => {
                 self.ply(self.row_of(id)?, *ply, *copy, *state, reason)?;
             }

@@ -118,6 +118,8 @@ pub enum Verdict {
     DeclinedByCard,
     /// No host, and the card or the action codes did not let it pass.
     DeclinedUnableOnline,
+    /// The records are read, and nothing else was wanted ([`super::params::Purpose::Read`]).
+    Read,
     /// No application that both accept.
     NotAccepted,
     /// The card or its application is blocked.

@@ -132,4 +132,21 @@ pub struct TxnParams {
     pub sequence_counter: u32,
     /// Uniform in 1 to 99, for random selection. Book 3 §10.6.2.
     pub selection_roll: u8,
+    /// What the conversation is for.
+    pub purpose: Purpose,
+}
+
+/// What the chip is wanted for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Purpose {
+    /// To pay, as card and terminal decide: with the bank or without it.
+    #[default]
+    Pay,
+    /// To pay with the bank only, because the terminal may store nothing: TVR "merchant forced transaction online".
+    PayOnline,
+    /// To pay without the bank: only a TC in the first GENERATE AC counts.
+    PayOffline,
+    /// To be read: application and records. No cryptogram is asked; the conversation ends with
+    /// [`super::kernel::Verdict::Read`].
+    Read,
 }

@@ -75,6 +75,7 @@ pub(in crate::domain) fn params() -> TxnParams {
         unpredictable_number: [0xDE, 0xAD, 0xBE, 0xEF],
         sequence_counter: 123,
         selection_roll: 50,
+        purpose: super::params::Purpose::Pay,
     }
 }
 

@@ -4,9 +4,10 @@
 use crate::domain::emv::apdu::{CommandApdu, ResponseApdu};
 use crate::domain::emv::kernel::Candidate;
 use crate::domain::emv::params::{Aid, TxnParams};
-use crate::domain::ident::{BatchNumber, Stan};
+use crate::domain::ident::{BatchNumber, OperatorId, Stan, TxnId};
+use crate::domain::money::Amount;
 use crate::domain::outcome::{Prompt, ResultCode};
-use crate::domain::record::{Record, TxnStart};
+use crate::domain::record::{Record, TxnStart, WireFacts};
 use crate::domain::secret::{Pan, PinBlock, Track2};
 use crate::domain::unionpay::answers::FinancialAnswer;
 
@@ -31,6 +32,8 @@ pub enum Event {
     AgentAnswered(Answer),
     /// No agent can answer.
     AgentUnavailable,
+    /// What the journal says to [`Local::LookForDuplicate`].
+    DuplicateLookedUp(Option<TxnId>),
     /// A line to the bank is open, and everything that must go before has gone.
     LineReady,
     /// There is no line; nothing was written.
@@ -89,6 +92,8 @@ pub enum Answer {
     Application(Aid),
     /// Yes or no.
     Yes(bool),
+    /// A supervisor allowed it.
+    Authorized(OperatorId),
     /// The person cancelled.
     Cancelled,
 }
@@ -102,6 +107,10 @@ pub enum Ask {
     Application(Vec<Candidate>),
     /// Is this the card.
     Card,
+    /// The same card paid the same a moment ago: go on all the same.
+    Duplicate(TxnId),
+    /// A supervisor's number and password for this action.
+    Authorize(&'static str),
 }
 
 /// Things to do that move no money and need no disk.
@@ -119,6 +128,14 @@ pub enum Local {
     Ask(Ask),
     /// The question is void.
     Withdraw,
+    /// Ask the journal whether this card paid the same amount within the profile's window. Comes back as
+    /// [`Event::DuplicateLookedUp`].
+    LookForDuplicate {
+        /// The card.
+        token: String,
+        /// How much.
+        amount: Amount,
+    },
     /// Get a line: sign on if needed, send due reversals, connect.
     OpenLine,
     /// The sign-on no longer holds: the bank refuses our keys or MACs.
@@ -127,15 +144,17 @@ pub enum Local {
     Finish,
 }
 
-/// A financial request, complete but for what the engine knows: terminal identity and keys.
+/// A financial request, complete but for what the engine knows: TPDU, header and keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SaleRequest {
+pub struct FinancialRequest {
     /// STAN, taken by the journal.
     pub stan: Stan,
     /// Batch.
     pub batch: BatchNumber,
     /// What was asked for.
     pub start: TxnStart,
+    /// The fields that its reversal repeats; DE 55 too.
+    pub wire: WireFacts,
     /// The card number.
     pub pan: Pan,
     /// Track 2 equivalent.
@@ -146,8 +165,6 @@ pub struct SaleRequest {
     pub sequence: Option<u8>,
     /// PIN block, if a PIN was typed.
     pub pin: Option<PinBlock>,
-    /// DE 55.
-    pub icc: Vec<u8>,
 }
 
 /// The one thing of an effect that the write-ahead rule is about.
@@ -190,4 +207,4 @@ impl<L, S> Effects<L, S> {
 }
 
 /// The effects of a [`super::Txn`].
-pub type TxnEffects = Effects<Local, SaleRequest>;
+pub type TxnEffects = Effects<Local, FinancialRequest>;

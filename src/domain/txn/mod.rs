@@ -15,7 +15,9 @@ mod purchase;
 pub mod recovery;
 pub mod reversal;
 
-pub use event::{Answer, Ask, CardTrouble, Effects, Event, Garbled, Local, SaleRequest, TxnEffects, Vital};
+pub use event::{
+    Answer, Ask, CardTrouble, Effects, Event, FinancialRequest, Garbled, Local, TxnEffects, Vital,
+};
 
 use super::calendar::{BootTime, WallTime};
 use super::emv::kernel::{CardSummary, Kernel};
@@ -126,7 +128,7 @@ struct Online {
 #[derive(Debug)]
 struct Asking {
     online: Online,
-    request: Box<SaleRequest>,
+    request: Box<FinancialRequest>,
     /// Lines that broke before any byte left.
     redials: u8,
 }

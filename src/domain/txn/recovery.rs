@@ -2,8 +2,8 @@
 //! middle, it leaves the same obligations.
 use crate::domain::calendar::WallTime;
 use crate::domain::money::Amount;
-use crate::domain::outcome::{Outcome, PrintState, QueueState, ResultCode};
-use crate::domain::record::{Closed, HostFacts, Loaded, Record, ReversalReason, TxnRow};
+use crate::domain::outcome::{EntryType, Outcome, PrintState, QueueState, ResultCode};
+use crate::domain::record::{Closed, EntryId, HostFacts, Loaded, Record, ReversalReason, TxnRow};
 
 /// The records that recovery writes before the terminal promises anything: a request without an outcome
 /// becomes unknown with a reversal due (98), or failed if nothing was written to a socket; an interrupted
@@ -16,14 +16,15 @@ pub fn recover(loaded: &Loaded, now: WallTime) -> Vec<Record> {
 fn recover_row(row: &TxnRow, now: WallTime) -> Vec<Record> {
     let id = &row.start.id;
     let mut records = Vec::new();
-    match &row.reversal {
+    match row.reversal() {
         _ if row.outcome == Outcome::None => records.push(Record::Closed(Box::new(closed(row, now)))),
-        Some(reversal) if reversal.state == QueueState::Sending => records.push(Record::ReversalState {
-            id: id.clone(),
+        Some(reversal) if reversal.state == QueueState::Sending => records.push(Record::QueueState {
+            entry: EntryId::new(id.clone(), EntryType::Reversal),
             state: QueueState::Due,
             response_code: None,
             ask_again: reversal.ask_again,
             error: "restarted".to_owned(),
+            host: None,
             at: now,
         }),
         Some(_) | None => {}
@@ -47,7 +48,7 @@ fn recover_row(row: &TxnRow, now: WallTime) -> Vec<Record> {
 
 /// The end of a transaction that has none: the armed reversal tells whether its request may have left.
 fn closed(row: &TxnRow, now: WallTime) -> Closed {
-    let armed = row.reversal.is_some();
+    let armed = row.reversal().is_some();
     Closed {
         id: row.start.id.clone(),
         start: None,
@@ -58,6 +59,9 @@ fn closed(row: &TxnRow, now: WallTime) -> Closed {
         approved_amount: Amount::ZERO,
         reversal: armed.then_some(ReversalReason::NoAnswer),
         reversal_icc: None,
+        upload: None,
+        script: None,
+        withdraws: None,
         plies: Vec::new(),
         finished_at: now,
     }

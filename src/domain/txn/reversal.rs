@@ -9,8 +9,8 @@ use super::{Effects, Garbled, Now, Vital};
 use crate::domain::calendar::{BootTime, WallTime};
 use crate::domain::ident::{AuthCode, BatchNumber, ResponseCode, Stan, TxnId};
 use crate::domain::money::{Amount, Currency};
-use crate::domain::outcome::QueueState;
-use crate::domain::record::{Record, ReversalReason, TxnRow, WireFacts};
+use crate::domain::outcome::{EntryType, QueueState};
+use crate::domain::record::{EntryId, Record, ReversalReason, TxnRow, WireFacts};
 use crate::domain::secret::Pan;
 use crate::domain::unionpay::response::{self, Class};
 use core::time::Duration;
@@ -60,7 +60,7 @@ impl Due {
     /// Reads the obligation of a stored transaction, if it has one.
     #[must_use]
     pub fn of(row: &TxnRow) -> Option<Self> {
-        let reversal = row.reversal.as_ref().filter(|r| !r.armed && r.state != QueueState::Done)?;
+        let reversal = row.reversal().filter(|r| !r.armed && r.is_open())?;
         let card = row.card.as_ref()?;
         Some(Self {
             id: row.start.id.clone(),
@@ -73,7 +73,7 @@ impl Due {
             sequence: card.sequence,
             wire: row.wire.clone()?,
             auth_code: row.host.auth_code.clone(),
-            reason: reversal.reason,
+            reason: reversal.reason?,
             icc: reversal.icc.clone(),
             state: reversal.state,
             attempts: reversal.attempts,
@@ -216,7 +216,7 @@ impl Reversal {
         }
         match (&self.state, event) {
             (State::AwaitLine, Event::LineReady) => {
-                let record = Record::ReversalAttempt { id: self.due.id.clone(), at: now.wall };
+                let record = Record::QueueAttempt { entry: entry_of(&self.due.id), at: now.wall };
                 self.state = State::AwaitAttemptStored;
                 (self, Effects::store(vec![], vec![record]))
             }
@@ -300,10 +300,10 @@ impl Reversal {
             End::Failed => QueueState::Failed,
             End::AskAgain | End::StillDue | End::NoLine | End::StorageFault => QueueState::Due,
         };
-        let (id, ask_again, at) = (due.id.clone(), due.ask_again, now.wall);
+        let (entry, ask_again, at) = (entry_of(&due.id), due.ask_again, now.wall);
         let error = error.to_owned();
         let due = Due { state, last_error: error.clone(), ..due };
-        let record = Record::ReversalState { id, state, response_code, ask_again, error, at };
+        let record = Record::QueueState { entry, state, response_code, ask_again, error, host: None, at };
         self.state = State::AwaitVerdictStored(end, Box::new(due));
         (self, Effects { local, vital: Vital::Store(vec![record]) })
     }
@@ -312,4 +312,8 @@ impl Reversal {
         self.state = State::Ended(end);
         (self, Effects::none())
     }
+}
+
+fn entry_of(id: &TxnId) -> EntryId {
+    EntryId::new(id.clone(), EntryType::Reversal)
 }

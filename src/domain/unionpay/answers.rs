@@ -312,6 +312,7 @@ fn host_facts(answer: &Message, response_code: ResponseCode, now: LocalTime) -> 
         institutions: text(De::ADDITIONAL_RESPONSE),
         organisation: printable(organisation),
         text: printable(texts),
+        balance: text(De::BALANCE),
     }
 }
 

@@ -113,7 +113,8 @@ pub fn wire_facts(identity: &Identity, with_pin: bool, icc: &[u8], reversal_icc:
         entry_mode: if with_pin { "051" } else { "052" }.to_owned(),
         condition: "00".to_owned(),
         message_type: "22".to_owned(),
-        capability: "50".to_owned(),
+        capability: "500".to_owned(),
+        original: String::new(),
         terminal_id: identity.terminal_id.clone(),
         merchant_id: identity.merchant_id.clone(),
         reversal_icc: reversal_icc.to_vec(),
@@ -224,8 +225,8 @@ fn financial(mti: &str, wire: &WireFacts, money: &Money, card: &Card<'_>) -> Mes
         .set(De::TERMINAL, wire.terminal_id.as_str())
         .set(De::MERCHANT, wire.merchant_id.as_str())
         .set(De::CURRENCY, money.currency.numeric3())
-        // 60.3 is 000 for money; 60.6 = 0: no partial approval.
-        .set(De::PRIVATE_60, format!("{message_type}{}000{capability}0", money.batch));
+        // 60.3 is 000 for money. Rows of the first schema have no 60.6: it was 0.
+        .set(De::PRIVATE_60, format!("{message_type}{}000{capability:0<3}", money.batch));
     message
 }
 

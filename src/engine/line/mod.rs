@@ -16,7 +16,7 @@ use crate::domain::outcome::ResultCode;
 use crate::domain::record::{Committed, KeyRecord};
 use crate::domain::txn::management::{self, Errand, Management};
 use crate::domain::txn::reversal::{self, Limits, Reversal};
-use crate::domain::txn::{self, SaleRequest};
+use crate::domain::txn::{self, FinancialRequest};
 use crate::domain::unionpay::keys::WorkingKeys;
 use crate::domain::unionpay::messages::{self, Request, SaleFields};
 use crate::ports::{HostCommand, HostEvent, JournalError};
@@ -341,7 +341,7 @@ impl Engine {
     }
 
     /// Sends the sale of the running transaction.
-    pub(super) fn send_sale(&mut self, sale: &SaleRequest) {
+    pub(super) fn send_sale(&mut self, sale: &FinancialRequest) {
         let built = self.keys.as_ref().map(|keys| {
             let fields = SaleFields {
                 stan: sale.stan,
@@ -353,7 +353,7 @@ impl Engine {
                 expiry: sale.expiry.as_deref(),
                 sequence: sale.sequence,
                 pin: sale.pin.as_ref(),
-                icc: &sale.icc,
+                icc: &sale.wire.icc,
             };
             messages::sale(&self.settings.identity, &fields, keys)
         });

@@ -105,7 +105,7 @@ impl Engine {
         match effects.vital {
             Vital::Nothing => {}
             Vital::Store(mut records) => {
-                let attempt = matches!(records.first(), Some(Record::ReversalAttempt { .. }));
+                let attempt = matches!(records.first(), Some(Record::QueueAttempt { .. }));
                 let what = if attempt { "attempt" } else { "verdict" };
                 cut::boundary(&format_args!("before store reversal {what}"));
                 records.extend(self.take_notes());

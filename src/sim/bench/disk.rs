@@ -10,7 +10,7 @@ use crate::domain::calendar::WallTime;
 use crate::domain::ident::{MerchantId, OperatorId, RequestId, TerminalId, TxnId};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::outcome::{CvmMethod, EntryMode, Kind};
-use crate::domain::record::{CardFacts, Record, Sending, TxnStart, WireFacts};
+use crate::domain::record::{CardFacts, Record, Sending, Terms, TxnStart, WireFacts};
 use crate::domain::secret::Pan;
 use crate::ports::{Durability, Journal, JournalError};
 use std::fs::{self, File};
@@ -109,6 +109,7 @@ fn record(number: u32) -> Result<Record, Error> {
         cashier_ref: None,
         metadata: Vec::new(),
         plies: 2,
+        terms: Terms::default(),
     };
     let chip = [("ARQC", 16), ("TVR", 10), ("TSI", 4), ("ATC", 4), ("AIP", 4), ("IAD", 38), ("UNPR NUM", 8)];
     let card = CardFacts {
@@ -135,6 +136,7 @@ fn record(number: u32) -> Result<Record, Error> {
         merchant_id: MerchantId::new("102100058120001").map_err(Error::other)?,
         reversal_icc: vec![0x95; 30],
         icc: vec![0x9f; 140],
+        original: String::new(),
     };
     Ok(Record::Sending(Box::new(Sending { start, card, wire, at })))
 }

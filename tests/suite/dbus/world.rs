@@ -5,7 +5,8 @@ use posd::domain::fault::{Fault, FaultName};
 use posd::domain::ident::{RequestId, Stan, TxnId};
 use posd::domain::money::{Amount, Currency};
 use posd::domain::outcome::{
-    Kind, Outcome, Ply, PrintState, QueueState, ResultCode, Role, TerminalState, TxnState,
+    BatchState, EntryType, Kind, Outcome, Ply, PrintState, QueueState, ResultCode, Role, TerminalState,
+    TxnState,
 };
 use posd::domain::record::TimelineRow;
 use posd::domain::text;
@@ -297,6 +298,7 @@ impl FakeEngine {
                 let rows = (0..limit.min(2)).map(|n| finished(&format!("q-{n}"))).collect();
                 answer.send(Ok((rows, "more".to_owned()))).unwrap();
             }
+            other => panic!("no test asks for {other:?}"),
         }
     }
 
@@ -340,7 +342,7 @@ impl FakeEngine {
 pub(crate) fn snapshot() -> Snapshot {
     let reversal = |n: u32, state| QueueRow {
         id: txn_id(&format!("r-{n}")).to_string(),
-        entry_type: "reversal",
+        entry_type: EntryType::Reversal,
         state,
         amount: Amount::from_minor(100).unwrap(),
         batch: 1,
@@ -385,10 +387,11 @@ pub(crate) fn snapshot() -> Snapshot {
             ],
             next_attempt: WallTime(0),
             last_error: String::new(),
+            ..QueueView::default()
         },
         ledger: LedgerView {
             batch: 1,
-            batch_state: "open",
+            batch_state: BatchState::Open,
             batch_opened_at: WallTime(7),
             counts: vec![("sale".to_owned(), 2)],
         },
@@ -466,6 +469,9 @@ pub(crate) fn txn(request_id: &str) -> TxnView {
         response_code: String::new(),
         result_code: None,
         result_text: None,
+        original: None,
+        follow_ups: Vec::new(),
+        balance: None,
         allowed_follow_ups: vec![],
         refunded_total: Amount::ZERO,
         print_jobs: vec![],
@@ -502,7 +508,7 @@ fn print_job(id: &str, txn: &TxnId, ply: Ply) -> PrintJobView {
         ply,
         state: PrintState::Queued,
         reason: String::new(),
-        transaction: txn.clone(),
+        transaction: Some(txn.clone()),
         copy: true,
     }
 }

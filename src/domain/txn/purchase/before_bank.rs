@@ -125,7 +125,7 @@ impl Base {
     /// The card or the terminal ended it without the bank.
     fn ended_by_card(self, conclusion: &Conclusion, now: Now) -> Step {
         let ending = match conclusion.verdict {
-            Verdict::NotAccepted => Ending::failed(ResultCode::CardNotAccepted),
+            Verdict::Read | Verdict::NotAccepted => Ending::failed(ResultCode::CardNotAccepted),
             Verdict::Blocked => Ending::declined(ResultCode::CardBlocked),
             // A TC here is an offline approval, which this version cannot upload: it is not taken.
             Verdict::Approved

@@ -188,6 +188,9 @@ impl Base {
             approved_amount: if approved { self.start.amount } else { Amount::ZERO },
             reversal: ending.reversal,
             reversal_icc: ending.reversal_icc,
+            upload: None,
+            script: None,
+            withdraws: None,
             plies,
             finished_at: now.wall,
         }

@@ -8,7 +8,7 @@ use crate::domain::calendar::BootTime;
 use crate::domain::ident::{BatchNumber, Stan};
 use crate::domain::outcome::{Prompt, ResultCode};
 use crate::domain::record::{HostFacts, Record, ReversalReason, Sending};
-use crate::domain::txn::{Asking, Event, Garbled, Local, Now, Online, SaleRequest, State, TxnEffects};
+use crate::domain::txn::{Asking, Event, FinancialRequest, Garbled, Local, Now, Online, State, TxnEffects};
 use core::time::Duration;
 
 /// How often the line is opened anew when it broke before any byte left.
@@ -58,17 +58,17 @@ impl Base {
         }
     }
 
-    fn request(&self, online: &Online, stan: Stan, batch: BatchNumber) -> SaleRequest {
-        SaleRequest {
+    fn request(&self, online: &Online, stan: Stan, batch: BatchNumber) -> FinancialRequest {
+        FinancialRequest {
             stan,
             batch,
             start: self.start.clone(),
+            wire: online.wire.clone(),
             pan: online.summary.pan.clone(),
             track2: online.summary.track2.clone(),
             expiry: online.summary.expiry.clone(),
             sequence: online.summary.sequence,
             pin: online.pin.clone(),
-            icc: online.wire.icc.clone(),
         }
     }
 

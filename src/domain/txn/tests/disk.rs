@@ -3,9 +3,9 @@
 use crate::domain::calendar::WallTime;
 use crate::domain::ident::{BatchNumber, Stan};
 use crate::domain::money::Amount;
-use crate::domain::outcome::{Outcome, PrintState, QueueState};
+use crate::domain::outcome::{CardClass, EntryType, Outcome, PrintState, QueueState};
 use crate::domain::record::{
-    Closed, HostFacts, Loaded, PlyRow, Record, ReversalReason, ReversalRow, Sending, TxnRow, TxnStart,
+    Closed, EntryRow, HostFacts, Loaded, PlyRow, Record, ReversalReason, Sending, TxnRow, TxnStart,
 };
 
 /// How a commit goes wrong. Each attempt may have reached the disk although it was reported as failed.
@@ -60,11 +60,11 @@ impl Disk {
     /// One record stands for all of its commit.
     fn present(&self, records: &[Record]) -> Option<Taken> {
         let row = self.row.as_ref()?;
-        let reversal = row.reversal.as_ref();
+        let reversal = row.reversal();
         let there = records.iter().find_map(|record| match record {
             Record::Sending(_) => Some(row.stan.is_some()),
             Record::Closed(closed) => Some(row.outcome == closed.outcome),
-            Record::ReversalState { state, .. } => Some(reversal.is_some_and(|r| r.state == *state)),
+            Record::QueueState { state, .. } => Some(reversal.is_some_and(|r| r.state == *state)),
             _ => None,
         });
         (there == Some(true)).then(|| row.stan.map(|stan| (stan, row.batch)))
@@ -88,12 +88,12 @@ impl Disk {
             Record::Sending(sending) => return self.sending(sending).map(Some),
             Record::ReserveStan => return Ok(Some(self.take_stan())),
             Record::Unsent { .. } => match self.armed() {
-                Some(row) => row.reversal = None,
+                Some(row) => row.entries.clear(),
                 None => return refuse("no armed reversal"),
             },
             Record::Closed(closed) => self.closed(closed)?,
-            Record::ReversalAttempt { .. } => {
-                let reversal = self.row.as_mut().and_then(|row| row.reversal.as_mut());
+            Record::QueueAttempt { .. } => {
+                let reversal = self.row.as_mut().and_then(|row| row.entries.first_mut());
                 match reversal.filter(|r| !r.armed && r.state != QueueState::Done) {
                     Some(reversal) => {
                         reversal.attempts += 1;
@@ -102,7 +102,7 @@ impl Disk {
                     None => return refuse("the reversal is not due"),
                 }
             }
-            Record::ReversalState { state, ask_again, error, .. } => {
+            Record::QueueState { state, ask_again, error, .. } => {
                 self.reversal_state(*state, *ask_again, error)?;
             }
             Record::PlyState { ply, copy, state, reason, .. } => {
@@ -121,7 +121,7 @@ impl Disk {
     }
 
     fn armed(&mut self) -> Option<&mut TxnRow> {
-        self.row.as_mut().filter(|row| row.reversal.as_ref().is_some_and(|r| r.armed))
+        self.row.as_mut().filter(|row| row.reversal().is_some_and(|r| r.armed))
     }
 
     fn insert(&mut self, start: &TxnStart) -> Result<&mut TxnRow, String> {
@@ -132,6 +132,7 @@ impl Disk {
             start: start.clone(),
             stan: None,
             batch: BatchNumber::FIRST,
+            in_open_batch: true,
             card: None,
             masked_pan: String::new(),
             wire: None,
@@ -140,7 +141,9 @@ impl Disk {
             host: HostFacts::default(),
             approved_amount: Amount::ZERO,
             finished_at: None,
-            reversal: None,
+            card_class: CardClass::Domestic,
+            entries: Vec::new(),
+            follow_ups: Vec::new(),
             plies: Vec::new(),
         }))
     }
@@ -155,7 +158,7 @@ impl Disk {
         row.wire = Some(sending.wire.clone());
         let reason = ReversalReason::NoAnswer;
         let reversal = due(reason, true, sending.at, sending.wire.reversal_icc.clone());
-        row.reversal = Some(reversal);
+        row.entries = vec![reversal];
         Ok((stan, batch))
     }
 
@@ -180,7 +183,8 @@ impl Disk {
         row.finished_at = Some(closed.finished_at);
         row.card = closed.card.clone().or_else(|| row.card.take());
         let icc = closed.reversal_icc.clone().or_else(|| row.wire.as_ref().map(|w| w.reversal_icc.clone()));
-        row.reversal = closed.reversal.map(|r| due(r, false, closed.finished_at, icc.unwrap_or_default()));
+        let icc = icc.unwrap_or_default();
+        row.entries = closed.reversal.map(|r| due(r, false, closed.finished_at, icc)).into_iter().collect();
         let held = |ply| PlyRow { ply, copy: 0, state: PrintState::Held, reason: String::new() };
         row.plies = closed.plies.iter().copied().map(held).collect();
         Ok(())
@@ -188,7 +192,7 @@ impl Disk {
 
     fn reversal_state(&mut self, state: QueueState, ask_again: bool, error: &str) -> Result<(), String> {
         let row = self.row.as_mut().ok_or("no row")?;
-        let reversal = row.reversal.as_mut().filter(|r| !r.armed).ok_or("no reversal that was due")?;
+        let reversal = row.entries.first_mut().filter(|r| !r.armed).ok_or("no reversal that was due")?;
         reversal.state = state;
         reversal.ask_again = ask_again;
         error.clone_into(&mut reversal.last_error);
@@ -202,7 +206,7 @@ impl Disk {
     pub(super) fn loaded(&self) -> Loaded {
         let open = |row: &TxnRow| {
             row.outcome == Outcome::None
-                || row.reversal.as_ref().is_some_and(|r| r.armed || r.state != QueueState::Done)
+                || row.reversal().is_some_and(|r| r.armed || r.state != QueueState::Done)
                 || row.plies.iter().any(|ply| {
                     matches!(ply.state, PrintState::Held | PrintState::Queued | PrintState::Printing)
                 })
@@ -217,13 +221,26 @@ impl Disk {
 
     /// An obligation to reverse is durable, armed ones included.
     pub(super) fn owes_reversal(&self) -> bool {
-        let reversal = self.row.as_ref().and_then(|row| row.reversal.as_ref());
+        let reversal = self.row.as_ref().and_then(TxnRow::reversal);
         reversal.is_some_and(|r| r.armed || r.state != QueueState::Done)
     }
 }
 
-fn due(reason: ReversalReason, armed: bool, created_at: WallTime, icc: Vec<u8>) -> ReversalRow {
+fn due(reason: ReversalReason, armed: bool, created_at: WallTime, icc: Vec<u8>) -> EntryRow {
     let last_error = String::new();
     let (state, attempts, ask_again) = (QueueState::Due, 0, false);
-    ReversalRow { state, armed, reason, attempts, ask_again, created_at, last_error, icc }
+    EntryRow {
+        entry_type: EntryType::Reversal,
+        state,
+        armed,
+        reason: Some(reason),
+        attempts,
+        ask_again,
+        created_at,
+        response_code: None,
+        last_error,
+        resolution: None,
+        stan: None,
+        icc,
+    }
 }

@@ -3,8 +3,8 @@ use super::super::recovery::recover;
 use super::disk::Disk;
 use super::world::{BankFault, Fault, World};
 use crate::domain::calendar::WallTime;
-use crate::domain::outcome::{Outcome, Ply, PrintState, QueueState, ResultCode};
-use crate::domain::record::{PlyRow, Record, ReversalReason, TxnRow};
+use crate::domain::outcome::{EntryType, Outcome, Ply, PrintState, QueueState, ResultCode};
+use crate::domain::record::{EntryId, PlyRow, Record, ReversalReason, TxnRow};
 use proptest::prelude::*;
 
 const NOW: WallTime = WallTime(9);
@@ -41,9 +41,9 @@ fn row(disk: &Disk) -> &TxnRow {
 fn a_request_without_an_outcome_becomes_unknown_and_due_98() {
     let mut disk = asked();
     recovered(&mut disk);
-    let reversal = row(&disk).reversal.clone().unwrap();
+    let reversal = row(&disk).reversal().cloned().unwrap();
     assert_eq!((row(&disk).outcome, row(&disk).finished_at), (Outcome::Unknown, Some(NOW)));
-    assert_eq!((reversal.state, reversal.reason), (QueueState::Due, ReversalReason::NoAnswer));
+    assert_eq!((reversal.state, reversal.reason), (QueueState::Due, Some(ReversalReason::NoAnswer)));
     assert!(!reversal.armed);
     assert_eq!(Some(&reversal.icc), row(&disk).wire.as_ref().map(|wire| &wire.reversal_icc));
 }
@@ -63,9 +63,10 @@ fn a_request_that_was_disarmed_is_failed() {
 fn a_reversal_that_was_being_sent_is_due_again_with_its_count() {
     let mut disk = unknown();
     let id = row(&disk).start.id.clone();
-    disk.commit(&[Record::ReversalAttempt { id, at: NOW }], None).unwrap();
+    disk.commit(&[Record::QueueAttempt { entry: EntryId::new(id, EntryType::Reversal), at: NOW }], None)
+        .unwrap();
     recovered(&mut disk);
-    let reversal = row(&disk).reversal.as_ref().unwrap();
+    let reversal = row(&disk).reversal().unwrap();
     assert_eq!((reversal.state, reversal.attempts), (QueueState::Due, 1));
 }
 
@@ -73,7 +74,7 @@ fn a_reversal_that_was_being_sent_is_due_again_with_its_count() {
 fn a_reversal_that_waits_is_left_alone() {
     for state in [QueueState::Due, QueueState::Failed] {
         let mut disk = unknown();
-        disk.row.as_mut().unwrap().reversal.as_mut().unwrap().state = state;
+        disk.row.as_mut().unwrap().entries.first_mut().unwrap().state = state;
         assert_eq!(recover(&disk.loaded(), NOW), []);
     }
 }
@@ -107,7 +108,7 @@ fn any_disk() -> impl Strategy<Value = Disk> {
             _ => World::sale(&[]).run().disk,
         };
         let row = disk.row.as_mut().unwrap();
-        if let Some(reversal) = row.reversal.as_mut().filter(|reversal| !reversal.armed) {
+        if let Some(reversal) = row.entries.first_mut().filter(|reversal| !reversal.armed) {
             reversal.state = state;
             reversal.ask_again = ask_again;
         }

@@ -46,7 +46,7 @@ fn check(machine: Reversal, answer: Event, state: QueueState, end: End, sign_on:
     let (machine, effects) = machine.step(answer, Now::default());
     let Vital::Store(records) = &effects.vital else { panic!("{effects:?}") };
     assert!(
-        matches!(&records[..], [Record::ReversalState { state: stored, .. }] if *stored == state),
+        matches!(&records[..], [Record::QueueState { state: stored, .. }] if *stored == state),
         "{records:?}"
     );
     assert_eq!(effects.local == [Local::DropSignOn], sign_on);
@@ -61,7 +61,7 @@ fn check(machine: Reversal, answer: Event, state: QueueState, end: End, sign_on:
 fn an_attempt_is_durable_before_its_first_byte() {
     let (machine, effects) = tell(Reversal::new(due(), limits()), &[Event::LineReady]);
     let Vital::Store(records) = effects.vital else { panic!("nothing is stored") };
-    assert!(matches!(records[..], [Record::ReversalAttempt { .. }]));
+    assert!(matches!(records[..], [Record::QueueAttempt { .. }]));
     let (machine, effects) = machine.step(Event::Stored, Now::default());
     let Vital::Send(sent) = effects.vital else { panic!("nothing is sent") };
     assert_eq!((sent.attempts, sent.stan), (1, due().stan));
@@ -223,8 +223,8 @@ proptest! {
             let kept = machine.due().clone();
             if event == Event::Stored {
                 match out.take() {
-                    Some(Record::ReversalAttempt { .. }) => attempts += 1,
-                    Some(Record::ReversalState { state, .. }) => verdict = Some(state),
+                    Some(Record::QueueAttempt { .. }) => attempts += 1,
+                    Some(Record::QueueState { state, .. }) => verdict = Some(state),
                     _ => {}
                 }
             } else if event == Event::StoreFailed {

@@ -71,7 +71,7 @@ fn a_request_carries_what_was_read_and_typed() {
     assert_eq!((asked.expiry.as_deref(), asked.sequence), (Some("2912"), Some(1)));
     assert!(asked.track2.is_some() && asked.pin.is_some());
     let wire = row.wire.as_ref().unwrap();
-    assert_eq!((&asked.icc, wire.entry_mode.as_str()), (&wire.icc, "051"));
+    assert_eq!((&asked.wire.icc, wire.entry_mode.as_str()), (&wire.icc, "051"));
     let world = World::sale(&[]).with_signature().run();
     assert_eq!(world.bank.asked.unwrap().pin, None);
     assert_eq!(world.disk.row.unwrap().wire.unwrap().entry_mode, "052");
@@ -194,7 +194,7 @@ fn no_answer_is_unknown_and_reversed_98() {
     let world = sale(Fault::Bank(0, BankFault::LoseReply));
     let world = check(world, Unknown, ResultCode::HostTimeout, Some(NoAnswer));
     assert_eq!(world.bank.reversals, world.bank.sales);
-    assert_eq!(world.disk.row.unwrap().reversal.unwrap().state, QueueState::Done);
+    assert_eq!(world.disk.row.unwrap().reversal().unwrap().state, QueueState::Done);
 }
 
 #[test]

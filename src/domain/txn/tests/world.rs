@@ -3,7 +3,8 @@
 use super::super::recovery::recover;
 use super::super::reversal::{self, Due, End, Limits, Reversal};
 use super::super::{
-    Answer, Ask, CardTrouble, Event, Garbled, Local, Now, SaleRequest, Setup, State, Txn, TxnEffects, Vital,
+    Answer, Ask, CardTrouble, Event, FinancialRequest, Garbled, Local, Now, Setup, State, Txn, TxnEffects,
+    Vital,
 };
 use super::disk::{Disk, StoreFault};
 use crate::domain::calendar::{BootTime, WallTime};
@@ -14,7 +15,7 @@ use crate::domain::ident::{
 };
 use crate::domain::money::{Amount, Currency};
 use crate::domain::outcome::{Kind, Outcome, Prompt, QueueState, ResultCode};
-use crate::domain::record::{Closed, HostFacts, Record, ReversalReason, TxnStart};
+use crate::domain::record::{Closed, HostFacts, Record, ReversalReason, Terms, TxnStart};
 use crate::domain::secret::{PinBlock, TokenKey};
 use crate::domain::unionpay::Identity;
 use crate::domain::unionpay::answers::FinancialAnswer;
@@ -132,7 +133,7 @@ pub(super) struct Bank {
     pub(super) holds: bool,
     pub(super) declined: bool,
     /// The last request.
-    pub(super) asked: Option<SaleRequest>,
+    pub(super) asked: Option<FinancialRequest>,
     /// STANs of the sales and reversals that it saw.
     pub(super) sales: Vec<Stan>,
     pub(super) reversals: Vec<Stan>,
@@ -141,7 +142,7 @@ pub(super) struct Bank {
 }
 
 impl Bank {
-    fn sale(&mut self, request: &SaleRequest, fault: Option<BankFault>) -> FinancialAnswer {
+    fn sale(&mut self, request: &FinancialRequest, fault: Option<BankFault>) -> FinancialAnswer {
         self.sales.push(request.stan);
         self.asked = Some(request.clone());
         self.declined = matches!(fault, Some(BankFault::Decline | BankFault::RefuseKeys));
@@ -276,6 +277,7 @@ pub(super) fn start() -> TxnStart {
         cashier_ref: None,
         metadata: Vec::new(),
         plies: 2,
+        terms: Terms::default(),
     }
 }
 
@@ -474,8 +476,10 @@ impl World {
             Local::Ask(ask) => self.events.push_back(Event::AgentAnswered(match ask {
                 Ask::Pin => Answer::Pin(PinBlock::new([7; 8])),
                 Ask::Application(candidates) => Answer::Application(candidates[0].aid.clone()),
-                Ask::Card => Answer::Yes(true),
+                Ask::Card | Ask::Duplicate(_) => Answer::Yes(true),
+                Ask::Authorize(_) => Answer::Authorized(OperatorId::new("00").unwrap()),
             })),
+            Local::LookForDuplicate { .. } => self.events.push_back(Event::DuplicateLookedUp(None)),
             Local::OpenLine => {
                 let fails = self.faults.contains(&Fault::NoLine(self.dials));
                 self.dials += 1;
@@ -540,7 +544,7 @@ impl World {
         })
     }
 
-    fn send(&mut self, request: &SaleRequest) {
+    fn send(&mut self, request: &FinancialRequest) {
         let row = self.disk.row.as_ref();
         let armed = row.is_some_and(|row| row.stan == Some(request.stan)) && self.disk.owes_reversal();
         assert!(armed || !self.judged, "a request leaves without an armed reversal");
@@ -627,7 +631,7 @@ impl World {
 
     fn send_reversal(&mut self, due: &Due, events: &mut VecDeque<reversal::Event>) {
         let row = self.disk.row.as_ref().expect("the row of a reversal that leaves");
-        let reversal = row.reversal.as_ref().expect("the reversal that leaves");
+        let reversal = row.reversal().expect("the reversal that leaves");
         assert_eq!(reversal.state, QueueState::Sending, "a 0400 leaves before its attempt is durable");
         assert!(reversal.attempts >= due.attempts);
         assert_eq!((Some(due.stan), due.batch, due.amount), (row.stan, row.batch, row.start.amount));

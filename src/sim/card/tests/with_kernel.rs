@@ -5,7 +5,7 @@ use crate::domain::calendar::LocalTime;
 use crate::domain::emv::kernel::{
     Conclusion, HostAnswer, Input, Kernel, KernelError, Output, PinResult, Verdict,
 };
-use crate::domain::emv::params::{Aid, AidEntry, EmvConfig, TerminalData, TxnParams};
+use crate::domain::emv::params::{Aid, AidEntry, EmvConfig, Purpose, TerminalData, TxnParams};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::outcome::CvmMethod;
 
@@ -51,6 +51,7 @@ fn purchase() -> TxnParams {
         unpredictable_number: [1, 2, 3, 4],
         sequence_counter: 7,
         selection_roll: 50,
+        purpose: Purpose::Pay,
     }
 }
 

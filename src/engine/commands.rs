@@ -1,0 +1,114 @@
+//! Requests of the bus: to whom each goes. Every one is answered exactly once, at once or when its answer comes.
+use super::handle::Command;
+use super::start::reply;
+use super::{Engine, Note};
+use crate::domain::fault::{Fault, FaultName};
+use crate::domain::txn::management::Errand;
+use tokio::sync::oneshot;
+
+impl Engine {
+    /// A request of the bus. Every one is answered exactly once, at once or when its answer comes.
+    pub(super) fn command(&mut self, command: Command) {
+        let Some(command) = self.refused_when_behind(command) else { return };
+        match command {
+            Command::Start(request, caller, answer) => self.start(*request, caller, answer),
+            Command::Expose(id, answer) => self.expose(id, answer),
+            Command::Open { batch, trace, answer } => self.open(batch, trace, answer),
+            Command::Cancel(id, answer) => {
+                let result = self.cancel(&id);
+                reply(answer, result);
+            }
+            Command::Timeline(id, answer) => {
+                let notes = self.take_notes();
+                if !notes.is_empty() {
+                    self.commit(Note::Evidence, notes, crate::ports::Durability::Lazy);
+                }
+                self.put_task(super::journal_thread::Task::Timeline { id, answer });
+            }
+            Command::Receipt { id, ply, format, answer } => self.receipt(id, ply, format, answer),
+            Command::Reprint { id, ply, answer } => {
+                let result = self.reprint(&id, ply);
+                reply(answer, result);
+            }
+            Command::RetryPrint(job, answer) => {
+                let result = self.retry_print(&job);
+                reply(answer, result);
+            }
+            Command::AbandonPrint { job, why, answer } => {
+                let result = self.abandon_print(&job, &why);
+                reply(answer, result);
+            }
+            Command::OperatorSignOn { operator, password, caller, answer } => {
+                self.operator_sign_on(operator, password, caller, answer);
+            }
+            Command::OperatorSignOff(answer) => {
+                let result = self.operator_sign_off();
+                reply(answer, result);
+            }
+            Command::ChangePassword { operator, old, new, answer } => {
+                self.change_password(operator, old, new, answer);
+            }
+            Command::HostSignOn(answer) => self.errand_command(Errand::SignOn, answer),
+            Command::HostSignOff(answer) => self.errand_command(Errand::SignOff, answer),
+            Command::HostTest(answer) => self.errand_command(Errand::Echo, answer),
+            Command::Flush(answer) => {
+                let result = self.flush();
+                reply(answer, result);
+            }
+            Command::CancelJob(job, answer) => {
+                let result = self.cancel_job(job);
+                reply(answer, result);
+            }
+            Command::Query { filter, limit, cursor, answer } => self.query(filter, limit, cursor, answer),
+            other => not_built(other),
+        }
+    }
+
+    /// Questions that the journal must answer are refused while many wait; commits always find a place.
+    fn refused_when_behind(&self, command: Command) -> Option<Command> {
+        if self.journal.takes_questions() {
+            return Some(command);
+        }
+        let busy =
+            || Fault::new(FaultName::Busy, "many questions wait for the journal; try again in a moment");
+        match command {
+            Command::Start(_, _, answer) | Command::Open { answer, .. } => reply(answer, Err(busy())),
+            Command::Expose(_, answer) => reply(answer, Err(busy())),
+            Command::Timeline(_, answer) => reply(answer, Err(busy())),
+            Command::Receipt { answer, .. } => reply(answer, Err(busy())),
+            Command::Query { answer, .. } => reply(answer, Err(busy())),
+            other => return Some(other),
+        }
+        None
+    }
+
+    fn errand_command(&mut self, errand: Errand, answer: oneshot::Sender<Result<u64, Fault>>) {
+        let result = self.host_errand(errand);
+        super::start::reply(answer, result);
+    }
+}
+
+/// What no part of the engine takes yet.
+fn not_built(command: Command) {
+    fn no<T>(answer: oneshot::Sender<Result<T, Fault>>) {
+        reply(answer, Err(Fault::new(FaultName::NotSupported, "this version does not do that")));
+    }
+    match command {
+        Command::Authorize(_, _, answer) | Command::ReprintSettlement { answer, .. } => no(answer),
+        Command::AddOperator { answer, .. }
+        | Command::RemoveOperator { answer, .. }
+        | Command::UnlockOperator { answer, .. }
+        | Command::PauseQueue { answer, .. }
+        | Command::ResumeQueue(answer)
+        | Command::Park { answer, .. }
+        | Command::Unpark { answer, .. }
+        | Command::Resolve { answer, .. }
+        | Command::ConfirmRestore { answer, .. } => no(answer),
+        Command::Settle { answer, .. }
+        | Command::Backup(_, answer)
+        | Command::Verify(_, answer)
+        | Command::Restore { answer, .. } => no(answer),
+        Command::Totals { answer, .. } => no(answer),
+        _ => {}
+    }
+}
