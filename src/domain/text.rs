@@ -54,10 +54,13 @@ pub fn result(code: ResultCode, response_code: Option<&str>) -> Bilingual {
     if code == ResultCode::DeclinedHost {
         return declined(response_code.unwrap_or("--"));
     }
-    if let Some((zh, en)) = by_people(code).or_else(|| by_card(code)) {
-        return Bilingual::of(zh, en);
-    }
-    let (zh, en) = match code {
+    let (zh, en) = by_people(code).or_else(|| by_card(code)).unwrap_or_else(|| by_terminal(code));
+    Bilingual::of(zh, en)
+}
+
+/// All other results.
+const fn by_terminal(code: ResultCode) -> (&'static str, &'static str) {
+    match code {
         ResultCode::Approved => ("交易成功", "Approved"),
         ResultCode::Partial => ("部分金额批准, 请收取余额", "Part of the amount approved; collect the rest"),
         ResultCode::OfflineApproved => ("脱机交易成功, 稍后上送", "Approved offline, to be uploaded"),
@@ -118,8 +121,7 @@ pub fn result(code: ResultCode, response_code: Option<&str>) -> Bilingual {
         | ResultCode::ResolvedNotPaid => {
             ("不支持此卡, 请换卡", "This card is not accepted here; use another card")
         }
-    };
-    Bilingual::of(zh, en)
+    }
 }
 
 /// Results that the card brought about; `None` for all others.
