@@ -1,5 +1,6 @@
 //! The only mapping from refusals to D-Bus errors: `org.posd.Pos1.Error.<Name>` with a sentence that tells
-//! the cause and the next step.
+//! the cause and the next step, and `details a{sv}` where a program needs more: the action that must be authorized.
+use super::row::Row;
 use crate::domain::fault::{Fault, FaultName};
 use zbus::message::{Header, Message};
 use zbus::names::ErrorName;
@@ -14,7 +15,14 @@ pub(super) struct ApiError(#[from] Fault);
 
 impl zbus::DBusError for ApiError {
     fn create_reply(&self, call: &Header<'_>) -> zbus::Result<Message> {
-        Message::error(call, self.name())?.build(&(self.0.text.as_str(),))
+        let error = Message::error(call, self.name())?;
+        match self.0.action {
+            None => error.build(&(self.0.text.as_str(),)),
+            Some(action) => {
+                let details = Row::from([("action", action.into())]);
+                error.build(&(self.0.text.as_str(), details))
+            }
+        }
     }
 
     fn name(&self) -> ErrorName<'_> {

@@ -108,12 +108,14 @@ pub struct Fault {
     pub name: FaultName,
     /// English sentence: cause and next step. Never holds card data.
     pub text: String,
+    /// The action that somebody must allow first, where that is the cause: `details.action` on the bus.
+    pub action: Option<&'static str>,
 }
 
 impl Fault {
     /// Makes a fault.
     #[must_use]
     pub fn new(name: FaultName, text: impl Into<String>) -> Self {
-        Self { name, text: text.into() }
+        Self { name, text: text.into(), action: None }
     }
 }

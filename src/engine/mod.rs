@@ -7,6 +7,7 @@
 //!
 //! Who uses the host line is decided in `line`, one user at a time: a sign-on, due reversals, other errands, then the
 //! transaction. What a running transaction wants is carried in `trade`; what follows its outcome in `paper`.
+mod authorize;
 mod commands;
 mod cut;
 pub mod handle;

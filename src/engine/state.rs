@@ -11,6 +11,7 @@ use super::{EngineError, Note, Receivers, Wiring};
 use crate::domain::calendar::{BootTime, WallTime};
 use crate::domain::emv::params::EmvConfig;
 use crate::domain::ident::{BatchNumber, MerchantId, OperatorId, Stan, TerminalId, TxnId};
+use crate::domain::leave::Tokens;
 use crate::domain::money::Currency;
 use crate::domain::outcome::Kind;
 use crate::domain::record::{KeyRecord, OperatorRow, Record, TimelineRow};
@@ -116,6 +117,8 @@ pub struct Engine {
     pub(super) card_used: bool,
     pub(super) operators: Vec<OperatorRow>,
     pub(super) session: Option<Session>,
+    /// What supervisors have allowed and nobody has done yet.
+    pub(super) tokens: Tokens,
     /// Operators whose passwords are being checked.
     pub(super) checks: BTreeSet<OperatorId>,
     pub(super) keys: Option<WorkingKeys>,
@@ -207,6 +210,7 @@ impl Engine {
             card_used: false,
             operators: loaded.operators,
             session: None,
+            tokens: Tokens::default(),
             checks: BTreeSet::new(),
             keys: None,
             key_generation: 0,
