@@ -160,7 +160,7 @@ pub enum Command {
     /// `Operators.Authorize`: the token.
     Authorize(Box<AuthorizeRequest>, Caller, Answer<String>),
     /// `Operators.Add`.
-    AddOperator { operator: OperatorId, password: Password, leave: Leave, caller: Caller, answer: Answer<()> },
+    AddOperator { operator: OperatorId, password: Password, by: (Leave, Caller), answer: Answer<()> },
     /// `Operators.Remove`.
     RemoveOperator { operator: OperatorId, leave: Leave, caller: Caller, answer: Answer<()> },
     /// `Operators.Unlock`.
