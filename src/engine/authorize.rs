@@ -41,7 +41,7 @@ impl Engine {
             return Ok(session.operator.clone());
         }
         match &leave.authorization {
-            Some(token) => self.tokens.spend(token, caller.uid, deed, now),
+            Some(token) => self.door.tokens.spend(token, caller.uid, deed, now),
             None => Err(leave::missing(action)),
         }
     }
