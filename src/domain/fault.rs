@@ -108,12 +108,30 @@ pub struct Fault {
     pub name: FaultName,
     /// English sentence: cause and next step. Never holds card data.
     pub text: String,
+    /// More for programs, by key: `action` of a [`FaultName::NotAuthorized`] that an Authorize token would lift.
+    pub details: Vec<(&'static str, String)>,
 }
 
 impl Fault {
     /// Makes a fault.
     #[must_use]
     pub fn new(name: FaultName, text: impl Into<String>) -> Self {
-        Self { name, text: text.into() }
+        Self { name, text: text.into(), details: Vec::new() }
+    }
+
+    /// The signed-on operator lacks the role for this action, and no token allows it.
+    #[must_use]
+    pub fn needs_leave(action: &'static str) -> Self {
+        let text = format!(
+            "{action} needs a supervisor: get a token with Operators.Authorize and pass it as option authorization"
+        );
+        Self::new(FaultName::NotAuthorized, text).with("action", action)
+    }
+
+    /// Adds a detail.
+    #[must_use]
+    pub fn with(mut self, key: &'static str, value: impl Into<String>) -> Self {
+        self.details.push((key, value.into()));
+        self
     }
 }
