@@ -164,7 +164,7 @@ pub enum Command {
     /// `Transaction.Explain`.
     Explain(TxnId, Answer<Box<ExplainView>>),
     /// `Operators.Add`.
-    AddOperator { operator: OperatorId, password: Password, leave: Leave, caller: Caller, answer: Answer<()> },
+    AddOperator { operator: OperatorId, password: Password, by: (Leave, Caller), answer: Answer<()> },
     /// `Operators.Remove`.
     RemoveOperator { operator: OperatorId, leave: Leave, caller: Caller, answer: Answer<()> },
     /// `Operators.Unlock`.
