@@ -1,7 +1,7 @@
 //! The only mapping from refusals to D-Bus errors: `org.posd.Pos1.Error.<Name>` with a sentence that tells
-//! the cause and the next step, and `details a{sv}` where a program needs more: the action that must be authorized.
-use super::row::Row;
+//! the cause and the next step, and behind it, where there are some, details for programs (`a{ss}`).
 use crate::domain::fault::{Fault, FaultName};
+use std::collections::HashMap;
 use zbus::message::{Header, Message};
 use zbus::names::ErrorName;
 
@@ -15,14 +15,13 @@ pub(super) struct ApiError(#[from] Fault);
 
 impl zbus::DBusError for ApiError {
     fn create_reply(&self, call: &Header<'_>) -> zbus::Result<Message> {
-        let error = Message::error(call, self.name())?;
-        match self.0.action {
-            None => error.build(&(self.0.text.as_str(),)),
-            Some(action) => {
-                let details = Row::from([("action", action.into())]);
-                error.build(&(self.0.text.as_str(), details))
-            }
+        let message = Message::error(call, self.name())?;
+        if self.0.details.is_empty() {
+            return message.build(&(self.0.text.as_str(),));
         }
+        let details: HashMap<&str, &str> =
+            self.0.details.iter().map(|(key, value)| (*key, value.as_str())).collect();
+        message.build(&(self.0.text.as_str(), details))
     }
 
     fn name(&self) -> ErrorName<'_> {

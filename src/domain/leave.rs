@@ -82,7 +82,7 @@ pub fn missing(action: &'static str) -> Fault {
     let text = format!(
         "{who} must allow action {action:?}: call Operators.Authorize and give its token as option authorization"
     );
-    Fault { action: Some(action), ..Fault::new(FaultName::NotAuthorized, text) }
+    Fault::new(FaultName::NotAuthorized, text).with("action", action)
 }
 
 /// What a supervisor has allowed.
@@ -156,7 +156,7 @@ impl Tokens {
                      original and amount; call Operators.Authorize again",
                     deed.action
                 );
-                Err(Fault { action: Some(deed.action), ..Fault::new(FaultName::NotAuthorized, text) })
+                Err(Fault::new(FaultName::NotAuthorized, text).with("action", deed.action))
             }
         }
     }
@@ -256,6 +256,6 @@ mod tests {
         for rule in Kind::ALL.iter().map(|kind| rule(*kind)).filter(|rule| rule.supervisor) {
             assert_eq!(needed(rule.action), Ok((rule.action, Role::Supervisor)), "{}", rule.kind);
         }
-        assert_eq!(missing("settle").action, Some("settle"));
+        assert_eq!(missing("settle").details, [("action", "settle".to_owned())]);
     }
 }
