@@ -30,7 +30,10 @@ impl SplitMix64 {
     /// A number below `end`; 0 where `end` is 0. The bias is below 2^-32 for the small numbers of a world.
     pub const fn below(&mut self, end: u32) -> u32 {
         let wide = (self.draw() >> 32) * end as u64;
-        #[allow(clippy::cast_possible_truncation, reason = "the upper half of a product of two 32-bit numbers")]
+        #[allow(
+            clippy::cast_possible_truncation,
+            reason = "the upper half of a product of two 32-bit numbers"
+        )]
         let high = (wide >> 32) as u32;
         high
     }

@@ -191,9 +191,7 @@ impl Bank {
             Kind::Void => &[Kind::Sale, Kind::OfflineSale],
             Kind::PreAuthCompleteVoid => &[Kind::PreAuthComplete],
             Kind::PreAuthVoid | Kind::PreAuthComplete | Kind::PreAuthAdvice => &[Kind::PreAuth],
-            Kind::Refund => {
-                &[Kind::Sale, Kind::OfflineSale, Kind::PreAuthComplete, Kind::PreAuthAdvice]
-            }
+            Kind::Refund => &[Kind::Sale, Kind::OfflineSale, Kind::PreAuthComplete, Kind::PreAuthAdvice],
             _ => return "00",
         };
         let Some(booking) = original.and_then(|name| self.books.get(&name)) else { return "25" };
@@ -203,7 +201,9 @@ impl Bank {
         }
         match asked.kind {
             Kind::Refund if asked.amount > rest => "13",
-            Kind::Void | Kind::PreAuthVoid | Kind::PreAuthCompleteVoid if asked.amount != booking.amount => "13",
+            Kind::Void | Kind::PreAuthVoid | Kind::PreAuthCompleteVoid if asked.amount != booking.amount => {
+                "13"
+            }
             _ => "00",
         }
     }

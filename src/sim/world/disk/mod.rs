@@ -16,7 +16,7 @@ use crate::domain::record::{
     BatchRow, Committed, KeyRecord, OperatorRow, PlyRow, Record, SettlementRow, TimelineRow, TxnRow,
 };
 use crate::ports::{Durability, JournalError};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 /// How a commit goes wrong. A commit reported as failed may be there all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub enum DiskFault {
     Fault,
     /// It is stored, and the disk says that it failed.
     ButThere,
+    /// After the commit before it failed, the journal cannot be opened anew.
+    NoReopen,
 }
 
 /// A row and what the journal alone knows of it.
@@ -69,6 +71,8 @@ pub struct Disk {
     queue_paused: Option<String>,
     timeline: Vec<(TxnId, TimelineRow)>,
     keeps_timeline: bool,
+    /// What goes wrong next, in order.
+    faults: VecDeque<DiskFault>,
     /// Commits made, for the figures.
     commits: u64,
 }
@@ -100,6 +104,7 @@ impl Disk {
             queue_paused: None,
             timeline: Vec::new(),
             keeps_timeline: false,
+            faults: VecDeque::new(),
             commits: 0,
         }
     }
@@ -116,19 +121,20 @@ impl Disk {
         self.next_stan = next;
     }
 
-    /// Commits all records as one, or says that it failed.
-    ///
-    /// # Errors
-    /// A record contradicts what is stored, or `fault` says so.
-    pub fn write(
+    /// The next commits and reopens go wrong in this way, one after the other.
+    pub fn fail(&mut self, faults: &[DiskFault]) {
+        self.faults.extend(faults);
+    }
+
+    pub(super) fn write(
         &mut self,
         records: &[Record],
         durability: Durability,
-        fault: Option<DiskFault>,
     ) -> Result<Committed, JournalError> {
+        let fault = self.faults.pop_front();
         match fault {
             Some(DiskFault::Full) => return Err(JournalError::Full),
-            Some(DiskFault::Fault) => return refuse("the simulated disk failed"),
+            Some(DiskFault::Fault | DiskFault::NoReopen) => return refuse("the simulated disk failed"),
             Some(DiskFault::ButThere) | None => {}
         }
         self.commits = self.commits.wrapping_add(1);
@@ -150,6 +156,7 @@ impl Disk {
 
     /// The power fails: the first `keep` pending commits stay, the others are gone.
     pub fn cut(&mut self, keep: usize) {
+        self.faults.clear();
         while self.pending.len() > keep {
             for (place, plies) in self.pending.pop().into_iter().flat_map(|lost| lost.plies).rev() {
                 if let Some(kept) = self.rows.get_mut(place) {

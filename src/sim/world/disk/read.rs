@@ -1,6 +1,6 @@
 //! What is read back, and the journal's port over it.
 use super::settle::totals;
-use super::{Disk, Kept, refuse};
+use super::{Disk, DiskFault, Kept, refuse};
 use crate::domain::calendar::WallTime;
 use crate::domain::ident::{BatchNumber, TxnId};
 use crate::domain::money::Amount;
@@ -134,10 +134,15 @@ fn fits(row: &TxnRow, wanted: &OriginalRef) -> bool {
 
 impl Journal for Disk {
     fn commit(&mut self, records: &[Record], durability: Durability) -> Result<Committed, JournalError> {
-        self.write(records, durability, None)
+        self.write(records, durability)
     }
 
     fn reopen(&mut self) -> Result<(), JournalError> {
+        if self.faults.front() == Some(&DiskFault::NoReopen) {
+            self.faults.pop_front();
+            return refuse("the simulated journal cannot be opened");
+        }
+        // A checkpoint: what is there is durable.
         self.pending.clear();
         Ok(())
     }
@@ -150,12 +155,7 @@ impl Journal for Disk {
         Ok(self.row(id))
     }
 
-    fn query(
-        &mut self,
-        _: &TxnFilter,
-        limit: u32,
-        _: &str,
-    ) -> Result<(Vec<TxnRow>, String), JournalError> {
+    fn query(&mut self, _: &TxnFilter, limit: u32, _: &str) -> Result<(Vec<TxnRow>, String), JournalError> {
         let newest = self.rows.iter().rev().take(usize::try_from(limit).unwrap_or(usize::MAX));
         Ok((newest.map(|kept| self.whole(kept)).collect(), String::new()))
     }

@@ -3,12 +3,10 @@ use super::{Disk, Kept, Pending, refuse};
 use crate::domain::calendar::WallTime;
 use crate::domain::ident::{BatchNumber, ResponseCode, Stan, TxnId};
 use crate::domain::money::Amount;
-use crate::domain::outcome::{
-    CardClass, EntryType, Outcome, PrintState, QueueState, Resolution, ResultCode,
-};
+use crate::domain::outcome::{CardClass, EntryType, Outcome, PrintState, QueueState, Resolution, ResultCode};
 use crate::domain::record::{
-    CardFacts, Closed, Committed, EntryId, EntryRow, HostFacts, PlyRow, Record, Sending, TxnRow, TxnStart, Upload,
-    WireFacts,
+    CardFacts, Closed, Committed, EntryId, EntryRow, HostFacts, PlyRow, Record, Sending, TxnRow, TxnStart,
+    Upload, WireFacts,
 };
 use crate::ports::{Durability, JournalError};
 use std::collections::BTreeSet;
@@ -240,13 +238,17 @@ impl Disk {
     }
 
     /// Takes the numbers of a request or an upload for a row that has none.
-    fn number(&mut self, place: usize, wire: &WireFacts, currency: &str) -> Result<(Stan, BatchNumber), JournalError> {
+    fn number(
+        &mut self,
+        place: usize,
+        wire: &WireFacts,
+        currency: &str,
+    ) -> Result<(Stan, BatchNumber), JournalError> {
         let stan = self.take_stan()?;
         let batch = self.batch_number();
         self.batch_has_records = true;
         if self.identity.is_none() {
-            self.identity =
-                Some((wire.terminal_id.clone(), wire.merchant_id.clone(), currency.to_owned()));
+            self.identity = Some((wire.terminal_id.clone(), wire.merchant_id.clone(), currency.to_owned()));
         }
         if let Some(kept) = self.rows.get_mut(place) {
             kept.row.stan = Some(stan);
@@ -383,7 +385,9 @@ impl Disk {
         self.newer(at);
         let batch = self.batch_number();
         let wants_stan = match self.find_row(&id.txn).and_then(|row| row.entry(id.entry_type)) {
-            Some(entry) if may_be_tried(entry) => entry.entry_type == EntryType::Script && entry.stan.is_none(),
+            Some(entry) if may_be_tried(entry) => {
+                entry.entry_type == EntryType::Script && entry.stan.is_none()
+            }
             Some(_) => return refuse("the entry is not due"),
             None => return refuse("the entry is not in the queue"),
         };
