@@ -1,8 +1,8 @@
 //! What is done when a commit is reported as failed.
 //!
-//! A failed commit is never simply repeated: in WAL mode it can be found after a reopen. So the journal is closed, opened
-//! anew and read; what is read then is durable and true. Only what is absent is written once more. The worlds of the
-//! simulator use the same function as the journal thread.
+//! A failed commit is never simply repeated: in WAL mode it can be found after a reopen. So the journal is closed,
+//! opened anew and read; what is read then is durable and true. Only what is absent is written once more. The worlds
+//! of the simulator use the same function as the journal thread.
 use super::{Durability, Journal, JournalError};
 use crate::domain::ident::{BatchNumber, Stan};
 use crate::domain::outcome::{EntryType, Outcome, QueueState};

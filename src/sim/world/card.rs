@@ -79,7 +79,7 @@ pub struct Cards {
     pub said_tc: bool,
 }
 
-/// Digits of a simulated card. Test range of the domestic scheme; the check digit is not computed, nobody checks it here.
+/// Digits of a simulated card. The check digit is not computed: nobody looks at it here.
 #[must_use]
 pub fn digits(card: u8) -> String {
     format!("622848000000{:04}", 1230_u32.saturating_add(u32::from(card)))
@@ -227,7 +227,7 @@ pub const fn status(word: u16) -> ResponseApdu {
     ResponseApdu { data: Vec::new(), status: StatusWord(word) }
 }
 
-/// The applications and limits of the world's terminal. `None` if the constants of this file are not what they should be.
+/// The applications and limits of the world's terminal. `None` if the constants of this file are wrong.
 #[must_use]
 pub fn config() -> Option<EmvConfig> {
     let entry = AidEntry {
