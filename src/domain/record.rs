@@ -104,6 +104,22 @@ pub struct CardFacts {
     pub chip: Vec<(String, String)>,
 }
 
+impl CardFacts {
+    /// What may stand in clear.
+    #[must_use]
+    pub fn seen(&self) -> CardSeen {
+        CardSeen {
+            entry_mode: self.entry_mode,
+            token: self.token.clone(),
+            brand: self.brand.clone(),
+            aid: self.aid.clone(),
+            label: self.label.clone(),
+            cvm: self.cvm,
+            signature_required: self.signature_required,
+        }
+    }
+}
+
 /// What stands of the card in clear, and stays when its sealed number is wiped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CardSeen {
