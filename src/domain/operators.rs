@@ -52,12 +52,7 @@ pub struct Decision<T> {
 /// # Errors
 /// `NoSuchOperator`; `LockedOut` with the seconds left.
 pub fn check_open(row: Option<&OperatorRow>, now: WallTime) -> Result<&OperatorRow, Fault> {
-    let row = row.ok_or_else(|| {
-        Fault::new(
-            FaultName::NoSuchOperator,
-            "there is no operator of that number; ask the administrator to add it",
-        )
-    })?;
+    let row = check_there(row)?;
     match locked_for_s(row, now) {
         0 => Ok(row),
         left => Err(locked_out(left)),
@@ -87,33 +82,21 @@ pub fn check_sign_on(
     })
 }
 
-/// Decides a change of password: the old one must be right (counted as at sign-on), the new one must fit the
-/// rules. After an `Ok` the caller hashes the new one and stores [`with_password`].
+/// Decides a change of password, the new one having passed [`check_new`]: the old one must be right (counted as at
+/// sign-on). After an `Ok` the caller stores [`with_password`].
 #[must_use]
-pub fn check_change(
-    row: Option<&OperatorRow>,
-    verified: Option<bool>,
-    now: WallTime,
-    old: &Password,
-    new: &Password,
-) -> Decision<()> {
-    check_password(row, verified, now, |row| {
-        check_new(&row.id, new)?;
-        if new == old {
-            return Err(invalid("the new password is the old one; choose another"));
-        }
-        Ok(())
-    })
+pub fn check_change(row: Option<&OperatorRow>, verified: Option<bool>, now: WallTime) -> Decision<Role> {
+    check_password(row, verified, now, |row| Ok(role(&row.id)))
 }
 
-/// Checks a new password against the rules of the operator's role.
+/// Checks a new password against the rules of the operator's role, and against the old one where there is one.
 ///
 /// Choice: printable ASCII, at most 64 bytes, at least 4 characters for cashiers, 6 for the supervisor, 8 for
 /// the administrator, and none of the factory passwords.
 ///
 /// # Errors
 /// `InvalidArgument` with what is allowed; the password is never quoted.
-pub fn check_new(operator: &OperatorId, new: &Password) -> Result<(), Fault> {
+pub fn check_new(operator: &OperatorId, new: &Password, old: Option<&Password>) -> Result<(), Fault> {
     let least = match role(operator) {
         Role::Administrator => 8,
         Role::Supervisor => 6,
@@ -128,7 +111,58 @@ pub fn check_new(operator: &OperatorId, new: &Password) -> Result<(), Fault> {
     if FACTORY.iter().any(|(_, password)| password.as_bytes() == bytes) {
         return Err(invalid("a factory password is known to everybody; choose another"));
     }
+    if old == Some(new) {
+        return Err(invalid("the new password is the old one; choose another"));
+    }
     Ok(())
+}
+
+/// May the administrator add this operator? The password is judged by [`check_new`].
+///
+/// # Errors
+/// `AlreadyExists`. 00 and 99 are always there, so that only 01 to 98 can be added.
+pub fn check_add(row: Option<&OperatorRow>) -> Result<(), Fault> {
+    match row {
+        Some(row) => {
+            let text =
+                format!("there is an operator {} already; change the password or remove it first", row.id);
+            Err(Fault::new(FaultName::AlreadyExists, text))
+        }
+        None => Ok(()),
+    }
+}
+
+/// May the administrator remove this operator?
+///
+/// # Errors
+/// `InvalidArgument` for 00 and 99; `WrongState` while it is signed on; `NoSuchOperator`.
+pub fn check_remove(
+    operator: &OperatorId,
+    row: Option<&OperatorRow>,
+    signed_on: Option<&OperatorId>,
+) -> Result<(), Fault> {
+    if role(operator) != Role::Cashier {
+        return Err(invalid("operators 00 and 99 belong to every terminal; change their passwords instead"));
+    }
+    check_there(row)?;
+    if signed_on == Some(operator) {
+        let text = format!("operator {operator} is signed on; sign it off first");
+        return Err(Fault::new(FaultName::WrongState, text));
+    }
+    Ok(())
+}
+
+/// There must be such an operator.
+///
+/// # Errors
+/// `NoSuchOperator`.
+pub fn check_there(row: Option<&OperatorRow>) -> Result<&OperatorRow, Fault> {
+    row.ok_or_else(|| {
+        Fault::new(
+            FaultName::NoSuchOperator,
+            "there is no operator of that number; ask the administrator to add it",
+        )
+    })
 }
 
 /// The operator with a new password of its own: no longer factory, nothing counted, not locked.
@@ -265,8 +299,7 @@ mod tests {
             Some(FaultName::MustChangePassword)
         );
         assert_eq!(check_sign_on(Some(&row), Some(true), NOW, false).answer, Ok(Role::Supervisor));
-        let change = check_change(Some(&row), Some(true), NOW, &password("123456"), &password("246810"));
-        assert_eq!(change.answer, Ok(()));
+        assert_eq!(check_change(Some(&row), Some(true), NOW).answer, Ok(Role::Supervisor));
         // A wrong factory password does not tell that it is one.
         assert_eq!(name(&check_sign_on(Some(&row), Some(false), NOW, true)), Some(FaultName::WrongPassword));
     }
@@ -318,7 +351,7 @@ mod tests {
     #[test]
     fn new_passwords_must_fit_the_role() {
         let check = |id: &str, new: &str, fits: bool| {
-            let result = check_new(&OperatorId::new(id).unwrap(), &password(new));
+            let result = check_new(&OperatorId::new(id).unwrap(), &password(new), None);
             assert_eq!(result.is_ok(), fits, "{id} {new:?}: {result:?}");
         };
         check("01", "4711", true);
@@ -335,17 +368,35 @@ mod tests {
         check("04", "12345678", false);
     }
 
+    /// Goal: a change needs the old password, counted like a sign-on, and another new one.
     #[test]
     fn a_change_needs_the_old_password_and_another_new_one() {
         let operator = row("01", true);
-        let change = |verified, new: &str| {
-            check_change(Some(&operator), Some(verified), NOW, &password("8520"), &password(new))
-        };
-        assert_eq!(change(true, "4711").answer, Ok(()));
-        assert_eq!(name(&change(true, "8520")), Some(FaultName::InvalidArgument));
-        assert_eq!(name(&change(false, "4711")), Some(FaultName::WrongPassword));
-        assert_eq!(change(false, "4711").store.unwrap().failures, 1);
+        let wrong = check_change(Some(&operator), Some(false), NOW);
+        assert_eq!(name(&wrong), Some(FaultName::WrongPassword));
+        assert_eq!(wrong.store.unwrap().failures, 1);
+        let same = check_new(&operator.id, &password("8520"), Some(&password("8520"))).unwrap_err();
+        assert_eq!(same.name, FaultName::InvalidArgument);
+        assert!(check_new(&operator.id, &password("4711"), Some(&password("8520"))).is_ok());
         let stored = with_password(operator.id.clone(), "phc".to_owned());
         assert!(!stored.factory);
+    }
+
+    /// Goal: cashiers come and go; 00, 99 and whoever is signed on stay.
+    #[test]
+    fn only_cashiers_that_are_not_signed_on_can_be_removed() {
+        let id = |number: &str| OperatorId::new(number).unwrap();
+        let remove = |number: &str, there: bool, signed_on: Option<&OperatorId>| {
+            let row = there.then(|| row(number, false));
+            check_remove(&id(number), row.as_ref(), signed_on).map_err(|fault| fault.name)
+        };
+        assert_eq!(remove("05", true, Some(&id("99"))), Ok(()));
+        assert_eq!(remove("05", true, Some(&id("05"))), Err(FaultName::WrongState));
+        assert_eq!(remove("05", false, None), Err(FaultName::NoSuchOperator));
+        for number in ["00", "99"] {
+            assert_eq!(remove(number, true, None), Err(FaultName::InvalidArgument), "{number}");
+        }
+        assert!(check_add(None).is_ok());
+        assert_eq!(check_add(Some(&row("99", false))).unwrap_err().name, FaultName::AlreadyExists);
     }
 }
