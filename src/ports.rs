@@ -394,7 +394,8 @@ pub trait Journal: Send {
     /// STAN jumps by 10,000, the sign-on is void, and trading waits for [`Record::RestoreConfirmed`].
     ///
     /// # Errors
-    /// [`JournalError::Unusable`]: the copy is not usable, or the live journal has newer business. Then nothing changed.
+    /// [`JournalError::Unusable`]: the copy is not usable, or the live journal has newer business. Nothing changed
+    /// then.
     fn restore(&mut self, copy: &Path) -> Result<BackupFacts, JournalError>;
 
     /// Reads a transaction's timeline, oldest first.

@@ -7,6 +7,7 @@ pub mod emv;
 pub mod fault;
 pub mod ident;
 pub mod iso8583;
+pub mod leave;
 pub mod money;
 pub mod operators;
 pub mod outcome;

@@ -60,6 +60,7 @@ impl Engine {
                 reply(answer, result);
             }
             Command::Query { filter, limit, cursor, answer } => self.query(filter, limit, cursor, answer),
+            Command::Explain(id, answer) => self.explain(id, answer),
             other => not_built(other),
         }
     }
@@ -77,6 +78,7 @@ impl Engine {
             Command::Timeline(_, answer) => reply(answer, Err(busy())),
             Command::Receipt { answer, .. } => reply(answer, Err(busy())),
             Command::Query { answer, .. } => reply(answer, Err(busy())),
+            Command::Explain(_, answer) => reply(answer, Err(busy())),
             other => return Some(other),
         }
         None
@@ -95,7 +97,8 @@ fn not_built(command: Command) {
     }
     match command {
         Command::Authorize(_, _, answer) | Command::ReprintSettlement { answer, .. } => no(answer),
-        Command::AddOperator { answer, .. }
+        Command::TakeOver { answer, .. }
+        | Command::AddOperator { answer, .. }
         | Command::RemoveOperator { answer, .. }
         | Command::UnlockOperator { answer, .. }
         | Command::PauseQueue { answer, .. }

@@ -4,11 +4,13 @@ use super::{Engine, Note};
 use crate::domain::calendar::BootTime;
 use crate::domain::fault::{Fault, FaultName};
 use crate::domain::ident::OperatorId;
+use crate::domain::leave::Tokens;
 use crate::domain::operators::{self, Decision};
 use crate::domain::outcome::Role;
 use crate::domain::record::{Committed, OperatorRow, Record};
 use crate::domain::secret::Password;
 use crate::ports::{Durability, JournalError};
+use std::collections::BTreeSet;
 use tokio::sync::oneshot;
 
 /// Password checks that may be under way at once.
@@ -20,6 +22,15 @@ pub(super) struct Session {
     pub(super) role: Role,
     pub(super) uid: u32,
     pub(super) last_used: BootTime,
+}
+
+/// What is under way between operators and the terminal.
+#[derive(Default)]
+pub(super) struct Door {
+    /// Operators whose passwords are being checked.
+    checks: BTreeSet<OperatorId>,
+    /// What supervisors have allowed and nobody has done yet.
+    pub(super) tokens: Tokens,
 }
 
 type Answer = oneshot::Sender<Result<(), Fault>>;
@@ -91,7 +102,7 @@ impl Engine {
             Err(fault) => return super::start::reply(answer, Err(fault)),
         };
         // One at a time for each operator: two that overlap could undo each other's record.
-        if self.checks.len() >= CHECKS_MAX || !self.checks.insert(operator.clone()) {
+        if self.door.checks.len() >= CHECKS_MAX || !self.door.checks.insert(operator.clone()) {
             let fault = Fault::new(FaultName::Busy, "a password is being checked; try again in a moment");
             return super::start::reply(answer, Err(fault));
         }
@@ -113,7 +124,7 @@ impl Engine {
         };
         let thread = std::thread::Builder::new().name("posd-password".to_owned());
         if let Err(error) = thread.spawn(work) {
-            self.checks.remove(&checked);
+            self.door.checks.remove(&checked);
             tracing::error!(%error, "no thread for a password check");
         }
     }
@@ -163,7 +174,7 @@ impl Engine {
     /// The row is durable.
     pub(super) fn operator_stored(&mut self, pending: Pending, result: Result<Committed, JournalError>) {
         let Pending { operator, row, then, answer } = pending;
-        self.checks.remove(&operator);
+        self.door.checks.remove(&operator);
         if let Err(error) = result {
             return super::start::reply(answer, Err(super::journal_thread::read_fault(&error)));
         }

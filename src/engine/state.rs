@@ -3,14 +3,14 @@ use super::handle::{AgentCommand, Notice};
 use super::jobs::Jobs;
 use super::journal_thread::{JournalThread, Task};
 use super::line::Line;
-use super::operators::{PasswordDone, Session};
+use super::operators::{Door, PasswordDone, Session};
 use super::paper::{Care, PrintDesk};
 use super::trade::Active;
 use super::view::{Snapshot, TxnView};
 use super::{EngineError, Note, Receivers, Wiring};
 use crate::domain::calendar::{BootTime, WallTime};
 use crate::domain::emv::params::EmvConfig;
-use crate::domain::ident::{BatchNumber, MerchantId, OperatorId, Stan, TerminalId, TxnId};
+use crate::domain::ident::{BatchNumber, MerchantId, Stan, TerminalId, TxnId};
 use crate::domain::money::Currency;
 use crate::domain::outcome::Kind;
 use crate::domain::record::{KeyRecord, OperatorRow, Record, TimelineRow};
@@ -25,7 +25,7 @@ use crate::ports::{
     PrinterStatus, ReaderStatus, System,
 };
 use core::time::Duration;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
@@ -116,8 +116,7 @@ pub struct Engine {
     pub(super) card_used: bool,
     pub(super) operators: Vec<OperatorRow>,
     pub(super) session: Option<Session>,
-    /// Operators whose passwords are being checked.
-    pub(super) checks: BTreeSet<OperatorId>,
+    pub(super) door: Door,
     pub(super) keys: Option<WorkingKeys>,
     /// Grows with each new set of keys: a PIN block belongs to one set.
     pub(super) key_generation: u32,
@@ -207,7 +206,7 @@ impl Engine {
             card_used: false,
             operators: loaded.operators,
             session: None,
-            checks: BTreeSet::new(),
+            door: Door::default(),
             keys: None,
             key_generation: 0,
             key_record: None,
