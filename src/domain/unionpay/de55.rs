@@ -98,8 +98,8 @@ pub fn without(icc: &[u8], tag: Tag) -> Vec<u8> {
     }
 }
 
-/// The same data with other values for some of its objects; what is not there is put behind it. Data that cannot be read
-/// is returned as it is.
+/// The same data with other values for some of its objects; what is not there is put behind it. Data that cannot be
+/// read is returned as it is.
 #[must_use]
 pub fn replaced(icc: &[u8], values: &[(Tag, Vec<u8>)]) -> Vec<u8> {
     let Ok(known) = objects(icc) else { return icc.to_vec() };

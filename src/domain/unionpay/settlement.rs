@@ -59,8 +59,8 @@ pub fn totals(
     plain(identity, "0500", Some(stan), message)
 }
 
-/// Batch upload of what was asked online, 0320 with 60.3 = 201: DE 11, 41, 42, 48, 60. DE 48 is the number of lines, two
-/// digits, then 40 digits each: card class 2, STAN 6, card number 20 with zeros before it, amount 12.
+/// Batch upload of what was asked online, 0320 with 60.3 = 201: DE 11, 41, 42, 48, 60. DE 48 is the number of
+/// lines, two digits, then 40 digits each: card class 2, STAN 6, card number 20 with zeros before it, amount 12.
 ///
 /// # Errors
 /// [`BuildError`]; more than [`GROUP_MAX`] lines do not fit.
@@ -123,8 +123,8 @@ pub fn copy(identity: &Identity, row: &TxnRow) -> Option<Result<Request, BuildEr
 /// Batch upload of a chip's last cryptogram, 0320 with 60.3 = 203 (failure 204), or 205 (206) where the class did not
 /// agree: DE 2, 4, 11 of the transaction, 22, 23, 41, 42, 55, 60, 62. `None`: the row has no request.
 ///
-/// DE 62 of a certificate: `61`, class 2, `00`, amount 12, currency 3; of a failure: `71`, class 2, result 2, amount 12,
-/// currency 3, cryptogram (1 AAC, 2 TC), result of the issuer's cryptogram (0 good, 2 wrong).
+/// DE 62 of a certificate: `61`, class 2, `00`, amount 12, currency 3; of a failure: `71`, class 2, result 2,
+/// amount 12, currency 3, cryptogram (1 AAC, 2 TC), result of the issuer's cryptogram (0 good, 2 wrong).
 ///
 /// # Errors
 /// [`BuildError`].
@@ -167,8 +167,8 @@ pub fn chip(
     Some(plain(identity, "0320", Some(stan), message))
 }
 
-/// End of the batch upload, 0320 with 60.3 = 207, or 202 where a class did not agree: DE 11, 41, 42, 48, 60. DE 48 is the
-/// number of records, four digits.
+/// End of the batch upload, 0320 with 60.3 = 207, or 202 where a class did not agree: DE 11, 41, 42, 48, 60. DE 48 is
+/// the number of records, four digits.
 ///
 /// # Errors
 /// [`BuildError`].
