@@ -12,6 +12,7 @@ pub mod money;
 pub mod operators;
 pub mod outcome;
 pub mod profile;
+pub mod queue;
 pub mod receipt;
 pub mod record;
 pub mod rules;
