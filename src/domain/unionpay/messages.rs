@@ -243,7 +243,13 @@ fn set_icc(message: &mut Message, icc: &[u8]) {
     }
 }
 
-fn management(mti: &str, identity: &Identity, stan: Option<Stan>, batch: BatchNumber, code: &str) -> Message {
+pub(super) fn management(
+    mti: &str,
+    identity: &Identity,
+    stan: Option<Stan>,
+    batch: BatchNumber,
+    code: &str,
+) -> Message {
     let mut message = Message::new(mti);
     message
         .set_some(De::STAN, stan.map(|stan| stan.to_string()))
@@ -253,7 +259,7 @@ fn management(mti: &str, identity: &Identity, stan: Option<Stan>, batch: BatchNu
     message
 }
 
-fn plain(
+pub(super) fn plain(
     identity: &Identity,
     mti: &'static str,
     stan: Option<Stan>,
