@@ -3,6 +3,8 @@
 //! Each adapter is an actor. It takes its commands from a bounded queue (8) and sends its events to the engine's one
 //! queue; card, host, printer and journal events are never dropped, because their senders may wait. The journal is a
 //! trait, because the engine owns the thread that runs it.
+pub mod commit;
+
 use crate::domain::calendar::{BootTime, LocalTime, WallTime};
 use crate::domain::emv::apdu::{CommandApdu, ResponseApdu};
 use crate::domain::ident::{BatchNumber, TxnId};

@@ -119,15 +119,6 @@ impl Fault {
         Self { name, text: text.into(), details: Vec::new() }
     }
 
-    /// The signed-on operator lacks the role for this action, and no token allows it.
-    #[must_use]
-    pub fn needs_leave(action: &'static str) -> Self {
-        let text = format!(
-            "{action} needs a supervisor: get a token with Operators.Authorize and pass it as option authorization"
-        );
-        Self::new(FaultName::NotAuthorized, text).with("action", action)
-    }
-
     /// Adds a detail.
     #[must_use]
     pub fn with(mut self, key: &'static str, value: impl Into<String>) -> Self {

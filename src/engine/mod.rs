@@ -7,6 +7,7 @@
 //!
 //! Who uses the host line is decided in `line`, one user at a time: a sign-on, due reversals, other errands, then the
 //! transaction. What a running transaction wants is carried in `trade`; what follows its outcome in `paper`.
+mod authorize;
 mod commands;
 mod cut;
 mod explain;
@@ -16,6 +17,7 @@ mod journal_thread;
 mod line;
 mod operators;
 mod paper;
+mod password_thread;
 mod start;
 mod state;
 mod trade;
@@ -119,7 +121,7 @@ impl Engine {
                 Some(event) = wiring.card_events.recv() => self.card_event(event),
                 Some(event) = wiring.agent_events.recv() => self.agent_event(event),
                 Some(event) = wiring.printer_events.recv() => self.printer_event(event),
-                Some(done) = self.passwords.recv() => self.password_done(done),
+                Some((visit, checked)) = self.door.judged() => self.judged(visit, checked),
                 Some(command) = wiring.commands.recv() => self.command(command),
                 () = tokio::time::sleep(wait) => {}
             }

@@ -2,19 +2,20 @@
 //!
 //! The messages stand in `tests/data/iso8583/`, each with its source and what it must decode to.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails loudly")]
+mod queued;
+
 use posd::domain::calendar::LocalTime;
 use posd::domain::emv::tlv::{Tag, TagStore};
-use posd::domain::ident::{AuthCode, BatchNumber, MerchantId, OperatorId, Stan, TerminalId};
+use posd::domain::ident::{BatchNumber, MerchantId, OperatorId, Stan, TerminalId};
 use posd::domain::iso8583::{De, Frame, Message, pack, unpack};
 use posd::domain::money::{Amount, Currency};
-use posd::domain::record::{ReversalReason, WireFacts};
 use posd::domain::secret::{ClearPin, Pan, Track2};
 use posd::domain::unionpay::answers::{AnswerError, read_financial, read_management, read_sign_on};
 use posd::domain::unionpay::describe::{self, CardData};
 use posd::domain::unionpay::dialect::DIALECT;
 use posd::domain::unionpay::issuer::{self, ClearMak};
 use posd::domain::unionpay::keys::{KeyError, MasterKey, WorkingKeys};
-use posd::domain::unionpay::messages::{self, Request, ReversalFields, SaleFields};
+use posd::domain::unionpay::messages::{self, Request, SaleFields};
 use posd::domain::unionpay::{Identity, de55};
 use proptest::prelude::*;
 
@@ -299,61 +300,6 @@ fn a_chip_sale_with_pin_carries_26_52_and_53() {
     assert_eq!(to_hex(request.fields.bytes(De::PIN_BLOCK).unwrap()), "3F96218777906948");
 }
 
-/// B7 to the byte: the reversal of a swiped sale repeats neither card number nor PIN.
-#[test]
-fn a_reversal_of_a_swiped_sale_is_b7() {
-    let wire = WireFacts { entry_mode: "021".into(), ..messages::wire_facts(&identity(), true, &[], &[]) };
-    let pan = Pan::new("6225880012345678").unwrap();
-    let fields = ReversalFields {
-        wire: &wire,
-        stan: stan(2),
-        batch: BatchNumber::FIRST,
-        amount: Amount::from_minor(1000).unwrap(),
-        currency: Currency::CNY,
-        pan: &pan,
-        expiry: Some("3012"),
-        sequence: None,
-        auth_code: None,
-        icc: &[],
-        reason: ReversalReason::NoAnswer,
-    };
-    // Terminal and merchant are those of the original, whoever we are today.
-    let today = Identity { terminal_id: TerminalId::new("20000002").unwrap(), ..identity() };
-    assert_eq!(messages::reversal(&today, &fields, &keys()).unwrap().frame, entry("B7").bytes);
-}
-
-/// The reversal of a chip sale: card number, expiry, sequence, chip data; after a wrong MAC without tag 9F36.
-#[test]
-fn a_reversal_of_a_chip_sale_repeats_the_card_but_no_secret() {
-    let icc = hex("950508000080009F1E0831323334353637389F36020001");
-    let wire = messages::wire_facts(&identity(), true, &[], &icc);
-    let (pan, auth_code) = (Pan::new("6225880012345678").unwrap(), AuthCode::new("A12346").unwrap());
-    let request = |reason| {
-        let fields = ReversalFields {
-            wire: &wire,
-            stan: stan(3),
-            batch: BatchNumber::FIRST,
-            amount: Amount::from_minor(1000).unwrap(),
-            currency: Currency::CNY,
-            pan: &pan,
-            expiry: Some("3012"),
-            sequence: Some(1),
-            auth_code: Some(&auth_code),
-            icc: &wire.reversal_icc,
-            reason,
-        };
-        messages::reversal(&identity(), &fields, &keys()).unwrap().fields
-    };
-    let numbers = |m: &Message| m.fields().map(|(de, _)| de.number()).collect::<Vec<_>>();
-    let refused = request(ReversalReason::Refused);
-    assert_eq!(numbers(&refused), [2, 3, 4, 11, 14, 22, 23, 25, 38, 39, 41, 42, 49, 55, 60, 64]);
-    assert_eq!(refused.text(De::RESPONSE_CODE), Some("06"));
-    assert_eq!(refused.bytes(De::ICC), Some(icc.as_slice()));
-    let mac_error = request(ReversalReason::MacError);
-    assert_eq!(mac_error.text(De::RESPONSE_CODE), Some("A0"));
-    assert_eq!(to_hex(mac_error.bytes(De::ICC).unwrap()), "950508000080009F1E083132333435363738");
-}
-
 const NOW: LocalTime = LocalTime { year: 2026, month: 1, day: 15, hour: 9, minute: 32, second: 10 };
 
 /// B2 answers the sign-on with batch, time and keys.
@@ -474,29 +420,6 @@ fn broken_chip_data_makes_an_approval_unreadable() {
     ] {
         assert!(matches!(icc(broken), Err(AnswerError::Unreadable(_))), "{broken}");
     }
-}
-
-/// B8 answers the reversal B7.
-#[test]
-fn the_reversal_answer_is_read_like_any_other() {
-    let wire = WireFacts { entry_mode: "021".into(), ..messages::wire_facts(&identity(), true, &[], &[]) };
-    let pan = Pan::new("6225880012345678").unwrap();
-    let fields = ReversalFields {
-        wire: &wire,
-        stan: stan(2),
-        batch: BatchNumber::FIRST,
-        amount: Amount::from_minor(1000).unwrap(),
-        currency: Currency::CNY,
-        pan: &pan,
-        expiry: None,
-        sequence: None,
-        auth_code: None,
-        icc: &[],
-        reason: ReversalReason::NoAnswer,
-    };
-    let request = messages::reversal(&identity(), &fields, &keys()).unwrap();
-    let answer = read_financial(&request, entry("B8").payload(), &keys(), NOW).unwrap();
-    assert!(answer.approved);
 }
 
 /// Sign-off and echo share the answer type 0830; 60.3 tells them apart.

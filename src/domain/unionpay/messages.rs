@@ -2,6 +2,10 @@
 //!
 //! Source: field matrix and reversal rules of public terminal code (LiaoYang_POS, Newland, PAX agreeing on
 //! these rows); Spec: unverified. Tracks are not encrypted, so DE 53 stands only beside a PIN.
+mod queued;
+
+pub use queued::queued;
+
 use super::dialect::DIALECT;
 use super::keys::WorkingKeys;
 use super::mac::pack_signed;
@@ -44,6 +48,9 @@ pub enum BuildError {
     /// The message does not fit into a frame.
     #[error(transparent)]
     Frame(#[from] FrameError),
+    /// Nothing is ever sent for this entry of the queue, or what it needs is gone.
+    #[error("there is no message for this entry")]
+    NothingToSend,
 }
 
 /// POS sign-on (签到), 0800 with 60.3 = 003: DE 11, 41, 42, 60, 63. DE 62 is left out. No MAC.
@@ -236,7 +243,13 @@ fn set_icc(message: &mut Message, icc: &[u8]) {
     }
 }
 
-fn management(mti: &str, identity: &Identity, stan: Option<Stan>, batch: BatchNumber, code: &str) -> Message {
+pub(super) fn management(
+    mti: &str,
+    identity: &Identity,
+    stan: Option<Stan>,
+    batch: BatchNumber,
+    code: &str,
+) -> Message {
     let mut message = Message::new(mti);
     message
         .set_some(De::STAN, stan.map(|stan| stan.to_string()))
@@ -246,7 +259,7 @@ fn management(mti: &str, identity: &Identity, stan: Option<Stan>, batch: BatchNu
     message
 }
 
-fn plain(
+pub(super) fn plain(
     identity: &Identity,
     mti: &'static str,
     stan: Option<Stan>,
