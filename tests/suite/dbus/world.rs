@@ -311,12 +311,10 @@ impl FakeEngine {
 
     /// What needs a role: allowed with the token [`TOKEN`] only.
     async fn with_leave(&mut self, command: Command) {
-        let allowed = |leave: &Leave, action| {
-            if leave.authorization.as_deref() == Some(TOKEN) {
-                Ok(())
-            } else {
-                Err(Fault::needs_leave(action))
-            }
+        let allowed = |leave: &Leave, action: &'static str| {
+            let refused = Fault::new(FaultName::NotAuthorized, format!("{action} needs a supervisor"));
+            let refused = refused.with("action", action);
+            if leave.authorization.as_deref() == Some(TOKEN) { Ok(()) } else { Err(refused) }
         };
         match command {
             Command::Authorize(request, _, answer) => {
