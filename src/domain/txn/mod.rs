@@ -11,9 +11,9 @@ pub mod aftercare;
 mod card;
 mod event;
 pub mod management;
-mod purchase;
 pub mod recovery;
 pub mod reversal;
+mod steps;
 
 pub use event::{
     Answer, Ask, CardTrouble, Effects, Event, FinancialRequest, Garbled, Local, TxnEffects, Vital,
@@ -95,7 +95,7 @@ enum State {
     /// The chip's second cryptogram.
     AwaitCompletion { kernel: Box<Kernel>, online: Box<Completed> },
     /// The outcome to be durable.
-    AwaitClosed(Box<purchase::Closing>),
+    AwaitClosed(Box<steps::Closing>),
     /// Nothing: the outcome stands.
     Ended(Box<Closed>),
 }
@@ -163,7 +163,7 @@ impl Txn {
     /// Takes one event. Total: what a state does not await changes nothing.
     #[must_use]
     pub fn step(self, event: Event, now: Now) -> (Self, TxnEffects) {
-        purchase::step(self, event, now)
+        steps::step(self, event, now)
     }
 
     /// What was asked for.
