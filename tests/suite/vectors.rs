@@ -4,17 +4,19 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails loudly")]
 use posd::domain::calendar::LocalTime;
 use posd::domain::emv::tlv::{Tag, TagStore};
-use posd::domain::ident::{AuthCode, BatchNumber, MerchantId, OperatorId, Stan, TerminalId};
+use posd::domain::ident::{AuthCode, BatchNumber, MerchantId, OperatorId, Rrn, Stan, TerminalId};
 use posd::domain::iso8583::{De, Frame, Message, pack, unpack};
 use posd::domain::money::{Amount, Currency};
-use posd::domain::record::{ReversalReason, WireFacts};
+use posd::domain::outcome::{EntryMode, Kind};
+use posd::domain::record::{OriginalRef, ReversalReason, WireFacts};
+use posd::domain::rules::rule;
 use posd::domain::secret::{ClearPin, Pan, Track2};
 use posd::domain::unionpay::answers::{AnswerError, read_financial, read_management, read_sign_on};
 use posd::domain::unionpay::describe::{self, CardData};
 use posd::domain::unionpay::dialect::DIALECT;
 use posd::domain::unionpay::issuer::{self, ClearMak};
 use posd::domain::unionpay::keys::{KeyError, MasterKey, WorkingKeys};
-use posd::domain::unionpay::messages::{self, Request, ReversalFields, SaleFields};
+use posd::domain::unionpay::messages::{self, Request, RequestFields, ReversalFields, WireSource};
 use posd::domain::unionpay::{Identity, de55};
 use proptest::prelude::*;
 
@@ -253,6 +255,181 @@ fn management_requests_are_the_synthetic_ones() {
     assert_eq!(off.frame, entry("B27").bytes);
 }
 
+/// The facts of a request of any kind; the chip was read.
+fn wire(
+    kind: Kind,
+    original: Option<&OriginalRef>,
+    with_pin: bool,
+    icc: &[u8],
+    reversal_icc: &[u8],
+) -> WireFacts {
+    let (identity, entry_mode) = (&identity(), EntryMode::Chip);
+    let (rule, partial, voice) = (rule(kind), false, false);
+    messages::wire_facts(&WireSource {
+        rule,
+        identity,
+        original,
+        entry_mode,
+        with_pin,
+        partial,
+        voice,
+        icc,
+        reversal_icc,
+    })
+}
+
+/// A request of the synthetic card, without track, PIN and original.
+fn fields<'a>(wire: &'a WireFacts, number: u32, amount: u64, pan: &'a Pan) -> RequestFields<'a> {
+    RequestFields {
+        wire,
+        stan: stan(number),
+        batch: BatchNumber::FIRST,
+        amount: Amount::from_minor(amount).unwrap(),
+        currency: Currency::CNY,
+        pan,
+        expiry: Some("3012"),
+        sequence: Some(1),
+        track2: None,
+        pin: None,
+        rrn: None,
+        auth_code: None,
+        brand: "",
+    }
+}
+
+/// Every kind of request is the synthetic one of its kind, element by element. What differs is named: there the tracks
+/// are encrypted (DE 35, and DE 53 for that alone), and with them the MAC.
+#[test]
+fn every_kind_of_request_is_the_synthetic_one() {
+    let pan = Pan::new("6225880012345678").unwrap();
+    let track2 = Track2::new("6225880012345678D30121010000012345678").unwrap();
+    let pin = keys().pin_block(&ClearPin::new(b"123456").unwrap(), &pan);
+    let rrn = Rrn::new("093000990011").unwrap();
+    let completed = Rrn::new("093400000007").unwrap();
+    let (first, second) = (AuthCode::new("B00001").unwrap(), AuthCode::new("B00002").unwrap());
+    let of = |date: &str, stan| OriginalRef {
+        batch: Some(BatchNumber::FIRST),
+        stan,
+        date: Some(date.to_owned()),
+        ..OriginalRef::default()
+    };
+    let check = |name: &str, mode: &str, wire: WireFacts, pin, rrn, auth_code| {
+        let wire = WireFacts { entry_mode: mode.to_owned(), ..wire };
+        let mut theirs = entry(name).unpacked();
+        let number = theirs.text(De::STAN).unwrap().parse().unwrap();
+        let amount = theirs.text(De::AMOUNT).map_or(0, |digits| digits.parse().unwrap());
+        let track2 = theirs.has(De::TRACK2).then_some(&track2);
+        let fields = RequestFields { track2, pin, rrn, auth_code, ..fields(&wire, number, amount, &pan) };
+        let request = messages::request(&identity(), &fields, &keys()).unwrap();
+        assert!(keys().verifies(&request.frame[13..]), "{name}");
+        let mut ours = request.fields;
+        theirs.set_some(De::TRACK2, track2.map(Track2::reveal)).remove(De::SECURITY);
+        theirs.set(De::MAC, ours.bytes(De::MAC).unwrap());
+        assert_eq!(ours.has(De::SECURITY), pin.is_some(), "{name}");
+        ours.remove(De::SECURITY);
+        assert_eq!(ours, theirs, "{name}");
+    };
+    let (pin, b10) = (Some(&pin), of("0114", None));
+    check("B10", "022", wire(Kind::Refund, Some(&b10), false, &[], &[]), None, Some(&rrn), None);
+    check("B11", "021", wire(Kind::PreAuth, None, true, &[], &[]), pin, None, None);
+    let held = of("0115", None);
+    let complete = wire(Kind::PreAuthComplete, Some(&held), true, &[], &[]);
+    check("B12", "021", complete, pin, None, Some(&first));
+    let advice = wire(Kind::PreAuthAdvice, Some(&held), false, &[], &[]);
+    check("B13", "022", advice, None, None, Some(&first));
+    let b12 = of("0115", Some(stan(7)));
+    let void = wire(Kind::PreAuthCompleteVoid, Some(&b12), false, &[], &[]);
+    check("B15", "012", void, None, Some(&completed), Some(&second));
+    check("B16", "021", wire(Kind::Balance, None, true, &[], &[]), pin, None, None);
+}
+
+/// The void names its original by batch and trace; one that was never online has no RRN.
+#[test]
+fn a_void_names_batch_trace_and_rrn() {
+    let pan = Pan::new("6225880012345678").unwrap();
+    let original = OriginalRef {
+        batch: Some(BatchNumber::FIRST),
+        stan: Some(stan(3)),
+        date: Some("0115".to_owned()),
+        ..OriginalRef::default()
+    };
+    let wire = wire(Kind::Void, Some(&original), false, &[], &[]);
+    let request = messages::request(&identity(), &fields(&wire, 4, 1000, &pan), &keys()).unwrap();
+    let text = |de| request.fields.text(de);
+    assert_eq!((request.mti, text(De::PROCESSING_CODE)), ("0200", Some("200000")));
+    assert_eq!((text(De::ORIGINAL), text(De::RRN)), (Some("000001000003"), Some("000000000000")));
+    assert_eq!((text(De::ENTRY_MODE), text(De::AUTH_CODE)), (Some("052"), None));
+    assert_eq!(text(De::PRIVATE_60), Some("23000001000500"));
+}
+
+/// Uploads say whose card it was and carry no track; a voice authorisation goes as 0220/30 with its code.
+#[test]
+fn uploads_are_sent_without_track() {
+    let pan = Pan::new("6225880012345678").unwrap();
+    let track2 = Track2::new("6225880012345678D30121010000012345678").unwrap();
+    let code = AuthCode::new("V00001").unwrap();
+    let chip = wire(Kind::OfflineSale, None, false, &[0x8A, 2, b'Y', b'1'], &[]);
+    let identity = identity();
+    let voice = messages::wire_facts(&WireSource {
+        rule: rule(Kind::OfflineSale),
+        identity: &identity,
+        original: None,
+        entry_mode: EntryMode::Chip,
+        with_pin: false,
+        partial: false,
+        voice: true,
+        icc: &[],
+        reversal_icc: &[],
+    });
+    let send = |wire: &WireFacts, brand| {
+        let fields = RequestFields {
+            track2: Some(&track2),
+            auth_code: Some(&code),
+            brand,
+            ..fields(wire, 5, 700, &pan)
+        };
+        let request = messages::request(&identity, &fields, &keys()).unwrap();
+        let text = |de| request.fields.text(de).map(str::to_owned);
+        assert_eq!(text(De::TRACK2), None);
+        (request.mti, text(De::PRIVATE_60), text(De::PRIVATE_63), text(De::AUTH_CODE), text(De::ORIGINAL))
+    };
+    let own = |text: &str| Some(text.to_owned());
+    assert_eq!(send(&chip, "visa"), ("0200", own("36000001000500"), own("VIS"), None, None));
+    let expected = ("0220", own("30000001000500"), own("CUP"), own("V00001"), own("000000000000000001"));
+    assert_eq!(send(&voice, "unionpay"), expected);
+}
+
+/// DE 61 of a reversal: none for a sale, own numbers for a void, with the day of the answer for pre-authorisations.
+#[test]
+fn a_reversal_names_its_request_as_its_kind_wants() {
+    let pan = Pan::new("6225880012345678").unwrap();
+    let sent = |kind, answered| {
+        let wire = wire(kind, None, false, &[], &[]);
+        let fields = ReversalFields {
+            wire: &wire,
+            stan: stan(9),
+            batch: BatchNumber::FIRST,
+            amount: Amount::from_minor(1000).unwrap(),
+            currency: Currency::CNY,
+            pan: &pan,
+            expiry: None,
+            sequence: None,
+            auth_code: None,
+            answered,
+            icc: &[],
+            reason: ReversalReason::NoAnswer,
+        };
+        let fields = messages::reversal(&identity(), &fields, &keys()).unwrap().fields;
+        fields.text(De::ORIGINAL).map(str::to_owned)
+    };
+    assert_eq!(sent(Kind::Sale, Some("0115")), None);
+    assert_eq!(sent(Kind::Void, Some("0115")).as_deref(), Some("000001000009"));
+    for kind in [Kind::PreAuth, Kind::PreAuthVoid, Kind::PreAuthComplete, Kind::PreAuthCompleteVoid] {
+        assert_eq!(sent(kind, Some("0115")).as_deref(), Some("0000010000090115"), "{kind}");
+        assert_eq!(sent(kind, None).as_deref(), Some("0000010000090000"), "{kind}");
+    }
+}
+
 /// The sale of B5. There the track is encrypted; here it is not, so DE 35 is clear, DE 53 is absent, and the
 /// MAC differs.
 fn chip_sale(pin: Option<&str>) -> Request {
@@ -262,19 +439,9 @@ fn chip_sale(pin: Option<&str>) -> Request {
     );
     let b5 = entry("B5").unpacked();
     let pin = pin.map(|pin| keys().pin_block(&ClearPin::new(pin.as_bytes()).unwrap(), &pan));
-    let fields = SaleFields {
-        stan: stan(3),
-        batch: BatchNumber::FIRST,
-        amount: Amount::from_minor(1000).unwrap(),
-        currency: Currency::CNY,
-        pan: &pan,
-        track2: Some(&track2),
-        expiry: Some("3012"),
-        sequence: Some(1),
-        pin: pin.as_ref(),
-        icc: b5.bytes(De::ICC).unwrap(),
-    };
-    messages::sale(&identity(), &fields, &keys()).unwrap()
+    let wire = wire(Kind::Sale, None, pin.is_some(), b5.bytes(De::ICC).unwrap(), &[]);
+    let fields = RequestFields { track2: Some(&track2), pin: pin.as_ref(), ..fields(&wire, 3, 1000, &pan) };
+    messages::request(&identity(), &fields, &keys()).unwrap()
 }
 
 /// All of B5 except what track encryption changes there: DE 35, DE 53, and with them DE 64.
@@ -302,7 +469,7 @@ fn a_chip_sale_with_pin_carries_26_52_and_53() {
 /// B7 to the byte: the reversal of a swiped sale repeats neither card number nor PIN.
 #[test]
 fn a_reversal_of_a_swiped_sale_is_b7() {
-    let wire = WireFacts { entry_mode: "021".into(), ..messages::wire_facts(&identity(), true, &[], &[]) };
+    let wire = WireFacts { entry_mode: "021".into(), ..wire(Kind::Sale, None, true, &[], &[]) };
     let pan = Pan::new("6225880012345678").unwrap();
     let fields = ReversalFields {
         wire: &wire,
@@ -314,6 +481,7 @@ fn a_reversal_of_a_swiped_sale_is_b7() {
         expiry: Some("3012"),
         sequence: None,
         auth_code: None,
+        answered: None,
         icc: &[],
         reason: ReversalReason::NoAnswer,
     };
@@ -326,7 +494,7 @@ fn a_reversal_of_a_swiped_sale_is_b7() {
 #[test]
 fn a_reversal_of_a_chip_sale_repeats_the_card_but_no_secret() {
     let icc = hex("950508000080009F1E0831323334353637389F36020001");
-    let wire = messages::wire_facts(&identity(), true, &[], &icc);
+    let wire = wire(Kind::Sale, None, true, &[], &icc);
     let (pan, auth_code) = (Pan::new("6225880012345678").unwrap(), AuthCode::new("A12346").unwrap());
     let request = |reason| {
         let fields = ReversalFields {
@@ -339,6 +507,7 @@ fn a_reversal_of_a_chip_sale_repeats_the_card_but_no_secret() {
             expiry: Some("3012"),
             sequence: Some(1),
             auth_code: Some(&auth_code),
+            answered: None,
             icc: &wire.reversal_icc,
             reason,
         };
@@ -479,7 +648,7 @@ fn broken_chip_data_makes_an_approval_unreadable() {
 /// B8 answers the reversal B7.
 #[test]
 fn the_reversal_answer_is_read_like_any_other() {
-    let wire = WireFacts { entry_mode: "021".into(), ..messages::wire_facts(&identity(), true, &[], &[]) };
+    let wire = WireFacts { entry_mode: "021".into(), ..wire(Kind::Sale, None, true, &[], &[]) };
     let pan = Pan::new("6225880012345678").unwrap();
     let fields = ReversalFields {
         wire: &wire,
@@ -491,6 +660,7 @@ fn the_reversal_answer_is_read_like_any_other() {
         expiry: None,
         sequence: None,
         auth_code: None,
+        answered: None,
         icc: &[],
         reason: ReversalReason::NoAnswer,
     };

@@ -1,4 +1,4 @@
-//! After the bank's answer: the card hears it before anybody else does, then the outcome becomes durable,
+//! After the bank's answer, or without one: the card hears it before anybody else does, then the outcome becomes durable,
 //! then it is told.
 //!
 //! EMV 4.4 Book 3 §10.9 to §10.11 for what the card is told; the durability rules of this project for the
@@ -7,22 +7,24 @@ use super::closing::Ending;
 use super::{Base, Step, removed_prompt, trouble};
 use crate::domain::emv::apdu::ResponseApdu;
 use crate::domain::emv::kernel::{Conclusion, HostAnswer, Input, Kernel, Output, Verdict};
-use crate::domain::outcome::ResultCode;
+use crate::domain::money::Amount;
+use crate::domain::outcome::{Outcome, ResultCode};
+use crate::domain::profile::UnsignedRefusals;
 use crate::domain::record::{CardFacts, ReversalReason};
-use crate::domain::txn::{Completed, Event, Local, Now, Online, State};
+use crate::domain::txn::{Completed, Event, Local, Now, Online, State, Word};
 use crate::domain::unionpay::answers::FinancialAnswer;
 use crate::domain::unionpay::de55;
 use crate::domain::unionpay::response::{self, Class};
 
 impl Base {
-    /// The bank has spoken; the card hears it before anybody else does.
+    /// The bank has spoken; the card hears it before anybody else does, if it still listens.
     pub(super) fn answered(self, online: Online, answer: FinancialAnswer, now: Now) -> Step {
         let Online { kernel, card, .. } = online;
-        if answer.partial {
-            // Not announced, so not allowed: declined and undone.
-            let ending = Ending::declined(ResultCode::DeclinedHost).reversed_by(ReversalReason::Refused);
+        if answer.partial && self.part(&answer).is_none() {
+            let ending = self.part_not_taken();
             return self.end_sent(ending, card, answer.host, vec![], vec![], now);
         }
+        let Some(kernel) = kernel else { return self.answered_without_chip(card, answer, now) };
         let code = answer.host.response_code.as_ref().map_or("", |code| code.as_str()).as_bytes();
         let host = HostAnswer::Answered {
             approved: answer.approved,
@@ -30,14 +32,51 @@ impl Base {
             issuer_authentication: answer.issuer_authentication.clone(),
             scripts: answer.scripts.clone(),
         };
-        let completed = Box::new(Completed { card, answer });
+        let completed = Box::new(Completed { card, word: Word::Bank(Box::new(answer)) });
         match kernel.step(Input::Host(host)) {
             Ok((kernel, output)) => self.completing(kernel, output, completed, now),
             Err(_) => self.card_lost(completed, ResultCode::CardUnreadable, vec![], now),
         }
     }
 
-    fn completing(self, kernel: Kernel, output: Output, online: Box<Completed>, now: Now) -> Step {
+    /// What a partial approval is worth: it was announced, and lies between nothing and everything.
+    fn part(&self, answer: &FinancialAnswer) -> Option<Amount> {
+        let part = answer.amount.filter(|part| !part.is_zero() && *part < self.start.amount);
+        part.filter(|_| self.announces_partial())
+    }
+
+    /// Nobody allowed it: declined and undone. What cannot be undone is the shop's to find out.
+    fn part_not_taken(&self) -> Ending {
+        match self.unanswered(ResultCode::ProtocolError, ReversalReason::Refused) {
+            ending if ending.outcome == Outcome::Unknown && ending.reversal.is_none() => ending,
+            _ => self.undone(Ending::declined(ResultCode::DeclinedHost), ReversalReason::Refused),
+        }
+    }
+
+    fn approval(&self, answer: &FinancialAnswer) -> Ending {
+        match self.part(answer).filter(|_| answer.partial) {
+            Some(part) => Ending::approved_in_part(part),
+            None => Ending::approved(self.start.amount),
+        }
+    }
+
+    /// A refusal without a MAC could be anybody's: where the profile says so, what the bank may have booked is undone.
+    /// This version has no line with TLS, so no line makes up for the missing MAC.
+    fn refusal(&self, answer: &FinancialAnswer) -> Ending {
+        let ending = Ending::declined(ResultCode::DeclinedHost);
+        match self.setup.profile.unsigned_refusals {
+            UnsignedRefusals::Reverse if !answer.signed => self.undone(ending, ReversalReason::NoAnswer),
+            UnsignedRefusals::Reverse | UnsignedRefusals::Accept => ending,
+        }
+    }
+
+    fn answered_without_chip(self, card: CardFacts, answer: FinancialAnswer, now: Now) -> Step {
+        let ending = if answer.approved { self.approval(&answer) } else { self.refusal(&answer) };
+        let local = declined_keys(&answer);
+        self.end_sent(ending, card, answer.host, local, vec![], now)
+    }
+
+    pub(super) fn completing(self, kernel: Kernel, output: Output, online: Box<Completed>, now: Now) -> Step {
         let kernel = Box::new(kernel);
         match output {
             Output::Transmit(command) => {
@@ -82,36 +121,73 @@ impl Base {
     }
 
     /// The card is gone or silent before its second cryptogram. Declined stays declined; an approval is
-    /// undone.
-    fn card_lost(self, online: Box<Completed>, result: ResultCode, farewell: Vec<Local>, now: Now) -> Step {
-        let Completed { card, answer } = *online;
+    /// undone; without a line nothing was approved.
+    pub(super) fn card_lost(
+        self,
+        online: Box<Completed>,
+        result: ResultCode,
+        farewell: Vec<Local>,
+        now: Now,
+    ) -> Step {
+        let Completed { card, word } = *online;
+        let answer = match word {
+            Word::Bank(answer) => *answer,
+            Word::NoLine { stored, .. } => {
+                return self.end_without_line(Ending::failed(result), stored, card, farewell, now);
+            }
+        };
         let ending = if answer.approved {
-            Ending::failed(result).reversed_by(ReversalReason::Refused)
+            self.undone(Ending::failed(result), ReversalReason::Refused)
         } else {
-            Ending::declined(ResultCode::DeclinedHost)
+            self.refusal(&answer)
         };
         let local = declined_keys(&answer);
         self.end_sent(ending, card, answer.host, local, farewell, now)
     }
 
     fn concluded(self, conclusion: Conclusion, online: Box<Completed>, now: Now) -> Step {
-        let Completed { card, answer } = *online;
-        let ending = match conclusion.verdict {
-            _ if !answer.approved => Ending::declined(ResultCode::DeclinedHost),
-            Verdict::Approved => Ending::approved(),
-            _ => {
-                let icc = conclusion.card.as_ref().map(|card| de55::reversal_after_refusal(&card.tags));
-                Ending::declined(ResultCode::DeclinedCard).reversed_by(ReversalReason::Refused).with_icc(icc)
-            }
-        };
+        let Completed { card, word } = *online;
         // The slip shows what the cardholder did, which the first part knows; the last part knows the
         // cryptogram.
         let card = match self.facts(conclusion.card.as_deref()) {
             Some(last) => CardFacts { chip: merged(&last, &card), ..last },
             None => card,
         };
+        let answer = match word {
+            Word::Bank(answer) => *answer,
+            Word::NoLine { stored, result } => {
+                return self.concluded_without_line(&conclusion, stored, result, card, now);
+            }
+        };
+        let tags = conclusion.card.as_ref().map(|card| &card.tags);
+        let ending = match conclusion.verdict {
+            _ if !answer.approved => self.refusal(&answer),
+            Verdict::Approved => self.approval(&answer),
+            _ => {
+                let ending = Ending::declined(ResultCode::DeclinedCard);
+                let icc = tags.map(de55::reversal_after_refusal);
+                self.undone(ending, ReversalReason::Refused).with_icc(icc)
+            }
+        };
+        let ending = ending.with_script(tags.and_then(de55::script_result));
         let local = declined_keys(&answer);
         self.end_sent(ending, card, answer.host, local, vec![], now)
+    }
+
+    /// The card was told that no line can be had: a TC is an approval.
+    fn concluded_without_line(
+        self,
+        conclusion: &Conclusion,
+        stored: bool,
+        result: ResultCode,
+        card: CardFacts,
+        now: Now,
+    ) -> Step {
+        let approved = conclusion.card.as_ref().filter(|_| conclusion.verdict == Verdict::Approved);
+        match approved.and_then(|summary| self.offline_upload(summary)) {
+            Some(upload) => self.end_stored(upload, stored, card, now),
+            None => self.end_without_line(Ending::failed(result), stored, card, vec![], now),
+        }
     }
 }
 

@@ -1,32 +1,24 @@
-//! Before the bank is asked: the card comes in, is read, and the cardholder is known. No money can move here.
+//! Before the bank is asked: the card comes in and is read, until it has said who it is and what it wants. No money can
+//! move here.
 //!
-//! EMV 4.4 Book 3 chapter 8 and Book 4 chapter 6 for the order. Choice: a TC of the first cryptogram is not
-//! taken, because this version has no queue that could upload it.
+//! EMV 4.4 Book 3 chapter 8 and Book 4 chapter 6 for the order.
 use super::closing::Ending;
-use super::{Base, Step, removed_prompt, trouble};
+use super::{Base, Step, interruption, removed_prompt, trouble};
 use crate::domain::calendar::BootTime;
-use crate::domain::emv::kernel::{CardSummary, Conclusion, Input, Kernel, Output, PinResult, Verdict};
-use crate::domain::emv::params::{Aid, TxnParams};
-use crate::domain::outcome::{Prompt, ResultCode};
-use crate::domain::secret::PinBlock;
-use crate::domain::txn::{Answer, Ask, Event, Local, Now, Online, Stage, State, Then, card};
-use crate::domain::unionpay::{de55, messages};
+use crate::domain::emv::kernel::{CardSummary, Conclusion, Input, Kernel, Output, Verdict};
+use crate::domain::emv::params::{Aid, Purpose, TxnParams};
+use crate::domain::outcome::{EntryMode, Kind, Prompt, ResultCode};
+use crate::domain::record::{CardFacts, WireFacts};
+use crate::domain::rules::{self, Route, Rule, Undo};
+use crate::domain::secret::{PinBlock, Track2};
+use crate::domain::txn::{Answer, Ask, Event, Known, Local, Now, Online, Stage, State, Then, card};
+use crate::domain::unionpay::de55;
+use crate::domain::unionpay::messages::{self, WireSource};
 
 /// How often a card that cannot be read may be tried again.
 const CARD_TRIES: u8 = 3;
 
 impl Base {
-    pub(super) fn begin(self, event: Event, now: Now) -> Step {
-        match event {
-            Event::Begun(params) => {
-                let state = State::AwaitCard { params, tries: 0, deadline: self.patience(now) };
-                self.go(state, vec![Local::Prompt(Prompt::InsertCard)])
-            }
-            Event::NotBegun(result) => self.end_unsent(Ending::failed(result), None, vec![], now),
-            _ => self.stay(State::AwaitBegin),
-        }
-    }
-
     pub(super) fn card(
         self,
         params: Box<TxnParams>,
@@ -77,7 +69,7 @@ impl Base {
     }
 
     /// The conversation goes on, or the card has broken its rules.
-    fn tell_chip(self, kernel: Kernel, input: Input, stage: Stage, now: Now) -> Step {
+    pub(super) fn tell_chip(self, kernel: Kernel, input: Input, stage: Stage, now: Now) -> Step {
         let card = kernel.card();
         match kernel.step(input) {
             Ok((kernel, output)) => self.output(kernel, output, stage, now),
@@ -90,52 +82,50 @@ impl Base {
 
     /// What the kernel wants, before the bank is asked.
     fn output(self, kernel: Kernel, output: Output, stage: Stage, now: Now) -> Step {
-        let kernel = Box::new(kernel);
         let deadline = self.patience(now);
         match output {
             Output::Transmit(command) => {
+                let kernel = Box::new(kernel);
                 self.go(State::AwaitChip { kernel, stage }, vec![Local::Transmit(command)])
             }
             Output::Choose(candidates) => match candidates.first().map(|c| c.aid.clone()) {
                 Some(first) => self.go(
-                    State::AwaitChoice { kernel, first, deadline },
+                    State::AwaitChoice { kernel: Box::new(kernel), first, deadline },
                     vec![Local::Ask(Ask::Application(candidates))],
                 ),
                 None => self.end_unsent(Ending::failed(ResultCode::CardNotAccepted), None, vec![], now),
             },
-            Output::AskPin(card) if self.setup.confirm_card => self.go(
-                State::AwaitConfirm { kernel, card, then: Then::Pin, deadline },
-                vec![Local::Prompt(Prompt::ConfirmCard), Local::Ask(Ask::Card)],
-            ),
-            Output::AskPin(card) => self.ask_pin(kernel, card, deadline),
-            Output::GoOnline(card) if self.setup.confirm_card && !stage.confirmed => self.go(
-                State::AwaitConfirm { kernel, card, then: Then::Online, deadline },
-                vec![Local::Prompt(Prompt::ConfirmCard), Local::Ask(Ask::Card)],
-            ),
-            Output::GoOnline(card) => self.go_online(*kernel, card, stage.pin, now),
-            Output::Done(conclusion) => self.ended_by_card(&conclusion, now),
+            Output::AskPin(card) => self.known(Known { kernel, card, then: Then::Pin, stage }, now),
+            Output::GoOnline(card) => self.known(Known { kernel, card, then: Then::Online, stage }, now),
+            Output::Done(conclusion) => self.done(kernel, *conclusion, stage, now),
         }
     }
 
-    fn ask_pin(self, kernel: Box<Kernel>, card: Box<CardSummary>, deadline: BootTime) -> Step {
-        let local = vec![Local::Prompt(Prompt::EnterPin), Local::Ask(Ask::Pin)];
-        self.go(State::AwaitPin { kernel, card, deadline }, local)
-    }
-
-    /// The card or the terminal ended it without the bank.
-    fn ended_by_card(self, conclusion: &Conclusion, now: Now) -> Step {
-        let ending = match conclusion.verdict {
-            Verdict::Read | Verdict::NotAccepted => Ending::failed(ResultCode::CardNotAccepted),
-            Verdict::Blocked => Ending::declined(ResultCode::CardBlocked),
-            // A TC here is an offline approval, which this version cannot upload: it is not taken.
-            Verdict::Approved
-            | Verdict::DeclinedOffline
-            | Verdict::DeclinedOnline
-            | Verdict::DeclinedByCard
-            | Verdict::DeclinedUnableOnline => Ending::declined(ResultCode::DeclinedOffline),
+    /// The card was only read, or it or the terminal ended it without the bank.
+    fn done(self, kernel: Kernel, conclusion: Conclusion, stage: Stage, now: Now) -> Step {
+        let ending = match (conclusion.verdict, conclusion.card) {
+            (Verdict::Read, Some(card)) => {
+                return self.known(Known { kernel, card, then: Then::Read, stage }, now);
+            }
+            (Verdict::Approved, Some(card)) => {
+                return self.known(Known { kernel, card, then: Then::Stored, stage }, now);
+            }
+            (Verdict::Read | Verdict::NotAccepted, card) => {
+                (Ending::failed(ResultCode::CardNotAccepted), card)
+            }
+            (Verdict::Blocked, card) => (Ending::declined(ResultCode::CardBlocked), card),
+            (
+                Verdict::Approved
+                | Verdict::DeclinedOffline
+                | Verdict::DeclinedOnline
+                | Verdict::DeclinedByCard
+                | Verdict::DeclinedUnableOnline,
+                card,
+            ) => (Ending::declined(ResultCode::DeclinedOffline), card),
         };
-        let card = self.facts(conclusion.card.as_deref());
-        self.end_unsent(ending, card, vec![], now)
+        let (ending, card) = ending;
+        let facts = self.facts(card.as_deref());
+        self.end_unsent(ending, facts, vec![], now)
     }
 
     pub(super) fn choice(
@@ -163,90 +153,71 @@ impl Base {
         self.tell_chip(*kernel, Input::Chosen(chosen), Stage::default(), now)
     }
 
-    pub(super) fn confirm(
-        self,
-        kernel: Box<Kernel>,
-        card: Box<CardSummary>,
-        then: Then,
-        deadline: BootTime,
-        event: Event,
-        now: Now,
-    ) -> Step {
-        match event {
-            Event::AgentAnswered(Answer::Yes(true)) | Event::AgentUnavailable => match then {
-                Then::Pin => {
-                    let deadline = self.patience(now);
-                    self.ask_pin(kernel, card, deadline)
-                }
-                Then::Online => self.go_online(*kernel, card, None, now),
-            },
-            Event::AgentAnswered(_) => {
-                let facts = self.facts(Some(&card));
-                self.end_unsent(Ending::cancelled(ResultCode::CustomerCancelled), facts, vec![], now)
-            }
-            other => match interruption(&other, deadline, now) {
-                Some((ending, local)) => {
-                    let facts = self.facts(Some(&card));
-                    self.end_unsent(ending, facts, local, now)
-                }
-                None => self.stay(State::AwaitConfirm { kernel, card, then, deadline }),
-            },
-        }
-    }
-
-    pub(super) fn pin(
-        self,
-        kernel: Box<Kernel>,
-        card: Box<CardSummary>,
-        deadline: BootTime,
-        event: Event,
-        now: Now,
-    ) -> Step {
-        let (result, block) = match event {
-            Event::AgentAnswered(Answer::Pin(block)) => (PinResult::Entered, Some(block)),
-            Event::AgentAnswered(Answer::PinBypassed) => (PinResult::Bypassed, None),
-            Event::AgentAnswered(Answer::PinNotAvailable) => (PinResult::NotAvailable, None),
-            Event::AgentAnswered(_) | Event::AgentUnavailable => {
-                let facts = self.facts(Some(&card));
-                return self.end_unsent(Ending::cancelled(ResultCode::PinCancelled), facts, vec![], now);
-            }
-            other => {
-                return match interruption(&other, deadline, now) {
-                    Some((ending, local)) => {
-                        let facts = self.facts(Some(&card));
-                        self.end_unsent(ending, facts, local, now)
-                    }
-                    None => self.stay(State::AwaitPin { kernel, card, deadline }),
-                };
-            }
-        };
-        self.tell_chip(*kernel, Input::PinDone(result), Stage { pin: block, confirmed: true }, now)
-    }
-
-    fn go_online(self, kernel: Kernel, summary: Box<CardSummary>, pin: Option<PinBlock>, now: Now) -> Step {
-        let card = card::facts(&summary, &self.setup.token_key);
-        let icc = match de55::sale(&summary.tags) {
-            Ok(icc) => icc,
-            Err(_) => {
-                return self.end_unsent(Ending::failed(ResultCode::CardUnreadable), Some(card), vec![], now);
-            }
+    /// The card wants the bank; what it said goes along.
+    pub(super) fn go_online(self, kernel: Kernel, summary: &CardSummary, stage: Stage, now: Now) -> Step {
+        let card = card::facts(summary, &self.setup.token_key);
+        let Ok(icc) = de55::sale(&summary.tags) else {
+            return self.end_unsent(Ending::failed(ResultCode::CardUnreadable), Some(card), vec![], now);
         };
         let reversal_icc = de55::reversal_no_answer(&summary.tags);
-        let wire = messages::wire_facts(&self.setup.identity, pin.is_some(), &icc, &reversal_icc);
-        let online = Online { kernel, summary, card, wire, pin };
+        let wire = self.wire(self.rule(), EntryMode::Chip, stage.pin.is_some(), &icc, &reversal_icc);
+        let may_store = self.purpose() == Purpose::Pay && !stage.pin_asked;
+        let track2 = summary.track2.clone();
+        self.dial(Online { kernel: Some(kernel), track2, card, wire, pin: stage.pin, may_store })
+    }
+
+    /// The card was read, which is all that was wanted of it.
+    pub(super) fn after_reading(self, summary: &CardSummary, pin: Option<PinBlock>, now: Now) -> Step {
+        let card = card::facts(summary, &self.setup.token_key);
+        self.carry_out(card, summary.track2.clone(), pin, now)
+    }
+
+    /// Whose card it is is settled, and the chip is not needed any more, if there is one at all.
+    pub(super) fn carry_out(
+        self,
+        card: CardFacts,
+        track2: Option<Track2>,
+        pin: Option<PinBlock>,
+        now: Now,
+    ) -> Step {
+        if let (true, Undo::Local(entry)) = (rules::undoes(self.start.kind), &self.setup.undo) {
+            let entry = entry.clone();
+            return self.end_undone_locally(entry, card, now);
+        }
+        let wire = self.wire(self.rule(), card.entry_mode, pin.is_some(), &[], &[]);
+        if self.rule().route == Route::Queue {
+            return self.tell_later(card, wire, now);
+        }
+        self.dial(Online { kernel: None, track2, card, wire, pin, may_store: false })
+    }
+
+    fn dial(self, online: Online) -> Step {
         self.go(State::AwaitLine(Box::new(online)), vec![Local::Prompt(Prompt::Dialling), Local::OpenLine])
     }
-}
 
-/// The end and what goes with it if, while a person is asked something, the card leaves or patience is over.
-fn interruption(event: &Event, deadline: BootTime, now: Now) -> Option<(Ending, Vec<Local>)> {
-    match event {
-        Event::CardRemoved | Event::CardFailed(_) => {
-            Some((Ending::failed(trouble(event)), [vec![Local::Withdraw], removed_prompt(event)].concat()))
-        }
-        Event::Tick if now.boot >= deadline => {
-            Some((Ending::cancelled(ResultCode::CustomerTimeout), vec![Local::Withdraw]))
-        }
-        _ => None,
+    pub(super) fn wire(
+        &self,
+        rule: &Rule,
+        entry_mode: EntryMode,
+        with_pin: bool,
+        icc: &[u8],
+        reversal_icc: &[u8],
+    ) -> WireFacts {
+        messages::wire_facts(&WireSource {
+            rule,
+            identity: &self.setup.identity,
+            original: self.start.terms.original.as_ref(),
+            entry_mode,
+            with_pin,
+            partial: self.announces_partial(),
+            voice: self.by_voice(),
+            icc,
+            reversal_icc,
+        })
+    }
+
+    /// DE 60.6: a part of the amount may be approved.
+    pub(super) fn announces_partial(&self) -> bool {
+        self.start.kind == Kind::Sale && self.start.terms.allow_partial
     }
 }
