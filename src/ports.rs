@@ -3,6 +3,8 @@
 //! Each adapter is an actor. It takes its commands from a bounded queue (8) and sends its events to the engine's one
 //! queue; card, host, printer and journal events are never dropped, because their senders may wait. The journal is a
 //! trait, because the engine owns the thread that runs it.
+pub mod commit;
+
 use crate::domain::calendar::{BootTime, LocalTime, WallTime};
 use crate::domain::emv::apdu::{CommandApdu, ResponseApdu};
 use crate::domain::ident::{BatchNumber, TxnId};
@@ -394,7 +396,8 @@ pub trait Journal: Send {
     /// STAN jumps by 10,000, the sign-on is void, and trading waits for [`Record::RestoreConfirmed`].
     ///
     /// # Errors
-    /// [`JournalError::Unusable`]: the copy is not usable, or the live journal has newer business. Then nothing changed.
+    /// [`JournalError::Unusable`]: the copy is not usable, or the live journal has newer business. Nothing changed
+    /// then.
     fn restore(&mut self, copy: &Path) -> Result<BackupFacts, JournalError>;
 
     /// Reads a transaction's timeline, oldest first.

@@ -1,6 +1,7 @@
 //! The only mapping from refusals to D-Bus errors: `org.posd.Pos1.Error.<Name>` with a sentence that tells
-//! the cause and the next step.
+//! the cause and the next step, and behind it, where there are some, details for programs (`a{ss}`).
 use crate::domain::fault::{Fault, FaultName};
+use std::collections::HashMap;
 use zbus::message::{Header, Message};
 use zbus::names::ErrorName;
 
@@ -14,7 +15,13 @@ pub(super) struct ApiError(#[from] Fault);
 
 impl zbus::DBusError for ApiError {
     fn create_reply(&self, call: &Header<'_>) -> zbus::Result<Message> {
-        Message::error(call, self.name())?.build(&(self.0.text.as_str(),))
+        let message = Message::error(call, self.name())?;
+        if self.0.details.is_empty() {
+            return message.build(&(self.0.text.as_str(),));
+        }
+        let details: HashMap<&str, &str> =
+            self.0.details.iter().map(|(key, value)| (*key, value.as_str())).collect();
+        message.build(&(self.0.text.as_str(), details))
     }
 
     fn name(&self) -> ErrorName<'_> {

@@ -108,12 +108,21 @@ pub struct Fault {
     pub name: FaultName,
     /// English sentence: cause and next step. Never holds card data.
     pub text: String,
+    /// More for programs, by key: `action` of a [`FaultName::NotAuthorized`] that an Authorize token would lift.
+    pub details: Vec<(&'static str, String)>,
 }
 
 impl Fault {
     /// Makes a fault.
     #[must_use]
     pub fn new(name: FaultName, text: impl Into<String>) -> Self {
-        Self { name, text: text.into() }
+        Self { name, text: text.into(), details: Vec::new() }
+    }
+
+    /// Adds a detail.
+    #[must_use]
+    pub fn with(mut self, key: &'static str, value: impl Into<String>) -> Self {
+        self.details.push((key, value.into()));
+        self
     }
 }

@@ -323,7 +323,8 @@ fn refuse<T>(name: FaultName, text: impl Into<String>) -> Result<T, Fault> {
 /// May a transaction of `kind` and `amount` (zero: not told) follow this original now? Gives its amount.
 ///
 /// # Errors
-/// `OriginalNotEligible`, `ReversalPending`, `AmountInvalid`, `RefundExceedsOriginal`: the text says why and what to do.
+/// `OriginalNotEligible`, `ReversalPending`, `AmountInvalid`, `RefundExceedsOriginal`: the text says why, and what
+/// to do.
 pub fn eligible(
     original: &TxnRow,
     kind: Kind,

@@ -54,7 +54,13 @@ pub fn result(code: ResultCode, response_code: Option<&str>) -> Bilingual {
     if code == ResultCode::DeclinedHost {
         return declined(response_code.unwrap_or("--"));
     }
-    let (zh, en) = match code {
+    let (zh, en) = by_people(code).or_else(|| by_card(code)).unwrap_or_else(|| by_terminal(code));
+    Bilingual::of(zh, en)
+}
+
+/// All other results.
+const fn by_terminal(code: ResultCode) -> (&'static str, &'static str) {
+    match code {
         ResultCode::Approved => ("交易成功", "Approved"),
         ResultCode::Partial => ("部分金额批准, 请收取余额", "Part of the amount approved; collect the rest"),
         ResultCode::OfflineApproved => ("脱机交易成功, 稍后上送", "Approved offline, to be uploaded"),
@@ -66,19 +72,6 @@ pub fn result(code: ResultCode, response_code: Option<&str>) -> Bilingual {
         ResultCode::CustomerCancelled => ("持卡人取消交易", "Cancelled by the customer"),
         ResultCode::OperatorCancelled => ("操作员取消交易", "Cancelled by the cashier"),
         ResultCode::CustomerTimeout => ("操作超时, 请重新交易", "Nobody acted in time; start again"),
-        ResultCode::CardRemoved => {
-            ("卡片拔出过早, 请重新交易", "The card was removed too early; start again")
-        }
-        ResultCode::CardUnreadable => {
-            ("读卡失败, 请擦拭芯片后重试", "The chip cannot be read; wipe it and try again")
-        }
-        ResultCode::CardBlocked => {
-            ("卡片已锁, 请联系发卡行", "The card is blocked; the customer should call the bank")
-        }
-        ResultCode::CardExpired => ("卡片已过期, 请换卡", "The card has expired; use another card"),
-        ResultCode::WrongCard => ("不是原交易卡片, 请用原卡", "Not the card of the original; use that card"),
-        ResultCode::ChipRequired => ("请插入芯片卡", "Insert the chip"),
-        ResultCode::FallbackRefused => ("不允许降级, 请使用芯片", "The bank wants the chip; insert the card"),
         ResultCode::PinWrong => ("密码错误, 请重新交易", "Wrong PIN; start again"),
         ResultCode::PinBlocked => {
             ("密码错误次数超限, 请联系发卡行", "Too many wrong PINs; the customer should call the bank")
@@ -113,6 +106,47 @@ pub fn result(code: ResultCode, response_code: Option<&str>) -> Bilingual {
         ResultCode::NotSignedOn => {
             ("签到失败, 未扣款, 请重新签到", "Sign-on failed, nothing was charged; sign on again")
         }
+        // The others are told above.
+        ResultCode::CardNotAccepted
+        | ResultCode::CardRemoved
+        | ResultCode::CardUnreadable
+        | ResultCode::CardBlocked
+        | ResultCode::CardExpired
+        | ResultCode::WrongCard
+        | ResultCode::ChipRequired
+        | ResultCode::FallbackRefused
+        | ResultCode::NotAuthorized
+        | ResultCode::OriginalNotEligible
+        | ResultCode::ResolvedPaid
+        | ResultCode::ResolvedNotPaid => {
+            ("不支持此卡, 请换卡", "This card is not accepted here; use another card")
+        }
+    }
+}
+
+/// Results that the card brought about; `None` for all others.
+const fn by_card(code: ResultCode) -> Option<(&'static str, &'static str)> {
+    Some(match code {
+        ResultCode::CardRemoved => {
+            ("卡片拔出过早, 请重新交易", "The card was removed too early; start again")
+        }
+        ResultCode::CardUnreadable => {
+            ("读卡失败, 请擦拭芯片后重试", "The chip cannot be read; wipe it and try again")
+        }
+        ResultCode::CardBlocked => {
+            ("卡片已锁, 请联系发卡行", "The card is blocked; the customer should call the bank")
+        }
+        ResultCode::CardExpired => ("卡片已过期, 请换卡", "The card has expired; use another card"),
+        ResultCode::WrongCard => ("不是原交易卡片, 请用原卡", "Not the card of the original; use that card"),
+        ResultCode::ChipRequired => ("请插入芯片卡", "Insert the chip"),
+        ResultCode::FallbackRefused => ("不允许降级, 请使用芯片", "The bank wants the chip; insert the card"),
+        _ => return None,
+    })
+}
+
+/// Results that people brought about; `None` for all others.
+const fn by_people(code: ResultCode) -> Option<(&'static str, &'static str)> {
+    Some(match code {
         ResultCode::NotAuthorized => {
             ("主管未授权, 未扣款", "Not authorised by a supervisor; nothing was charged")
         }
@@ -121,11 +155,8 @@ pub fn result(code: ResultCode, response_code: Option<&str>) -> Bilingual {
         }
         ResultCode::ResolvedPaid => ("已人工确认: 款项已动账", "Resolved by the shop: the money moved"),
         ResultCode::ResolvedNotPaid => ("已人工确认: 款项未动账", "Resolved by the shop: no money moved"),
-        ResultCode::CardNotAccepted => {
-            ("不支持此卡, 请换卡", "This card is not accepted here; use another card")
-        }
-    };
-    Bilingual::of(zh, en)
+        _ => return None,
+    })
 }
 
 /// A refusal by the bank. Display texts: Q/CUP 006.6-2014 display table; the English is ours.

@@ -10,6 +10,7 @@ impl Engine {
     /// A request of the bus. Every one is answered exactly once, at once or when its answer comes.
     pub(super) fn command(&mut self, command: Command) {
         let Some(command) = self.refused_when_behind(command) else { return };
+        let Some(command) = self.people_command(command) else { return };
         match command {
             Command::Start(request, caller, answer) => self.start(*request, caller, answer),
             Command::Expose(id, answer) => self.expose(id, answer),
@@ -38,16 +39,6 @@ impl Engine {
                 let result = self.abandon_print(&job, &why);
                 reply(answer, result);
             }
-            Command::OperatorSignOn { operator, password, caller, answer } => {
-                self.operator_sign_on(operator, password, caller, answer);
-            }
-            Command::OperatorSignOff(answer) => {
-                let result = self.operator_sign_off();
-                reply(answer, result);
-            }
-            Command::ChangePassword { operator, old, new, answer } => {
-                self.change_password(operator, old, new, answer);
-            }
             Command::HostSignOn(answer) => self.errand_command(Errand::SignOn, answer),
             Command::HostSignOff(answer) => self.errand_command(Errand::SignOff, answer),
             Command::HostTest(answer) => self.errand_command(Errand::Echo, answer),
@@ -60,6 +51,7 @@ impl Engine {
                 reply(answer, result);
             }
             Command::Query { filter, limit, cursor, answer } => self.query(filter, limit, cursor, answer),
+            Command::Explain(id, answer) => self.explain(id, answer),
             other => not_built(other),
         }
     }
@@ -77,6 +69,7 @@ impl Engine {
             Command::Timeline(_, answer) => reply(answer, Err(busy())),
             Command::Receipt { answer, .. } => reply(answer, Err(busy())),
             Command::Query { answer, .. } => reply(answer, Err(busy())),
+            Command::Explain(_, answer) => reply(answer, Err(busy())),
             other => return Some(other),
         }
         None
@@ -94,11 +87,8 @@ fn not_built(command: Command) {
         reply(answer, Err(Fault::new(FaultName::NotSupported, "this version does not do that")));
     }
     match command {
-        Command::Authorize(_, _, answer) | Command::ReprintSettlement { answer, .. } => no(answer),
-        Command::AddOperator { answer, .. }
-        | Command::RemoveOperator { answer, .. }
-        | Command::UnlockOperator { answer, .. }
-        | Command::PauseQueue { answer, .. }
+        Command::ReprintSettlement { answer, .. } => no(answer),
+        Command::PauseQueue { answer, .. }
         | Command::ResumeQueue(answer)
         | Command::Park { answer, .. }
         | Command::Unpark { answer, .. }

@@ -1,6 +1,6 @@
 //! The engine's front door for the bus: typed requests in, notices out. The queue in front of the engine holds 32
 //! commands; when it is full the caller hears `Busy`.
-use super::view::{JobView, PrintJobView, Snapshot, TxnView};
+use super::view::{ExplainView, JobView, PrintJobView, Snapshot, TxnView};
 use crate::domain::calendar::{BootTime, WallTime};
 use crate::domain::emv::kernel::Candidate;
 use crate::domain::fault::{Fault, FaultName};
@@ -159,8 +159,12 @@ pub enum Command {
     CancelJob(u64, Answer<CancelAnswer>),
     /// `Operators.Authorize`: the token.
     Authorize(Box<AuthorizeRequest>, Caller, Answer<String>),
+    /// `Manager.RegisterAgent` with option `take-over`: redeems a token for action `agent`.
+    TakeOver { token: String, caller: Caller, answer: Answer<()> },
+    /// `Transaction.Explain`.
+    Explain(TxnId, Answer<Box<ExplainView>>),
     /// `Operators.Add`.
-    AddOperator { operator: OperatorId, password: Password, leave: Leave, caller: Caller, answer: Answer<()> },
+    AddOperator { operator: OperatorId, password: Password, by: (Leave, Caller), answer: Answer<()> },
     /// `Operators.Remove`.
     RemoveOperator { operator: OperatorId, leave: Leave, caller: Caller, answer: Answer<()> },
     /// `Operators.Unlock`.
@@ -262,8 +266,8 @@ pub enum AgentAsk {
     Signature,
     /// `ConfirmDuplicate`: this one paid the same a moment ago.
     Duplicate(TxnId),
-    /// `Authorize` for this action.
-    Authorize(&'static str),
+    /// `Authorize` for this action; `refused`: why the supervisor named before did not do.
+    Authorize { action: &'static str, refused: Option<FaultName> },
 }
 
 /// What an agent said.

@@ -1,11 +1,9 @@
-//! The thread that owns the journal, and what it does when a commit is reported as failed.
-//!
-//! A failed commit is never simply repeated: in WAL mode it can be found after a reopen. So the journal is closed,
-//! opened anew and read; what is read then is durable and true. Only what is absent is written once more.
+//! The thread that owns the journal. What is done when a commit is reported as failed stands in
+//! [`crate::ports::commit`].
 use crate::domain::fault::{Fault, FaultName};
-use crate::domain::ident::{BatchNumber, Stan, TxnId};
-use crate::domain::outcome::Outcome;
+use crate::domain::ident::TxnId;
 use crate::domain::record::{Committed, Record, TimelineRow, TxnFilter, TxnRow};
+use crate::ports::commit::commit_or_look;
 use crate::ports::{Durability, Journal, JournalError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -132,41 +130,7 @@ fn commit(
     records: &[Record],
     durability: Durability,
 ) -> Result<Committed, JournalError> {
-    let first = match journal.commit(records, durability) {
-        Ok(committed) => return Ok(committed),
-        Err(error) => error,
-    };
-    tracing::warn!(error = %first, "a commit failed; reopening the journal to see what is there");
-    journal.reopen()?;
-    match present(journal, records)? {
-        Some(committed) => Ok(committed),
-        None => journal.commit(records, durability),
-    }
-}
-
-/// Looks whether the records are there after all. They were one commit: one of them stands for all.
-fn present(journal: &mut dyn Journal, records: &[Record]) -> Result<Option<Committed>, JournalError> {
-    for record in records {
-        let there = match record {
-            Record::Sending(sending) => {
-                let row = journal.find(&sending.start.id)?;
-                return Ok(row.and_then(|row| taken(row.stan, row.batch)));
-            }
-            Record::Closed(closed) => journal
-                .find(&closed.id)?
-                .is_some_and(|row| row.outcome == closed.outcome && row.outcome != Outcome::None),
-            Record::QueueState { entry, state, .. } => journal
-                .find(&entry.txn)?
-                .and_then(|row| row.entry(entry.entry_type).cloned())
-                .is_some_and(|kept| kept.state == *state),
-            // Counting an attempt twice, or reserving two numbers, is harmless; the rest is written by value.
-            _ => continue,
-        };
-        return Ok(there.then(Committed::default));
-    }
-    Ok(None)
-}
-
-fn taken(stan: Option<Stan>, batch: BatchNumber) -> Option<Committed> {
-    stan.map(|stan| Committed { taken: Some((stan, batch)) })
+    commit_or_look(journal, records, durability, &mut |error| {
+        tracing::warn!(%error, "a commit failed; reopening the journal to see what is there");
+    })
 }

@@ -7,14 +7,17 @@
 //!
 //! Who uses the host line is decided in `line`, one user at a time: a sign-on, due reversals, other errands, then the
 //! transaction. What a running transaction wants is carried in `trade`; what follows its outcome in `paper`.
+mod authorize;
 mod commands;
 mod cut;
+mod explain;
 pub mod handle;
 mod jobs;
 mod journal_thread;
 mod line;
 mod operators;
 mod paper;
+mod password_thread;
 mod start;
 mod state;
 mod trade;
@@ -89,6 +92,8 @@ enum Note {
     Open(oneshot::Sender<Result<TxnId, Fault>>),
     /// A transaction whose receipt is wanted.
     Receipt(Box<paper::ReceiptWish>),
+    /// A transaction that is to be explained.
+    Explain(explain::Wish),
     /// A transaction that has just ended, or whose reversal has: its row as stored.
     Refresh(TxnId),
     /// A ply whose document is wanted.
@@ -116,7 +121,7 @@ impl Engine {
                 Some(event) = wiring.card_events.recv() => self.card_event(event),
                 Some(event) = wiring.agent_events.recv() => self.agent_event(event),
                 Some(event) = wiring.printer_events.recv() => self.printer_event(event),
-                Some(done) = self.passwords.recv() => self.password_done(done),
+                Some((visit, checked)) = self.door.judged() => self.judged(visit, checked),
                 Some(command) = wiring.commands.recv() => self.command(command),
                 () = tokio::time::sleep(wait) => {}
             }
@@ -239,6 +244,7 @@ impl Engine {
             | Note::Expose(..)
             | Note::Open(_)
             | Note::Receipt(_)
+            | Note::Explain(_)
             | Note::Refresh(_)
             | Note::PrintRow(_) => {}
         }
@@ -250,6 +256,7 @@ impl Engine {
             Note::Expose(id, answer) => self.expose_found(&id, answer, result),
             Note::Open(answer) => self.opened(answer, result),
             Note::Receipt(wish) => self.receipt_found(*wish, result),
+            Note::Explain(answer) => explain::found(answer, result),
             Note::Refresh(id) => self.refreshed(&id, result),
             Note::PrintRow(key) => self.print_row(&key, result),
             // These only write.

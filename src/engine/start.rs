@@ -96,18 +96,7 @@ impl Engine {
             let text = format!("this terminal trades in {:?}", self.settings.currency);
             return fault(FaultName::CurrencyMismatch, &text);
         }
-        let Some(session) = &self.session else {
-            return fault(
-                FaultName::OperatorRequired,
-                "no operator is signed on; call Operators.SignOn first",
-            );
-        };
-        if session.uid != caller.uid {
-            return fault(
-                FaultName::OperatorRequired,
-                "the operator session belongs to another user of the system",
-            );
-        }
+        self.session_of(caller)?;
         if self.stopping {
             return fault(FaultName::NotReady, "the terminal is stopping");
         }

@@ -3,14 +3,14 @@ use super::handle::{AgentCommand, Notice};
 use super::jobs::Jobs;
 use super::journal_thread::{JournalThread, Task};
 use super::line::Line;
-use super::operators::{PasswordDone, Session};
+use super::operators::{Door, Session};
 use super::paper::{Care, PrintDesk};
 use super::trade::Active;
 use super::view::{Snapshot, TxnView};
 use super::{EngineError, Note, Receivers, Wiring};
 use crate::domain::calendar::{BootTime, WallTime};
 use crate::domain::emv::params::EmvConfig;
-use crate::domain::ident::{BatchNumber, MerchantId, OperatorId, Stan, TerminalId, TxnId};
+use crate::domain::ident::{BatchNumber, MerchantId, Stan, TerminalId, TxnId};
 use crate::domain::money::Currency;
 use crate::domain::outcome::Kind;
 use crate::domain::record::{KeyRecord, OperatorRow, Record, TimelineRow};
@@ -25,7 +25,7 @@ use crate::ports::{
     PrinterStatus, ReaderStatus, System,
 };
 use core::time::Duration;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
@@ -94,8 +94,6 @@ pub struct Engine {
     pub(super) notices: mpsc::Sender<Notice>,
     pub(super) agents: mpsc::Sender<AgentCommand>,
     pub(super) snapshot: watch::Sender<Arc<Snapshot>>,
-    pub(super) passwords: mpsc::Receiver<PasswordDone>,
-    pub(super) password_done: mpsc::Sender<PasswordDone>,
     /// The running transaction: at most one.
     pub(super) active: Option<Active>,
     /// Transactions whose outcome stands but whose paper or card is not home.
@@ -116,8 +114,7 @@ pub struct Engine {
     pub(super) card_used: bool,
     pub(super) operators: Vec<OperatorRow>,
     pub(super) session: Option<Session>,
-    /// Operators whose passwords are being checked.
-    pub(super) checks: BTreeSet<OperatorId>,
+    pub(super) door: Door,
     pub(super) keys: Option<WorkingKeys>,
     /// Grows with each new set of keys: a PIN block belongs to one set.
     pub(super) key_generation: u32,
@@ -178,8 +175,9 @@ impl Engine {
         let Wiring { mut journal, system, .. } = wiring;
         let now = system.wall();
         let loaded = rebuild(journal.as_mut(), now)?;
-        let (password_done, passwords) = mpsc::channel(4);
-        let journal = JournalThread::start(journal).map_err(|error| EngineError::Lost(error.to_string()))?;
+        let no_thread = |error: std::io::Error| EngineError::Lost(error.to_string());
+        let journal = JournalThread::start(journal).map_err(no_thread)?;
+        let door = Door::open().map_err(no_thread)?;
         let clock_floor = settings.built_at.max(loaded.newest);
         let mut engine = Self {
             journal,
@@ -191,8 +189,6 @@ impl Engine {
             notices: wiring.notices,
             agents: wiring.agents,
             snapshot: wiring.snapshot,
-            passwords,
-            password_done,
             active: None,
             cares: Vec::new(),
             entries: BTreeMap::new(),
@@ -207,7 +203,7 @@ impl Engine {
             card_used: false,
             operators: loaded.operators,
             session: None,
-            checks: BTreeSet::new(),
+            door,
             keys: None,
             key_generation: 0,
             key_record: None,

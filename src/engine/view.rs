@@ -8,6 +8,7 @@ use crate::domain::outcome::{
     BatchState, EntryType, Kind, Outcome, Ply, PrintState, QueueState, ResultCode, Role, TerminalState,
     TxnState,
 };
+use crate::domain::record::{FollowUp, PlyRow};
 use crate::domain::text::Bilingual;
 use crate::ports::{PrinterStatus, ReaderStatus};
 
@@ -348,4 +349,46 @@ pub enum JobValue {
     Rows(Vec<Vec<(String, JobValue)>>),
     /// Text (`s`).
     Text(String),
+}
+
+/// `Transaction.Explain`: what the journal knows of one transaction, for support. Masked, no secrets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExplainView {
+    /// Fields of the request by name; empty = it was never stored for sending.
+    pub request: Vec<(&'static str, String)>,
+    /// What the bank answered, by name.
+    pub answer: Vec<(&'static str, String)>,
+    /// Chip facts of the slip: name (`TVR`, `TC`, …) to upper-case hex.
+    pub chip: Vec<(String, String)>,
+    /// What it owes or owed.
+    pub obligations: Vec<ObligationView>,
+    /// Its slips.
+    pub plies: Vec<PlyRow>,
+    /// What followed it, oldest first.
+    pub follow_ups: Vec<FollowUp>,
+}
+
+/// One entry of the queue, done ones too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObligationView {
+    /// Id in the queue.
+    pub id: String,
+    /// What is owed.
+    pub entry_type: EntryType,
+    /// Where it stands.
+    pub state: QueueState,
+    /// The request is out and nothing is known: it becomes an obligation if nothing more is heard.
+    pub armed: bool,
+    /// Attempts counted.
+    pub attempts: u32,
+    /// When it became due.
+    pub created_at: WallTime,
+    /// DE 39 of a 0400: why the bank is asked to undo.
+    pub reason: &'static str,
+    /// DE 39 of the last answer.
+    pub response_code: String,
+    /// Last trouble.
+    pub last_error: String,
+    /// How the shop ended it.
+    pub resolution: &'static str,
 }

@@ -10,3 +10,4 @@ pub mod issuer;
 pub mod printer;
 mod shop;
 pub mod vpcd;
+pub mod world;

@@ -259,6 +259,7 @@ impl Rest {
             Some(Effect::Reversed) => "reversed",
             Some(Effect::Declined) => "declined",
             Some(Effect::NotFound) => "never seen",
+            Some(Effect::Noted) => "noted",
         }
     }
 }

@@ -2,13 +2,15 @@
 //!
 //! The messages stand in `tests/data/iso8583/`, each with its source and what it must decode to.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails loudly")]
+mod queued;
+
 use posd::domain::calendar::LocalTime;
 use posd::domain::emv::tlv::{Tag, TagStore};
 use posd::domain::ident::{AuthCode, BatchNumber, MerchantId, OperatorId, Rrn, Stan, TerminalId};
 use posd::domain::iso8583::{De, Frame, Message, pack, unpack};
 use posd::domain::money::{Amount, Currency};
 use posd::domain::outcome::{EntryMode, Kind};
-use posd::domain::record::{OriginalRef, ReversalReason, WireFacts};
+use posd::domain::record::{OriginalRef, WireFacts};
 use posd::domain::rules::rule;
 use posd::domain::secret::{ClearPin, Pan, Track2};
 use posd::domain::unionpay::answers::{AnswerError, read_financial, read_management, read_sign_on};
@@ -16,7 +18,7 @@ use posd::domain::unionpay::describe::{self, CardData};
 use posd::domain::unionpay::dialect::DIALECT;
 use posd::domain::unionpay::issuer::{self, ClearMak};
 use posd::domain::unionpay::keys::{KeyError, MasterKey, WorkingKeys};
-use posd::domain::unionpay::messages::{self, Request, RequestFields, ReversalFields, WireSource};
+use posd::domain::unionpay::messages::{self, Request, RequestFields, WireSource};
 use posd::domain::unionpay::{Identity, de55};
 use proptest::prelude::*;
 
@@ -293,7 +295,6 @@ fn fields<'a>(wire: &'a WireFacts, number: u32, amount: u64, pan: &'a Pan) -> Re
         pin: None,
         rrn: None,
         auth_code: None,
-        brand: "",
     }
 }
 
@@ -362,74 +363,6 @@ fn a_void_names_batch_trace_and_rrn() {
     assert_eq!(text(De::PRIVATE_60), Some("23000001000500"));
 }
 
-/// Uploads say whose card it was and carry no track; a voice authorisation goes as 0220/30 with its code.
-#[test]
-fn uploads_are_sent_without_track() {
-    let pan = Pan::new("6225880012345678").unwrap();
-    let track2 = Track2::new("6225880012345678D30121010000012345678").unwrap();
-    let code = AuthCode::new("V00001").unwrap();
-    let chip = wire(Kind::OfflineSale, None, false, &[0x8A, 2, b'Y', b'1'], &[]);
-    let identity = identity();
-    let voice = messages::wire_facts(&WireSource {
-        rule: rule(Kind::OfflineSale),
-        identity: &identity,
-        original: None,
-        entry_mode: EntryMode::Chip,
-        with_pin: false,
-        partial: false,
-        voice: true,
-        icc: &[],
-        reversal_icc: &[],
-    });
-    let send = |wire: &WireFacts, brand| {
-        let fields = RequestFields {
-            track2: Some(&track2),
-            auth_code: Some(&code),
-            brand,
-            ..fields(wire, 5, 700, &pan)
-        };
-        let request = messages::request(&identity, &fields, &keys()).unwrap();
-        let text = |de| request.fields.text(de).map(str::to_owned);
-        assert_eq!(text(De::TRACK2), None);
-        (request.mti, text(De::PRIVATE_60), text(De::PRIVATE_63), text(De::AUTH_CODE), text(De::ORIGINAL))
-    };
-    let own = |text: &str| Some(text.to_owned());
-    assert_eq!(send(&chip, "visa"), ("0200", own("36000001000500"), own("VIS"), None, None));
-    let expected = ("0220", own("30000001000500"), own("CUP"), own("V00001"), own("000000000000000001"));
-    assert_eq!(send(&voice, "unionpay"), expected);
-}
-
-/// DE 61 of a reversal: none for a sale, own numbers for a void, with the day of the answer for pre-authorisations.
-#[test]
-fn a_reversal_names_its_request_as_its_kind_wants() {
-    let pan = Pan::new("6225880012345678").unwrap();
-    let sent = |kind, answered| {
-        let wire = wire(kind, None, false, &[], &[]);
-        let fields = ReversalFields {
-            wire: &wire,
-            stan: stan(9),
-            batch: BatchNumber::FIRST,
-            amount: Amount::from_minor(1000).unwrap(),
-            currency: Currency::CNY,
-            pan: &pan,
-            expiry: None,
-            sequence: None,
-            auth_code: None,
-            answered,
-            icc: &[],
-            reason: ReversalReason::NoAnswer,
-        };
-        let fields = messages::reversal(&identity(), &fields, &keys()).unwrap().fields;
-        fields.text(De::ORIGINAL).map(str::to_owned)
-    };
-    assert_eq!(sent(Kind::Sale, Some("0115")), None);
-    assert_eq!(sent(Kind::Void, Some("0115")).as_deref(), Some("000001000009"));
-    for kind in [Kind::PreAuth, Kind::PreAuthVoid, Kind::PreAuthComplete, Kind::PreAuthCompleteVoid] {
-        assert_eq!(sent(kind, Some("0115")).as_deref(), Some("0000010000090115"), "{kind}");
-        assert_eq!(sent(kind, None).as_deref(), Some("0000010000090000"), "{kind}");
-    }
-}
-
 /// The sale of B5. There the track is encrypted; here it is not, so DE 35 is clear, DE 53 is absent, and the
 /// MAC differs.
 fn chip_sale(pin: Option<&str>) -> Request {
@@ -464,63 +397,6 @@ fn a_chip_sale_with_pin_carries_26_52_and_53() {
     assert_eq!((text(De::ENTRY_MODE), text(De::PIN_CAPTURE)), (Some("051"), Some("12")));
     assert_eq!(text(De::SECURITY), Some("2600000000000000"));
     assert_eq!(to_hex(request.fields.bytes(De::PIN_BLOCK).unwrap()), "3F96218777906948");
-}
-
-/// B7 to the byte: the reversal of a swiped sale repeats neither card number nor PIN.
-#[test]
-fn a_reversal_of_a_swiped_sale_is_b7() {
-    let wire = WireFacts { entry_mode: "021".into(), ..wire(Kind::Sale, None, true, &[], &[]) };
-    let pan = Pan::new("6225880012345678").unwrap();
-    let fields = ReversalFields {
-        wire: &wire,
-        stan: stan(2),
-        batch: BatchNumber::FIRST,
-        amount: Amount::from_minor(1000).unwrap(),
-        currency: Currency::CNY,
-        pan: &pan,
-        expiry: Some("3012"),
-        sequence: None,
-        auth_code: None,
-        answered: None,
-        icc: &[],
-        reason: ReversalReason::NoAnswer,
-    };
-    // Terminal and merchant are those of the original, whoever we are today.
-    let today = Identity { terminal_id: TerminalId::new("20000002").unwrap(), ..identity() };
-    assert_eq!(messages::reversal(&today, &fields, &keys()).unwrap().frame, entry("B7").bytes);
-}
-
-/// The reversal of a chip sale: card number, expiry, sequence, chip data; after a wrong MAC without tag 9F36.
-#[test]
-fn a_reversal_of_a_chip_sale_repeats_the_card_but_no_secret() {
-    let icc = hex("950508000080009F1E0831323334353637389F36020001");
-    let wire = wire(Kind::Sale, None, true, &[], &icc);
-    let (pan, auth_code) = (Pan::new("6225880012345678").unwrap(), AuthCode::new("A12346").unwrap());
-    let request = |reason| {
-        let fields = ReversalFields {
-            wire: &wire,
-            stan: stan(3),
-            batch: BatchNumber::FIRST,
-            amount: Amount::from_minor(1000).unwrap(),
-            currency: Currency::CNY,
-            pan: &pan,
-            expiry: Some("3012"),
-            sequence: Some(1),
-            auth_code: Some(&auth_code),
-            answered: None,
-            icc: &wire.reversal_icc,
-            reason,
-        };
-        messages::reversal(&identity(), &fields, &keys()).unwrap().fields
-    };
-    let numbers = |m: &Message| m.fields().map(|(de, _)| de.number()).collect::<Vec<_>>();
-    let refused = request(ReversalReason::Refused);
-    assert_eq!(numbers(&refused), [2, 3, 4, 11, 14, 22, 23, 25, 38, 39, 41, 42, 49, 55, 60, 64]);
-    assert_eq!(refused.text(De::RESPONSE_CODE), Some("06"));
-    assert_eq!(refused.bytes(De::ICC), Some(icc.as_slice()));
-    let mac_error = request(ReversalReason::MacError);
-    assert_eq!(mac_error.text(De::RESPONSE_CODE), Some("A0"));
-    assert_eq!(to_hex(mac_error.bytes(De::ICC).unwrap()), "950508000080009F1E083132333435363738");
 }
 
 const NOW: LocalTime = LocalTime { year: 2026, month: 1, day: 15, hour: 9, minute: 32, second: 10 };
@@ -643,30 +519,6 @@ fn broken_chip_data_makes_an_approval_unreadable() {
     ] {
         assert!(matches!(icc(broken), Err(AnswerError::Unreadable(_))), "{broken}");
     }
-}
-
-/// B8 answers the reversal B7.
-#[test]
-fn the_reversal_answer_is_read_like_any_other() {
-    let wire = WireFacts { entry_mode: "021".into(), ..wire(Kind::Sale, None, true, &[], &[]) };
-    let pan = Pan::new("6225880012345678").unwrap();
-    let fields = ReversalFields {
-        wire: &wire,
-        stan: stan(2),
-        batch: BatchNumber::FIRST,
-        amount: Amount::from_minor(1000).unwrap(),
-        currency: Currency::CNY,
-        pan: &pan,
-        expiry: None,
-        sequence: None,
-        auth_code: None,
-        answered: None,
-        icc: &[],
-        reason: ReversalReason::NoAnswer,
-    };
-    let request = messages::reversal(&identity(), &fields, &keys()).unwrap();
-    let answer = read_financial(&request, entry("B8").payload(), &keys(), NOW).unwrap();
-    assert!(answer.approved);
 }
 
 /// Sign-off and echo share the answer type 0830; 60.3 tells them apart.

@@ -187,7 +187,6 @@ impl FinancialRequest {
             pin: self.pin.as_ref(),
             rrn: original.and_then(|original| original.rrn.as_ref()),
             auth_code: terms.told_auth_code(),
-            brand: "", // only uploads say whose card it was
         }
     }
 }
@@ -214,19 +213,19 @@ pub struct Effects<L, S> {
 }
 
 impl<L, S> Effects<L, S> {
-    pub(super) fn none() -> Self {
+    pub(in crate::domain) fn none() -> Self {
         Self { local: Vec::new(), vital: Vital::Nothing }
     }
 
-    pub(super) fn local(local: Vec<L>) -> Self {
+    pub(in crate::domain) fn local(local: Vec<L>) -> Self {
         Self { local, vital: Vital::Nothing }
     }
 
-    pub(super) fn store(local: Vec<L>, records: Vec<Record>) -> Self {
+    pub(in crate::domain) fn store(local: Vec<L>, records: Vec<Record>) -> Self {
         Self { local, vital: Vital::Store(records) }
     }
 
-    pub(super) fn send(local: Vec<L>, request: S) -> Self {
+    pub(in crate::domain) fn send(local: Vec<L>, request: S) -> Self {
         Self { local, vital: Vital::Send(Box::new(request)) }
     }
 }

@@ -6,7 +6,7 @@
 //! for a new sign-on first; twice in a row is `failed`. The limit of attempts only unblocks trading: nothing
 //! is ever dropped.
 use super::{Effects, Garbled, Now, Vital};
-use crate::domain::calendar::{BootTime, LocalTime, WallTime};
+use crate::domain::calendar::{BootTime, WallTime};
 use crate::domain::ident::{AuthCode, BatchNumber, ResponseCode, Stan, TxnId};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::outcome::{EntryType, QueueState};
@@ -38,8 +38,6 @@ pub struct Due {
     pub wire: WireFacts,
     /// DE 38 of its answer, if there was one.
     pub auth_code: Option<AuthCode>,
-    /// DE 13 of its answer, `MMDD`, if there was one.
-    pub answered: Option<String>,
     /// DE 39 of the 0400.
     pub reason: ReversalReason,
     /// DE 55 of the 0400.
@@ -75,7 +73,6 @@ impl Due {
             sequence: card.sequence,
             wire: row.wire.clone()?,
             auth_code: row.host.auth_code.clone(),
-            answered: row.host.host_time.map(LocalTime::mmdd),
             reason: reversal.reason?,
             icc: reversal.icc.clone(),
             state: reversal.state,

@@ -214,7 +214,7 @@ pub fn host_time(hhmmss: &str, mmdd: &str, now: LocalTime) -> Option<LocalTime> 
 }
 
 /// Unpacks, and tells a stranger's message from ours by type and STAN.
-fn own(request: &Request, payload: &[u8]) -> Result<(Message, Frame), AnswerError> {
+pub(super) fn own(request: &Request, payload: &[u8]) -> Result<(Message, Frame), AnswerError> {
     let frame = Frame::parse(payload).map_err(Unreadable::from)?;
     let answer = unpack(&DIALECT, &frame.message).map_err(Unreadable::from)?;
     if answer.mti() != answer_mti(request.mti) {
@@ -280,7 +280,12 @@ fn financial_checks(
 }
 
 /// The element equals the request's; absence is a difference only where it is needed.
-fn repeats(request: &Message, answer: &Message, field: De, needed: bool) -> Result<(), AnswerError> {
+pub(super) fn repeats(
+    request: &Message,
+    answer: &Message,
+    field: De,
+    needed: bool,
+) -> Result<(), AnswerError> {
     let (ours, theirs) = (request.bytes(field), answer.bytes(field));
     if ours == theirs || (theirs.is_none() && !needed) {
         Ok(())

@@ -141,6 +141,24 @@ pub fn without(icc: &[u8], tag: Tag) -> Vec<u8> {
     }
 }
 
+/// The same data with other values for some of its objects; what is not there is put behind it. Data that cannot be
+/// read is returned as it is.
+#[must_use]
+pub fn replaced(icc: &[u8], values: &[(Tag, Vec<u8>)]) -> Vec<u8> {
+    let Ok(known) = objects(icc) else { return icc.to_vec() };
+    let mut out = Vec::new();
+    for object in &known {
+        match values.iter().find(|(tag, _)| *tag == object.tag) {
+            Some((tag, value)) => append(&mut out, *tag, value),
+            None => out.extend_from_slice(object.whole),
+        }
+    }
+    for (tag, value) in values.iter().filter(|(tag, _)| known.iter().all(|object| object.tag != *tag)) {
+        append(&mut out, *tag, value);
+    }
+    out
+}
+
 /// Puts in, in order, what is known and still fits into [`MAX`]; the first that does not fit ends it.
 fn append_while_it_fits(out: &mut Vec<u8>, list: &[Tag], tags: &TagStore) {
     for tag in list {

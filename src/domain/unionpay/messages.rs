@@ -4,11 +4,10 @@
 //! Source: field matrix and reversal rules of public terminal code (LiaoYang_POS, Newland, PAX agreeing on
 //! these rows); Spec: unverified. Tracks are not encrypted, so DE 53 stands only beside a PIN.
 mod financial;
+mod queued;
 
-pub use financial::{
-    OwnNumbers, RequestFields, ReversalFields, WireSource, organisation, own_numbers, request, reversal,
-    wire_facts,
-};
+pub use financial::{RequestFields, ReversalFields, WireSource, request, reversal, wire_facts};
+pub use queued::queued;
 
 use super::Identity;
 use super::dialect::DIALECT;
@@ -49,6 +48,9 @@ pub enum BuildError {
     /// The message does not fit into a frame.
     #[error(transparent)]
     Frame(#[from] FrameError),
+    /// Nothing is ever sent for this entry of the queue, or what it needs is gone.
+    #[error("there is no message for this entry")]
+    NothingToSend,
 }
 
 /// POS sign-on (签到), 0800 with 60.3 = 003: DE 11, 41, 42, 60, 63. DE 62 is left out. No MAC.
@@ -84,7 +86,13 @@ pub fn echo(identity: &Identity, batch: BatchNumber) -> Result<Request, BuildErr
     plain(identity, "0820", None, management("0820", identity, None, batch, "301"))
 }
 
-fn management(mti: &str, identity: &Identity, stan: Option<Stan>, batch: BatchNumber, code: &str) -> Message {
+pub(super) fn management(
+    mti: &str,
+    identity: &Identity,
+    stan: Option<Stan>,
+    batch: BatchNumber,
+    code: &str,
+) -> Message {
     let mut message = Message::new(mti);
     message
         .set_some(De::STAN, stan.map(|stan| stan.to_string()))
@@ -94,7 +102,7 @@ fn management(mti: &str, identity: &Identity, stan: Option<Stan>, batch: BatchNu
     message
 }
 
-fn plain(
+pub(super) fn plain(
     identity: &Identity,
     mti: &'static str,
     stan: Option<Stan>,

@@ -3,7 +3,7 @@
 //!
 //! The paid terminal specification (Q/CUP 006 series) was not at hand: the rules are restated from public
 //! terminal and host code and marked `Spec: unverified`; what an acquirer does differently belongs into its
-//! profile. No SM4, no tracks encrypted under a TDK, no downloads and no settlement yet.
+//! profile. No SM4, no tracks encrypted under a TDK, no downloads yet.
 pub mod answers;
 pub mod de55;
 pub mod describe;
@@ -14,6 +14,7 @@ pub mod keys;
 pub mod mac;
 pub mod messages;
 pub mod response;
+pub mod settlement;
 
 use super::ident::{MerchantId, TerminalId};
 

@@ -23,6 +23,8 @@ pub const APPROVED: &[&str] = &["00", "11", "A2", "A4", "A5", "A6"];
 pub const PARTLY_APPROVED: &str = "10";
 /// Batch differs, PIN format wrong (keys differ), MAC wrong.
 pub const SIGN_ON_NEEDED: &[&str] = &["77", "99", "A0"];
+/// "Repeated transaction": an upload that came before. Its first one counts.
+pub const REPEATED: &str = "94";
 /// A reversal is done: success, "invalid transaction", "no such original".
 pub const REVERSAL_DONE: &[&str] = &["00", "12", "25"];
 

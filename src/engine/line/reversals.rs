@@ -132,7 +132,6 @@ impl Engine {
                 expiry: due.expiry.as_deref(),
                 sequence: due.sequence,
                 auth_code: due.auth_code.as_ref(),
-                answered: due.answered.as_deref(),
                 icc: &due.icc,
                 reason: due.reason,
             };

@@ -1,9 +1,10 @@
 //! The control socket: one command a line, one line of JSON back.
 //!
 //! ```text
-//! rule [sticky] MTI|* [amount=N] [stan=N] [nth=N] FAULT [ARGUMENT]
+//! rule [sticky] MTI|* [type=NN] [amount=N] [stan=N] [nth=N] FAULT [ARGUMENT]
 //! rules · clear · release · listen · no-listen · hang-up · forget-keys · batch N|echo
-//! ledger · ledger-sum · messages · wait-for MTI COUNT TIMEOUT_MS
+//! books-late on|off · totals-code on|off · foreign [PAN]…
+//! ledger · ledger-sum · batches · messages · wait-for MTI COUNT TIMEOUT_MS
 //! ```
 //! Faults: see [`Fault`](super::rules::Fault). Answers: `{"ok":true,…}` or `{"ok":false,"error":"…"}`.
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -14,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::Remote;
 use super::rules::Rule;
+use crate::domain::secret::Pan;
 
 /// The longest command.
 const COMMAND_MAX: u64 = 4096;
@@ -63,6 +65,15 @@ fn obey(remote: &Remote, line: &str) -> Result<Value, String> {
             let number = number.parse().ok().filter(|number| (1..=999_999).contains(number));
             remote.hand_out_batch(Some(number.ok_or("batch must be 1 to 999999, or echo")?)).map_err(gone)?;
         }
+        ["books-late", word @ ("on" | "off")] => remote.book_late(*word == "on").map_err(gone)?,
+        ["totals-code", word @ ("on" | "off")] => {
+            remote.leave_out_totals_code(*word == "off").map_err(gone)?
+        }
+        ["foreign", numbers @ ..] => {
+            let cards = numbers.iter().map(|digits| Pan::new(digits)).collect::<Result<_, _>>();
+            remote.foreign(cards.map_err(|error| error.to_string())?).map_err(gone)?;
+        }
+        ["batches"] => return Ok(json!({ "batches": remote.batches().map_err(gone)? })),
         ["ledger"] => return Ok(json!({ "ledger": remote.ledger().map_err(gone)? })),
         ["ledger-sum"] => {
             let (amount, count) = remote.held().map_err(gone)?;

@@ -11,7 +11,7 @@ use crate::domain::iso8583::{De, Frame, Message, unpack};
 use crate::domain::unionpay::dialect::DIALECT;
 use crate::domain::unionpay::issuer::reply;
 
-use super::bank::{Answer, Bank};
+use super::bank::{Answer, Bank, Wish};
 use super::line::{Action, Line};
 use super::log::{Direction, Spoken};
 use super::rules::{Fault, Rules, Seen, fault_by_amount};
@@ -159,8 +159,13 @@ impl Desk {
     fn request(&mut self, line: u64, frame: &Frame, request: &Message) {
         let amount = request.text(De::AMOUNT).and_then(|text| text.parse().ok());
         let stan = request.text(De::STAN).and_then(|text| text.parse().ok());
-        let mut fault = self.rules.fault_for(&Seen { mti: request.mti(), amount, stan });
-        if fault.is_none() && self.by_amount && request.mti() == "0200" {
+        let message_type = request.text(De::PRIVATE_60).and_then(|sixty| sixty.get(..2));
+        let mut fault = self.rules.fault_for(&Seen { mti: request.mti(), amount, stan, message_type });
+        if fault.is_none()
+            && self.by_amount
+            && matches!(message_type, Some("10" | "22"))
+            && request.mti() != "0400"
+        {
             fault = amount.and_then(fault_by_amount);
         }
         let words = fault.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -171,11 +176,13 @@ impl Desk {
             }
             return;
         }
-        let decline = match &fault {
-            Some(Fault::Decline(code)) => Some(code.as_str()),
-            _ => None,
+        let wish = match &fault {
+            Some(Fault::Decline(code)) => Wish { decline: Some(code.clone()), ..Wish::default() },
+            Some(Fault::Partial(amount)) => Wish { partial: Some(*amount), ..Wish::default() },
+            Some(Fault::Script(templates)) => Wish { scripts: templates.clone(), ..Wish::default() },
+            _ => Wish::default(),
         };
-        let answered = self.bank.answer(request, &frame.message, decline, beijing_time());
+        let answered = self.bank.answer(request, &frame.message, &wish, beijing_time());
         let sent = answered.and_then(|answer| self.deliver(line, frame, answer, fault.as_ref()));
         if let Err(error) = sent {
             // Without books or a packed answer there is nothing true to say.

@@ -1,8 +1,10 @@
-//! What the acquirer holds: one row for each (terminal, batch, STAN), and the file that survives it.
+//! What the acquirer holds: one row for each (terminal, batch, STAN), what was settled of each batch, and the file that
+//! survives it.
 //!
 //! The judge of the conservation tests, so its rules are few: a STAN books at most once, a reversal undoes
 //! what is booked, and a request that comes after its own reversal is refused (or booked, for a host of the
-//! other kind). It holds no card number, only the masked form.
+//! other kind). The books only add up: each row says what it takes and reserves while it is held, so that a reversed
+//! void leaves its sale standing. It holds no card number, only the masked form and a keyed hash.
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -10,22 +12,27 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-/// What a row did to the cardholder's money.
+use super::batches::Batch;
+use super::business::Business;
+
+/// Where a row stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Effect {
-    /// The money is booked.
+    /// It is booked.
     Held,
-    /// It was booked and given back.
+    /// It was booked and undone.
     Reversed,
     /// Refused, nothing was booked.
     Declined,
     /// Only a reversal came; nothing was booked.
     NotFound,
+    /// Answered with approval; there is no money in it: a balance inquiry, a script result.
+    Noted,
 }
 
 /// Names one row.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Key {
     /// DE 41.
     pub terminal: String,
@@ -44,9 +51,17 @@ pub struct Row {
     pub batch: u32,
     /// DE 11.
     pub stan: u32,
-    /// DE 4 in minor units.
+    /// What was asked for.
+    pub business: Business,
+    /// DE 4 in minor units, as asked for.
     pub amount: u64,
-    /// What it did.
+    /// What was approved of it; less only after a partial approval.
+    pub booked: u64,
+    /// Minor units that this row takes from the cardholder while it is held; negative: gives back.
+    pub takes: i64,
+    /// Minor units that this row sets aside on the account while it is held; negative: sets free.
+    pub reserves: i64,
+    /// Where it stands.
     pub state: Effect,
     /// DE 39 of the first answer to the request; of the reversal, where no request came.
     pub response_code: String,
@@ -54,21 +69,71 @@ pub struct Row {
     pub rrn: String,
     /// DE 38; empty where it was refused.
     pub auth_code: String,
+    /// DE 13 of the answer.
+    pub date: String,
     /// First six and last four digits; empty where only a reversal came.
     pub pan: String,
+    /// Keyed hash of the card number.
+    pub card: String,
+    /// Settled as a foreign card.
+    pub foreign: bool,
+    /// What it undoes, completes or refunds.
+    pub original: Option<Key>,
     /// How often the request came.
     pub requests_seen: u32,
     /// How often its reversal came.
     pub reversals_seen: u32,
     /// True if it was booked although its reversal had come before.
     pub booked_late: bool,
-    /// DE 3, 22, 25, 49 and 60 of the request, which a reversal must repeat.
+    /// DE 3, 22, 25, 42, 49 and 60 of the request, which a reversal must repeat.
     pub repeats: BTreeMap<u8, String>,
 }
 
 impl Row {
-    fn key(&self) -> Key {
+    /// A row that books nothing.
+    #[must_use]
+    pub fn new(key: Key, business: Business, amount: u64) -> Self {
+        Self {
+            terminal: key.terminal,
+            batch: key.batch,
+            stan: key.stan,
+            business,
+            amount,
+            booked: 0,
+            takes: 0,
+            reserves: 0,
+            state: Effect::Declined,
+            response_code: String::new(),
+            rrn: String::new(),
+            auth_code: String::new(),
+            date: String::new(),
+            pan: String::new(),
+            card: String::new(),
+            foreign: false,
+            original: None,
+            requests_seen: 0,
+            reversals_seen: 0,
+            booked_late: false,
+            repeats: BTreeMap::new(),
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn key(&self) -> Key {
         Key { terminal: self.terminal.clone(), batch: self.batch, stan: self.stan }
+    }
+
+    /// What it took from the cardholder, in minor units; negative: gave back; zero unless held.
+    #[must_use]
+    pub fn net(&self) -> i64 {
+        if self.state == Effect::Held { self.takes } else { 0 }
+    }
+
+    /// What it set aside; zero unless held.
+    #[must_use]
+    pub fn reserved(&self) -> i64 {
+        if self.state == Effect::Held { self.reserves } else { 0 }
     }
 }
 
@@ -94,11 +159,19 @@ pub enum Reversal {
     NotFound,
 }
 
-/// All rows, in memory and on disk.
+/// All books, in memory and on disk.
 #[derive(Debug)]
 pub struct Ledger {
     rows: BTreeMap<Key, Row>,
+    batches: BTreeMap<(String, u32), Batch>,
     file: Option<PathBuf>,
+}
+
+/// The form of the file.
+#[derive(Default, Serialize, Deserialize)]
+struct Books {
+    rows: Vec<Row>,
+    batches: Vec<Batch>,
 }
 
 impl Ledger {
@@ -107,12 +180,14 @@ impl Ledger {
     /// # Errors
     /// The file cannot be read or is not a ledger.
     pub fn open(file: Option<PathBuf>) -> io::Result<Self> {
-        let rows = match file.as_deref().map(fs::read) {
-            None => Vec::new(),
-            Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Some(bytes) => serde_json::from_slice::<Vec<Row>>(&bytes?)?,
+        let books = match file.as_deref().map(fs::read) {
+            None => Books::default(),
+            Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => Books::default(),
+            Some(bytes) => serde_json::from_slice(&bytes?)?,
         };
-        Ok(Self { rows: rows.into_iter().map(|row| (row.key(), row)).collect(), file })
+        let rows = books.rows.into_iter().map(|row| (row.key(), row)).collect();
+        let batches = books.batches.into_iter().map(|batch| (batch.name(), batch)).collect();
+        Ok(Self { rows, batches, file })
     }
 
     /// All rows, ordered by terminal, batch and STAN.
@@ -127,11 +202,46 @@ impl Ledger {
         self.rows.get(key)
     }
 
-    /// Minor units held in all, and in how many rows.
+    /// The newest held row that fits; numbers come round again, the newest counts.
+    pub fn find(&self, fits: impl Fn(&Row) -> bool) -> Option<&Row> {
+        self.rows.values().rev().find(|row| row.state == Effect::Held && fits(row))
+    }
+
+    /// The held rows that undo, complete or refund this one.
+    pub fn followers<'a>(&'a self, key: &'a Key) -> impl Iterator<Item = &'a Row> {
+        let follows = move |row: &&Row| row.state == Effect::Held && row.original.as_ref() == Some(key);
+        self.rows.values().filter(follows)
+    }
+
+    /// Minor units that cardholders are without, taken or set aside, and in how many held rows that move money.
     #[must_use]
-    pub fn held(&self) -> (u64, usize) {
-        let held = self.rows.values().filter(|row| row.state == Effect::Held);
-        held.fold((0, 0), |(sum, count), row| (sum.saturating_add(row.amount), count.saturating_add(1)))
+    pub fn held(&self) -> (i64, usize) {
+        let moves = |row: &&Row| row.state == Effect::Held && (row.takes != 0 || row.reserves != 0);
+        self.rows.values().filter(moves).fold((0, 0), |(sum, count), row| {
+            let moved = row.takes.saturating_add(row.reserves);
+            (i64::saturating_add(sum, moved), usize::saturating_add(count, 1))
+        })
+    }
+
+    /// What was settled of each batch.
+    #[must_use]
+    pub fn batches(&self) -> Vec<Batch> {
+        self.batches.values().cloned().collect()
+    }
+
+    /// What was settled of one batch.
+    #[must_use]
+    pub fn batch(&self, terminal: &str, number: u32) -> Option<&Batch> {
+        self.batches.get(&(terminal.to_owned(), number))
+    }
+
+    /// Writes down what is settled of a batch. Durable when it returns.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn settle(&mut self, batch: Batch) -> io::Result<()> {
+        self.batches.insert(batch.name(), batch);
+        self.save()
     }
 
     /// Begins new books.
@@ -140,6 +250,7 @@ impl Ledger {
     /// The file cannot be written.
     pub fn clear(&mut self) -> io::Result<()> {
         self.rows.clear();
+        self.batches.clear();
         self.save()
     }
 
@@ -183,12 +294,11 @@ impl Ledger {
         self.save()
     }
 
-    /// Applies a reversal. `amount` and `rrn` are kept only where no request is known. Durable when it
-    /// returns.
+    /// Applies a reversal. `unknown` is entered where no request is known. Durable when it returns.
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn reverse(&mut self, key: &Key, amount: u64, rrn: &str) -> io::Result<Reversal> {
+    pub fn reverse(&mut self, key: &Key, unknown: Row) -> io::Result<Reversal> {
         let done = match self.rows.get_mut(key) {
             Some(row) => {
                 row.reversals_seen = row.reversals_seen.saturating_add(1);
@@ -197,26 +307,12 @@ impl Ledger {
                         row.state = Effect::Reversed;
                         Reversal::Done
                     }
-                    Effect::Reversed | Effect::Declined => Reversal::NothingHeld,
+                    Effect::Reversed | Effect::Declined | Effect::Noted => Reversal::NothingHeld,
                     Effect::NotFound => Reversal::NotFound,
                 }
             }
             None => {
-                let row = Row {
-                    terminal: key.terminal.clone(),
-                    batch: key.batch,
-                    stan: key.stan,
-                    amount,
-                    state: Effect::NotFound,
-                    response_code: "25".to_owned(),
-                    rrn: rrn.to_owned(),
-                    auth_code: String::new(),
-                    pan: String::new(),
-                    requests_seen: 0,
-                    reversals_seen: 1,
-                    booked_late: false,
-                    repeats: BTreeMap::new(),
-                };
+                let row = Row { state: Effect::NotFound, reversals_seen: 1, ..unknown };
                 self.rows.insert(key.clone(), row);
                 Reversal::NotFound
             }
@@ -231,7 +327,7 @@ impl Ledger {
         let mut aside = file.clone().into_os_string();
         aside.push(".new");
         let mut out = File::create(&aside)?;
-        serde_json::to_writer_pretty(&mut out, &self.rows())?;
+        serde_json::to_writer_pretty(&mut out, &Books { rows: self.rows(), batches: self.batches() })?;
         out.write_all(b"\n")?;
         out.sync_all()?;
         fs::rename(&aside, file)?;
@@ -250,20 +346,18 @@ mod tests {
 
     fn sale(stan: u32, state: Effect) -> Row {
         Row {
-            terminal: "10000001".to_owned(),
-            batch: 1,
-            stan,
-            amount: 1250,
+            booked: 1250,
+            takes: 1250,
             state,
             response_code: if state == Effect::Held { "00" } else { "51" }.to_owned(),
-            rrn: "093105000002".to_owned(),
-            auth_code: "A12345".to_owned(),
             pan: "622588******5678".to_owned(),
-            requests_seen: 0,
-            reversals_seen: 0,
-            booked_late: false,
             repeats: BTreeMap::from([(3, "000000".to_owned())]),
+            ..Row::new(key(stan), Business::Sale, 1250)
         }
+    }
+
+    fn reverse(ledger: &mut Ledger, stan: u32) -> Reversal {
+        ledger.reverse(&key(stan), Row::new(key(stan), Business::Sale, 1250)).unwrap()
     }
 
     #[test]
@@ -276,8 +370,8 @@ mod tests {
         ledger.repeat(&key(2)).unwrap();
         assert_eq!(ledger.held(), (1250, 1));
         assert_eq!(ledger.row(&key(2)).unwrap().requests_seen, 3);
-        assert_eq!(ledger.reverse(&key(2), 1250, "").unwrap(), Reversal::Done);
-        assert_eq!(ledger.reverse(&key(2), 1250, "").unwrap(), Reversal::NothingHeld);
+        assert_eq!(reverse(&mut ledger, 2), Reversal::Done);
+        assert_eq!(reverse(&mut ledger, 2), Reversal::NothingHeld);
         let row = ledger.row(&key(2)).unwrap();
         assert_eq!((row.state, row.reversals_seen), (Effect::Reversed, 2));
         assert_eq!(ledger.held(), (0, 0));
@@ -287,7 +381,7 @@ mod tests {
     fn a_reversal_of_a_refused_request_has_nothing_to_give_back() {
         let mut ledger = Ledger::open(None).unwrap();
         ledger.enter(sale(2, Effect::Declined)).unwrap();
-        assert_eq!(ledger.reverse(&key(2), 1250, "").unwrap(), Reversal::NothingHeld);
+        assert_eq!(reverse(&mut ledger, 2), Reversal::NothingHeld);
         assert_eq!(ledger.row(&key(2)).unwrap().state, Effect::Declined);
     }
 
@@ -295,13 +389,13 @@ mod tests {
     #[test]
     fn a_request_after_its_reversal_stands_apart() {
         let mut ledger = Ledger::open(None).unwrap();
-        assert_eq!(ledger.reverse(&key(2), 1250, "r").unwrap(), Reversal::NotFound);
-        assert_eq!(ledger.reverse(&key(2), 1250, "r").unwrap(), Reversal::NotFound);
+        assert_eq!(reverse(&mut ledger, 2), Reversal::NotFound);
+        assert_eq!(reverse(&mut ledger, 2), Reversal::NotFound);
         assert_eq!(ledger.standing(&key(2)), Standing::AfterReversal);
         ledger.enter(sale(2, Effect::Held)).unwrap();
         let row = ledger.row(&key(2)).unwrap().clone();
         assert_eq!((row.state, row.booked_late, row.reversals_seen), (Effect::Held, true, 2));
-        assert_eq!(ledger.reverse(&key(2), 1250, "r").unwrap(), Reversal::Done);
+        assert_eq!(reverse(&mut ledger, 2), Reversal::Done);
     }
 
     #[test]
@@ -311,10 +405,23 @@ mod tests {
         let mut ledger = Ledger::open(Some(file.clone())).unwrap();
         ledger.enter(sale(2, Effect::Held)).unwrap();
         ledger.enter(sale(3, Effect::Declined)).unwrap();
-        ledger.reverse(&key(9), 5, "r").unwrap();
+        reverse(&mut ledger, 9);
         let again = Ledger::open(Some(file.clone())).unwrap();
         assert_eq!(again.rows(), ledger.rows());
         fs::write(&file, b"{").unwrap();
         assert!(Ledger::open(Some(file)).is_err());
+    }
+
+    /// The books only add up: a void takes its sale away, and the reversal of the void puts it back.
+    #[test]
+    fn a_reversed_void_leaves_its_sale_standing() {
+        let mut ledger = Ledger::open(None).unwrap();
+        ledger.enter(sale(2, Effect::Held)).unwrap();
+        let void =
+            Row { takes: -1250, original: Some(key(2)), business: Business::Void, ..sale(3, Effect::Held) };
+        ledger.enter(void).unwrap();
+        assert_eq!((ledger.held(), ledger.followers(&key(2)).count()), ((0, 2), 1));
+        assert_eq!(reverse(&mut ledger, 3), Reversal::Done);
+        assert_eq!((ledger.held(), ledger.followers(&key(2)).count()), ((1250, 1), 0));
     }
 }

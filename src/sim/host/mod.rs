@@ -3,8 +3,10 @@
 //!
 //! Threads and blocking sockets, so that it shares nothing with the daemon under test: `sim-gate` accepts,
 //! each line has a reader and a writer, and `sim-desk` owns all state (`desk.rs`) and lets the bank
-//! judge (`bank.rs`). What it does not do: settlement, void, refund, pre-authorisation, downloads, TLS.
+//! judge (`bank/`). What it does not do: downloads, code sales, TLS.
 mod bank;
+pub mod batches;
+pub mod business;
 mod control;
 mod desk;
 mod gate;
@@ -24,12 +26,13 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::domain::ident::{MerchantId, TerminalId};
-use crate::domain::secret::ClearPin;
+use crate::domain::secret::{ClearPin, Pan};
 use crate::domain::unionpay::keys::MasterKey;
 use crate::sim::issuer::TEST_IMK;
 
 use bank::Bank;
 pub use bank::BankSettings;
+use batches::Batch;
 use desk::{Ask, Desk};
 use gate::{Gate, Visitor};
 use ledger::{Ledger, Row};
@@ -85,6 +88,8 @@ impl Config {
                 session_keys: None,
                 batch: None,
                 books_late: false,
+                foreign: Vec::new(),
+                totals_without_code: false,
             },
         })
     }
@@ -210,11 +215,19 @@ impl Remote {
         self.order(|desk| desk.bank.ledger.rows())
     }
 
-    /// Minor units held in all, and in how many rows.
+    /// What was settled of each batch.
     ///
     /// # Errors
     /// The acquirer has ended.
-    pub fn held(&self) -> io::Result<(u64, usize)> {
+    pub fn batches(&self) -> io::Result<Vec<Batch>> {
+        self.order(|desk| desk.bank.ledger.batches())
+    }
+
+    /// Minor units that cardholders are without, taken or set aside, and in how many rows.
+    ///
+    /// # Errors
+    /// The acquirer has ended.
+    pub fn held(&self) -> io::Result<(i64, usize)> {
         self.order(|desk| desk.bank.ledger.held())
     }
 
@@ -286,6 +299,30 @@ impl Remote {
     /// The acquirer has ended.
     pub fn hand_out_batch(&self, batch: Option<u32>) -> io::Result<()> {
         self.order(move |desk| desk.bank.settings.batch = batch)
+    }
+
+    /// Books requests that come after their reversal, or refuses them with 12.
+    ///
+    /// # Errors
+    /// The acquirer has ended.
+    pub fn book_late(&self, books_late: bool) -> io::Result<()> {
+        self.order(move |desk| desk.bank.settings.books_late = books_late)
+    }
+
+    /// Settles these cards as foreign ones.
+    ///
+    /// # Errors
+    /// The acquirer has ended.
+    pub fn foreign(&self, cards: Vec<Pan>) -> io::Result<()> {
+        self.order(move |desk| desk.bank.settings.foreign = cards)
+    }
+
+    /// Answers an agreeing 0500 without DE 39, or with it.
+    ///
+    /// # Errors
+    /// The acquirer has ended.
+    pub fn leave_out_totals_code(&self, leave_out: bool) -> io::Result<()> {
+        self.order(move |desk| desk.bank.settings.totals_without_code = leave_out)
     }
 
     fn order<T: Send + 'static>(&self, order: impl FnOnce(&mut Desk) -> T + Send + 'static) -> io::Result<T> {

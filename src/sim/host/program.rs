@@ -46,6 +46,12 @@ pub struct Args {
     /// Book a sale that arrives after its own reversal, instead of refusing it with 12.
     #[arg(long)]
     books_late: bool,
+    /// A card that is settled as a foreign one; may be repeated.
+    #[arg(long = "foreign", value_name = "PAN")]
+    foreign: Vec<String>,
+    /// Answer an agreeing settlement without field 39.
+    #[arg(long)]
+    totals_without_code: bool,
 }
 
 /// Runs the acquirer. Returns only when it cannot start or breaks.
@@ -98,5 +104,8 @@ fn config(args: Args) -> io::Result<Config> {
     bank.double_mak = args.double_mak;
     bank.batch = args.batch;
     bank.books_late = args.books_late;
+    bank.totals_without_code = args.totals_without_code;
+    let foreign = args.foreign.iter().map(|digits| Pan::new(digits)).collect::<Result<_, _>>();
+    bank.foreign = foreign.map_err(|error| wrong(error.to_string()))?;
     Ok(config)
 }

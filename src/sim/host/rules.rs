@@ -19,6 +19,10 @@ pub enum Fault {
     NoMac,
     /// Refuses with this response code.
     Decline(String),
+    /// Approves no more than this, in minor units, with code 10.
+    Partial(u64),
+    /// Answers a chip that is approved with these script templates (71, 72), whole objects.
+    Script(Vec<u8>),
     /// Books, closes the connection instead of answering.
     Close,
     /// Closes the connection without booking.
@@ -46,6 +50,8 @@ pub struct Rule {
     pub amount: Option<u64>,
     /// DE 11; `None` fits all.
     pub stan: Option<u32>,
+    /// DE 60.1, such as `23` for a void; `None` fits all.
+    pub message_type: Option<String>,
     /// Lets the first `nth - 1` fitting requests pass.
     pub nth: u32,
     /// Stays after it has fired.
@@ -58,7 +64,8 @@ impl Rule {
     /// A rule for the next request of an MTI.
     #[must_use]
     pub fn once(mti: &str, fault: Fault) -> Self {
-        Self { mti: Some(mti.to_owned()), amount: None, stan: None, nth: 1, sticky: false, fault }
+        let mti = Some(mti.to_owned());
+        Self { mti, amount: None, stan: None, message_type: None, nth: 1, sticky: false, fault }
     }
 
     /// A rule for every request of an MTI.
@@ -67,7 +74,13 @@ impl Rule {
         Self { sticky: true, ..Self::once(mti, fault) }
     }
 
-    /// Reads the words of the control socket: `[sticky] MTI|* [amount=N] [stan=N] [nth=N] FAULT [ARGUMENT]`.
+    /// The same rule for one kind of request only, by its DE 60.1.
+    #[must_use]
+    pub fn of_type(self, message_type: &str) -> Self {
+        Self { message_type: Some(message_type.to_owned()), ..self }
+    }
+
+    /// Reads the words of the control socket: `[sticky] MTI|* [type=NN] [amount=N] [stan=N] [nth=N] FAULT [ARGUMENT]`.
     ///
     /// # Errors
     /// [`RuleError`] names the word and what is allowed.
@@ -79,10 +92,11 @@ impl Rule {
             Some(mti) if mti.len() == 4 && mti.bytes().all(|b| b.is_ascii_digit()) => Some(mti.to_owned()),
             other => return Err(RuleError::new("MTI", other, "four digits or *")),
         };
-        let mut rule = Self { mti, amount: None, stan: None, nth: 1, sticky, fault: Fault::Drop };
+        let mut rule = Self { mti, sticky, ..Self::once("", Fault::Drop) };
         while let Some((name, value)) = words.peek().and_then(|word| word.split_once('=')) {
-            let bad = || RuleError::new("condition", Some(name), "amount=N, stan=N, nth=N");
+            let bad = || RuleError::new("condition", Some(name), "type=NN, amount=N, stan=N, nth=N");
             match name {
+                "type" if value.len() == 2 => rule.message_type = Some(value.to_owned()),
                 "amount" => rule.amount = Some(value.parse().map_err(|_| bad())?),
                 "stan" => rule.stan = Some(value.parse().map_err(|_| bad())?),
                 "nth" => rule.nth = value.parse().ok().filter(|nth| *nth > 0).ok_or_else(bad)?,
@@ -101,6 +115,7 @@ impl Rule {
         self.mti.as_deref().is_none_or(|mti| mti == request.mti)
             && self.amount.is_none_or(|amount| Some(amount) == request.amount)
             && self.stan.is_none_or(|stan| Some(stan) == request.stan)
+            && self.message_type.as_deref().is_none_or(|kind| Some(kind) == request.message_type)
     }
 }
 
@@ -111,6 +126,9 @@ impl fmt::Display for Rule {
             f.write_str("sticky ")?;
         }
         f.write_str(self.mti.as_deref().unwrap_or("*"))?;
+        if let Some(kind) = &self.message_type {
+            write!(f, " type={kind}")?;
+        }
         if let Some(amount) = self.amount {
             write!(f, " amount={amount}")?;
         }
@@ -158,9 +176,16 @@ impl Fault {
                     Err(RuleError::new("decline", Some(code), "two letters or digits other than 00"))
                 }
             }
+            (Some("partial"), Some(amount)) => match amount.parse() {
+                Ok(amount) if amount > 0 => Ok(Self::Partial(amount)),
+                _ => Err(RuleError::new("partial", Some(amount), "minor units above zero")),
+            },
+            (Some("script"), Some(hex)) => read_hex(hex)
+                .map(Self::Script)
+                .ok_or_else(|| RuleError::new("script", Some(hex), "templates 71 and 72 in hexadecimal")),
             (Some(word), None) => {
                 let plain = PLAIN.iter().find(|(name, _)| *name == word);
-                let allowed = "late MS, decline CODE, or one of the plain faults";
+                let allowed = "late MS, decline CODE, partial N, script HEX, or one of the plain faults";
                 plain
                     .map(|(_, fault)| fault.clone())
                     .ok_or_else(|| RuleError::new("fault", Some(word), allowed))
@@ -182,6 +207,11 @@ impl fmt::Display for Fault {
         match self {
             Self::Late(ms) => write!(f, "late {ms}"),
             Self::Decline(code) => write!(f, "decline {code}"),
+            Self::Partial(amount) => write!(f, "partial {amount}"),
+            Self::Script(templates) => {
+                f.write_str("script ")?;
+                templates.iter().try_for_each(|byte| write!(f, "{byte:02X}"))
+            }
             plain => {
                 let name = PLAIN.iter().find(|(_, fault)| fault == plain).map(|(name, _)| *name);
                 f.write_str(name.unwrap_or_default())
@@ -236,6 +266,13 @@ pub struct Seen<'a> {
     pub amount: Option<u64>,
     /// DE 11.
     pub stan: Option<u32>,
+    /// DE 60.1.
+    pub message_type: Option<&'a str>,
+}
+
+fn read_hex(text: &str) -> Option<Vec<u8>> {
+    let pair = |at| u8::from_str_radix(text.get(at..usize::saturating_add(at, 2))?, 16).ok();
+    (0..text.len()).step_by(2).map(pair).collect::<Option<Vec<u8>>>().filter(|bytes| !bytes.is_empty())
 }
 
 /// How many rules may wait.
@@ -293,7 +330,7 @@ mod tests {
     }
 
     fn seen(mti: &str, amount: u64, stan: u32) -> Seen<'_> {
-        Seen { mti, amount: Some(amount), stan: Some(stan) }
+        Seen { mti, amount: Some(amount), stan: Some(stan), message_type: Some("22") }
     }
 
     #[test]
@@ -302,7 +339,12 @@ mod tests {
             let text = format!("0200 {word}");
             assert_eq!(parse(&text).unwrap().to_string(), text);
         }
-        for text in ["sticky * late 250", "0400 amount=1250 stan=7 nth=2 decline A0"] {
+        for text in [
+            "sticky * late 250",
+            "0400 amount=1250 stan=7 nth=2 decline A0",
+            "0200 type=23 partial 500",
+            "0200 script 7206860484240000",
+        ] {
             assert_eq!(parse(text).unwrap().to_string(), text);
         }
         for bad in [
@@ -313,6 +355,9 @@ mod tests {
             "0200 drop 1",
             "0200 late x",
             "0200 decline 00",
+            "0200 partial 0",
+            "0200 script 7",
+            "0200 type=2 drop",
             "0200 nth=0 drop",
         ] {
             assert!(parse(bad).is_err(), "{bad}");

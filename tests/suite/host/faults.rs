@@ -22,7 +22,7 @@ fn started() -> (Acquirer, Terminal) {
 fn held_after(
     fault: Fault,
     read: impl FnOnce(&mut Terminal, &posd::domain::unionpay::messages::Request),
-) -> u64 {
+) -> i64 {
     let (acquirer, mut terminal) = started();
     acquirer.rule(Rule::once("0200", fault)).unwrap();
     let request = terminal.sale_request(&Sale::new(2, 100));

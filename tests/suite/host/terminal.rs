@@ -180,7 +180,6 @@ impl Terminal {
             pin: pin.as_ref(),
             rrn: None,
             auth_code: None,
-            brand: "",
         };
         messages::request(&self.identity, &fields, &keys).unwrap()
     }
@@ -214,7 +213,6 @@ impl Terminal {
             expiry: Some("3012"),
             sequence: Some(1),
             auth_code: None,
-            answered: None,
             icc: &[],
             reason: ReversalReason::NoAnswer,
         };

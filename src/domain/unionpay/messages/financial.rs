@@ -1,4 +1,5 @@
-//! Requests for money: one builder for all kinds, and the reversal. Which elements a kind sends is data.
+//! Requests for money that the bank is asked: one builder for all kinds, and the facts that messages of the queue are
+//! made from. Which elements a kind sends is data.
 //!
 //! Source: field matrix and reversal rules of public terminal code (LiaoYang_POS, Newland, PAX agreeing on these
 //! rows); Spec: unverified. Tracks are not encrypted, so DE 53 stands only beside a PIN.
@@ -28,38 +29,22 @@ struct Elements {
     amount: bool,
     /// DE 23, where the card has one.
     sequence: bool,
-    /// DE 35, where the card was read.
-    track2: bool,
     /// DE 37, of the original.
     rrn: bool,
     /// DE 38, told or of the original; sent where known.
     auth_code: bool,
-    /// DE 63.
-    private: Private,
-}
-
-/// What DE 63 says.
-enum Private {
-    None,
-    /// `000`.
-    Zeros,
-    /// Whose card it is, as settlement counts.
-    Organisation,
+    /// DE 63 = `000`.
+    zeros: bool,
 }
 
 fn elements(message_type: &str) -> Elements {
     let kind = |words: &[&str]| words.contains(&message_type);
     Elements {
         amount: message_type != "01",
-        sequence: !kind(&["11", "21", VOICE]),
-        track2: !kind(&[VOICE, "36"]),
+        sequence: !kind(&["11", "21"]),
         rrn: kind(&["21", "23", "25"]),
-        auth_code: kind(&["11", "20", "21", "23", "24", VOICE]),
-        private: match message_type {
-            "24" | "25" => Private::Zeros,
-            VOICE | "36" => Private::Organisation,
-            _ => Private::None,
-        },
+        auth_code: kind(&["11", "20", "21", "23", "24"]),
+        zeros: kind(&["24", "25"]),
     }
 }
 
@@ -160,11 +145,9 @@ pub struct RequestFields<'a> {
     pub rrn: Option<&'a Rrn>,
     /// DE 38: told by the caller, or of the original.
     pub auth_code: Option<&'a AuthCode>,
-    /// Scheme of the card, see [`organisation`].
-    pub brand: &'a str,
 }
 
-/// Any request for money, asked or uploaded: DE 2, 3, 4, 11, 14, 22, 23, 25, 26, 35, 37, 38, 41, 42, 49, 52, 53, 55,
+/// Any request for money: DE 2, 3, 4, 11, 14, 22, 23, 25, 26, 35, 37, 38, 41, 42, 49, 52, 53, 55,
 /// 60, 61, 63, 64 as its kind has them.
 ///
 /// # Errors
@@ -179,9 +162,7 @@ pub fn request(
     let mti = mti(&wire.mti);
     let card = Card { pan: fields.pan, expiry: fields.expiry, sequence: fields.sequence };
     let mut message = common(mti, wire, &Money { stan, batch, amount, currency }, &card);
-    if elements.track2 {
-        message.set_some(De::TRACK2, fields.track2.map(Track2::reveal));
-    }
+    message.set_some(De::TRACK2, fields.track2.map(Track2::reveal));
     if let Some(pin) = fields.pin {
         // 12 = longest PIN; 2 = PIN block made with the card number.
         let security = format!("2{}00000000000000", keys.pin_algorithm());
@@ -196,26 +177,11 @@ pub fn request(
     if !wire.original.is_empty() {
         message.set(De::ORIGINAL, &wire.original);
     }
-    match elements.private {
-        Private::None => {}
-        Private::Zeros => _ = message.set(De::PRIVATE_63, "000"),
-        Private::Organisation => _ = message.set(De::PRIVATE_63, organisation(fields.brand)),
+    if elements.zeros {
+        message.set(De::PRIVATE_63, "000");
     }
     set_icc(&mut message, &wire.icc);
     signed(identity, mti, stan, message, keys)
-}
-
-/// DE 63.1 of an upload: the card organisation by the scheme of the application. A scheme without a code of its own
-/// counts as UnionPay's, whose network carries it. Choice.
-#[must_use]
-pub fn organisation(brand: &str) -> &'static str {
-    match brand {
-        "visa" => "VIS",
-        "mastercard" => "MCC",
-        "jcb" => "JCB",
-        "amex" => "AMX",
-        _ => "CUP",
-    }
 }
 
 /// What a reversal carries.
@@ -239,37 +205,13 @@ pub struct ReversalFields<'a> {
     pub sequence: Option<u8>,
     /// DE 38, if an answer brought one.
     pub auth_code: Option<&'a AuthCode>,
-    /// DE 13 of the answer, `MMDD`, if one came.
-    pub answered: Option<&'a str>,
     /// DE 55 of the reversal; empty leaves it out. Its tag 9F36 is taken out when the answer's MAC was wrong.
     pub icc: &'a [u8],
     /// DE 39.
     pub reason: ReversalReason,
 }
 
-/// How a reversal names the request that it undoes in DE 61, beside repeating its STAN.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OwnNumbers {
-    /// Not at all.
-    None,
-    /// By its own batch and trace.
-    Plain,
-    /// By those, and the day of its answer.
-    Dated,
-}
-
-/// How the reversal of a request with this 60.1 names it: a void by its numbers, the pre-authorisation family with the
-/// date too.
-#[must_use]
-pub fn own_numbers(message_type: &str) -> OwnNumbers {
-    match message_type {
-        "23" => OwnNumbers::Plain,
-        "10" | "11" | "20" | "21" => OwnNumbers::Dated,
-        _ => OwnNumbers::None,
-    }
-}
-
-/// Reversal (冲正), 0400: DE 2, 3, 4, 11, 14, 22, 23, 25, 38, 39, 41, 42, 49, 55, 60, 61, 64 of the original.
+/// Reversal (冲正), 0400: DE 2, 3, 4, 11, 14, 22, 23, 25, 38, 39, 41, 42, 49, 55, 60, 64 of the original.
 ///
 /// No track, PIN, security control or RRN; the MAC is made with the current key. Of `identity` only TPDU and
 /// header are taken: terminal and merchant are those of the original.
@@ -286,14 +228,6 @@ pub fn reversal(
     let mut message = common("0400", wire, &Money { stan, batch, amount, currency }, &card);
     message.set_some(De::AUTH_CODE, reversal.auth_code.map(AuthCode::as_str));
     message.set(De::RESPONSE_CODE, reversal.reason.code());
-    match own_numbers(&wire.message_type) {
-        OwnNumbers::None => {}
-        OwnNumbers::Plain => _ = message.set(De::ORIGINAL, format!("{batch}{stan}")),
-        OwnNumbers::Dated => {
-            let date = reversal.answered.unwrap_or(NO_DATE);
-            message.set(De::ORIGINAL, format!("{batch}{stan}{date}"));
-        }
-    }
     match reversal.reason {
         ReversalReason::MacError => set_icc(&mut message, &de55::without(reversal.icc, de55::ATC)),
         ReversalReason::NoAnswer | ReversalReason::Refused => set_icc(&mut message, reversal.icc),
@@ -301,21 +235,21 @@ pub fn reversal(
     signed(identity, "0400", stan, message, keys)
 }
 
-struct Money {
-    stan: Stan,
-    batch: BatchNumber,
-    amount: Amount,
-    currency: Currency,
+pub(super) struct Money {
+    pub(super) stan: Stan,
+    pub(super) batch: BatchNumber,
+    pub(super) amount: Amount,
+    pub(super) currency: Currency,
 }
 
-struct Card<'a> {
-    pan: &'a Pan,
-    expiry: Option<&'a str>,
-    sequence: Option<u8>,
+pub(super) struct Card<'a> {
+    pub(super) pan: &'a Pan,
+    pub(super) expiry: Option<&'a str>,
+    pub(super) sequence: Option<u8>,
 }
 
-/// What original and reversal have in common.
-fn common(mti: &str, wire: &WireFacts, money: &Money, card: &Card<'_>) -> Message {
+/// What a request and the messages that follow it have in common.
+pub(super) fn common(mti: &str, wire: &WireFacts, money: &Money, card: &Card<'_>) -> Message {
     let elements = elements(&wire.message_type);
     let mut message = Message::new(mti);
     // The host takes the number of a swiped card from track 2; a scanned code has none.
@@ -342,7 +276,7 @@ fn common(mti: &str, wire: &WireFacts, money: &Money, card: &Card<'_>) -> Messag
     message
 }
 
-fn set_icc(message: &mut Message, icc: &[u8]) {
+pub(super) fn set_icc(message: &mut Message, icc: &[u8]) {
     if !icc.is_empty() {
         message.set(De::ICC, icc);
     }

@@ -1,0 +1,7 @@
+//! What a batch adds up to, what goes up, and the machine against a model of journal, queue and bank.
+mod rows;
+mod totals;
+mod upload;
+mod walk;
+mod wire;
+mod world;

@@ -1,0 +1,554 @@
+//! What each record does to the rows.
+use super::{Disk, Kept, Pending, refuse};
+use crate::domain::calendar::WallTime;
+use crate::domain::ident::{BatchNumber, ResponseCode, Stan, TxnId};
+use crate::domain::money::Amount;
+use crate::domain::outcome::{CardClass, EntryType, Outcome, PrintState, QueueState, Resolution, ResultCode};
+use crate::domain::record::{
+    CardFacts, Closed, Committed, EntryId, EntryRow, HostFacts, PlyRow, Record, Sending, TxnRow, TxnStart,
+    Upload, WireFacts,
+};
+use crate::ports::{Durability, JournalError};
+use std::collections::BTreeSet;
+
+type Taken = Option<(Stan, BatchNumber)>;
+
+impl Disk {
+    /// Writes all records or none.
+    pub(super) fn apply_all(
+        &mut self,
+        records: &[Record],
+        durability: Durability,
+    ) -> Result<Committed, JournalError> {
+        if durability == Durability::Lazy {
+            let plies = records.iter().filter_map(|record| match record {
+                Record::PlyState { id, .. } => self.place(id).ok().zip(self.find_row(id)),
+                _ => None,
+            });
+            let plies = plies.map(|(place, row)| (place, row.plies.clone())).collect();
+            self.pending.push(Pending { plies });
+        }
+        let before = (records.len() > 1).then(|| self.clone_light(records));
+        let mut committed = Committed::default();
+        for record in records {
+            let taken = match self.apply(record) {
+                Ok(None) => continue,
+                Ok(Some(taken)) if committed.taken.is_none() => taken,
+                Ok(Some(_)) => return self.undo(before, refuse("one commit takes one STAN only")),
+                Err(error) => return self.undo(before, Err(error)),
+            };
+            committed.taken = Some(taken);
+        }
+        Ok(committed)
+    }
+
+    /// What a commit of several records may change: the rows they name and the counters.
+    fn clone_light(&self, records: &[Record]) -> Before {
+        let mut named: Vec<&TxnId> = Vec::new();
+        for record in records {
+            match record {
+                Record::Sending(sending) => named.push(&sending.start.id),
+                Record::Closed(closed) => {
+                    named.push(&closed.id);
+                    named.extend(closed.withdraws.iter().map(|entry| &entry.txn));
+                }
+                Record::QueueAttempt { entry, .. }
+                | Record::QueueState { entry, .. }
+                | Record::Resolved { entry, .. } => named.push(&entry.txn),
+                Record::Unsent { id } | Record::PlyState { id, .. } => named.push(id),
+                _ => {}
+            }
+        }
+        let rows = named.into_iter().filter_map(|id| {
+            let place = self.place(id).ok()?;
+            Some((place, self.rows.get(place)?.clone()))
+        });
+        Before {
+            rows: rows.collect(),
+            count: self.rows.len(),
+            next_stan: self.next_stan,
+            batch_has_records: self.batch_has_records,
+            settlement: self.settlement.clone(),
+            timeline: self.timeline.len(),
+        }
+    }
+
+    /// Takes a commit back that was refused in its middle.
+    fn undo(
+        &mut self,
+        before: Option<Before>,
+        error: Result<Committed, JournalError>,
+    ) -> Result<Committed, JournalError> {
+        let Some(before) = before else { return error };
+        for kept in self.rows.drain(before.count..) {
+            self.places.remove(&kept.row.start.id);
+        }
+        for kept in &mut self.rows {
+            kept.followers.retain(|place| *place < before.count);
+        }
+        self.open.retain(|place| *place < before.count);
+        for (place, row) in before.rows {
+            if let Some(kept) = self.rows.get_mut(place) {
+                *kept = row;
+                self.open.insert(place);
+            }
+        }
+        self.next_stan = before.next_stan;
+        self.batch_has_records = before.batch_has_records;
+        self.settlement = before.settlement;
+        self.timeline.truncate(before.timeline);
+        error
+    }
+
+    fn apply(&mut self, record: &Record) -> Result<Taken, JournalError> {
+        match record {
+            Record::Sending(sending) => return self.sending(sending).map(Some),
+            Record::ReserveStan => return Ok(Some((self.take_stan()?, self.batch_number()))),
+            Record::Unsent { id } => self.unsent(id)?,
+            Record::Closed(closed) => return self.closed(closed),
+            Record::QueueAttempt { entry, at } => return self.attempt(entry, *at),
+            Record::QueueState { entry, state, response_code, ask_again, error, host, at } => {
+                self.newer(*at);
+                let code = response_code.as_ref();
+                self.entry_state(entry, *state, code, (*ask_again, error), host.as_deref())?;
+            }
+            Record::Resolved { entry, how, at, .. } => self.resolved(entry, *how, *at)?,
+            Record::QueuePaused { why } => self.queue_paused.clone_from(why),
+            Record::Settlement(step) => return self.settle(step),
+            Record::PlyState { id, ply, copy, state, reason } => {
+                let row = PlyRow { ply: *ply, copy: *copy, state: *state, reason: reason.clone() };
+                self.ply(id, row)?;
+            }
+            Record::Timeline { id, row } => {
+                self.newer(row.at);
+                if self.keeps_timeline {
+                    self.timeline.push((id.clone(), row.clone()));
+                }
+            }
+            Record::SignedOn { keys, batch, clock_offset } => {
+                if let Some(number) = batch {
+                    self.adopt_batch(*number, keys.loaded_at)?;
+                }
+                self.newer(keys.loaded_at);
+                self.keys = Some(keys.clone());
+                self.clock_offset = *clock_offset;
+            }
+            Record::SignedOff => self.keys = None,
+            Record::Operator(row) => {
+                self.operators.insert(row.id.as_str().to_owned(), row.clone());
+            }
+            Record::OperatorRemoved(id) => {
+                if self.operators.remove(id.as_str()).is_none() {
+                    return refuse("no operator of that number");
+                }
+            }
+            Record::Audit { at, .. } => self.newer(*at),
+            // Nothing of it changes what is owed; worlds are too short for it.
+            Record::Housekeep(_) | Record::RestoreConfirmed => {}
+        }
+        Ok(None)
+    }
+
+    pub(super) fn newer(&mut self, at: WallTime) {
+        self.newest = self.newest.max(at);
+    }
+
+    pub(super) fn place(&self, id: &TxnId) -> Result<usize, JournalError> {
+        match self.places.get(id) {
+            Some(place) => Ok(*place),
+            None => refuse("the transaction is not in the journal"),
+        }
+    }
+
+    fn row_mut(&mut self, id: &TxnId) -> Result<&mut TxnRow, JournalError> {
+        let place = self.place(id)?;
+        self.open.insert(place);
+        match self.rows.get_mut(place) {
+            Some(kept) => Ok(&mut kept.row),
+            None => refuse("the transaction is not in the journal"),
+        }
+    }
+
+    pub(super) fn take_stan(&mut self) -> Result<Stan, JournalError> {
+        let first = self.next_stan;
+        if self.used.contains(&first.get()) {
+            self.reckon_used();
+        }
+        let mut stan = first;
+        while self.used.contains(&stan.get()) {
+            stan = stan.next();
+            if stan == first {
+                return refuse("every STAN is in use; the batch must be settled");
+            }
+        }
+        self.next_stan = stan.next();
+        self.used.insert(stan.get());
+        Ok(stan)
+    }
+
+    /// The numbers of the open batch and of everything that is owed.
+    fn reckon_used(&mut self) {
+        let serial = self.batch_serial();
+        let mut used = BTreeSet::new();
+        for kept in &self.rows {
+            let owes = kept.row.entries.iter().any(EntryRow::is_open);
+            if kept.batch == serial || owes {
+                used.extend(kept.row.stan.map(Stan::get));
+                used.extend(kept.row.entries.iter().filter_map(|entry| entry.stan.map(Stan::get)));
+            }
+        }
+        used.extend(self.settlement.as_ref().and_then(|s| s.frozen.as_ref()).map(|(_, stan)| stan.get()));
+        self.used = used;
+    }
+
+    fn insert(&mut self, start: &TxnStart) -> Result<usize, JournalError> {
+        if self.places.contains_key(&start.id) {
+            return refuse("the transaction has its row already");
+        }
+        let place = self.rows.len();
+        let row = TxnRow {
+            start: start.clone(),
+            stan: None,
+            batch: self.batch_number(),
+            in_open_batch: true,
+            card: None,
+            masked_pan: String::new(),
+            wire: None,
+            outcome: Outcome::None,
+            result: None,
+            host: HostFacts::default(),
+            approved_amount: Amount::ZERO,
+            finished_at: None,
+            card_class: CardClass::Domestic,
+            entries: Vec::new(),
+            follow_ups: Vec::new(),
+            plies: Vec::new(),
+        };
+        let original = start.terms.original.as_ref().and_then(|original| original.txn.as_ref());
+        if let Some(original) = original.and_then(|id| self.places.get(id).copied())
+            && let Some(kept) = self.rows.get_mut(original)
+        {
+            kept.followers.push(place);
+        }
+        self.rows.push(Kept { row, batch: self.batch_serial(), followers: Vec::new() });
+        self.places.insert(start.id.clone(), place);
+        self.open.insert(place);
+        self.newer(start.created_at);
+        Ok(place)
+    }
+
+    /// Takes the numbers of a request or an upload for a row that has none.
+    fn number(
+        &mut self,
+        place: usize,
+        wire: &WireFacts,
+        currency: &str,
+    ) -> Result<(Stan, BatchNumber), JournalError> {
+        let stan = self.take_stan()?;
+        let batch = self.batch_number();
+        self.batch_has_records = true;
+        if self.identity.is_none() {
+            self.identity = Some((wire.terminal_id.clone(), wire.merchant_id.clone(), currency.to_owned()));
+        }
+        if let Some(kept) = self.rows.get_mut(place) {
+            kept.row.stan = Some(stan);
+            kept.row.batch = batch;
+            kept.row.wire = Some(wire.clone());
+        }
+        Ok((stan, batch))
+    }
+
+    fn sending(&mut self, sending: &Sending) -> Result<(Stan, BatchNumber), JournalError> {
+        let place = self.insert(&sending.start)?;
+        let taken = self.number(place, &sending.wire, sending.start.currency.alpha())?;
+        self.newer(sending.at);
+        let row = self.row_mut(&sending.start.id)?;
+        set_card(row, &sending.card);
+        if let Some(entry_type) = sending.arms() {
+            let mut entry = entry(entry_type, sending.at, sending.wire.reversal_icc.clone());
+            entry.armed = true;
+            if entry_type == EntryType::Reversal {
+                entry.reason = Some(crate::domain::record::ReversalReason::NoAnswer);
+            }
+            row.entries.push(entry);
+        }
+        Ok(taken)
+    }
+
+    fn unsent(&mut self, id: &TxnId) -> Result<(), JournalError> {
+        let row = self.row_mut(id)?;
+        if row.outcome != Outcome::None || row.stan.is_none() {
+            return refuse("the transaction has no request that was not sent");
+        }
+        row.entries.retain(|entry| !entry.armed);
+        Ok(())
+    }
+
+    fn closed(&mut self, closed: &Closed) -> Result<Taken, JournalError> {
+        if closed.outcome == Outcome::None {
+            return refuse("a closed transaction has an outcome");
+        }
+        self.check_closed(closed)?;
+        if let Some(entry) = &closed.withdraws {
+            self.withdraw(entry)?;
+        }
+        let place = match &closed.start {
+            Some(start) => self.insert(start)?,
+            None => self.place(&closed.id)?,
+        };
+        self.newer(closed.finished_at);
+        self.open.insert(place);
+        let Some(row) = self.rows.get_mut(place).map(|kept| &mut kept.row) else {
+            return refuse("the transaction is not in the journal");
+        };
+        row.outcome = closed.outcome;
+        row.result = Some(closed.result);
+        row.host = closed.host.clone();
+        row.approved_amount = closed.approved_amount;
+        row.finished_at = Some(closed.finished_at);
+        row.card_class = card_class(&closed.host);
+        if let Some(card) = &closed.card {
+            set_card(row, card);
+        }
+        close_entries(row, closed);
+        let held = |ply| PlyRow { ply, copy: 0, state: PrintState::Held, reason: String::new() };
+        row.plies = closed.plies.iter().copied().map(held).collect();
+        match &closed.upload {
+            Some(upload) => self.upload(place, upload, closed.finished_at),
+            None => Ok(None),
+        }
+    }
+
+    /// What must hold before a transaction is closed.
+    fn check_closed(&self, closed: &Closed) -> Result<(), JournalError> {
+        let row = match &closed.start {
+            Some(start) if start.id != closed.id => return refuse("a closed record names two transactions"),
+            Some(start) if self.places.contains_key(&start.id) => {
+                return refuse("the transaction has its row already");
+            }
+            Some(_) => None,
+            None => Some(self.find_row(&closed.id)),
+        };
+        let row = match row {
+            None => None,
+            Some(None) => return refuse("the transaction is not in the journal"),
+            Some(Some(row)) if row.outcome != Outcome::None => {
+                return refuse("the transaction has its outcome already");
+            }
+            Some(Some(row)) => Some(row),
+        };
+        let sent = row.is_some_and(|row| row.stan.is_some());
+        if closed.reversal.is_some() && !sent {
+            return refuse("it sent no request that could be reversed");
+        }
+        let excepted = row.is_some_and(|row| row.entry(EntryType::RefundUnknown).is_some());
+        if closed.outcome == Outcome::Unknown && closed.reversal.is_none() && !excepted {
+            return refuse("an unknown outcome has its reversal or its exception");
+        }
+        Ok(())
+    }
+
+    /// A local void: the entry of its original leaves the queue.
+    fn withdraw(&mut self, id: &EntryId) -> Result<(), JournalError> {
+        let row = self.row_mut(&id.txn)?;
+        let untouched = row.entry(id.entry_type).is_some_and(|e| e.is_open() && e.attempts == 0 && !e.armed);
+        if !untouched {
+            return refuse("the entry was attempted meanwhile");
+        }
+        row.entries.retain(|entry| entry.entry_type != id.entry_type);
+        Ok(())
+    }
+
+    fn upload(&mut self, place: usize, upload: &Upload, at: WallTime) -> Result<Taken, JournalError> {
+        let (known, currency) = match self.rows.get(place) {
+            Some(kept) => (kept.row.stan.zip(Some(kept.row.batch)), kept.row.start.currency.alpha()),
+            None => return refuse("the transaction is not in the journal"),
+        };
+        let taken = match known {
+            Some(taken) => {
+                if let Some(kept) = self.rows.get_mut(place) {
+                    kept.row.wire = Some(upload.wire.clone());
+                }
+                taken
+            }
+            None => self.number(place, &upload.wire, currency)?,
+        };
+        if let Some(kept) = self.rows.get_mut(place) {
+            let mut entry = entry(upload.entry_type, at, upload.wire.icc.clone());
+            entry.state = QueueState::Queued;
+            kept.row.entries.push(entry);
+        }
+        Ok(Some(taken))
+    }
+
+    fn attempt(&mut self, id: &EntryId, at: WallTime) -> Result<Taken, JournalError> {
+        self.newer(at);
+        let batch = self.batch_number();
+        let wants_stan = match self.find_row(&id.txn).and_then(|row| row.entry(id.entry_type)) {
+            Some(entry) if may_be_tried(entry) => {
+                entry.entry_type == EntryType::Script && entry.stan.is_none()
+            }
+            Some(_) => return refuse("the entry is not due"),
+            None => return refuse("the entry is not in the queue"),
+        };
+        let stan = if wants_stan { Some(self.take_stan()?) } else { None };
+        let entry = self.entry_mut(id)?;
+        entry.attempts = entry.attempts.saturating_add(1);
+        entry.state = QueueState::Sending;
+        entry.stan = stan.or(entry.stan);
+        Ok(stan.map(|stan| (stan, batch)))
+    }
+
+    fn entry_mut(&mut self, id: &EntryId) -> Result<&mut EntryRow, JournalError> {
+        let row = self.row_mut(&id.txn)?;
+        match row.entries.iter_mut().find(|entry| entry.entry_type == id.entry_type) {
+            Some(entry) if !entry.armed => Ok(entry),
+            _ => refuse("the entry is not in the queue"),
+        }
+    }
+
+    fn entry_state(
+        &mut self,
+        id: &EntryId,
+        state: QueueState,
+        code: Option<&ResponseCode>,
+        (ask_again, error): (bool, &str),
+        host: Option<&HostFacts>,
+    ) -> Result<(), JournalError> {
+        if state == QueueState::Sending {
+            return refuse("an entry is being sent by an attempt only");
+        }
+        let entry = self.entry_mut(id)?;
+        entry.state = state;
+        entry.ask_again = ask_again;
+        error.clone_into(&mut entry.last_error);
+        if let Some(code) = code {
+            entry.response_code = Some(code.clone());
+        }
+        let row = self.row_mut(&id.txn)?;
+        if id.entry_type == EntryType::Reversal
+            && state == QueueState::Done
+            && row.outcome == Outcome::Unknown
+        {
+            row.outcome = Outcome::Reversed;
+        }
+        if let Some(host) = host {
+            row.host = host.clone();
+            row.card_class = card_class(host);
+        }
+        Ok(())
+    }
+
+    fn resolved(&mut self, id: &EntryId, how: Resolution, at: WallTime) -> Result<(), JournalError> {
+        self.newer(at);
+        let entry = self.entry_mut(id)?;
+        if !entry.is_open() {
+            return refuse("the entry is done");
+        }
+        entry.state = QueueState::Done;
+        entry.resolution = Some(how);
+        let row = self.row_mut(&id.txn)?;
+        if row.outcome != Outcome::Unknown {
+            return Ok(());
+        }
+        match how {
+            Resolution::Paid => {
+                row.outcome = Outcome::Approved;
+                row.result = Some(ResultCode::ResolvedPaid);
+                row.approved_amount = row.start.amount;
+            }
+            Resolution::NotPaid => {
+                row.outcome = Outcome::Failed;
+                row.result = Some(ResultCode::ResolvedNotPaid);
+            }
+            Resolution::WrittenOff => {}
+        }
+        Ok(())
+    }
+
+    fn ply(&mut self, id: &TxnId, ply: PlyRow) -> Result<(), JournalError> {
+        let row = self.row_mut(id)?;
+        match row.plies.iter_mut().find(|known| (known.ply, known.copy) == (ply.ply, ply.copy)) {
+            Some(known) => *known = ply,
+            None => row.plies.push(ply),
+        }
+        Ok(())
+    }
+}
+
+/// What a refused commit is taken back to.
+pub(super) struct Before {
+    rows: Vec<(usize, Kept)>,
+    count: usize,
+    next_stan: Stan,
+    batch_has_records: bool,
+    settlement: Option<crate::domain::record::SettlementRow>,
+    timeline: usize,
+}
+
+/// May an attempt be counted?
+fn may_be_tried(entry: &EntryRow) -> bool {
+    let waits = match entry.state {
+        QueueState::Due | QueueState::Sending | QueueState::Queued | QueueState::Failed => true,
+        QueueState::Done | QueueState::Denied | QueueState::Expired | QueueState::Parked => false,
+    };
+    waits && !entry.armed && entry.entry_type != EntryType::RefundUnknown
+}
+
+fn set_card(row: &mut TxnRow, card: &CardFacts) {
+    if row.masked_pan.is_empty() {
+        row.masked_pan = card.pan.masked();
+    }
+    row.card = Some(card.clone());
+}
+
+/// Disarms what was armed, or makes it due.
+fn close_entries(row: &mut TxnRow, closed: &Closed) {
+    let at = closed.finished_at;
+    match closed.reversal {
+        Some(reason) => {
+            let stored = row.wire.as_ref().map(|wire| wire.reversal_icc.clone()).unwrap_or_default();
+            let icc = closed.reversal_icc.clone().unwrap_or(stored);
+            row.entries.retain(|entry| !entry.armed);
+            let mut due = entry(EntryType::Reversal, at, icc);
+            due.reason = Some(reason);
+            row.entries.push(due);
+        }
+        None if closed.outcome == Outcome::Unknown => {
+            for entry in row.entries.iter_mut().filter(|entry| entry.armed) {
+                entry.armed = false;
+                entry.state = QueueState::Failed;
+                entry.created_at = at;
+            }
+        }
+        None => row.entries.retain(|entry| !entry.armed),
+    }
+    if let Some(icc) = &closed.script {
+        row.entries.push(entry(EntryType::Script, at, icc.clone()));
+    }
+}
+
+fn entry(entry_type: EntryType, created_at: WallTime, icc: Vec<u8>) -> EntryRow {
+    EntryRow {
+        entry_type,
+        state: if entry_type == EntryType::RefundUnknown { QueueState::Failed } else { QueueState::Due },
+        armed: false,
+        reason: None,
+        attempts: 0,
+        ask_again: false,
+        created_at,
+        response_code: None,
+        last_error: String::new(),
+        resolution: None,
+        stan: None,
+        icc,
+    }
+}
+
+/// Field 63.1 is CUP: an own card. Nothing said counts as one.
+fn card_class(host: &HostFacts) -> CardClass {
+    match host.organisation.as_deref() {
+        None | Some("CUP") => CardClass::Domestic,
+        Some(_) => CardClass::Foreign,
+    }
+}
