@@ -250,7 +250,11 @@ impl Txn {
             State::AwaitPower { .. } => TxnState::ReadingCard,
             // The cardholder is known once the records are read: what follows is the first cryptogram.
             State::AwaitChip { kernel, .. } if kernel.card().is_some() => TxnState::Risk,
-            State::AwaitLookup(_) | State::AwaitDuplicate { .. } => TxnState::Risk,
+            State::AwaitLookup(known) => match known.then {
+                Then::Pin | Then::Read => TxnState::ReadingCard,
+                Then::Online | Then::Stored => TxnState::Risk,
+            },
+            State::AwaitDuplicate { .. } => TxnState::ConfirmingCard,
             State::AwaitChip { .. } => TxnState::ReadingCard,
             State::AwaitChoice { .. } => TxnState::SelectingApplication,
             State::AwaitConfirm { .. } => TxnState::ConfirmingCard,
