@@ -139,6 +139,7 @@ impl Disk {
             stan: None,
             batch: BatchNumber::FIRST,
             in_open_batch: true,
+            card_seen: None,
             card: None,
             masked_pan: String::new(),
             wire: None,
