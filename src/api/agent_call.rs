@@ -29,9 +29,9 @@ words! {
         RequestPin = "request-pin",
         /// `ConfirmSignature`.
         ConfirmSignature = "confirm-signature",
-        /// `ConfirmDuplicate`; not asked by this version.
+        /// `ConfirmDuplicate`.
         ConfirmDuplicate = "confirm-duplicate",
-        /// `Authorize`; not asked by this version.
+        /// `Authorize`.
         Authorize = "authorize",
         /// `ShowPrompt`.
         ShowPrompt = "show-prompt",
