@@ -55,7 +55,6 @@ fn an_agreed_batch_is_closed_with_its_certificates_told() {
             "draining",
             "counting",
             "connecting",
-            "counting",
             "comparing",
             "uploading",
             "ending",
