@@ -29,9 +29,9 @@ words! {
         RequestPin = "request-pin",
         /// `ConfirmSignature`.
         ConfirmSignature = "confirm-signature",
-        /// `ConfirmDuplicate`; not asked by this version.
+        /// `ConfirmDuplicate`.
         ConfirmDuplicate = "confirm-duplicate",
-        /// `Authorize`; not asked by this version.
+        /// `Authorize`.
         Authorize = "authorize",
         /// `ShowPrompt`.
         ShowPrompt = "show-prompt",
@@ -47,7 +47,7 @@ impl Capability {
             AgentAsk::Card => Self::ConfirmCard,
             AgentAsk::Signature => Self::ConfirmSignature,
             AgentAsk::Duplicate(_) => Self::ConfirmDuplicate,
-            AgentAsk::Authorize(_) => Self::Authorize,
+            AgentAsk::Authorize { .. } => Self::Authorize,
         }
     }
 
@@ -114,7 +114,12 @@ pub(super) async fn ask(
             let earlier = path::transaction(earlier);
             call(bus, agent, "ConfirmDuplicate", &(txn, earlier, options), until).await
         }
-        AgentAsk::Authorize(action) => call(bus, agent, "Authorize", &(txn, *action, options), until).await,
+        AgentAsk::Authorize { action, refused } => {
+            if let Some(refused) = refused {
+                options.insert("refused", refused.word().into());
+            }
+            call(bus, agent, "Authorize", &(txn, *action, options), until).await
+        }
     };
     match reply {
         Ok(reply) => read_answer(ask, &reply, until).await,
@@ -230,7 +235,7 @@ async fn read_answer(ask: &AgentAsk, reply: &Message, until: Instant) -> CallEnd
             Ok(yes) => CallEnd::Answered(AgentAnswer::Yes(yes)),
             Err(_) => wrong("yes or no"),
         },
-        AgentAsk::Authorize(_) => match body.deserialize::<(&str, OwnedFd)>() {
+        AgentAsk::Authorize { .. } => match body.deserialize::<(&str, OwnedFd)>() {
             Ok((supervisor, fd)) => read_supervisor(supervisor, fd.into(), until).await,
             Err(_) => wrong("an operator number and a file descriptor"),
         },

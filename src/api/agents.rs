@@ -1,7 +1,7 @@
 //! The agents' keeper: which programs show prompts and take PINs, and which of them serves whom.
 //!
-//! A transaction is served by the starter's own agent, else by the newest agent of the starter's uid, else by
-//! none. The keeper is one task and never waits for the bus itself: each call runs in a task of its own and
+//! A transaction is served by the starter's own agent, else by the newest agent of the starter's uid, else by the
+//! newest that took over with a supervisor's leave, else by none. The keeper is one task and never waits for the bus itself: each call runs in a task of its own and
 //! reports back. An answer that comes after its question was withdrawn finds no question and is dropped.
 use super::agent_call::{self, Address, CallEnd, Capability};
 use super::row::Row;
@@ -45,6 +45,8 @@ pub(super) struct AgentView {
     pub(super) address: Address,
     pub(super) uid: u32,
     pub(super) capabilities: Vec<Capability>,
+    /// It took over: it serves the transactions of every user.
+    pub(super) serves_all: bool,
 }
 
 /// What `Manager.CurrentAgent` and `Manager.Agents` show.
@@ -62,6 +64,7 @@ enum Request {
         caller: Caller,
         path: OwnedObjectPath,
         capabilities: Vec<Capability>,
+        serves_all: bool,
         answer: Done,
     },
     Unregister {
@@ -102,8 +105,9 @@ impl Agents {
         caller: Caller,
         path: OwnedObjectPath,
         capabilities: Vec<Capability>,
+        serves_all: bool,
     ) -> Result<(), Fault> {
-        self.put(|answer| Request::Register { caller, path, capabilities, answer }).await?
+        self.put(|answer| Request::Register { caller, path, capabilities, serves_all, answer }).await?
     }
 
     /// `UnregisterAgent`.
@@ -268,8 +272,8 @@ impl AgentsKeeper {
     fn take(&mut self, request: Request) {
         match request {
             // Whoever asked may have gone: then nobody waits for the answer.
-            Request::Register { caller, path, capabilities, answer } => {
-                answer.send(self.register(caller, path, capabilities)).ok();
+            Request::Register { caller, path, capabilities, serves_all, answer } => {
+                answer.send(self.register(caller, path, capabilities, serves_all)).ok();
             }
             Request::Unregister { caller, path, answer } => {
                 answer.send(self.unregister(Address { peer: caller.peer, path })).ok();
@@ -292,6 +296,7 @@ impl AgentsKeeper {
         caller: Caller,
         path: OwnedObjectPath,
         capabilities: Vec<Capability>,
+        serves_all: bool,
     ) -> Result<(), Fault> {
         let address = Address { peer: caller.peer, path };
         if self.agents.iter().any(|agent| agent.view.address == address) {
@@ -308,7 +313,7 @@ impl AgentsKeeper {
         }
         self.last_number += 1;
         self.confirm_peer(address.peer.clone());
-        let view = AgentView { address, uid: caller.uid, capabilities };
+        let view = AgentView { address, uid: caller.uid, capabilities, serves_all };
         self.agents.push(Registered { number: self.last_number, view, prompts: 0 });
         self.ask_again();
         Ok(())
@@ -413,15 +418,17 @@ impl AgentsKeeper {
         self.pending.insert(id, pending);
     }
 
-    /// The selection rule: the starter's own agent, else the newest of its uid.
+    /// The selection rule: the starter's own agent, else the newest of its uid, else the newest that took over.
+    ///
+    /// Choice: one that took over comes last, so that a shop whose own program still answers keeps it.
     fn serving(&self, starter: &Caller, need: Capability, tried: &[u64]) -> Option<&Registered> {
-        let able = |agent: &&Registered| {
-            agent.view.uid == starter.uid
-                && agent.view.capabilities.contains(&need)
-                && !tried.contains(&agent.number)
-        };
+        let able =
+            |agent: &&Registered| agent.view.capabilities.contains(&need) && !tried.contains(&agent.number);
         let newest_first = || self.agents.iter().rev().filter(able);
-        newest_first().find(|agent| agent.view.address.peer == starter.peer).or_else(|| newest_first().next())
+        newest_first()
+            .find(|agent| agent.view.address.peer == starter.peer)
+            .or_else(|| newest_first().find(|agent| agent.view.uid == starter.uid))
+            .or_else(|| newest_first().find(|agent| agent.view.serves_all))
     }
 
     fn find(&self, number: u64) -> Option<&Registered> {

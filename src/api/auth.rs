@@ -51,14 +51,32 @@ words! {
     }
 }
 
-impl Action {
+/// What a call needs: an action, and for some methods an exception from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Need {
+    pub(super) action: Action,
+    /// The method where cashiers may do it although the action is closed to them; empty = none. polkit hears it
+    /// as the detail `method`.
+    pub(super) method: &'static str,
+}
+
+impl From<Action> for Need {
+    fn from(action: Action) -> Self {
+        Self { action, method: "" }
+    }
+}
+
+impl Need {
+    /// One of the methods of `backup` that cashiers may do too.
+    pub(super) const fn backup_by_cashiers(method: &'static str) -> Self {
+        Self { action: Action::Backup, method }
+    }
+
     /// True if the group `posd-cashier` may do it where there is no polkit; the group `posd-technician` may
     /// do all.
-    ///
-    /// Choice: what only some methods of an action allow to cashiers (self-test, reports) is not open to them
-    /// as long as this version has none of those methods.
     const fn open_to_cashiers(self) -> bool {
-        !matches!(self, Self::Parameters | Self::Keys | Self::DeviceControl | Self::Backup)
+        use Action::{Backup, DeviceControl, Keys, Parameters};
+        !self.method.is_empty() || !matches!(self.action, Parameters | Keys | DeviceControl | Backup)
     }
 }
 
@@ -88,15 +106,15 @@ pub(super) struct Credentials {
 #[derive(Debug)]
 struct Known {
     credentials: Credentials,
-    granted: BTreeSet<Action>,
+    granted: BTreeSet<Need>,
 }
 
 #[derive(Debug)]
 enum Question {
     /// May the peer do it?
-    Admit { peer: String, action: Action, interactive: bool, answer: oneshot::Sender<Result<Caller, Fault>> },
+    Admit { peer: String, need: Need, interactive: bool, answer: oneshot::Sender<Result<Caller, Fault>> },
     /// A look-up learned something worth keeping.
-    Learned { peer: String, credentials: Credentials, granted: Option<Action> },
+    Learned { peer: String, credentials: Credentials, granted: Option<Need> },
 }
 
 /// The question's way to the keeper; cloned into every object.
@@ -107,15 +125,15 @@ pub(super) struct Gate {
 }
 
 impl Gate {
-    /// Lets the sender of a call do `action`, or not.
+    /// Lets the sender of a call do it, or not.
     ///
     /// # Errors `NotAuthorized`, or `AuthenticationRequired` where polkit would ask a person and the caller
     /// did not allow it.
-    pub(super) async fn admit(&self, header: &Header<'_>, action: Action) -> Result<Caller, Fault> {
+    pub(super) async fn admit(&self, header: &Header<'_>, need: Need) -> Result<Caller, Fault> {
         let interactive = header.primary().flags().contains(Flags::AllowInteractiveAuth);
         let peer = sender(header)?;
         let (answer, wait) = oneshot::channel();
-        let question = Question::Admit { peer, action, interactive, answer };
+        let question = Question::Admit { peer, need, interactive, answer };
         self.questions.send(question).await.map_err(|_| stopping())?;
         wait.await.map_err(|_| stopping())?
     }
@@ -129,7 +147,7 @@ impl Gate {
         let credentials = self.lookup.credentials(&peer).await?;
         let mut permissions = HashMap::new();
         for action in Action::ALL {
-            let verdict = self.lookup.judge(&peer, &credentials, *action, false).await;
+            let verdict = self.lookup.judge(&peer, &credentials, Need::from(*action), false).await;
             permissions.insert(action.word().to_owned(), verdict.word().to_owned());
         }
         Ok(permissions)
@@ -200,9 +218,9 @@ impl GateKeeper {
 
     fn take(&mut self, question: Question) {
         match question {
-            Question::Admit { peer, action, interactive, answer } => {
+            Question::Admit { peer, need, interactive, answer } => {
                 let known = self.known.get(&peer);
-                if let Some(known) = known.filter(|known| known.granted.contains(&action)) {
+                if let Some(known) = known.filter(|known| known.granted.contains(&need)) {
                     // The asker may have gone; then nobody waits for the answer.
                     answer.send(Ok(Caller { peer, uid: known.credentials.uid })).ok();
                     return;
@@ -210,7 +228,7 @@ impl GateKeeper {
                 let credentials = known.map(|known| known.credentials.clone());
                 let (lookup, learn) = (self.lookup.clone(), self.learn.clone());
                 tokio::spawn(async move {
-                    answer.send(admit(&lookup, &learn, peer, credentials, action, interactive).await).ok();
+                    answer.send(admit(&lookup, &learn, peer, credentials, need, interactive).await).ok();
                 });
             }
             Question::Learned { peer, credentials, granted } => {
@@ -239,7 +257,7 @@ async fn admit(
     learn: &mpsc::WeakSender<Question>,
     peer: String,
     credentials: Option<Credentials>,
-    action: Action,
+    need: Need,
     interactive: bool,
 ) -> Result<Caller, Fault> {
     let credentials = match credentials {
@@ -247,12 +265,13 @@ async fn admit(
         None => lookup.credentials(&peer).await?,
     };
     let uid = credentials.uid;
-    let verdict = lookup.judge(&peer, &credentials, action, interactive).await;
+    let verdict = lookup.judge(&peer, &credentials, need, interactive).await;
     if let Some(learn) = learn.upgrade() {
-        let granted = verdict.may_be_kept().then_some(action);
+        let granted = verdict.may_be_kept().then_some(need);
         // A full queue only costs the next call a look-up.
         learn.try_send(Question::Learned { peer: peer.clone(), credentials, granted }).ok();
     }
+    let action = need.action;
     match verdict {
         Verdict::Yes { .. } => Ok(Caller { peer, uid }),
         Verdict::Auth => Err(Fault::new(
@@ -267,12 +286,12 @@ async fn admit(
 
 impl Security {
     /// The verdict of the groups, where there is no polkit.
-    pub(super) fn by_groups(&self, groups: &[u32], action: Action) -> Verdict {
+    pub(super) fn by_groups(&self, groups: &[u32], need: Need) -> Verdict {
         let member = |gid: Option<u32>| gid.is_some_and(|gid| groups.contains(&gid));
-        if member(self.technician_gid) || (member(self.cashier_gid) && action.open_to_cashiers()) {
+        if member(self.technician_gid) || (member(self.cashier_gid) && need.open_to_cashiers()) {
             Verdict::Yes { keep: true }
         } else {
-            let group = if action.open_to_cashiers() { "posd-cashier" } else { "posd-technician" };
+            let group = if need.open_to_cashiers() { "posd-cashier" } else { "posd-technician" };
             Verdict::No(format!("the user must be in group {group}"))
         }
     }
@@ -286,13 +305,18 @@ mod tests {
     #[test]
     fn without_polkit_the_groups_decide() {
         let security = Security { polkit: false, cashier_gid: Some(10), technician_gid: Some(20) };
-        let may = |groups: &[u32], action| matches!(security.by_groups(groups, action), Verdict::Yes { .. });
+        let judged = |groups: &[u32], need| matches!(security.by_groups(groups, need), Verdict::Yes { .. });
+        let may = |groups: &[u32], action: Action| judged(groups, action.into());
         for action in Action::ALL {
             assert!(may(&[5, 20], *action), "{action}");
             assert!(!may(&[5], *action), "{action}");
         }
         let closed: Vec<_> = Action::ALL.iter().filter(|action| !may(&[10], **action)).collect();
         assert_eq!(closed, [&Action::Parameters, &Action::Keys, &Action::DeviceControl, &Action::Backup]);
-        assert!(!matches!(Security::default().by_groups(&[0], Action::Trade), Verdict::Yes { .. }));
+        assert!(
+            judged(&[10], Need::backup_by_cashiers("Export"))
+                && !judged(&[5], Need::backup_by_cashiers("Export"))
+        );
+        assert!(!matches!(Security::default().by_groups(&[0], Action::Trade.into()), Verdict::Yes { .. }));
     }
 }

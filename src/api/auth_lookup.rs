@@ -1,5 +1,5 @@
 //! Asks the bus who a peer is, and polkit what it may do. Each question has a deadline.
-use super::auth::{Action, Credentials, Security};
+use super::auth::{Credentials, Need, Security};
 use crate::domain::fault::{Fault, FaultName};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -82,19 +82,19 @@ impl Lookup {
         &self,
         peer: &str,
         credentials: &Credentials,
-        action: Action,
+        need: Need,
         interactive: bool,
     ) -> Verdict {
         if credentials.uid == 0 {
             Verdict::Yes { keep: true }
         } else if self.security.polkit {
-            self.by_polkit(peer, action, interactive).await
+            self.by_polkit(peer, need, interactive).await
         } else {
-            self.security.by_groups(&credentials.groups, action)
+            self.security.by_groups(&credentials.groups, need)
         }
     }
 
-    async fn by_polkit(&self, peer: &str, action: Action, interactive: bool) -> Verdict {
+    async fn by_polkit(&self, peer: &str, need: Need, interactive: bool) -> Verdict {
         let subject = Subject {
             subject_kind: "system-bus-name".to_owned(),
             subject_details: HashMap::from([(
@@ -108,9 +108,12 @@ impl Lookup {
             Default::default()
         };
         // Names the question so that it can be taken back; one person is asked one thing at a time.
-        let question = if interactive { format!("{peer}/{action}") } else { String::new() };
-        let id = format!("org.posd.Pos1.{action}");
-        let details = HashMap::new();
+        let question =
+            if interactive { format!("{peer}/{}/{}", need.action, need.method) } else { String::new() };
+        let id = format!("org.posd.Pos1.{}", need.action);
+        // polkit takes details from the owner of an action; its rules may look at them.
+        let details: HashMap<&str, &str> =
+            Some(("method", need.method)).into_iter().filter(|(_, method)| !method.is_empty()).collect();
         let asking = self.polkit.check_authorization(&subject, &id, &details, flags, &question);
         let wait = if interactive { PERSON_WAIT } else { POLKIT_WAIT };
         match timeout(wait, asking).await {

@@ -1,7 +1,7 @@
 //! What every object passes its calls on with: the engine, the gate, the agents' keeper, and the order of the
 //! bus.
 use super::agents::Agents;
-use super::auth::{Action, Gate};
+use super::auth::{Gate, Need};
 use super::error::ApiError;
 use crate::domain::fault::Fault;
 use crate::engine::handle::{Caller, Command, EngineHandle, Notice};
@@ -25,8 +25,8 @@ pub(super) struct Desk {
 
 impl Desk {
     /// Lets the caller in, or not.
-    pub(super) async fn admit(&self, header: &Header<'_>, action: Action) -> Result<Caller, ApiError> {
-        Ok(self.gate.admit(header, action).await?)
+    pub(super) async fn admit(&self, header: &Header<'_>, need: impl Into<Need>) -> Result<Caller, ApiError> {
+        Ok(self.gate.admit(header, need.into()).await?)
     }
 
     /// Puts a command to the engine.

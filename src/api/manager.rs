@@ -4,10 +4,10 @@ use super::agents::AgentsView;
 use super::auth::Action;
 use super::desk::Desk;
 use super::error::{ApiError, invalid};
-use super::options::{Dict, Options, no_options, shorten};
+use super::options::{Dict, Options, is_token, no_options, shorten};
 use super::row::Row;
 use super::{path, start};
-use crate::domain::fault::{Fault, FaultName};
+use crate::domain::fault::Fault;
 use crate::domain::ident::{RequestId, TxnId};
 use crate::domain::outcome::Kind;
 use crate::engine::handle::Command;
@@ -23,8 +23,27 @@ use zbus::zvariant::{OwnedObjectPath, Value};
 /// Major and minor version of the contract.
 const API_VERSION: (u32, u32) = (1, 0);
 /// What this version can do; the XML explains the words.
-const FEATURES: &[&str] =
-    &["sale", "chip", "online-pin", "reversal", "receipts", "reprint", "operators", "agents"];
+const FEATURES: &[&str] = &[
+    "sale",
+    "void",
+    "refund",
+    "balance",
+    "pre-auth",
+    "offline-sale",
+    "partial-approval",
+    "chip",
+    "online-pin",
+    "reversal",
+    "store-and-forward",
+    "settlement",
+    "export",
+    "backup",
+    "receipts",
+    "reprint",
+    "operators",
+    "authorize",
+    "agents",
+];
 
 /// The object.
 #[derive(Clone, Debug)]
@@ -73,9 +92,14 @@ impl ManagerObject {
         options: Dict,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<(), ApiError> {
-        let capabilities = read_agent_options(options)?;
+        let (capabilities, take_over) = read_agent_options(options)?;
         let caller = self.desk.admit(&header, Action::Agent).await?;
-        Ok(self.desk.agents.register(caller, path, capabilities).await?)
+        let serves_all = take_over.is_some();
+        if let Some(token) = take_over {
+            let caller = caller.clone();
+            self.desk.ask(|answer| Command::TakeOver { token, caller, answer }).await?;
+        }
+        Ok(self.desk.agents.register(caller, path, capabilities, serves_all).await?)
     }
 
     async fn unregister_agent(
@@ -195,18 +219,18 @@ impl ManagerObject {
     }
 }
 
-/// The methods an agent has; all of them unless it says otherwise.
-fn read_agent_options(options: Dict) -> Result<Vec<Capability>, Fault> {
+/// The methods an agent has, all of them unless it says otherwise, and its token to serve everybody.
+fn read_agent_options(options: Dict) -> Result<(Vec<Capability>, Option<String>), Fault> {
     let mut options = Options::new("option", options);
     let words: Option<Vec<String>> = options.take("capabilities", "as")?;
-    if options.text("take-over")?.is_some() {
-        return Err(Fault::new(
-            FaultName::NotSupported,
-            "this version issues no tokens; leave take-over out",
+    let take_over = options.text("take-over")?;
+    if take_over.as_deref().is_some_and(|token| !is_token(token)) {
+        return Err(invalid(
+            "option take-over must be a token of Operators.Authorize for agent, 32 hex digits",
         ));
     }
     options.finish()?;
-    let Some(words) = words else { return Ok(Capability::ALL.to_vec()) };
+    let Some(words) = words else { return Ok((Capability::ALL.to_vec(), take_over)) };
     let read = |word: &String| {
         Capability::read(word)
             .ok_or_else(|| invalid(format!("option capabilities has no value {:?}", shorten(word))))
@@ -214,5 +238,5 @@ fn read_agent_options(options: Dict) -> Result<Vec<Capability>, Fault> {
     let mut capabilities = words.iter().map(read).collect::<Result<Vec<_>, _>>()?;
     capabilities.sort_unstable();
     capabilities.dedup();
-    Ok(capabilities)
+    Ok((capabilities, take_over))
 }

@@ -2,6 +2,7 @@
 //! names it.
 use super::error::invalid;
 use crate::domain::fault::Fault;
+use crate::engine::handle::Leave;
 use std::collections::HashMap;
 use zbus::zvariant::{OwnedValue, Signature};
 
@@ -66,6 +67,18 @@ impl Options {
         }
     }
 
+    /// Takes option `authorization`: an Authorize token.
+    pub(super) fn authorization(&mut self) -> Result<Option<String>, Fault> {
+        let token = self.text("authorization")?;
+        match &token {
+            Some(token) if !is_token(token) => Err(invalid(format!(
+                "{} authorization must be a token of Operators.Authorize, 32 hex digits",
+                self.what
+            ))),
+            _ => Ok(token),
+        }
+    }
+
     /// The type of a value that is still there.
     pub(super) fn signature_of(&self, key: &str) -> Option<&Signature> {
         self.left.get(key).map(|value| value.value_signature())
@@ -87,6 +100,19 @@ impl Options {
 /// For methods that know no option.
 pub(super) fn no_options(options: Dict) -> Result<(), Fault> {
     Options::new("option", options).finish()
+}
+
+/// For methods that know only option `authorization`.
+pub(super) fn leave_only(options: Dict) -> Result<Leave, Fault> {
+    let mut options = Options::new("option", options);
+    let leave = Leave { authorization: options.authorization()? };
+    options.finish()?;
+    Ok(leave)
+}
+
+/// True for the form of a token: 128 bits in lower-case hex.
+pub(super) fn is_token(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 
 /// At most 40 characters of something the caller sent, for an error text.

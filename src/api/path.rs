@@ -13,6 +13,11 @@ pub(super) fn transaction(id: &TxnId) -> OwnedObjectPath {
     below("transaction", id)
 }
 
+/// The transaction of a path; `None` if it is none of ours.
+pub(super) fn read_transaction(path: &str) -> Option<TxnId> {
+    TxnId::parse(path.strip_prefix(ROOT_PATH)?.strip_prefix("/transaction/")?).ok()
+}
+
 /// `…/job/<n>`.
 pub(super) fn job(number: u64) -> OwnedObjectPath {
     below("job", number)
@@ -51,5 +56,7 @@ mod tests {
             assert!(ObjectPath::try_from(path.as_str()).is_ok(), "{path}");
         }
         assert_eq!(paths[1].as_str(), "/org/posd/Pos1/transaction/ba7816bf8f01cfea414140de5dae2223");
+        assert_eq!(read_transaction(paths[1].as_str()), Some(id));
+        assert_eq!(read_transaction("/org/posd/Pos1/job/7"), None);
     }
 }

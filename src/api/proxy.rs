@@ -14,7 +14,7 @@ use zbus::zvariant::{Fd, ObjectPath, OwnedFd, OwnedObjectPath, OwnedValue, Value
 
 /// The well-known name of the daemon.
 pub const BUS_NAME: &str = "org.posd.Pos1";
-/// The object with Manager, Operators, Host, Queue and Ledger.
+/// The object with Manager, Operators, Host, Queue, Ledger and Maintenance.
 pub const ROOT_PATH: &str = "/org/posd/Pos1";
 /// The object with ObjectManager, one level above so that one call sees all.
 pub const OBJECT_MANAGER_PATH: &str = "/org/posd";
@@ -87,6 +87,7 @@ pub trait Transaction {
     fn cancel(&self, options: Options<'_>) -> zbus::Result<String>;
     fn get_result(&self, options: Options<'_>) -> zbus::Result<Dict>;
     fn get_timeline(&self, options: Options<'_>) -> zbus::Result<Vec<Dict>>;
+    fn explain(&self, options: Options<'_>) -> zbus::Result<Dict>;
     fn get_receipt(&self, ply: &str, format: &str, options: Options<'_>) -> zbus::Result<OwnedFd>;
     #[zbus(allow_interactive_auth)]
     fn reprint(&self, ply: &str, options: Options<'_>) -> zbus::Result<OwnedObjectPath>;
@@ -189,6 +190,20 @@ pub trait Operators {
         new: Fd<'_>,
         options: Options<'_>,
     ) -> zbus::Result<()>;
+    #[zbus(allow_interactive_auth)]
+    fn authorize(
+        &self,
+        action: &str,
+        supervisor: &str,
+        secret: Fd<'_>,
+        options: Options<'_>,
+    ) -> zbus::Result<String>;
+    #[zbus(allow_interactive_auth)]
+    fn add(&self, operator: &str, secret: Fd<'_>, options: Options<'_>) -> zbus::Result<()>;
+    #[zbus(allow_interactive_auth)]
+    fn remove(&self, operator: &str, options: Options<'_>) -> zbus::Result<()>;
+    #[zbus(allow_interactive_auth)]
+    fn unlock(&self, operator: &str, options: Options<'_>) -> zbus::Result<()>;
     #[zbus(property)]
     fn current(&self) -> zbus::Result<String>;
     #[zbus(property)]
@@ -235,6 +250,16 @@ pub trait Host {
 pub trait Queue {
     #[zbus(allow_interactive_auth)]
     fn flush(&self, options: Options<'_>) -> zbus::Result<OwnedObjectPath>;
+    #[zbus(allow_interactive_auth)]
+    fn pause(&self, why: &str, options: Options<'_>) -> zbus::Result<()>;
+    #[zbus(allow_interactive_auth)]
+    fn resume(&self, options: Options<'_>) -> zbus::Result<()>;
+    #[zbus(allow_interactive_auth)]
+    fn park(&self, id: &str, why: &str, options: Options<'_>) -> zbus::Result<()>;
+    #[zbus(allow_interactive_auth)]
+    fn unpark(&self, id: &str, options: Options<'_>) -> zbus::Result<()>;
+    #[zbus(allow_interactive_auth)]
+    fn resolve(&self, id: &str, how: &str, options: Options<'_>) -> zbus::Result<()>;
     fn list(
         &self,
         filter: Options<'_>,
@@ -254,6 +279,8 @@ pub trait Queue {
     fn unresolved_count(&self) -> zbus::Result<u32>;
     #[zbus(property)]
     fn paused(&self) -> zbus::Result<bool>;
+    #[zbus(property)]
+    fn paused_why(&self) -> zbus::Result<String>;
     #[zbus(property)]
     fn stored_amount(&self) -> zbus::Result<i64>;
     #[zbus(property)]
@@ -281,6 +308,13 @@ pub trait Ledger {
         options: Options<'_>,
     ) -> zbus::Result<(Vec<Dict>, String)>;
     fn open(&self, batch: u32, trace: u32, options: Options<'_>) -> zbus::Result<OwnedObjectPath>;
+    fn totals(&self, filter: Options<'_>, options: Options<'_>) -> zbus::Result<Vec<Dict>>;
+    #[zbus(allow_interactive_auth)]
+    fn export(&self, format: &str, options: Options<'_>) -> zbus::Result<OwnedFd>;
+    #[zbus(allow_interactive_auth)]
+    fn settle(&self, options: Options<'_>) -> zbus::Result<OwnedObjectPath>;
+    #[zbus(allow_interactive_auth)]
+    fn reprint_settlement(&self, batch: u32, options: Options<'_>) -> zbus::Result<OwnedObjectPath>;
     #[zbus(property)]
     fn batch(&self) -> zbus::Result<u32>;
     #[zbus(property)]
@@ -289,6 +323,23 @@ pub trait Ledger {
     fn batch_opened_at(&self) -> zbus::Result<u64>;
     #[zbus(property)]
     fn counts(&self) -> zbus::Result<HashMap<String, u32>>;
+}
+
+#[proxy(
+    interface = "org.posd.Pos1.Maintenance",
+    default_service = "org.posd.Pos1",
+    default_path = "/org/posd/Pos1",
+    gen_blocking = false
+)]
+pub trait Maintenance {
+    #[zbus(allow_interactive_auth)]
+    fn backup(&self, target: Fd<'_>, options: Options<'_>) -> zbus::Result<OwnedObjectPath>;
+    #[zbus(allow_interactive_auth)]
+    fn verify(&self, source: Fd<'_>, options: Options<'_>) -> zbus::Result<OwnedObjectPath>;
+    #[zbus(allow_interactive_auth)]
+    fn restore(&self, source: Fd<'_>, options: Options<'_>) -> zbus::Result<OwnedObjectPath>;
+    #[zbus(allow_interactive_auth)]
+    fn confirm_restore(&self, options: Options<'_>) -> zbus::Result<()>;
 }
 
 /// Apart from the others, because zbus makes items named `Finished` for its signal and for the transaction's.

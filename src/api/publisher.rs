@@ -7,6 +7,7 @@ use super::devices::{PrinterObject, ReaderObject};
 use super::host::HostObject;
 use super::job::JobObject;
 use super::ledger::LedgerObject;
+use super::maintenance::MaintenanceObject;
 use super::manager::ManagerObject;
 use super::operators::OperatorsObject;
 use super::print_job::PrintJobObject;
@@ -64,7 +65,8 @@ impl Publisher {
             operators: put(&bus, &root, OperatorsObject { desk: d(), snapshot: s() }).await?,
             host: put(&bus, &root, HostObject { desk: d(), snapshot: s() }).await?,
             queue: put(&bus, &root, QueueObject { desk: d(), snapshot: s() }).await?,
-            ledger: put(&bus, &root, LedgerObject { desk: d(), snapshot: s() }).await?,
+            ledger: put(&bus, &root, LedgerObject { desk: d(), snapshot: s(), exporting: Arc::default() })
+                .await?,
             readers: Vec::new(),
             printer: None,
             transactions: BTreeMap::new(),
@@ -76,6 +78,9 @@ impl Publisher {
             agents,
             permissions,
         };
+        // It has no properties, so nothing of it is ever told.
+        let maintenance = MaintenanceObject { desk: publisher.desk.clone() };
+        publisher.bus.object_server().at(root, maintenance).await?;
         publisher.show_devices(&first).await?;
         Ok(publisher)
     }

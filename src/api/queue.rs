@@ -1,12 +1,14 @@
-//! `org.posd.Pos1.Queue`: what still has to reach the host. Its rows are in the snapshot, so reading them
-//! asks nobody.
+//! `org.posd.Pos1.Queue`: what still has to reach the host, and what of it waits for people. Its rows are in the
+//! snapshot, so reading them asks nobody.
 use super::auth::Action;
 use super::desk::Desk;
 use super::error::{ApiError, invalid};
-use super::options::{Dict, Options, no_options};
+use super::free_text;
+use super::options::{Dict, Options, leave_only, no_options, shorten};
 use super::row::{self, Row};
 use crate::domain::fault::Fault;
-use crate::domain::outcome::{EntryType, QueueState};
+use crate::domain::outcome::{EntryType, QueueState, Resolution};
+use crate::domain::record::EntryId;
 use crate::engine::handle::Command;
 use crate::engine::view::{QueueRow, Snapshot};
 use std::sync::Arc;
@@ -36,6 +38,66 @@ impl QueueObject {
         self.desk.start_job(options, &header, Command::Flush).await
     }
 
+    async fn pause(
+        &self,
+        why: &str,
+        options: Dict,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<(), ApiError> {
+        let leave = leave_only(options)?;
+        let why = read_why(why)?;
+        let caller = self.desk.admit(&header, Action::QueueManage).await?;
+        self.desk.ask_and_settle(|answer| Command::PauseQueue { why, leave, caller, answer }).await
+    }
+
+    async fn resume(&self, options: Dict, #[zbus(header)] header: Header<'_>) -> Result<(), ApiError> {
+        no_options(options)?;
+        self.desk.admit(&header, Action::Trade).await?;
+        self.desk.ask_and_settle(Command::ResumeQueue).await
+    }
+
+    async fn park(
+        &self,
+        id: &str,
+        why: &str,
+        options: Dict,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<(), ApiError> {
+        let leave = leave_only(options)?;
+        let entry = read_id(id)?;
+        let why = read_why(why)?;
+        let caller = self.desk.admit(&header, Action::QueueManage).await?;
+        self.desk.ask_and_settle(|answer| Command::Park { entry, why, leave, caller, answer }).await
+    }
+
+    async fn unpark(
+        &self,
+        id: &str,
+        options: Dict,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<(), ApiError> {
+        let leave = leave_only(options)?;
+        let entry = read_id(id)?;
+        let caller = self.desk.admit(&header, Action::QueueManage).await?;
+        self.desk.ask_and_settle(|answer| Command::Unpark { entry, leave, caller, answer }).await
+    }
+
+    async fn resolve(
+        &self,
+        id: &str,
+        how: &str,
+        options: Dict,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<(), ApiError> {
+        let leave = leave_only(options)?;
+        let entry = read_id(id)?;
+        let how = Resolution::from_word(how).ok_or_else(|| {
+            invalid(format!("how must be paid, not-paid or written-off, not {:?}", shorten(how)))
+        })?;
+        let caller = self.desk.admit(&header, Action::QueueManage).await?;
+        self.desk.ask_and_settle(|answer| Command::Resolve { entry, how, leave, caller, answer }).await
+    }
+
     #[zbus(out_args("rows", "next"))]
     async fn list(
         &self,
@@ -48,10 +110,10 @@ impl QueueObject {
         no_options(options)?;
         let filter = Filter::read(filter)?;
         let limit = page_limit(limit)?;
-        let first = read_cursor(cursor)?;
+        let after = read_cursor(cursor)?;
         self.desk.admit(&header, Action::Query).await?;
         let snapshot = Arc::clone(&self.snapshot.borrow());
-        Ok(page(&snapshot.queue.rows, &filter, limit, first))
+        Ok(page(&snapshot.queue.rows, &filter, limit, after))
     }
 
     #[zbus(property)]
@@ -79,26 +141,29 @@ impl QueueObject {
         self.count(|row| matches!(row.state, QueueState::Failed | QueueState::Denied | QueueState::Expired))
     }
 
-    /// This version cannot hold the queue.
     #[zbus(property)]
     fn paused(&self) -> bool {
-        false
+        self.snapshot.borrow().queue.paused.is_some()
     }
 
-    /// This version stores no sale offline, so the next three are zero.
+    #[zbus(property)]
+    fn paused_why(&self) -> String {
+        self.snapshot.borrow().queue.paused.clone().unwrap_or_default()
+    }
+
     #[zbus(property)]
     fn stored_amount(&self) -> i64 {
-        0
+        signed(self.snapshot.borrow().queue.stored_amount)
     }
 
     #[zbus(property)]
     fn remaining_amount(&self) -> i64 {
-        0
+        signed(self.snapshot.borrow().queue.remaining_amount)
     }
 
     #[zbus(property)]
     fn remaining_count(&self) -> u32 {
-        0
+        self.snapshot.borrow().queue.remaining_count
     }
 
     #[zbus(property)]
@@ -128,16 +193,33 @@ pub(super) fn page_limit(limit: u32) -> Result<u32, Fault> {
     }
 }
 
-/// A cursor is the number of matching rows that were read before.
-fn read_cursor(cursor: &str) -> Result<usize, Fault> {
+fn signed(minor: u64) -> i64 {
+    i64::try_from(minor).unwrap_or(i64::MAX)
+}
+
+fn read_id(id: &str) -> Result<EntryId, Fault> {
+    EntryId::parse(id).ok_or_else(|| invalid("id must be that of an entry of the queue, as List gives it"))
+}
+
+/// A reason that a person gave; an empty one would help nobody later.
+fn read_why(why: &str) -> Result<String, Fault> {
+    free_text::check("why", why)?;
+    if why.trim().is_empty() { Err(invalid("why must say why")) } else { Ok(why.to_owned()) }
+}
+
+/// Where the last page ended: how many rows were read before, and the id of the last one. Entries leave the queue
+/// while somebody pages through it; the id finds the place again, the number stands in for one that has left.
+fn read_cursor(cursor: &str) -> Result<Option<(usize, String)>, Fault> {
     if cursor.is_empty() {
-        return Ok(0);
+        return Ok(None);
     }
-    cursor.parse().map_err(|_| invalid("cursor must be empty or what the last page gave"))
+    let parts = cursor.split_once(':').and_then(|(read, id)| Some((read.parse().ok()?, EntryId::parse(id)?)));
+    let (read, id) = parts.ok_or_else(|| invalid("cursor must be empty or what the last page gave"))?;
+    Ok(Some((read, id.to_string())))
 }
 
 struct Filter {
-    entry_type: Option<String>,
+    entry_type: Option<EntryType>,
     state: Option<QueueState>,
     batch: Option<u32>,
     trace: Option<u32>,
@@ -147,7 +229,7 @@ impl Filter {
     fn read(filter: Dict) -> Result<Self, Fault> {
         let mut filter = Options::new("filter", filter);
         let read = Self {
-            entry_type: filter.text("type")?,
+            entry_type: filter.word("type", EntryType::from_word)?,
             state: filter.word("state", QueueState::from_word)?,
             batch: filter.take("batch", "u")?,
             trace: filter.take("trace", "u")?,
@@ -157,17 +239,28 @@ impl Filter {
     }
 
     fn wants(&self, row: &QueueRow) -> bool {
-        self.entry_type.as_ref().is_none_or(|entry_type| entry_type == row.entry_type.word())
+        self.entry_type.is_none_or(|entry_type| entry_type == row.entry_type)
             && self.state.is_none_or(|state| state == row.state)
             && self.batch.is_none_or(|batch| batch == row.batch)
             && self.trace.is_none_or(|trace| trace == row.trace)
     }
 }
 
-fn page(rows: &[QueueRow], filter: &Filter, limit: u32, first: usize) -> (Vec<Row>, String) {
+fn page(
+    rows: &[QueueRow],
+    filter: &Filter,
+    limit: u32,
+    after: Option<(usize, String)>,
+) -> (Vec<Row>, String) {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let mut wanted = rows.iter().filter(|row| filter.wants(row)).skip(first);
-    let page: Vec<Row> = wanted.by_ref().take(limit).map(row::queue).collect();
-    let next = wanted.next().map(|_| first.saturating_add(page.len()).to_string());
-    (page, next.unwrap_or_default())
+    let wanted: Vec<&QueueRow> = rows.iter().filter(|row| filter.wants(row)).collect();
+    let first = after.map_or(0, |(read, id)| {
+        let at = wanted.iter().position(|row| row.id == id);
+        at.map_or_else(|| read.saturating_sub(1), |at| at.saturating_add(1))
+    });
+    let end = first.saturating_add(limit).min(wanted.len());
+    let page = wanted.get(first..end).unwrap_or_default();
+    let next = page.last().filter(|_| end < wanted.len());
+    let next = next.map(|row| format!("{end}:{}", row.id)).unwrap_or_default();
+    (page.iter().map(|row| row::queue(row)).collect(), next)
 }

@@ -139,6 +139,14 @@ pub(super) fn sealed_memfd(name: &str, bytes: &[u8]) -> std::io::Result<OwnedFd>
     let fd = rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
     let mut file = File::from(fd);
     file.write_all(bytes)?;
+    seal(file)
+}
+
+/// Seals a memfd against any change and puts its position at the start.
+///
+/// # Errors
+/// It was not made for sealing.
+pub(super) fn seal(mut file: File) -> std::io::Result<OwnedFd> {
     file.rewind()?;
     rustix::fs::fcntl_add_seals(
         &file,

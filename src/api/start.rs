@@ -2,13 +2,14 @@
 //! arguments mean for the shop (limits, originals, the terminal's currency) the engine decides.
 use super::auth::Action;
 use super::error::invalid;
-use super::free_text;
 use super::options::{Dict, Options, shorten};
+use super::{free_text, path};
 use crate::domain::fault::{Fault, FaultName};
-use crate::domain::ident::RequestId;
+use crate::domain::ident::{AuthCode, IdentError, RequestId, Rrn};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::outcome::{EntryMode, Kind};
-use crate::engine::handle::StartRequest;
+use crate::domain::rules::{AmountRule, OriginalRule, rule};
+use crate::engine::handle::{OriginalArgument, StartRequest};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use zbus::zvariant::{ObjectPath, OwnedObjectPath, OwnedValue, Structure, Value};
@@ -35,8 +36,9 @@ pub(super) fn read(
     let currency = read_currency(currency)?;
     let mut options = Options::new("option", options);
     let (compared, entry_modes) = read_compared(kind, &mut options)?;
+    let arguments_sha256 = compared.hash(kind, amount, currency, &entry_modes);
     let request = StartRequest {
-        arguments_sha256: compared.hash(kind, amount, currency, &entry_modes),
+        arguments_sha256,
         request_id,
         kind,
         amount,
@@ -49,13 +51,13 @@ pub(super) fn read(
         confirm_card: options.take("confirm-card", "b")?.unwrap_or(false),
         entry_modes,
         has_pin_agent: false,
-        original: None,
-        rrn: None,
-        date: None,
-        auth_code: None,
+        original: compared.original,
+        rrn: compared.rrn,
+        date: compared.date,
+        auth_code: compared.auth_code,
         allow_duplicate: options.take::<bool>("allow-duplicate", "b")?.unwrap_or(false),
         allow_partial: options.take::<bool>("allow-partial", "b")?.unwrap_or(false),
-        authorization: free_option(&mut options, "authorization")?,
+        authorization: options.authorization()?,
     };
     options.finish()?;
     Ok(request)
@@ -75,14 +77,9 @@ pub(super) const fn action(kind: Kind) -> Action {
     }
 }
 
-const fn undoes(kind: Kind) -> bool {
-    matches!(kind, Kind::Void | Kind::PreAuthVoid | Kind::PreAuthCompleteVoid)
-}
-
 /// Kinds that follow an earlier transaction.
-const fn follows(kind: Kind) -> bool {
-    undoes(kind)
-        || matches!(kind, Kind::Refund | Kind::QrRefund | Kind::PreAuthComplete | Kind::PreAuthAdvice)
+fn follows(kind: Kind) -> bool {
+    kind == Kind::QrRefund || rule(kind).original != OriginalRule::None
 }
 
 fn read_amount(kind: Kind, amount: i64) -> Result<Amount, Fault> {
@@ -90,10 +87,9 @@ fn read_amount(kind: Kind, amount: i64) -> Result<Amount, Fault> {
     let minor = u64::try_from(amount)
         .map_err(|_| refuse("the amount is negative; give minor units above 0".to_owned()))?;
     let amount = Amount::from_minor(minor).map_err(|e| refuse(e.to_string()))?;
-    match kind {
-        Kind::Balance if !amount.is_zero() => Err(refuse("a balance inquiry has amount 0".to_owned())),
-        Kind::Balance => Ok(amount),
-        kind if amount.is_zero() && !undoes(kind) => {
+    match rule(kind).amount {
+        AmountRule::Zero if !amount.is_zero() => Err(refuse(format!("a {kind} inquiry has amount 0"))),
+        AmountRule::Positive if amount.is_zero() => {
             Err(refuse(format!("a {kind} needs an amount above 0 minor units")))
         }
         _ => Ok(amount),
@@ -134,29 +130,37 @@ fn read_metadata(options: &mut Options) -> Result<Vec<(String, String)>, Fault> 
     Ok(pairs)
 }
 
-/// The options that idempotency compares, in canonical form; empty = not given.
+/// The options that idempotency compares.
 #[derive(Default)]
 struct Compared {
-    original: String,
-    rrn: String,
-    date: String,
-    auth_code: String,
+    original: Option<OriginalArgument>,
+    /// As it is hashed; empty = not given.
+    original_text: String,
+    rrn: Option<Rrn>,
+    date: Option<String>,
+    auth_code: Option<AuthCode>,
 }
 
 fn read_compared(kind: Kind, options: &mut Options) -> Result<(Compared, Vec<String>), Fault> {
+    let (original, original_text) = read_original(options)?;
     let compared = Compared {
-        original: read_original(options)?,
-        rrn: sized(options, "rrn", 12)?,
+        original,
+        original_text,
+        rrn: checked(options, "rrn", Rrn::new)?,
         date: read_date(options)?,
-        auth_code: sized(options, "auth-code", 6)?,
+        auth_code: checked(options, "auth-code", AuthCode::new)?,
     };
     let misplaced = |key: &str| Err(invalid(format!("option {key} does not go with kind {kind}")));
-    for (key, value) in [("original", &compared.original), ("rrn", &compared.rrn), ("date", &compared.date)] {
-        if !value.is_empty() && !follows(kind) {
+    for (key, given) in [
+        ("original", !compared.original_text.is_empty()),
+        ("rrn", compared.rrn.is_some()),
+        ("date", compared.date.is_some()),
+    ] {
+        if given && !follows(kind) {
             return misplaced(key);
         }
     }
-    if !compared.auth_code.is_empty() && !follows(kind) && kind != Kind::OfflineSale {
+    if compared.auth_code.is_some() && !follows(kind) && kind != Kind::OfflineSale {
         return misplaced("auth-code");
     }
     if options.take::<OwnedValue>("qr-code", "h")?.is_some() && kind != Kind::QrSale {
@@ -177,23 +181,20 @@ fn read_entry_modes(options: &mut Options) -> Result<Vec<String>, Fault> {
     Ok(EntryMode::ALL.iter().filter(wanted).map(|mode| mode.word().to_owned()).collect())
 }
 
-/// A text of exactly `length` printable characters, or none.
-fn sized(options: &mut Options, key: &str, length: usize) -> Result<String, Fault> {
-    let text = options.text(key)?.unwrap_or_default();
-    let printable = text.bytes().all(|b| (0x20..0x7f).contains(&b));
-    if text.is_empty() || (text.len() == length && printable) {
-        Ok(text)
-    } else {
-        Err(invalid(format!("option {key} must be {length} printable characters")))
-    }
+/// A text of a form of its own, or none.
+fn checked<T>(
+    options: &mut Options,
+    key: &str,
+    read: fn(&str) -> Result<T, IdentError>,
+) -> Result<Option<T>, Fault> {
+    let wrong = |error: IdentError| invalid(format!("option {key} must be {}", error.allowed));
+    options.text(key)?.map(|text| read(&text).map_err(wrong)).transpose()
 }
 
-fn read_date(options: &mut Options) -> Result<String, Fault> {
-    let date = options.text("date")?.unwrap_or_default();
-    if date.is_empty() || is_mmdd(&date) {
-        Ok(date)
-    } else {
-        Err(invalid("option date must be MMDD, such as 1122"))
+fn read_date(options: &mut Options) -> Result<Option<String>, Fault> {
+    match options.text("date")? {
+        Some(date) if !is_mmdd(&date) => Err(invalid("option date must be MMDD, such as 1122")),
+        date => Ok(date),
     }
 }
 
@@ -205,31 +206,34 @@ fn is_mmdd(text: &str) -> bool {
         && part(2..4).is_some_and(|day| (1..=31).contains(&day))
 }
 
-/// `original`: an object path, or batch, trace and MMDD, of which 0 and empty mean not known.
-fn read_original(options: &mut Options) -> Result<String, Fault> {
+/// `original`: an object path, or batch, trace and MMDD, of which 0 and empty mean not known. Also as it is hashed.
+fn read_original(options: &mut Options) -> Result<(Option<OriginalArgument>, String), Fault> {
     let signature = options.signature_of("original").map(ToString::to_string);
-    match signature.as_deref() {
-        Some("(uus)") => {
-            let parts: Option<Structure<'static>> = options.take("original", "(uus)")?;
-            parts.as_ref().map_or(Ok(String::new()), |parts| read_original_numbers(parts.fields()))
-        }
-        _ => {
-            let path: Option<OwnedObjectPath> = options.take("original", "o")?;
-            Ok(path.map(ObjectPath::from).map(|path| path.to_string()).unwrap_or_default())
-        }
+    if signature.as_deref() == Some("(uus)") {
+        let parts: Option<Structure<'static>> = options.take("original", "(uus)")?;
+        return parts.as_ref().map_or(Ok((None, String::new())), |parts| read_numbers(parts.fields()));
     }
+    let path: Option<OwnedObjectPath> = options.take("original", "o")?;
+    let path = path.map(ObjectPath::from).filter(|path| path.as_str() != "/");
+    let Some(path) = path else { return Ok((None, String::new())) };
+    let id = path::read_transaction(path.as_str())
+        .ok_or_else(|| invalid("option original is not the path of a transaction"))?;
+    Ok((Some(OriginalArgument::Object(id)), path.to_string()))
 }
 
-fn read_original_numbers(parts: &[Value<'_>]) -> Result<String, Fault> {
+fn read_numbers(parts: &[Value<'_>]) -> Result<(Option<OriginalArgument>, String), Fault> {
     let [Value::U32(batch), Value::U32(trace), Value::Str(date)] = parts else {
         return Err(invalid("option original must be a path or (batch, trace, MMDD)"));
     };
-    if *batch > 999_999 || *trace > 999_999 || !(date.is_empty() || is_mmdd(date)) {
+    let (batch, trace, date) = (*batch, *trace, date.to_string());
+    if batch > 999_999 || trace > 999_999 || !(date.is_empty() || is_mmdd(&date)) {
         return Err(invalid(
             "option original must have a batch and trace of 6 digits at most and a date MMDD",
         ));
     }
-    Ok(format!("{batch:06}/{trace:06}/{date}"))
+    let text = format!("{batch:06}/{trace:06}/{date}");
+    let known = batch != 0 || trace != 0 || !date.is_empty();
+    Ok((known.then_some(OriginalArgument::Numbers { batch, trace, date }), text))
 }
 
 impl Compared {
@@ -241,10 +245,10 @@ impl Compared {
             ("kind", kind.word().to_owned()),
             ("amount", amount.minor().to_string()),
             ("currency", currency.alpha().to_owned()),
-            ("original", self.original.clone()),
-            ("rrn", self.rrn.clone()),
-            ("date", self.date.clone()),
-            ("auth-code", self.auth_code.clone()),
+            ("original", self.original_text.clone()),
+            ("rrn", self.rrn.as_ref().map(ToString::to_string).unwrap_or_default()),
+            ("date", self.date.clone().unwrap_or_default()),
+            ("auth-code", self.auth_code.as_ref().map(ToString::to_string).unwrap_or_default()),
             ("entry-modes", entry_modes.join(",")),
         ];
         let mut hash = Sha256::new();
@@ -356,6 +360,36 @@ mod tests {
             read("r-1", "refund", 1, "CNY", dict(vec![("original", original)])).unwrap().arguments_sha256
         };
         assert_ne!(refund(Value::from((1_u32, 2_u32, "1122"))), refund(Value::from((1_u32, 3_u32, "1122"))));
+    }
+
+    #[test]
+    fn an_original_is_a_path_or_numbers_of_which_some_may_be_unknown() {
+        let original = |value: Value<'static>| {
+            read("r-1", "void", 0, "CNY", dict(vec![("original", value)])).map(|request| request.original)
+        };
+        let numbers =
+            |batch, trace, date: &str| OriginalArgument::Numbers { batch, trace, date: date.to_owned() };
+        assert_eq!(original(Value::from((0_u32, 7_u32, ""))), Ok(Some(numbers(0, 7, ""))));
+        assert_eq!(original(Value::from((3_u32, 7_u32, "1122"))), Ok(Some(numbers(3, 7, "1122"))));
+        assert_eq!(original(Value::from((0_u32, 0_u32, ""))), Ok(None));
+        let object = |path: &'static str| original(Value::from(ObjectPath::try_from(path).unwrap()));
+        assert!(matches!(
+            object("/org/posd/Pos1/transaction/ba7816bf8f01cfea414140de5dae2223"),
+            Ok(Some(OriginalArgument::Object(_)))
+        ));
+        assert_eq!(object("/"), Ok(None));
+        assert!(object("/org/posd/Pos1/job/1").is_err());
+        assert!(original(Value::from((1_000_000_u32, 7_u32, ""))).is_err());
+    }
+
+    /// A token may hold digits that look like a card number, so its own form is checked and nothing else.
+    #[test]
+    fn an_authorization_is_a_token() {
+        let token = "62258800123456750123456789abcdef";
+        let request =
+            read("r-1", "refund", 1, "CNY", dict(vec![("authorization", Value::from(token))])).unwrap();
+        assert_eq!(request.authorization.as_deref(), Some(token));
+        assert!(refusal("refund", 1, vec![("authorization", Value::from("x"))]).1.contains("32 hex digits"));
     }
 
     proptest! {

@@ -69,6 +69,15 @@ impl TransactionObject {
         Ok(lines.iter().map(row::timeline).collect())
     }
 
+    #[zbus(out_args("facts"))]
+    async fn explain(&self, options: Dict, #[zbus(header)] header: Header<'_>) -> Result<Row, ApiError> {
+        no_options(options)?;
+        self.desk.admit(&header, Action::Query).await?;
+        let id = self.id();
+        let facts = self.desk.ask(|answer| Command::Explain(id, answer)).await?;
+        Ok(row::explained(&facts))
+    }
+
     #[zbus(out_args("receipt"))]
     async fn get_receipt(
         &self,
@@ -288,15 +297,14 @@ impl TransactionObject {
         self.view.borrow().result_text.as_ref().map(row::bilingual).unwrap_or_default()
     }
 
-    /// No kind of this version follows another transaction.
     #[zbus(property)]
     fn original(&self) -> OwnedObjectPath {
-        path::none()
+        self.view.borrow().original.as_ref().map_or_else(path::none, path::transaction)
     }
 
     #[zbus(property)]
     fn follow_ups(&self) -> Vec<OwnedObjectPath> {
-        Vec::new()
+        self.view.borrow().follow_ups.iter().map(path::transaction).collect()
     }
 
     #[zbus(property)]

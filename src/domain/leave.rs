@@ -72,6 +72,20 @@ impl Deed {
     }
 }
 
+impl core::fmt::Display for Deed {
+    /// For the audit trail: `refund of 1250 on 0123…`.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(self.action)?;
+        if let Some(amount) = self.amount {
+            write!(f, " of {}", amount.minor())?;
+        }
+        match &self.original {
+            Some(original) => write!(f, " on {original}"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// The refusal of a deed that nobody has allowed. It names the action, for the program that asks.
 #[must_use]
 pub fn missing(action: &'static str) -> Fault {
@@ -83,6 +97,13 @@ pub fn missing(action: &'static str) -> Fault {
         "{who} must allow action {action:?}: call Operators.Authorize and give its token as option authorization"
     );
     Fault::new(FaultName::NotAuthorized, text).with("action", action)
+}
+
+/// The refusal of a supervisor whose own role does not suffice.
+#[must_use]
+pub fn too_low(supervisor: &OperatorId, least: Role) -> Fault {
+    let who = if least == Role::Administrator { "the administrator 99" } else { "the supervisor 00" };
+    Fault::new(FaultName::NotAuthorized, format!("operator {supervisor} may not allow this; ask {who}"))
 }
 
 /// What a supervisor has allowed.

@@ -1,34 +1,21 @@
 //! Operators and their passwords: who may do what, when a password is right, when the door stays shut.
 //!
 //! Pure: the engine brings the stored row, the time and the salt, stores the row that comes back before it
-//! answers, and keeps the session. Hashes are Argon2id in PHC form. Source: RFC 9106; the cost is the first
-//! choice of the OWASP Password Storage Cheat Sheet for 19 MiB (Spec: unverified), about 50 ms on a terminal.
+//! answers, and keeps the session.
+mod hash;
+
 use super::calendar::WallTime;
 use super::fault::{Fault, FaultName};
 use super::ident::OperatorId;
 use super::outcome::Role;
 use super::record::OperatorRow;
 use super::secret::Password;
-use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
-use argon2::{Algorithm, Argon2, Block, Params, Version};
+pub use hash::{PasswordError, hash, verify};
 
 /// Operator numbers and passwords of a terminal that leaves the factory. Each password must be changed before
 /// it opens a session.
 pub const FACTORY: [(&str, &str); 5] =
     [("00", "123456"), ("01", "0000"), ("02", "0000"), ("03", "0000"), ("99", "12345678")];
-
-/// Memory of one hash, KiB.
-const MEMORY_KIB: u32 = 19 * 1024;
-/// Passes of one hash.
-const PASSES: u32 = 2;
-/// Most memory a stored hash may ask for, KiB: a damaged row must not exhaust the terminal.
-const MEMORY_KIB_MAX: u32 = 64 * 1024;
-/// Room reserved for one hash, KiB; what is not needed of it is never touched. glibc gives an allocation above 32 MiB
-/// back to the kernel as soon as it is freed; smaller ones it may keep, and then each of the first few hashes left 19
-/// MiB behind in the daemon (M_MMAP_THRESHOLD in mallopt(3); `make bench` measures it).
-const RESERVED_KIB: usize = 33 * 1024;
-/// Most passes a stored hash may ask for.
-const PASSES_MAX: u32 = 10;
 
 /// Choice: wrong passwords in a row before the first lock.
 const TRIES: u32 = 5;
@@ -51,66 +38,6 @@ pub fn role(operator: &OperatorId) -> Role {
     }
 }
 
-/// Why a password could not be hashed or compared.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PasswordError {
-    /// The stored text is not an Argon2 hash in PHC form, or asks for more work than allowed.
-    #[error("the stored password hash is damaged; another operator must set the password anew")]
-    Damaged,
-    /// No memory for the computation.
-    #[error("the password could not be hashed: {0}")]
-    Hashing(String),
-}
-
-/// Hashes a password. The salt is drawn by the caller; it must never serve twice.
-///
-/// # Errors
-/// [`PasswordError::Hashing`], when there is no memory for it.
-pub fn hash(password: &Password, salt: [u8; 16]) -> Result<String, PasswordError> {
-    let hashing = |e: &dyn core::fmt::Display| PasswordError::Hashing(e.to_string());
-    let cost = Params::new(MEMORY_KIB, PASSES, 1, None).map_err(|e| hashing(&e))?;
-    let phc = PasswordHash {
-        algorithm: Algorithm::Argon2id.ident(),
-        version: Some(Version::V0x13.into()),
-        params: ParamsString::try_from(&cost).map_err(|e| hashing(&e))?,
-        salt: Some(Salt::new(&salt).map_err(|e| hashing(&e))?),
-        hash: Some(compute(password, &salt, cost)?),
-    };
-    Ok(phc.to_string())
-}
-
-/// True if the password is the one behind a hash. Compares in constant time.
-///
-/// # Errors
-/// [`PasswordError::Damaged`], when the stored text is no hash of ours; [`PasswordError::Hashing`], when there is no
-/// memory for it.
-pub fn verify(password: &Password, phc: &str) -> Result<bool, PasswordError> {
-    let stored = PasswordHash::new(phc).map_err(|_| PasswordError::Damaged)?;
-    let cost = Params::try_from(&stored).map_err(|_| PasswordError::Damaged)?;
-    let ours = stored.algorithm == Algorithm::Argon2id.ident()
-        && stored.version == Some(Version::V0x13.into())
-        && cost.m_cost() <= MEMORY_KIB_MAX
-        && cost.t_cost() <= PASSES_MAX;
-    match (stored.salt, stored.hash) {
-        // The equality of outputs takes the same time wherever they differ.
-        (Some(salt), Some(right)) if ours => Ok(compute(password, &salt, cost)? == right),
-        _ => Err(PasswordError::Damaged),
-    }
-}
-
-fn compute(password: &Password, salt: &[u8], cost: Params) -> Result<Output, PasswordError> {
-    let hashing = |e: &dyn core::fmt::Display| PasswordError::Hashing(e.to_string());
-    let blocks = cost.block_count();
-    let mut memory = Vec::new();
-    memory.try_reserve_exact(blocks.max(RESERVED_KIB)).map_err(|e| hashing(&e))?;
-    memory.resize(blocks, Block::default());
-    let mut output = vec![0; cost.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN)];
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, cost)
-        .hash_password_into_with_memory(password.reveal(), salt, &mut output, &mut memory)
-        .map_err(|e| hashing(&e))?;
-    Output::new(&output).map_err(|e| hashing(&e))
-}
-
 /// A decision, and the operator as it must be stored before the decision is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision<T> {
@@ -125,12 +52,7 @@ pub struct Decision<T> {
 /// # Errors
 /// `NoSuchOperator`; `LockedOut` with the seconds left.
 pub fn check_open(row: Option<&OperatorRow>, now: WallTime) -> Result<&OperatorRow, Fault> {
-    let row = row.ok_or_else(|| {
-        Fault::new(
-            FaultName::NoSuchOperator,
-            "there is no operator of that number; ask the administrator to add it",
-        )
-    })?;
+    let row = check_there(row)?;
     match locked_for_s(row, now) {
         0 => Ok(row),
         left => Err(locked_out(left)),
@@ -160,33 +82,21 @@ pub fn check_sign_on(
     })
 }
 
-/// Decides a change of password: the old one must be right (counted as at sign-on), the new one must fit the
-/// rules. After an `Ok` the caller hashes the new one and stores [`with_password`].
+/// Decides a change of password, the new one having passed [`check_new`]: the old one must be right (counted as at
+/// sign-on). After an `Ok` the caller stores [`with_password`].
 #[must_use]
-pub fn check_change(
-    row: Option<&OperatorRow>,
-    verified: Option<bool>,
-    now: WallTime,
-    old: &Password,
-    new: &Password,
-) -> Decision<()> {
-    check_password(row, verified, now, |row| {
-        check_new(&row.id, new)?;
-        if new == old {
-            return Err(invalid("the new password is the old one; choose another"));
-        }
-        Ok(())
-    })
+pub fn check_change(row: Option<&OperatorRow>, verified: Option<bool>, now: WallTime) -> Decision<Role> {
+    check_password(row, verified, now, |row| Ok(role(&row.id)))
 }
 
-/// Checks a new password against the rules of the operator's role.
+/// Checks a new password against the rules of the operator's role, and against the old one where there is one.
 ///
 /// Choice: printable ASCII, at most 64 bytes, at least 4 characters for cashiers, 6 for the supervisor, 8 for
 /// the administrator, and none of the factory passwords.
 ///
 /// # Errors
 /// `InvalidArgument` with what is allowed; the password is never quoted.
-pub fn check_new(operator: &OperatorId, new: &Password) -> Result<(), Fault> {
+pub fn check_new(operator: &OperatorId, new: &Password, old: Option<&Password>) -> Result<(), Fault> {
     let least = match role(operator) {
         Role::Administrator => 8,
         Role::Supervisor => 6,
@@ -201,7 +111,58 @@ pub fn check_new(operator: &OperatorId, new: &Password) -> Result<(), Fault> {
     if FACTORY.iter().any(|(_, password)| password.as_bytes() == bytes) {
         return Err(invalid("a factory password is known to everybody; choose another"));
     }
+    if old == Some(new) {
+        return Err(invalid("the new password is the old one; choose another"));
+    }
     Ok(())
+}
+
+/// May the administrator add this operator? The password is judged by [`check_new`].
+///
+/// # Errors
+/// `AlreadyExists`. 00 and 99 are always there, so that only 01 to 98 can be added.
+pub fn check_add(row: Option<&OperatorRow>) -> Result<(), Fault> {
+    match row {
+        Some(row) => {
+            let text =
+                format!("there is an operator {} already; change the password or remove it first", row.id);
+            Err(Fault::new(FaultName::AlreadyExists, text))
+        }
+        None => Ok(()),
+    }
+}
+
+/// May the administrator remove this operator?
+///
+/// # Errors
+/// `InvalidArgument` for 00 and 99; `WrongState` while it is signed on; `NoSuchOperator`.
+pub fn check_remove(
+    operator: &OperatorId,
+    row: Option<&OperatorRow>,
+    signed_on: Option<&OperatorId>,
+) -> Result<(), Fault> {
+    if role(operator) != Role::Cashier {
+        return Err(invalid("operators 00 and 99 belong to every terminal; change their passwords instead"));
+    }
+    check_there(row)?;
+    if signed_on == Some(operator) {
+        let text = format!("operator {operator} is signed on; sign it off first");
+        return Err(Fault::new(FaultName::WrongState, text));
+    }
+    Ok(())
+}
+
+/// There must be such an operator.
+///
+/// # Errors
+/// `NoSuchOperator`.
+pub fn check_there(row: Option<&OperatorRow>) -> Result<&OperatorRow, Fault> {
+    row.ok_or_else(|| {
+        Fault::new(
+            FaultName::NoSuchOperator,
+            "there is no operator of that number; ask the administrator to add it",
+        )
+    })
 }
 
 /// The operator with a new password of its own: no longer factory, nothing counted, not locked.
@@ -313,38 +274,6 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_is_argon2id_in_phc_form_and_verifies() {
-        let phc = hash(&password("0000"), [3; 16]).unwrap();
-        assert!(phc.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{phc}");
-        assert_eq!(verify(&password("0000"), &phc), Ok(true));
-        assert_eq!(verify(&password("0001"), &phc), Ok(false));
-        assert_eq!(verify(&password(""), &phc), Ok(false));
-        assert_ne!(hash(&password("0000"), [4; 16]).unwrap(), phc);
-    }
-
-    /// Only the place of the working memory is our own.
-    #[test]
-    fn a_hash_is_that_of_the_library() {
-        use argon2::PasswordHasher;
-        let theirs = Argon2::default().hash_password_with_salt(b"0000", &[3; 16]).unwrap();
-        assert_eq!(hash(&password("0000"), [3; 16]).unwrap(), theirs.to_string());
-    }
-
-    /// A damaged row is named, and cannot make the terminal compute for minutes.
-    #[test]
-    fn a_damaged_hash_is_named() {
-        let check =
-            |phc: &str| assert_eq!(verify(&password("0000"), phc), Err(PasswordError::Damaged), "{phc}");
-        let phc = hash(&password("0000"), [3; 16]).unwrap();
-        check("");
-        check("0000");
-        check("$argon2id$v=19$m=19456,t=2,p=1$AwMDAwMDAwMDAwMDAwMDAw");
-        check(&phc.replace("m=19456", "m=4194304"));
-        check(&phc.replace("t=2", "t=4000000"));
-        check(&phc.replace("argon2id", "scrypt"));
-    }
-
-    #[test]
     fn roles_follow_the_number() {
         let role_of = |id: &str| role(&OperatorId::new(id).unwrap());
         assert_eq!(role_of("00"), Role::Supervisor);
@@ -370,8 +299,7 @@ mod tests {
             Some(FaultName::MustChangePassword)
         );
         assert_eq!(check_sign_on(Some(&row), Some(true), NOW, false).answer, Ok(Role::Supervisor));
-        let change = check_change(Some(&row), Some(true), NOW, &password("123456"), &password("246810"));
-        assert_eq!(change.answer, Ok(()));
+        assert_eq!(check_change(Some(&row), Some(true), NOW).answer, Ok(Role::Supervisor));
         // A wrong factory password does not tell that it is one.
         assert_eq!(name(&check_sign_on(Some(&row), Some(false), NOW, true)), Some(FaultName::WrongPassword));
     }
@@ -423,7 +351,7 @@ mod tests {
     #[test]
     fn new_passwords_must_fit_the_role() {
         let check = |id: &str, new: &str, fits: bool| {
-            let result = check_new(&OperatorId::new(id).unwrap(), &password(new));
+            let result = check_new(&OperatorId::new(id).unwrap(), &password(new), None);
             assert_eq!(result.is_ok(), fits, "{id} {new:?}: {result:?}");
         };
         check("01", "4711", true);
@@ -440,17 +368,35 @@ mod tests {
         check("04", "12345678", false);
     }
 
+    /// Goal: a change needs the old password, counted like a sign-on, and another new one.
     #[test]
     fn a_change_needs_the_old_password_and_another_new_one() {
         let operator = row("01", true);
-        let change = |verified, new: &str| {
-            check_change(Some(&operator), Some(verified), NOW, &password("8520"), &password(new))
-        };
-        assert_eq!(change(true, "4711").answer, Ok(()));
-        assert_eq!(name(&change(true, "8520")), Some(FaultName::InvalidArgument));
-        assert_eq!(name(&change(false, "4711")), Some(FaultName::WrongPassword));
-        assert_eq!(change(false, "4711").store.unwrap().failures, 1);
+        let wrong = check_change(Some(&operator), Some(false), NOW);
+        assert_eq!(name(&wrong), Some(FaultName::WrongPassword));
+        assert_eq!(wrong.store.unwrap().failures, 1);
+        let same = check_new(&operator.id, &password("8520"), Some(&password("8520"))).unwrap_err();
+        assert_eq!(same.name, FaultName::InvalidArgument);
+        assert!(check_new(&operator.id, &password("4711"), Some(&password("8520"))).is_ok());
         let stored = with_password(operator.id.clone(), "phc".to_owned());
         assert!(!stored.factory);
+    }
+
+    /// Goal: cashiers come and go; 00, 99 and whoever is signed on stay.
+    #[test]
+    fn only_cashiers_that_are_not_signed_on_can_be_removed() {
+        let id = |number: &str| OperatorId::new(number).unwrap();
+        let remove = |number: &str, there: bool, signed_on: Option<&OperatorId>| {
+            let row = there.then(|| row(number, false));
+            check_remove(&id(number), row.as_ref(), signed_on).map_err(|fault| fault.name)
+        };
+        assert_eq!(remove("05", true, Some(&id("99"))), Ok(()));
+        assert_eq!(remove("05", true, Some(&id("05"))), Err(FaultName::WrongState));
+        assert_eq!(remove("05", false, None), Err(FaultName::NoSuchOperator));
+        for number in ["00", "99"] {
+            assert_eq!(remove(number, true, None), Err(FaultName::InvalidArgument), "{number}");
+        }
+        assert!(check_add(None).is_ok());
+        assert_eq!(check_add(Some(&row("99", false))).unwrap_err().name, FaultName::AlreadyExists);
     }
 }

@@ -10,6 +10,7 @@ impl Engine {
     /// A request of the bus. Every one is answered exactly once, at once or when its answer comes.
     pub(super) fn command(&mut self, command: Command) {
         let Some(command) = self.refused_when_behind(command) else { return };
+        let Some(command) = self.people_command(command) else { return };
         match command {
             Command::Start(request, caller, answer) => self.start(*request, caller, answer),
             Command::Expose(id, answer) => self.expose(id, answer),
@@ -37,16 +38,6 @@ impl Engine {
             Command::AbandonPrint { job, why, answer } => {
                 let result = self.abandon_print(&job, &why);
                 reply(answer, result);
-            }
-            Command::OperatorSignOn { operator, password, caller, answer } => {
-                self.operator_sign_on(operator, password, caller, answer);
-            }
-            Command::OperatorSignOff(answer) => {
-                let result = self.operator_sign_off();
-                reply(answer, result);
-            }
-            Command::ChangePassword { operator, old, new, answer } => {
-                self.change_password(operator, old, new, answer);
             }
             Command::HostSignOn(answer) => self.errand_command(Errand::SignOn, answer),
             Command::HostSignOff(answer) => self.errand_command(Errand::SignOff, answer),
@@ -96,12 +87,8 @@ fn not_built(command: Command) {
         reply(answer, Err(Fault::new(FaultName::NotSupported, "this version does not do that")));
     }
     match command {
-        Command::Authorize(_, _, answer) | Command::ReprintSettlement { answer, .. } => no(answer),
-        Command::TakeOver { answer, .. }
-        | Command::AddOperator { answer, .. }
-        | Command::RemoveOperator { answer, .. }
-        | Command::UnlockOperator { answer, .. }
-        | Command::PauseQueue { answer, .. }
+        Command::ReprintSettlement { answer, .. } => no(answer),
+        Command::PauseQueue { answer, .. }
         | Command::ResumeQueue(answer)
         | Command::Park { answer, .. }
         | Command::Unpark { answer, .. }

@@ -266,8 +266,8 @@ pub enum AgentAsk {
     Signature,
     /// `ConfirmDuplicate`: this one paid the same a moment ago.
     Duplicate(TxnId),
-    /// `Authorize` for this action.
-    Authorize(&'static str),
+    /// `Authorize` for this action; `refused`: why the supervisor named before did not do.
+    Authorize { action: &'static str, refused: Option<FaultName> },
 }
 
 /// What an agent said.

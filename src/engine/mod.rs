@@ -17,6 +17,7 @@ mod journal_thread;
 mod line;
 mod operators;
 mod paper;
+mod password_thread;
 mod start;
 mod state;
 mod trade;
@@ -120,7 +121,7 @@ impl Engine {
                 Some(event) = wiring.card_events.recv() => self.card_event(event),
                 Some(event) = wiring.agent_events.recv() => self.agent_event(event),
                 Some(event) = wiring.printer_events.recv() => self.printer_event(event),
-                Some(done) = self.passwords.recv() => self.password_done(done),
+                Some((visit, checked)) = self.door.judged() => self.judged(visit, checked),
                 Some(command) = wiring.commands.recv() => self.command(command),
                 () = tokio::time::sleep(wait) => {}
             }

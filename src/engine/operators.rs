@@ -1,20 +1,20 @@
-//! Operators' sessions. Hashing a password takes 50 ms of work on purpose, so it happens on a thread of its own.
-use super::handle::Caller;
+//! Operators' sessions and the list of operators. Whatever changes is durable, with its audit line, before it is told.
+use super::handle::{Caller, Leave};
+use super::password_thread::{Checked, PasswordThread, Work};
+use super::start::reply;
 use super::{Engine, Note};
-use crate::domain::calendar::BootTime;
+use crate::domain::calendar::{BootTime, WallTime};
 use crate::domain::fault::{Fault, FaultName};
-use crate::domain::ident::OperatorId;
-use crate::domain::leave::Tokens;
+use crate::domain::ident::{OperatorId, TxnId};
+use crate::domain::leave::{Deed, Grant, Tokens};
 use crate::domain::operators::{self, Decision};
 use crate::domain::outcome::Role;
 use crate::domain::record::{Committed, OperatorRow, Record};
 use crate::domain::secret::Password;
 use crate::ports::{Durability, JournalError};
+use core::time::Duration;
 use std::collections::BTreeSet;
 use tokio::sync::oneshot;
-
-/// Password checks that may be under way at once.
-const CHECKS_MAX: usize = 4;
 
 /// The signed-on operator.
 pub(super) struct Session {
@@ -25,40 +25,70 @@ pub(super) struct Session {
 }
 
 /// What is under way between operators and the terminal.
-#[derive(Default)]
 pub(super) struct Door {
-    /// Operators whose passwords are being checked.
-    checks: BTreeSet<OperatorId>,
+    passwords: PasswordThread<Visit>,
+    /// Operators whose records are being judged or changed: one change at a time, or two could undo each other.
+    busy: BTreeSet<OperatorId>,
     /// What supervisors have allowed and nobody has done yet.
     pub(super) tokens: Tokens,
+    /// Supervisors that an agent has named for the running transaction.
+    pub(super) named: Option<(TxnId, u8)>,
 }
 
-type Answer = oneshot::Sender<Result<(), Fault>>;
+impl Door {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// The operating system gives no thread.
+    pub(super) fn open() -> std::io::Result<Self> {
+        let passwords = PasswordThread::start()?;
+        Ok(Self { passwords, busy: BTreeSet::new(), tokens: Tokens::default(), named: None })
+    }
 
-/// What a password check was for.
-pub(super) enum Purpose {
-    SignOn(Caller),
-    Change { new: Password, salt: [u8; 16] },
+    /// The next password that has been judged.
+    pub(super) async fn judged(&mut self) -> Option<(Visit, Checked)> {
+        self.passwords.answers.recv().await
+    }
 }
 
-/// A password check that has come back.
-pub(super) struct PasswordDone {
+type Answer<T> = oneshot::Sender<Result<T, Fault>>;
+
+/// Somebody at the door: which operator, and who waits for what.
+pub(super) struct Visit {
     operator: OperatorId,
-    purpose: Purpose,
-    password: Password,
-    /// `None`: the stored hash could not be used.
-    right: Option<bool>,
-    /// Hash of the new password, where one was wanted and the old one was right.
-    new_phc: Option<Result<String, String>>,
-    answer: Answer,
+    wish: Wish,
 }
 
-/// An operator record on its way to the disk, and what follows.
+impl Visit {
+    /// Who comes, and what for.
+    pub(super) const fn new(operator: OperatorId, wish: Wish) -> Self {
+        Self { operator, wish }
+    }
+}
+
+/// What is wanted of an operator's record or password.
+pub(super) enum Wish {
+    /// A session.
+    SignOn(Caller, Answer<()>),
+    /// Another password.
+    Change(Answer<()>),
+    /// A token.
+    Authorize(Grant, Answer<String>),
+    /// The running transaction waits for this supervisor's word.
+    Allow(TxnId),
+    /// A new operator.
+    Add(Answer<()>),
+    /// No operator any more.
+    Remove(Answer<()>),
+    /// No lock any more.
+    Unlock(Answer<()>),
+}
+
+/// A visit on its way to the disk: what was decided, and the row as it will be.
 pub(super) struct Pending {
-    operator: OperatorId,
+    visit: Visit,
     row: Option<OperatorRow>,
-    then: Result<Option<Session>, Fault>,
-    answer: Answer,
+    verdict: Result<Role, Fault>,
 }
 
 /// Recorded where no operator is known; cannot happen while a session is required.
@@ -73,9 +103,9 @@ impl Engine {
         operator: OperatorId,
         password: Password,
         caller: Caller,
-        answer: Answer,
+        answer: Answer<()>,
     ) {
-        self.check_password(operator, password, Purpose::SignOn(caller), answer);
+        self.verify(Visit { operator, wish: Wish::SignOn(caller, answer) }, password);
     }
 
     /// `Operators.ChangePassword`; needs no session.
@@ -84,113 +114,206 @@ impl Engine {
         operator: OperatorId,
         old: Password,
         new: Password,
-        answer: Answer,
+        answer: Answer<()>,
     ) {
-        if let Err(fault) = operators::check_new(&operator, &new) {
-            return super::start::reply(answer, Err(fault));
+        let salt = self.salt();
+        let phc = operators::check_new(&operator, &new, Some(&old)).and_then(|()| self.open_door(&operator));
+        let visit = Visit { operator, wish: Wish::Change(answer) };
+        match phc {
+            Ok(phc) => self.judge(visit, Work::Change { old, phc, new, salt }),
+            Err(fault) => self.turn_away(visit, fault),
         }
+    }
+
+    /// `Operators.Add`.
+    pub(super) fn add_operator(
+        &mut self,
+        operator: OperatorId,
+        new: Password,
+        by: &(Leave, Caller),
+        answer: Answer<()>,
+    ) {
+        let allowed = operators::check_add(self.operator(&operator))
+            .and_then(|()| operators::check_new(&operator, &new, None))
+            .and_then(|()| self.may(&Deed::of("operators"), &by.0, &by.1));
+        let salt = self.salt();
+        let visit = Visit { operator, wish: Wish::Add(answer) };
+        match allowed {
+            Ok(_) => self.judge(visit, Work::Make { new, salt }),
+            Err(fault) => self.turn_away(visit, fault),
+        }
+    }
+
+    /// `Operators.Remove`.
+    pub(super) fn remove_operator(
+        &mut self,
+        operator: OperatorId,
+        leave: &Leave,
+        caller: &Caller,
+        answer: Answer<()>,
+    ) {
+        let signed_on = self.session.as_ref().map(|session| &session.operator);
+        let allowed = operators::check_remove(&operator, self.operator(&operator), signed_on)
+            .and_then(|()| self.check_idle(&operator))
+            .and_then(|()| self.may(&Deed::of("operators"), leave, caller));
+        let visit = Visit { operator, wish: Wish::Remove(answer) };
+        match allowed {
+            Ok(_) => self.decided(visit, None, Ok(Role::Cashier)),
+            Err(fault) => self.turn_away(visit, fault),
+        }
+    }
+
+    /// `Operators.Unlock`.
+    pub(super) fn unlock_operator(
+        &mut self,
+        operator: OperatorId,
+        leave: &Leave,
+        caller: &Caller,
+        answer: Answer<()>,
+    ) {
+        let open =
+            operators::check_there(self.operator(&operator)).map(operators::unlocked).and_then(|row| {
+                self.check_idle(&operator)?;
+                self.may(&Deed::of("operators"), leave, caller)?;
+                Ok(row)
+            });
+        let visit = Visit { operator, wish: Wish::Unlock(answer) };
+        match open {
+            Ok(row) => self.decided(visit, Some(row), Ok(Role::Cashier)),
+            Err(fault) => self.turn_away(visit, fault),
+        }
+    }
+
+    /// Has an operator's password verified off the loop; a door that is shut answers at once.
+    pub(super) fn verify(&mut self, visit: Visit, password: Password) {
+        match self.open_door(&visit.operator) {
+            Ok(phc) => self.judge(visit, Work::Verify { password, phc }),
+            Err(fault) => self.turn_away(visit, fault),
+        }
+    }
+
+    fn operator(&self, id: &OperatorId) -> Option<&OperatorRow> {
+        self.operators.iter().find(|row| row.id == *id)
+    }
+
+    /// The stored hash, if this operator's door is not locked.
+    fn open_door(&self, operator: &OperatorId) -> Result<String, Fault> {
+        operators::check_open(self.operator(operator), self.wall()).map(|row| row.password_phc.clone())
+    }
+
+    fn salt(&mut self) -> [u8; 16] {
         let mut salt = [0_u8; 16];
         self.system.random(&mut salt);
-        self.check_password(operator, old, Purpose::Change { new, salt }, answer);
+        salt
     }
 
-    fn check_password(&mut self, operator: OperatorId, password: Password, purpose: Purpose, answer: Answer) {
-        let now = self.wall();
-        let row = self.operators.iter().find(|row| row.id == operator);
-        let row = match operators::check_open(row, now) {
-            Ok(row) => row,
-            Err(fault) => return super::start::reply(answer, Err(fault)),
-        };
-        // One at a time for each operator: two that overlap could undo each other's record.
-        if self.door.checks.len() >= CHECKS_MAX || !self.door.checks.insert(operator.clone()) {
-            let fault = Fault::new(FaultName::Busy, "a password is being checked; try again in a moment");
-            return super::start::reply(answer, Err(fault));
+    /// Nothing of this operator is being judged or changed.
+    fn check_idle(&self, operator: &OperatorId) -> Result<(), Fault> {
+        if self.door.busy.contains(operator) { Err(busy()) } else { Ok(()) }
+    }
+
+    fn judge(&mut self, visit: Visit, work: Work) {
+        if let Err(fault) = self.check_idle(&visit.operator) {
+            return self.turn_away(visit, fault);
         }
-        let phc = row.password_phc.clone();
-        let checked = operator.clone();
-        let done = self.password_done.clone();
-        let work = move || {
-            let right = operators::verify(&password, &phc).ok();
-            let new_phc = match &purpose {
-                Purpose::Change { new, salt } if right == Some(true) => {
-                    Some(operators::hash(new, *salt).map_err(|error| error.to_string()))
-                }
-                Purpose::Change { .. } | Purpose::SignOn(_) => None,
-            };
-            // The engine ends before its threads: then nobody waits.
-            let _gone = done
-                .blocking_send(PasswordDone { operator, purpose, password, right, new_phc, answer })
-                .is_err();
-        };
-        let thread = std::thread::Builder::new().name("posd-password".to_owned());
-        if let Err(error) = thread.spawn(work) {
-            self.door.checks.remove(&checked);
-            tracing::error!(%error, "no thread for a password check");
+        let operator = visit.operator.clone();
+        match self.door.passwords.put(visit, work) {
+            Ok(()) => _ = self.door.busy.insert(operator),
+            Err(visit) => self.turn_away(visit, busy()),
         }
     }
 
-    /// A password was checked: the row changes first, durably, then the caller hears.
-    pub(super) fn password_done(&mut self, done: PasswordDone) {
-        let PasswordDone { operator, purpose, password, right, new_phc, answer } = done;
+    /// A password was judged, or a new one hashed.
+    pub(super) fn judged(&mut self, visit: Visit, checked: Checked) {
+        let Checked { right, new_phc } = checked;
         let now = self.wall();
-        let row = self.operators.iter().find(|row| row.id == operator);
-        let (then, store) = match purpose {
-            Purpose::SignOn(caller) => {
-                let Decision { answer, store } =
-                    operators::check_sign_on(row, right, now, self.settings.require_change);
-                let last_used = self.system.boot();
-                let session =
-                    |role| Some(Session { operator: operator.clone(), role, uid: caller.uid, last_used });
-                (answer.map(session), store)
-            }
-            Purpose::Change { new, .. } => {
-                let Decision { answer, store } = operators::check_change(row, right, now, &password, &new);
-                match (answer, new_phc) {
-                    (Err(fault), _) => (Err(fault), store),
-                    (Ok(()), Some(Ok(phc))) => {
-                        (Ok(None), Some(operators::with_password(operator.clone(), phc)))
-                    }
-                    (Ok(()), _) => (
-                        Err(Fault::new(FaultName::Failed, "the password could not be hashed; try again")),
-                        store,
-                    ),
+        let row = self.operator(&visit.operator);
+        let fresh = new_phc.map(|phc| operators::with_password(visit.operator.clone(), phc));
+        let unhashed = || Fault::new(FaultName::Failed, "the password could not be hashed; try again");
+        let Decision { answer, store } = match &visit.wish {
+            Wish::Change(_) => {
+                let Decision { answer, store } = operators::check_change(row, right, now);
+                match (answer, fresh) {
+                    (Ok(role), Some(fresh)) => Decision { answer: Ok(role), store: Some(fresh) },
+                    (Ok(_), None) => Decision { answer: Err(unhashed()), store },
+                    (Err(fault), _) => Decision { answer: Err(fault), store },
                 }
             }
+            Wish::Add(_) => {
+                let answer = fresh.is_some().then_some(Role::Cashier).ok_or_else(unhashed);
+                Decision { answer, store: fresh }
+            }
+            _ => operators::check_sign_on(row, right, now, self.settings.require_change),
         };
-        let what = match &then {
-            Ok(Some(_)) => "signed on",
-            Ok(None) => "password changed",
-            Err(fault) => fault.name.word(),
-        };
-        let audit = Record::Audit { at: now, operator: Some(operator.clone()), text: what.to_owned() };
-        let records = store.iter().cloned().map(Record::Operator).chain([audit]).collect();
-        self.commit(
-            Note::Operator(Box::new(Pending { operator, row: store, then, answer })),
-            records,
-            Durability::Full,
-        );
+        self.decided(visit, store, answer);
     }
 
-    /// The row is durable.
+    /// What was decided becomes durable before anybody hears of it.
+    fn decided(&mut self, visit: Visit, row: Option<OperatorRow>, verdict: Result<Role, Fault>) {
+        self.door.busy.insert(visit.operator.clone());
+        let mut records: Vec<Record> = row.iter().cloned().map(Record::Operator).collect();
+        if matches!(visit.wish, Wish::Remove(_)) {
+            records.push(Record::OperatorRemoved(visit.operator.clone()));
+        }
+        records.push(self.audit(Some(&visit.operator), told(&visit, &verdict)));
+        let pending = Pending { visit, row, verdict };
+        self.commit(Note::Operator(Box::new(pending)), records, Durability::Full);
+    }
+
+    /// It is durable.
     pub(super) fn operator_stored(&mut self, pending: Pending, result: Result<Committed, JournalError>) {
-        let Pending { operator, row, then, answer } = pending;
-        self.door.checks.remove(&operator);
+        let Pending { visit, row, verdict } = pending;
+        self.door.busy.remove(&visit.operator);
         if let Err(error) = result {
-            return super::start::reply(answer, Err(super::journal_thread::read_fault(&error)));
+            return self.turn_away(visit, super::journal_thread::read_fault(&error));
         }
-        if let Some(row) = row
-            && let Some(kept) = self.operators.iter_mut().find(|kept| kept.id == row.id)
-        {
-            *kept = row;
+        let removed = matches!(visit.wish, Wish::Remove(_));
+        if removed || row.is_some() {
+            self.operators.retain(|kept| kept.id != visit.operator);
+            self.operators.extend(row);
+            self.operators.sort_by(|a, b| a.id.cmp(&b.id));
         }
-        let outcome = then.map(|session| {
-            if let Some(session) = session {
-                tracing::info!(operator = %session.operator, role = %session.role, "operator signed on");
-                self.session = Some(session);
-                self.line_sign_on_now();
+        match verdict {
+            Ok(role) => self.let_in(visit, role),
+            Err(fault) => self.turn_away(visit, fault),
+        }
+    }
+
+    fn let_in(&mut self, visit: Visit, role: Role) {
+        let Visit { operator, wish } = visit;
+        match wish {
+            Wish::SignOn(caller, answer) => {
+                self.open_session(operator, role, caller.uid);
+                reply(answer, Ok(()));
             }
-        });
-        super::start::reply(answer, outcome);
+            Wish::Authorize(grant, answer) => reply(answer, self.issue(grant)),
+            Wish::Allow(txn) => self.supervisor_judged(&txn, Ok(operator)),
+            Wish::Change(answer) | Wish::Add(answer) | Wish::Remove(answer) | Wish::Unlock(answer) => {
+                reply(answer, Ok(()));
+            }
+        }
+    }
+
+    fn turn_away(&mut self, visit: Visit, fault: Fault) {
+        match visit.wish {
+            Wish::SignOn(_, answer)
+            | Wish::Change(answer)
+            | Wish::Add(answer)
+            | Wish::Remove(answer)
+            | Wish::Unlock(answer) => reply(answer, Err(fault)),
+            Wish::Authorize(_, answer) => reply(answer, Err(fault)),
+            Wish::Allow(txn) => self.supervisor_judged(&txn, Err(fault)),
+        }
+    }
+
+    fn open_session(&mut self, operator: OperatorId, role: Role, uid: u32) {
+        tracing::info!(%operator, %role, "operator signed on");
+        if let Some(earlier) = self.session.take() {
+            self.note_audit(&earlier.operator, format!("signed off: {operator} signed on"));
+        }
+        let last_used = self.system.boot();
+        self.session = Some(Session { operator, role, uid, last_used });
+        self.line_sign_on_now();
     }
 
     /// `Operators.SignOff`.
@@ -200,38 +323,41 @@ impl Engine {
         }
         match self.session.take() {
             Some(session) => {
-                let audit = Record::Audit {
-                    at: self.wall(),
-                    operator: Some(session.operator),
-                    text: "signed off".to_owned(),
-                };
-                self.commit(Note::Evidence, vec![audit], Durability::Lazy);
+                self.note_audit(&session.operator, "signed off");
                 Ok(())
             }
             None => Err(Fault::new(FaultName::OperatorRequired, "nobody is signed on")),
         }
     }
 
-    /// An idle operator is signed off.
+    /// An idle operator is signed off. Nobody is idle while a transaction runs.
     pub(super) fn tick_operators(&mut self) {
         let now = self.system.boot();
-        let idle =
-            self.session.as_ref().is_some_and(|s| now.since(s.last_used) >= self.settings.idle_timeout);
-        if idle && self.active.is_none() {
+        let running = self.active.is_some();
+        let idle_timeout = self.settings.idle_timeout;
+        if let Some(session) = self.session.as_mut().filter(|_| running) {
+            session.last_used = now;
+        }
+        let idle = self.session.take_if(|session| now.since(session.last_used) >= idle_timeout);
+        if let Some(session) = idle {
             tracing::info!("the operator was idle for too long");
-            self.session = None;
+            self.note_audit(&session.operator, "signed off: idle");
         }
     }
 
-    /// When that is.
+    /// When that is, or when a lock ends.
     pub(super) fn next_idle_at(&self) -> Option<BootTime> {
-        let session = self.session.as_ref().filter(|_| self.active.is_none())?;
-        Some(session.last_used.after(self.settings.idle_timeout))
+        let session = self.session.as_ref().filter(|_| self.active.is_none());
+        let idle = session.map(|session| session.last_used.after(self.settings.idle_timeout));
+        let (now, wall) = (self.system.boot(), self.wall());
+        let locks = self.operators.iter().map(|row| operators::locked_for_s(row, wall));
+        let unlock = locks.filter(|left| *left > 0).min().map(|left| now.after(Duration::from_secs(left)));
+        idle.into_iter().chain(unlock).min()
     }
 
     /// What the bus sees.
     pub(super) fn operators_view(&self) -> super::view::OperatorsView {
-        let now = self.wall();
+        let now: WallTime = self.wall();
         super::view::OperatorsView {
             current: self.session.as_ref().map(|s| s.operator.to_string()).unwrap_or_default(),
             role: self.session.as_ref().map_or(Role::None, |s| s.role),
@@ -244,4 +370,25 @@ impl Engine {
             all: self.operators.iter().map(|row| row.id.to_string()).collect(),
         }
     }
+}
+
+/// The audit line of a visit: what was wanted and how it ended.
+fn told(visit: &Visit, verdict: &Result<Role, Fault>) -> String {
+    let what = match &visit.wish {
+        Wish::SignOn(caller, _) => format!("signed on for user {}", caller.uid),
+        Wish::Change(_) => "password changed".to_owned(),
+        Wish::Authorize(grant, _) => format!("authorised {} for user {}", grant.deed, grant.uid),
+        Wish::Allow(txn) => format!("authorised transaction {txn}"),
+        Wish::Add(_) => "added".to_owned(),
+        Wish::Remove(_) => "removed".to_owned(),
+        Wish::Unlock(_) => "unlocked".to_owned(),
+    };
+    match verdict {
+        Ok(_) => what,
+        Err(fault) => format!("not {what}: {}", fault.name),
+    }
+}
+
+fn busy() -> Fault {
+    Fault::new(FaultName::Busy, "another password is being checked; try again in a moment")
 }

@@ -3,7 +3,7 @@ use super::handle::{AgentCommand, Notice};
 use super::jobs::Jobs;
 use super::journal_thread::{JournalThread, Task};
 use super::line::Line;
-use super::operators::{Door, PasswordDone, Session};
+use super::operators::{Door, Session};
 use super::paper::{Care, PrintDesk};
 use super::trade::Active;
 use super::view::{Snapshot, TxnView};
@@ -94,8 +94,6 @@ pub struct Engine {
     pub(super) notices: mpsc::Sender<Notice>,
     pub(super) agents: mpsc::Sender<AgentCommand>,
     pub(super) snapshot: watch::Sender<Arc<Snapshot>>,
-    pub(super) passwords: mpsc::Receiver<PasswordDone>,
-    pub(super) password_done: mpsc::Sender<PasswordDone>,
     /// The running transaction: at most one.
     pub(super) active: Option<Active>,
     /// Transactions whose outcome stands but whose paper or card is not home.
@@ -177,8 +175,9 @@ impl Engine {
         let Wiring { mut journal, system, .. } = wiring;
         let now = system.wall();
         let loaded = rebuild(journal.as_mut(), now)?;
-        let (password_done, passwords) = mpsc::channel(4);
-        let journal = JournalThread::start(journal).map_err(|error| EngineError::Lost(error.to_string()))?;
+        let no_thread = |error: std::io::Error| EngineError::Lost(error.to_string());
+        let journal = JournalThread::start(journal).map_err(no_thread)?;
+        let door = Door::open().map_err(no_thread)?;
         let clock_floor = settings.built_at.max(loaded.newest);
         let mut engine = Self {
             journal,
@@ -190,8 +189,6 @@ impl Engine {
             notices: wiring.notices,
             agents: wiring.agents,
             snapshot: wiring.snapshot,
-            passwords,
-            password_done,
             active: None,
             cares: Vec::new(),
             entries: BTreeMap::new(),
@@ -206,7 +203,7 @@ impl Engine {
             card_used: false,
             operators: loaded.operators,
             session: None,
-            door: Door::default(),
+            door,
             keys: None,
             key_generation: 0,
             key_record: None,

@@ -20,7 +20,7 @@ pub(super) struct Active {
     /// The card command that is out.
     card_wait: Option<u64>,
     /// The agent question that is out.
-    ask_wait: Option<u64>,
+    pub(super) ask_wait: Option<u64>,
     /// Key set under which the PIN block was made.
     pin_keys: Option<u32>,
 }
@@ -149,6 +149,11 @@ impl Engine {
     }
 
     fn ask(&mut self, ask: Ask) {
+        self.ask_again(ask, None);
+    }
+
+    /// Asks the starter's agent. `refused`: why the answer before this one did not do.
+    pub(super) fn ask_again(&mut self, ask: Ask, refused: Option<FaultName>) {
         let no_pin = ask == Ask::Pin && !self.settings.pin_by_agent;
         if no_pin {
             return self.step_txn(Event::AgentAnswered(Answer::PinNotAvailable));
@@ -165,7 +170,7 @@ impl Engine {
             Ask::Application(candidates) => AgentAsk::Application(candidates),
             Ask::Card => AgentAsk::Card,
             Ask::Duplicate(earlier) => AgentAsk::Duplicate(earlier),
-            Ask::Authorize(action) => AgentAsk::Authorize(action),
+            Ask::Authorize(action) => AgentAsk::Authorize { action, refused },
         };
         let deadline = active.txn.deadline().map(|(at, _)| at).unwrap_or_default();
         let left = deadline.since(self.system.boot());
@@ -212,8 +217,9 @@ impl Engine {
                 AgentAnswer::PinBypassed => Answer::PinBypassed,
                 AgentAnswer::Application(aid) => Answer::Application(aid),
                 AgentAnswer::Yes(yes) => Answer::Yes(yes),
-                // Whose password is right is found out elsewhere; until then nobody is authorised.
-                AgentAnswer::Supervisor(..) => Answer::Cancelled,
+                AgentAnswer::Supervisor(supervisor, password) => {
+                    return self.supervisor_named(supervisor, password);
+                }
                 AgentAnswer::Cancelled => Answer::Cancelled,
             }),
         };

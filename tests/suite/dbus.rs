@@ -9,6 +9,7 @@
     reason = "clippy lets tests do so, but not the functions they share"
 )]
 mod agents;
+mod business;
 mod contract;
 mod objects;
 mod rights;

@@ -9,7 +9,7 @@ use crate::domain::secret::{Pan, SecretError};
 use crate::sim::issuer::{Cvn, TEST_IMK};
 
 /// Names of the presets, default first.
-pub const PRESETS: [&str; 9] = [
+pub const PRESETS: [&str; 11] = [
     "unionpay",
     "unionpay-credit",
     "declines-offline",
@@ -19,12 +19,16 @@ pub const PRESETS: [&str; 9] = [
     "signature",
     "no-cvm",
     "visa",
+    "approves-offline",
+    "asks-first",
 ];
 
 /// UnionPay debit.
 const AID_DEBIT: [u8; 8] = [0xA0, 0, 0, 0x03, 0x33, 0x01, 0x01, 0x01];
 /// UnionPay credit.
 const AID_CREDIT: [u8; 8] = [0xA0, 0, 0, 0x03, 0x33, 0x01, 0x01, 0x02];
+/// UnionPay electronic cash.
+const AID_CASH: [u8; 8] = [0xA0, 0, 0, 0x03, 0x33, 0x01, 0x01, 0x06];
 /// Visa credit and debit.
 const AID_VISA: [u8; 7] = [0xA0, 0, 0, 0, 0x03, 0x10, 0x10];
 
@@ -211,6 +215,11 @@ impl Profile {
             "no-pse" => pse = false,
             "signature" => first.cvm_list = cvm_list(&[0x5E, 0x03, 0x1F, 0x00]),
             "no-cvm" => first.cvm_list = cvm_list(&[0x1F, 0x00]),
+            "approves-offline" => first = cash("6225880076543215")?,
+            "asks-first" => {
+                first = cash("6225880023456784")?;
+                first.first_ac = FirstAc::Online;
+            }
             "visa" => {
                 first = visa()?;
                 applications.insert(0, first);
@@ -387,6 +396,17 @@ fn unionpay(aid: &[u8], label: &str, pan: &str) -> Result<Application, ProfileEr
         format: Format::Two,
         blocked: false,
         atc: 0x0010,
+    })
+}
+
+/// A card that leaves it to the terminal whether the bank is asked: its action codes want it at the floor limit only,
+/// and let it pass where the bank cannot be reached. No PIN, no signature.
+fn cash(pan: &str) -> Result<Application, ProfileError> {
+    Ok(Application {
+        cvm_list: cvm_list(&[0x1F, 0x00]),
+        iac_default: [0; 5],
+        iac_online: [0, 0, 0, 0x80, 0],
+        ..unionpay(&AID_CASH, "UnionPay Cash", pan)?
     })
 }
 

@@ -409,7 +409,7 @@ fn the_registry_is_bounded_and_shown() {
         assert_eq!(name(client.register(odd).await), "InvalidArgument");
         assert_eq!(
             name(client.register(HashMap::from([("take-over", Value::from("x"))])).await),
-            "NotSupported"
+            "InvalidArgument"
         );
         let manager = ManagerProxy::new(&client.bus).await.unwrap();
         let path = |n: u32| ObjectPath::try_from(format!("/agent/{n}")).unwrap();

@@ -133,6 +133,11 @@ fn every_word_of_the_contract_stands_in_the_xml() {
     let all = all.chain(CvmMethod::ALL.iter().map(|w| w.word())).chain(Ply::ALL.iter().map(|w| w.word()));
     let all = all.chain(PrintState::ALL.iter().map(|w| w.word())).chain(Role::ALL.iter().map(|w| w.word()));
     let all = all.chain(TerminalState::ALL.iter().map(|w| w.word()));
+    let all =
+        all.chain(EntryType::ALL.iter().map(|w| w.word())).chain(Resolution::ALL.iter().map(|w| w.word()));
+    let all =
+        all.chain(BatchState::ALL.iter().map(|w| w.word())).chain(Verdict::ALL.iter().map(|w| w.word()));
+    let all = all.chain(CardClass::ALL.iter().map(|w| w.word()));
     let all = all.chain(QueueState::ALL.iter().map(|w| w.word())).chain(Action::ALL.iter().map(|w| w.word()));
     let all = all.chain(Capability::ALL.iter().map(|w| w.word()));
     for word in all.chain(FaultName::ALL.iter().map(|w| w.word())) {

@@ -2,16 +2,16 @@
 use posd::api::{Parts, Security, ServeError, proxy, serve};
 use posd::domain::calendar::{BootTime, WallTime};
 use posd::domain::fault::{Fault, FaultName};
-use posd::domain::ident::{RequestId, Stan, TxnId};
+use posd::domain::ident::{OperatorId, RequestId, Stan, TxnId};
 use posd::domain::money::{Amount, Currency};
 use posd::domain::outcome::{
-    BatchState, EntryType, Kind, Outcome, Ply, PrintState, QueueState, ResultCode, Role, TerminalState,
-    TxnState,
+    BatchState, CardClass, EntryType, Kind, Outcome, Ply, PrintState, QueueState, ResultCode, Role,
+    TerminalState, TxnState,
 };
-use posd::domain::record::TimelineRow;
+use posd::domain::record::{EntryId, FollowUp, PlyRow, TimelineRow, TotalsRow};
 use posd::domain::text;
 use posd::engine::handle::{
-    AgentCommand, AgentEvent, CancelAnswer, Command, EngineHandle, Notice, StartRequest,
+    AgentCommand, AgentEvent, CancelAnswer, Command, EngineHandle, Leave, Notice, StartRequest,
 };
 use posd::engine::view::*;
 use posd::ports::{PrinterStatus, ReaderStatus};
@@ -229,6 +229,9 @@ impl Ends {
     }
 }
 
+/// The one token that the fake engine knows.
+pub(crate) const TOKEN: &str = "00112233445566778899aabbccddeeff";
+
 /// Answers commands. A request id that begins with `hang` is never answered.
 struct FakeEngine {
     notices: mpsc::Sender<Notice>,
@@ -294,12 +297,83 @@ impl FakeEngine {
                 answer.send(Ok(self.jobs)).unwrap();
             }
             Command::CancelJob(_, answer) => answer.send(Ok(CancelAnswer::AlreadyCancelled)).unwrap(),
-            Command::Query { limit, answer, .. } => {
-                let rows = (0..limit.min(2)).map(|n| finished(&format!("q-{n}"))).collect();
-                answer.send(Ok((rows, "more".to_owned()))).unwrap();
+            // Two pages: the first says that there is more, the second that it was the last.
+            Command::Query { limit, cursor, answer, .. } => {
+                let (name, next) = if cursor.is_empty() { ("q", "more") } else { ("r", "") };
+                let rows = (0..limit.min(2)).map(|n| finished(&format!("{name}-{n}"))).collect();
+                answer.send(Ok((rows, next.to_owned()))).unwrap();
             }
+            Command::Totals { answer, .. } => answer.send(Ok(vec![totals_row()])).unwrap(),
+            Command::Explain(_, answer) => answer.send(Ok(Box::new(explained()))).unwrap(),
+            other => self.with_leave(other).await,
+        }
+    }
+
+    /// What needs a role: allowed with the token [`TOKEN`] only.
+    async fn with_leave(&mut self, command: Command) {
+        let allowed = |leave: &Leave, action: &'static str| {
+            let refused = Fault::new(FaultName::NotAuthorized, format!("{action} needs a supervisor"));
+            let refused = refused.with("action", action);
+            if leave.authorization.as_deref() == Some(TOKEN) { Ok(()) } else { Err(refused) }
+        };
+        match command {
+            Command::Authorize(request, _, answer) => {
+                let wrong = Fault::new(FaultName::WrongPassword, "wrong password");
+                let good = request.password.reveal() == b"123456";
+                answer.send(if good { Ok(TOKEN.to_owned()) } else { Err(wrong) }).unwrap();
+            }
+            Command::TakeOver { token, answer, .. } => {
+                let leave = Leave { authorization: Some(token) };
+                answer.send(allowed(&leave, "agent")).unwrap();
+            }
+            Command::AddOperator { by: (leave, _), answer, .. }
+            | Command::RemoveOperator { leave, answer, .. }
+            | Command::UnlockOperator { leave, answer, .. } => {
+                answer.send(allowed(&leave, "operators")).unwrap();
+            }
+            Command::PauseQueue { why, leave, answer, .. } => {
+                let mut next = (**self.snapshots.borrow()).clone();
+                next.queue.paused = Some(why);
+                self.show(next).await;
+                answer.send(allowed(&leave, "queue-manage")).unwrap();
+            }
+            Command::Park { leave, answer, .. }
+            | Command::Unpark { leave, answer, .. }
+            | Command::Resolve { leave, answer, .. } => {
+                answer.send(allowed(&leave, "queue-manage")).unwrap();
+            }
+            Command::ResumeQueue(answer) => answer.send(Ok(())).unwrap(),
+            Command::ConfirmRestore { leave, answer, .. } => answer.send(allowed(&leave, "backup")).unwrap(),
+            Command::ReprintSettlement { answer, .. } => {
+                let slip = PrintJobView {
+                    transaction: None,
+                    kind: "settlement",
+                    ..print_job("1_s", &txn_id("x"), Ply::Merchant)
+                };
+                self.tell(Notice::PrintJob(Arc::new(slip))).await;
+                answer.send(Ok("1_s".to_owned())).unwrap();
+            }
+            Command::Settle { force_close, leave, answer, .. } => {
+                let refused = if force_close { allowed(&leave, "settle") } else { Ok(()) };
+                self.job(refused, answer).await;
+            }
+            Command::Restore { leave, answer, .. } => self.job(allowed(&leave, "backup"), answer).await,
+            Command::Backup(target, answer) => {
+                rustix::io::write(&target, b"copy").unwrap();
+                self.job(Ok(()), answer).await;
+            }
+            Command::Verify(_, answer) => self.job(Ok(()), answer).await,
             other => panic!("no test asks for {other:?}"),
         }
+    }
+
+    async fn job(&mut self, allowed: Result<(), Fault>, answer: oneshot::Sender<Result<u64, Fault>>) {
+        if let Err(fault) = allowed {
+            return answer.send(Err(fault)).unwrap();
+        }
+        self.jobs += 1;
+        self.tell(Notice::Job(Arc::new(job(self.jobs)))).await;
+        answer.send(Ok(self.jobs)).unwrap();
     }
 
     async fn start(&mut self, request: StartRequest, answer: oneshot::Sender<Result<TxnId, Fault>>) {
@@ -308,7 +382,7 @@ impl FakeEngine {
             return self.held.push(answer);
         }
         if !request.kind.is_built() {
-            let fault = Fault::new(FaultName::NotSupported, "only sales are built");
+            let fault = Fault::new(FaultName::NotSupported, "this kind is not built");
             return answer.send(Err(fault)).unwrap();
         }
         match self.known.get(&id) {
@@ -341,7 +415,7 @@ impl FakeEngine {
 
 pub(crate) fn snapshot() -> Snapshot {
     let reversal = |n: u32, state| QueueRow {
-        id: txn_id(&format!("r-{n}")).to_string(),
+        id: EntryId::new(txn_id(&format!("r-{n}")), EntryType::Reversal).to_string(),
         entry_type: EntryType::Reversal,
         state,
         amount: Amount::from_minor(100).unwrap(),
@@ -387,7 +461,10 @@ pub(crate) fn snapshot() -> Snapshot {
             ],
             next_attempt: WallTime(0),
             last_error: String::new(),
-            ..QueueView::default()
+            stored_amount: 2500,
+            remaining_amount: 497_500,
+            remaining_count: 49,
+            paused: None,
         },
         ledger: LedgerView {
             batch: 1,
@@ -533,5 +610,48 @@ fn timeline_row() -> TimelineRow {
         what: "host-sent".to_owned(),
         text: "Request sent".to_owned(),
         stan: Some(Stan::new(17).unwrap()),
+    }
+}
+
+fn totals_row() -> TotalsRow {
+    TotalsRow {
+        kind: Kind::Sale,
+        card_class: CardClass::Domestic,
+        operator: OperatorId::new("01").unwrap(),
+        count: 3,
+        amount: 3750,
+        voided_count: 1,
+        voided_amount: 1250,
+    }
+}
+
+fn explained() -> ExplainView {
+    let entry = ObligationView {
+        id: EntryId::new(txn_id("a-1"), EntryType::Reversal).to_string(),
+        entry_type: EntryType::Reversal,
+        state: QueueState::Done,
+        armed: false,
+        attempts: 2,
+        created_at: WallTime(4),
+        reason: "98",
+        response_code: "00".to_owned(),
+        last_error: String::new(),
+        resolution: "",
+    };
+    let ply = PlyRow { ply: Ply::Merchant, copy: 0, state: PrintState::Confirmed, reason: String::new() };
+    let follow = FollowUp {
+        id: txn_id("v-1"),
+        kind: Kind::Void,
+        outcome: Outcome::Approved,
+        amount: Amount::from_minor(1250).unwrap(),
+        unresolved: false,
+    };
+    ExplainView {
+        request: vec![("mti", "0200".to_owned())],
+        answer: vec![("response-code", "00".to_owned())],
+        chip: vec![("TVR".to_owned(), "0000008000".to_owned())],
+        obligations: vec![entry],
+        plies: vec![ply],
+        follow_ups: vec![follow],
     }
 }

@@ -93,8 +93,12 @@ impl Bank {
 
 /// Lets the kernel and the card talk to the end.
 fn talk(bench: &mut Bench, bank: Bank) -> Result<Conclusion, KernelError> {
+    talk_at(&terminal_config(), bench, bank)
+}
+
+fn talk_at(config: &EmvConfig, bench: &mut Bench, bank: Bank) -> Result<Conclusion, KernelError> {
     bench.0.inserted();
-    let (mut kernel, mut output) = Kernel::start(&terminal_config(), purchase());
+    let (mut kernel, mut output) = Kernel::start(config, purchase());
     loop {
         let input = match output {
             Output::Transmit(command) => {
@@ -129,6 +133,30 @@ fn the_kernel_and_every_preset_come_to_the_right_verdict() {
             let given = verdict(preset, bank);
             assert_eq!(given, expected(bank), "{preset}");
         }
+    }
+}
+
+/// Where terminal and card leave it to the floor limit, a card approves below it without being asked about the bank
+/// (Y1), and above it, or where it wants the bank itself, without the bank (Y3); its certificate is believed.
+#[test]
+fn a_card_that_may_approves_without_the_bank() {
+    let mut config = terminal_config();
+    for entry in &mut config.aids {
+        entry.tac_default = [0; 5];
+        entry.tac_online = [0, 0, 0, 0x80, 0];
+        entry.floor_limit = 2000;
+    }
+    for (preset, floor_limit, code) in
+        [("approves-offline", 2000, "Y1"), ("approves-offline", 1000, "Y3"), ("asks-first", 2000, "Y3")]
+    {
+        config.aids.iter_mut().for_each(|entry| entry.floor_limit = floor_limit);
+        let mut bench = Bench::preset(preset);
+        let conclusion = talk_at(&config, &mut bench, Bank::Unreachable).unwrap();
+        assert_eq!(conclusion.verdict, Verdict::Approved, "{preset}");
+        let tags = conclusion.card.unwrap().tags;
+        assert_eq!(tags.value(Tag(0x8A)), Some(code.as_bytes()), "{preset}");
+        assert_eq!(tags.value(Tag(0x9F27)), Some(&[0x40][..]), "{preset}");
+        assert!(bank(&bench, &tags, *b"00").0, "{preset}");
     }
 }
 
