@@ -74,6 +74,12 @@ impl BatchNumber {
     pub const fn get(self) -> u32 {
         self.0
     }
+
+    /// The number of the batch that follows; 999_999 wraps to 1.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        if self.0 >= 999_999 { Self(1) } else { Self(self.0 + 1) }
+    }
 }
 
 impl fmt::Display for BatchNumber {

@@ -46,6 +46,10 @@ impl Engine {
                 let result = self.flush();
                 reply(answer, result);
             }
+            Command::Settle { force_close, leave, caller, answer } => {
+                let result = self.settle_batch(force_close, &leave, &caller);
+                reply(answer, result);
+            }
             Command::CancelJob(job, answer) => {
                 let result = self.cancel_job(job);
                 reply(answer, result);
@@ -94,10 +98,9 @@ fn not_built(command: Command) {
         | Command::Unpark { answer, .. }
         | Command::Resolve { answer, .. }
         | Command::ConfirmRestore { answer, .. } => no(answer),
-        Command::Settle { answer, .. }
-        | Command::Backup(_, answer)
-        | Command::Verify(_, answer)
-        | Command::Restore { answer, .. } => no(answer),
+        Command::Backup(_, answer) | Command::Verify(_, answer) | Command::Restore { answer, .. } => {
+            no(answer)
+        }
         Command::Totals { answer, .. } => no(answer),
         _ => {}
     }

@@ -25,6 +25,8 @@ pub(super) enum Task<T> {
     Query { filter: Box<TxnFilter>, limit: u32, cursor: String, done: Rows },
     /// Read one transaction by batch and STAN.
     FindTrace { note: T, batch: u32, trace: u32 },
+    /// Read all of the open batch that has a STAN.
+    OpenBatch,
     /// A timeline, straight back to the bus.
     Timeline { id: TxnId, answer: oneshot::Sender<Result<Vec<TimelineRow>, Fault>> },
 }
@@ -38,6 +40,8 @@ pub(super) enum Answer<T> {
     Committed { note: T, result: Result<Committed, JournalError> },
     /// To [`Task::Find`].
     Found { note: T, result: Result<Option<Box<TxnRow>>, JournalError> },
+    /// To [`Task::OpenBatch`].
+    OpenBatch(Result<Vec<TxnRow>, JournalError>),
 }
 
 /// The engine's end.
@@ -103,6 +107,7 @@ fn run<T>(
                 done(journal.query(&filter, limit, &cursor));
                 continue;
             }
+            Task::OpenBatch => Answer::OpenBatch(journal.open_batch()),
             Task::Timeline { id, answer } => {
                 let rows = journal.timeline(&id).map_err(|error| read_fault(&error));
                 let _gone = answer.send(rows).is_err();

@@ -51,16 +51,7 @@ fn an_agreed_batch_is_closed_with_its_certificates_told() {
     assert_eq!(report.suspects.len(), 4, "denied, failed, unresolved refund, reversal answered 25");
     assert_eq!(
         world.phases,
-        [
-            "draining",
-            "counting",
-            "connecting",
-            "comparing",
-            "uploading",
-            "ending",
-            "closing",
-            "done"
-        ]
+        ["draining", "counting", "connecting", "comparing", "uploading", "ending", "closing", "done"]
     );
 }
 
