@@ -200,6 +200,7 @@ mod tests {
     fn the_stan_wraps_to_one() {
         assert_eq!(Stan::new(999_999).unwrap().next(), Stan::FIRST);
         assert_eq!(Stan::FIRST.next().to_string(), "000002");
+        assert_eq!(BatchNumber::new(999_999).unwrap().next(), BatchNumber::FIRST);
         assert!(Stan::new(0).is_err());
         assert!(Stan::new(1_000_000).is_err());
     }

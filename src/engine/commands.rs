@@ -50,6 +50,7 @@ impl Engine {
                 let result = self.settle_batch(force_close, &leave, &caller);
                 reply(answer, result);
             }
+            Command::ReprintSettlement { batch, answer } => self.reprint_settlement(batch, answer),
             Command::CancelJob(job, answer) => {
                 let result = self.cancel_job(job);
                 reply(answer, result);
@@ -91,7 +92,6 @@ fn not_built(command: Command) {
         reply(answer, Err(Fault::new(FaultName::NotSupported, "this version does not do that")));
     }
     match command {
-        Command::ReprintSettlement { answer, .. } => no(answer),
         Command::PauseQueue { answer, .. }
         | Command::ResumeQueue(answer)
         | Command::Park { answer, .. }

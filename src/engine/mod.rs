@@ -19,6 +19,7 @@ mod operators;
 mod paper;
 mod password_thread;
 mod settle;
+mod settle_paper;
 mod start;
 mod state;
 mod trade;
@@ -101,6 +102,8 @@ enum Note {
     Refresh(TxnId),
     /// A ply whose document is wanted.
     PrintRow(paper::PrintKey),
+    /// A settled batch whose slip is wanted.
+    Settled(Box<settle_paper::Wish>),
     /// A ply marked as being printed.
     PrintBegun(paper::PrintKey),
     /// An operator record; the answer goes out when it is durable.
@@ -237,6 +240,8 @@ impl Engine {
             }
             Answer::Found { note, result } => self.found(note, result),
             Answer::OpenBatch(result) => self.open_batch_read(result),
+            Answer::Settled { note: Note::Settled(wish), result } => self.settled_read(*wish, result),
+            Answer::Settled { .. } => {}
         }
     }
 
@@ -255,7 +260,8 @@ impl Engine {
             | Note::Receipt(_)
             | Note::Explain(_)
             | Note::Refresh(_)
-            | Note::PrintRow(_) => {}
+            | Note::PrintRow(_)
+            | Note::Settled(_) => {}
         }
     }
 
@@ -274,6 +280,7 @@ impl Engine {
             | Note::Settlement
             | Note::Evidence
             | Note::PrintBegun(_)
+            | Note::Settled(_)
             | Note::Operator(_) => {}
         }
     }

@@ -9,7 +9,7 @@ use crate::domain::calendar::BootTime;
 use crate::domain::fault::{Fault, FaultName};
 use crate::domain::ident::BatchNumber;
 use crate::domain::leave::Deed;
-use crate::domain::outcome::BatchState;
+use crate::domain::outcome::{BatchState, TxnState};
 use crate::domain::record::{Committed, Record, SettlementRow, TxnRow};
 use crate::domain::settlement::suspects::Suspect;
 use crate::domain::settlement::{Answer, End, Event, Local, Report, Request, Settlement, Setup};
@@ -53,6 +53,10 @@ impl Engine {
         }
         if self.active.is_some() {
             return Err(Fault::new(FaultName::Busy, "a transaction runs; wait for it or cancel it"));
+        }
+        // A refused signature undoes its sale, and only in the open batch.
+        if self.cares.iter().any(|care| care.machine.state() == TxnState::WaitingSignature) {
+            return Err(Fault::new(FaultName::Busy, "a signature is being checked; wait for it"));
         }
         let running = self.settling.as_ref().map(|settling| settling.job);
         if running.is_none() && !force_close && self.keys.is_none() && !self.line.signing_on() {
@@ -106,9 +110,9 @@ impl Engine {
 
     fn carry_settlement(&mut self, effects: Effects<Local, Request>) {
         self.show_settlement();
-        if !self.settling.as_ref().is_some_and(|settling| settling.machine.keeps_line()) {
-            self.settlement_leaves_line();
-        }
+        let machine = self.settling.as_ref().map(|settling| &settling.machine);
+        let keeps = machine.is_some_and(Settlement::keeps_line);
+        self.settlement_uses_line(keeps, self.settlement_wants_line());
         for local in effects.local {
             match local {
                 Local::Drain => self.begin_draining(),
@@ -275,7 +279,9 @@ impl Engine {
                 );
                 self.next_batch();
                 self.end_job(job, result(batch, &report), None);
-                self.print_settlement(batch, false);
+                if let Err(fault) = self.print_settlement(batch, false) {
+                    tracing::warn!(error = %fault, "the settlement slip is not printed; print it again later");
+                }
             }
             End::Empty => {
                 tracing::info!(batch = batch.get(), "nothing to settle");

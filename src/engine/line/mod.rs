@@ -19,7 +19,7 @@ use crate::domain::txn::management::{self, Errand, Management};
 use crate::domain::txn::reversal::{self, Limits, Reversal};
 use crate::domain::txn::{self, FinancialRequest};
 use crate::domain::unionpay::keys::WorkingKeys;
-use crate::domain::unionpay::messages::{self, Request, SaleFields};
+use crate::domain::unionpay::messages::{self, Request};
 use crate::ports::{HostCommand, HostEvent, JournalError};
 use core::time::Duration;
 use std::collections::{BTreeSet, VecDeque};
@@ -344,11 +344,14 @@ impl Engine {
         }
     }
 
-    /// The settlement needs the line no more, or only after a pause.
-    pub(super) fn settlement_leaves_line(&mut self) {
-        if matches!(self.line.user, Some(User::Settlement)) {
+    /// The settlement keeps the line, wants it anew for its next message (whoever must go before it goes first), or needs
+    /// it no more, or only after a pause.
+    pub(super) fn settlement_uses_line(&mut self, keeps: bool, wants: bool) {
+        if matches!(self.line.user, Some(User::Settlement)) && (wants || !keeps) {
             self.line.user = None;
-            self.hang_up();
+            if !keeps {
+                self.hang_up();
+            }
         }
     }
 
@@ -367,23 +370,10 @@ impl Engine {
         cut::boundary(&format_args!("after send {mti}"));
     }
 
-    /// Sends the sale of the running transaction.
-    pub(super) fn send_sale(&mut self, sale: &FinancialRequest) {
-        let built = self.keys.as_ref().map(|keys| {
-            let fields = SaleFields {
-                stan: sale.stan,
-                batch: sale.batch,
-                amount: sale.start.amount,
-                currency: sale.start.currency,
-                pan: &sale.pan,
-                track2: sale.track2.as_ref(),
-                expiry: sale.expiry.as_deref(),
-                sequence: sale.sequence,
-                pin: sale.pin.as_ref(),
-                icc: &sale.wire.icc,
-            };
-            messages::sale(&self.settings.identity, &fields, keys)
-        });
+    /// Sends the request of the running transaction.
+    pub(super) fn send_txn(&mut self, wanted: &FinancialRequest) {
+        let identity = &self.settings.identity;
+        let built = self.keys.as_ref().map(|keys| messages::request(identity, &wanted.fields(), keys));
         self.send_built(built);
     }
 
