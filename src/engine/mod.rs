@@ -19,6 +19,8 @@ mod operators;
 mod paper;
 mod password_thread;
 mod queue;
+mod settle;
+mod settle_paper;
 mod start;
 mod state;
 mod trade;
@@ -83,6 +85,8 @@ enum Note {
     Txn,
     /// The user of the line.
     LineUser,
+    /// The settlement.
+    Settlement,
     /// Evidence and timelines: only trouble matters.
     Evidence,
     /// A start that must first see whether the request id is known.
@@ -99,6 +103,8 @@ enum Note {
     Refresh(TxnId),
     /// A ply whose document is wanted.
     PrintRow(paper::PrintKey),
+    /// A settled batch whose slip is wanted.
+    Settled(Box<settle_paper::Wish>),
     /// A ply marked as being printed.
     PrintBegun(paper::PrintKey),
     /// An operator record; the answer goes out when it is durable.
@@ -166,11 +172,12 @@ impl Engine {
     }
 
     /// Every point in time at which something is to happen.
-    fn deadlines(&self) -> [Option<BootTime>; 10] {
+    fn deadlines(&self) -> [Option<BootTime>; 11] {
         let care = self.cares.iter().filter_map(|care| care.machine.deadline()).min();
         [
             self.active.as_ref().and_then(|active| active.txn.deadline().map(|(at, _)| at)),
             self.line.deadline(),
+            self.settlement_deadline(),
             self.next_entry_at(),
             self.next_sign_on_at(),
             self.next_idle_at(),
@@ -187,6 +194,7 @@ impl Engine {
         self.system.alive();
         self.tick_txn();
         self.tick_line();
+        self.tick_settlement();
         self.tick_cares();
         self.forget();
         self.forget_jobs();
@@ -197,7 +205,9 @@ impl Engine {
     /// Starts what has become possible and publishes what has changed.
     async fn settle(&mut self) -> Result<(), EngineError> {
         self.begin_when_ready();
+        self.watch_settlement();
         self.pump_line();
+        self.watch_settlement();
         self.begin_when_ready();
         self.pump_printer();
         if let Some(lost) = self.lost.take() {
@@ -232,6 +242,9 @@ impl Engine {
                 self.committed(note, result);
             }
             Answer::Found { note, result } => self.found(note, result),
+            Answer::OpenBatch(result) => self.open_batch_read(result),
+            Answer::Settled { note: Note::Settled(wish), result } => self.settled_read(*wish, result),
+            Answer::Settled { .. } => {}
         }
     }
 
@@ -239,6 +252,7 @@ impl Engine {
         match note {
             Note::Txn => self.txn_stored(result),
             Note::LineUser => self.line_user_stored(result),
+            Note::Settlement => self.settlement_stored(result),
             Note::Evidence => {}
             Note::PrintBegun(key) => self.print_begun(&key, result.is_ok()),
             Note::Operator(pending) => self.operator_stored(*pending, result),
@@ -250,7 +264,8 @@ impl Engine {
             | Note::Receipt(_)
             | Note::Explain(_)
             | Note::Refresh(_)
-            | Note::PrintRow(_) => {}
+            | Note::PrintRow(_)
+            | Note::Settled(_) => {}
         }
     }
 
@@ -266,8 +281,10 @@ impl Engine {
             // These only write.
             Note::Txn
             | Note::LineUser
+            | Note::Settlement
             | Note::Evidence
             | Note::PrintBegun(_)
+            | Note::Settled(_)
             | Note::Operator(_)
             | Note::Queue(_) => {}
         }

@@ -69,6 +69,7 @@ impl Engine {
     /// Looks at the queue as the present is.
     fn look<T>(&self, look: impl FnOnce(&Present<'_>) -> T) -> T {
         let trade = match &self.active {
+            None if self.settlement_holds_queue() => Trade::WithBank,
             None => Trade::Idle,
             Some(active) if active.txn.wants_line() => Trade::Waits,
             Some(active) if active.txn.money_may_move() => Trade::WithBank,

@@ -169,7 +169,7 @@ impl Engine {
     /// Keys are missing, somebody needs them, and the configuration lets the terminal ask for them.
     pub(super) fn wants_sign_on(&self) -> bool {
         let trade = self.session.is_some() && !self.line.signed_off;
-        let needed = trade || self.queue.iter().any(Entry::is_sendable);
+        let needed = trade || self.settling() || self.queue.iter().any(Entry::is_sendable);
         self.keys.is_none()
             && needed
             && self.settings.auto_sign_on

@@ -28,6 +28,10 @@ impl Engine {
                 self.sale_answer(&request, bytes)
             }
             Some(User::Entry(machine)) => self.entry_answer(*machine, &request, bytes),
+            Some(User::Settlement) => {
+                self.line.user = Some(User::Settlement);
+                self.settlement_answer(&request, bytes)
+            }
             Some(User::Management { machine, job, opened }) => {
                 self.management_answer(machine, job, opened, &request, bytes)
             }

@@ -17,6 +17,7 @@ use crate::domain::outcome::{QueueState, ResultCode};
 use crate::domain::queue::delivery::{self, Delivery};
 use crate::domain::queue::order::Schedule;
 use crate::domain::record::{Committed, EntryId, KeyRecord};
+use crate::domain::settlement;
 use crate::domain::txn::management::{self, Errand, Management};
 use crate::domain::txn::{self, FinancialRequest};
 use crate::domain::unionpay::keys::WorkingKeys;
@@ -77,6 +78,7 @@ enum LineState {
 enum User {
     Txn,
     Entry(Box<Delivery>),
+    Settlement,
     Management { machine: Management, job: u64, opened: Option<Box<Opened>> },
 }
 
@@ -128,9 +130,14 @@ impl Line {
         let user = match &self.user {
             Some(User::Entry(machine)) => machine.deadline(),
             Some(User::Management { machine, .. }) => machine.deadline(),
-            Some(User::Txn) | None => None,
+            Some(User::Txn | User::Settlement) | None => None,
         };
         user.into_iter().chain(self.read_again_at).min()
+    }
+
+    /// The row of something that is owed is still to be read.
+    pub(super) fn owes_unread(&self) -> bool {
+        !self.unread.is_empty()
     }
 
     pub(super) const fn busy(&self) -> bool {
@@ -140,7 +147,7 @@ impl Line {
     pub(super) fn signing_on(&self) -> bool {
         let running = match &self.user {
             Some(User::Management { machine, .. }) => machine.errand() == Errand::SignOn,
-            Some(User::Txn | User::Entry(_)) | None => false,
+            Some(User::Txn | User::Settlement | User::Entry(_)) | None => false,
         };
         running || self.errands.iter().any(|(errand, _)| *errand == Errand::SignOn)
     }
@@ -216,6 +223,9 @@ impl Engine {
             && let Some((errand, job)) = self.line.errands.pop_front()
         {
             return Some(self.errand(errand, job));
+        }
+        if self.settlement_wants_line() && self.keys.is_some() {
+            return Some(User::Settlement);
         }
         let wanted = self.active.as_ref().is_some_and(|active| active.txn.wants_line());
         (wanted && self.line.unread.is_empty()).then_some(User::Txn)
@@ -298,6 +308,15 @@ impl Engine {
                 self.line.user = Some(User::Txn);
                 self.step_txn(event);
             }
+            Some(User::Settlement) => {
+                self.line.user = Some(User::Settlement);
+                self.step_settlement(match heard {
+                    Heard::Ready => settlement::Event::LineReady,
+                    Heard::NoLine(cause) => settlement::Event::LineFailed(cause),
+                    Heard::Sent => settlement::Event::RequestSent,
+                    Heard::Lost { .. } => settlement::Event::LineLost,
+                });
+            }
             Some(User::Entry(machine)) => {
                 let event = match heard {
                     Heard::Ready => delivery::Event::LineReady,
@@ -330,6 +349,17 @@ impl Engine {
         }
     }
 
+    /// The settlement keeps the line, wants it anew for its next message (whoever must go before it goes first), or needs
+    /// it no more, or only after a pause.
+    pub(super) fn settlement_uses_line(&mut self, keeps: bool, wants: bool) {
+        if matches!(self.line.user, Some(User::Settlement)) && (wants || !keeps) {
+            self.line.user = None;
+            if !keeps {
+                self.hang_up();
+            }
+        }
+    }
+
     /// Sends a request whose record is durable.
     fn send(&mut self, request: Request) {
         let LineState::Open { id } = self.line.state else {
@@ -355,7 +385,7 @@ impl Engine {
         self.send_built(built);
     }
 
-    fn send_built<E: core::fmt::Display>(&mut self, built: Option<Result<Request, E>>) {
+    pub(super) fn send_built<E: core::fmt::Display>(&mut self, built: Option<Result<Request, E>>) {
         match built {
             Some(Ok(request)) => self.send(request),
             Some(Err(error)) => {
@@ -370,7 +400,7 @@ impl Engine {
     pub(super) fn line_user_stored(&mut self, result: Result<Committed, JournalError>) {
         let what = match &self.line.user {
             Some(User::Entry(machine)) => machine.entry().entry_type().word(),
-            Some(User::Txn | User::Management { .. }) | None => "management",
+            Some(User::Txn | User::Settlement | User::Management { .. }) | None => "management",
         };
         cut::boundary(&format_args!("stored {what}"));
         match self.line.user.take() {
@@ -388,7 +418,7 @@ impl Engine {
                 };
                 self.step_management(machine, job, opened, event);
             }
-            other @ (Some(User::Txn) | None) => self.line.user = other,
+            other @ (Some(User::Txn | User::Settlement) | None) => self.line.user = other,
         }
     }
 
@@ -404,7 +434,7 @@ impl Engine {
             Some(User::Management { machine, job, opened }) => {
                 self.step_management(machine, job, opened, management::Event::Tick);
             }
-            other @ (Some(User::Txn) | None) => self.line.user = other,
+            other @ (Some(User::Txn | User::Settlement) | None) => self.line.user = other,
         }
     }
 
