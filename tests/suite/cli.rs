@@ -396,6 +396,12 @@ mod fake {
             ]);
             result.insert("amount".to_owned(), Value::from(1250_i64));
             result.insert("trace".to_owned(), Value::from(7_u32));
+            if let (Some(outcome), Some(code)) =
+                (Outcome::from_word(&self.outcome), ResultCode::from_word(&self.code))
+            {
+                let text = posd::domain::text::ended(Kind::Sale, outcome, code, None);
+                result.insert("text".to_owned(), HashMap::from([("zh", text.zh), ("en", text.en)]).into());
+            }
             result
         }
 
