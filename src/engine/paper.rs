@@ -601,7 +601,7 @@ impl Engine {
             currency_symbol: symbol(row.start.currency.alpha()).to_owned(),
         };
         let at = row.finished_at.unwrap_or(row.start.created_at);
-        slip::sale(row, &shop, self.system.local(at), ply, copy)
+        slip::receipt(row, &shop, self.system.local(at), ply, copy)
     }
 
     /// The row of an ended transaction was read again: its obligation and its outcome are taken from there.

@@ -226,6 +226,7 @@ enum Script {
 mod fake {
     //! The daemon side: Manager, Host, Transaction and Job as far as posctl needs them.
     use super::Script;
+    use posd::domain::outcome::{Kind, Outcome, ResultCode};
     use std::collections::HashMap;
     use std::io::{Read as _, Write as _};
     use zbus::object_server::SignalEmitter;
