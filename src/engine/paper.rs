@@ -688,7 +688,7 @@ impl Engine {
     fn document(&self, row: &TxnRow, ply: Ply, copy: bool) -> Option<Document> {
         let shop = self.shop(row.start.currency);
         let at = row.finished_at.unwrap_or(row.start.created_at);
-        slip::sale(row, &shop, self.system.local(at), ply, copy)
+        slip::receipt(row, &shop, self.system.local(at), ply, copy)
     }
 
     /// The row of an ended transaction was read again: what it owes and its outcome are taken from there.
