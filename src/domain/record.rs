@@ -57,6 +57,15 @@ pub struct Terms {
     pub linked: bool,
 }
 
+impl Terms {
+    /// DE 38 of the request: the code that the caller told, else that of the original.
+    #[must_use]
+    pub fn told_auth_code(&self) -> Option<&AuthCode> {
+        let theirs = self.original.as_ref().and_then(|original| original.auth_code.as_ref());
+        self.auth_code.as_ref().or(theirs)
+    }
+}
+
 /// The original of a follow-up: what names it in messages, and its row where the terminal has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OriginalRef {
