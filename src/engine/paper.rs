@@ -110,7 +110,7 @@ pub(super) struct ReceiptWish {
 impl Engine {
     /// The outcome stands: bring paper and card home, and undo what is unknown.
     pub(super) fn look_after(&mut self, active: Active, closed: Closed) {
-        let approved = closed.outcome == Outcome::Approved;
+        let approved = matches!(closed.outcome, Outcome::Approved | Outcome::StoredOffline);
         let unresolved = closed.outcome == Outcome::Unknown;
         let signature = approved && closed.card.as_ref().is_some_and(|card| card.signature_required);
         for ply in &closed.plies {
@@ -163,14 +163,12 @@ impl Engine {
                 Do::Withdraw => self.withdraw_signature(&id),
                 Do::SignatureRefused => {
                     tracing::warn!(transaction = %id, "signature refused");
-                    self.timeline(
-                        &id,
-                        "signature-refused",
-                        "the cashier refused the signature; undo the sale by hand",
-                    );
+                    let text = "the cashier refused the signature; the transaction is undone";
+                    self.timeline(&id, "signature-refused", text);
                     let notes = self.take_notes();
                     self.commit(Note::Evidence, notes, Durability::Full);
                     self.signature_refused = Some(id.clone());
+                    self.undo_due = starter.clone().map(|starter| (id.clone(), starter));
                 }
             }
         }
@@ -613,6 +611,7 @@ impl Engine {
             None => self.reversals.retain(|due| due.id != *id),
         }
         self.show_row(&row);
+        self.refresh_original(&row.start);
         if !self.reversals.iter().any(|due| due.id == *id) {
             self.care_resolved(id);
         }
