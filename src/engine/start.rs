@@ -9,7 +9,9 @@ use crate::domain::fault::{Fault, FaultName};
 use crate::domain::ident::TxnId;
 use crate::domain::money::Amount;
 use crate::domain::outcome::{Kind, Prompt, ResultCode, TxnState};
+use crate::domain::profile::Profile;
 use crate::domain::record::{Terms, TxnRow, TxnStart};
+use crate::domain::rules::Undo;
 use crate::domain::txn::{Event, Setup, Txn};
 use crate::ports::JournalError;
 use core::time::Duration;
@@ -75,7 +77,7 @@ impl Engine {
     /// Everything that can be known before a card is read.
     fn may_start(&self, request: &StartRequest, caller: &Caller) -> Result<(), Fault> {
         let fault = |name, text: &str| Err(Fault::new(name, text));
-        if !request.kind.is_built() {
+        if request.kind != Kind::Sale {
             return fault(FaultName::NotSupported, "this version does sales only");
         }
         if !request.entry_modes.is_empty() && !request.entry_modes.iter().any(|mode| mode == "chip") {
@@ -187,6 +189,11 @@ impl Engine {
             response_timeout: seconds(request.host_timeout_s, self.settings.response_timeout),
             token_key: self.settings.token_key.clone(),
             confirm_card: request.confirm_card,
+            profile: Profile::UNIONPAY,
+            may_store: false,
+            allow_duplicate: request.allow_duplicate,
+            undo: Undo::Online,
+            stored_card: None,
         };
         let start = TxnStart {
             id: id.clone(),

@@ -107,7 +107,7 @@ fn show_end(view: &mut TxnView, row: &TxnRow) {
     view.finished_at = row.finished_at.unwrap_or_default();
     show_host(view, &row.host);
     let code = row.host.response_code.as_ref().map(|code| code.as_str());
-    view.result_text = row.result.map(|result| text::result(result, code));
+    view.result_text = row.result.map(|result| text::ended(row.start.kind, row.outcome, result, code));
 }
 
 impl Engine {
@@ -211,7 +211,7 @@ impl Engine {
         view.finished_at = closed.finished_at;
         show_host(view, &closed.host);
         let code = closed.host.response_code.as_ref().map(|code| code.as_str());
-        view.result_text = Some(text::result(closed.result, code));
+        view.result_text = Some(text::ended(view.kind, closed.outcome, closed.result, code));
         closed.result.word().clone_into(&mut view.state_reason);
         view.cancellable = false;
         view.deadline = BootTime::default();

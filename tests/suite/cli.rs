@@ -654,7 +654,7 @@ fn people_read_prompts_and_result_in_their_language() {
     assert!(shown.contains("交易失败") && shown.contains("12.50 CNY"), "{shown}");
     let en = sale(Script::End("approved", "approved"), &[]);
     assert!(stderr(&en).contains("Insert the card"));
-    assert!(String::from_utf8(en.stdout).unwrap().starts_with("Approved\n"));
+    assert!(String::from_utf8(en.stdout).unwrap().starts_with("Sale approved\n"));
 }
 
 /// The PIN goes from a file into a sealed memory file, and only when the daemon asks.

@@ -18,7 +18,7 @@ use crate::domain::txn::management::{self, Errand, Management};
 use crate::domain::txn::reversal::{self, Limits, Reversal};
 use crate::domain::txn::{self, FinancialRequest};
 use crate::domain::unionpay::keys::WorkingKeys;
-use crate::domain::unionpay::messages::{self, Request, SaleFields};
+use crate::domain::unionpay::messages::{self, Request};
 use crate::ports::{HostCommand, HostEvent, JournalError};
 use core::time::Duration;
 use std::collections::{BTreeSet, VecDeque};
@@ -340,23 +340,10 @@ impl Engine {
         cut::boundary(&format_args!("after send {mti}"));
     }
 
-    /// Sends the sale of the running transaction.
-    pub(super) fn send_sale(&mut self, sale: &FinancialRequest) {
-        let built = self.keys.as_ref().map(|keys| {
-            let fields = SaleFields {
-                stan: sale.stan,
-                batch: sale.batch,
-                amount: sale.start.amount,
-                currency: sale.start.currency,
-                pan: &sale.pan,
-                track2: sale.track2.as_ref(),
-                expiry: sale.expiry.as_deref(),
-                sequence: sale.sequence,
-                pin: sale.pin.as_ref(),
-                icc: &sale.wire.icc,
-            };
-            messages::sale(&self.settings.identity, &fields, keys)
-        });
+    /// Sends the request of the running transaction.
+    pub(super) fn send_txn(&mut self, wanted: &FinancialRequest) {
+        let identity = &self.settings.identity;
+        let built = self.keys.as_ref().map(|keys| messages::request(identity, &wanted.fields(), keys));
         self.send_built(built);
     }
 
