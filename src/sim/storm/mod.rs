@@ -24,6 +24,8 @@ use zbus::zvariant::{OwnedObjectPath, OwnedValue, Value};
 const LIFE_MAX_MS: u32 = 2500;
 /// Rounds in which a terminal has to come to rest at the end.
 const REST_ROUNDS: u32 = 40;
+/// Originals that are tried for one follow-up; looking at an old one keeps it open for a while, and only 64 may be.
+const TRIES: usize = 3;
 /// The supervisor and the factory password.
 const SUPERVISOR: (&str, &[u8]) = ("00", b"123456");
 
@@ -98,7 +100,6 @@ async fn storm(args: &Args) -> Result<usize, Error> {
 struct Told {
     kind: &'static str,
     card: &'static str,
-    path: Option<OwnedObjectPath>,
     outcome: String,
 }
 
@@ -132,7 +133,7 @@ impl Storm {
             state: None,
             tear_pause_s: 0,
             host: "connect-attempts = 1\nconnect-timeout-s = 1\nresponse-timeout-s = 1\n",
-            sections: "[operators]\nrequire-change = false\n[store-and-forward]\nmax-count = 1000\n\
+            sections: "[operators]\nrequire-change = false\n[store-and-forward]\nmax-count = 900\n\
                        max-total = 100000000\n",
             output: Stdio::null(),
         })?;
@@ -163,34 +164,24 @@ impl Storm {
         self.ask().await
     }
 
-    /// Asks for every transaction that was not told an outcome that stays, for the journal and for the queue.
+    /// Reads the journal and the queue: what has become of every transaction that was ever asked for?
     async fn ask(&mut self) -> Result<(), Error> {
-        let requests: Vec<String> = self.told.keys().cloned().collect();
-        for request in requests {
-            let asked = (request.as_str(), Options::new());
-            let found = self.client.call(ROOT, "Manager", "GetTransaction", &asked).await;
-            let Some(told) = self.told.get_mut(&request) else { continue };
-            let path: OwnedObjectPath = match found {
-                Ok(reply) => reply.body().deserialize().map_err(Error::other)?,
-                Err(_) if told.outcome.is_empty() => {
-                    // Nothing of it was durable, so nothing may have happened; the bank's books will show.
-                    self.told.remove(&request);
-                    continue;
-                }
-                Err(error) => {
-                    self.differences.insert(format!("{request} was {}, now: {error}", told.outcome));
-                    continue;
-                }
-            };
-            let outcome: String = self.client.property(&path, "Transaction", "Outcome").await?;
-            if !told.outcome.is_empty() && !judge::may_become(&told.outcome, &outcome) {
-                self.differences.insert(format!("{request} was {}, now {outcome}", told.outcome));
-            }
-            told.path = Some(path);
-            told.outcome = if outcome == "none" { String::new() } else { outcome };
-        }
         self.lines = self.journal().await?;
         self.open = self.queue().await?.iter().map(|row| text(row, "transaction")).collect();
+        let lines: BTreeMap<&str, &Line> =
+            self.lines.iter().map(|line| (line.request.as_str(), line)).collect();
+        let differences = &mut self.differences;
+        self.told.retain(|request, told| {
+            let now = lines.get(request.as_str()).map_or("", |line| &line.outcome);
+            if !told.outcome.is_empty() && !judge::may_become(&told.outcome, now) {
+                differences.insert(format!("{request} ({}) was {}, now {now:?}", told.kind, told.outcome));
+            }
+            if now != "none" {
+                now.clone_into(&mut told.outcome);
+            }
+            // What is not known now was never durable: nothing may have happened, and the bank's books will show.
+            !told.outcome.is_empty() || now == "none"
+        });
         Ok(())
     }
 
@@ -262,29 +253,31 @@ impl Storm {
     }
 
     async fn follow(&mut self, kind: &'static str) -> Result<(), Error> {
-        let candidates: Vec<Told> = self
+        let candidates: Vec<(String, &'static str)> = self
             .told
-            .values()
-            .filter(|told| ["approved", "stored-offline"].contains(&told.outcome.as_str()))
-            .cloned()
+            .iter()
+            .filter(|(_, told)| ["approved", "stored-offline"].contains(&told.outcome.as_str()))
+            .map(|(request, told)| (request.clone(), told.card))
             .collect();
         let first = self.dice.below(u32::try_from(candidates.len()).unwrap_or(0));
         let first = usize::try_from(first).unwrap_or(0);
-        for told in candidates.iter().cycle().skip(first).take(candidates.len()) {
-            let Some(path) = &told.path else { continue };
-            let allowed = self.client.property::<Vec<String>>(path, "Transaction", "AllowedFollowUps").await;
-            if !allowed.is_ok_and(|kinds| kinds.iter().any(|allowed| allowed == kind)) {
+        for (request, card) in candidates.iter().cycle().skip(first).take(candidates.len().min(TRIES)) {
+            let asked = (request.as_str(), Options::new());
+            let reply = self.client.call(ROOT, "Manager", "GetTransaction", &asked).await?;
+            let path: OwnedObjectPath = reply.body().deserialize().map_err(Error::other)?;
+            let allowed: Vec<String> = self.client.property(&path, "Transaction", "AllowedFollowUps").await?;
+            if !allowed.iter().any(|allowed| allowed == kind) {
                 continue;
             }
-            let approved: i64 = self.client.property(path, "Transaction", "ApprovedAmount").await?;
-            let refunded: i64 = self.client.property(path, "Transaction", "RefundedTotal").await?;
+            let approved: i64 = self.client.property(&path, "Transaction", "ApprovedAmount").await?;
+            let refunded: i64 = self.client.property(&path, "Transaction", "RefundedTotal").await?;
             let rest = u32::try_from(approved - refunded).unwrap_or(1).max(1);
             let amount = match kind {
                 "refund" | "pre-auth-complete" | "pre-auth-advice" => i64::from(self.dice.below(rest)) + 1,
                 _ => 0,
             };
             let original = Options::from([("original", Value::from(path.clone()))]);
-            return self.new_transaction(kind, told.card, amount, false, original).await;
+            return self.new_transaction(kind, card, amount, false, original).await;
         }
         Ok(())
     }
@@ -321,7 +314,7 @@ impl Storm {
             Ok(path) => {
                 let (outcome, _): (String, Dict) = self.client.signal(&path, "Finished").await?;
                 if let Some(told) = self.told.get_mut(&request) {
-                    (told.path, told.outcome) = (Some(path), outcome);
+                    told.outcome = outcome;
                 }
             }
             Err(error) => {
