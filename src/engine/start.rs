@@ -123,6 +123,9 @@ impl Engine {
         let fault = |name, text: &str| Err(Fault::new(name, text));
         if let Some(reason) = self.blocked_reason(Kind::Sale) {
             return match reason {
+                "batch-closing" => {
+                    fault(FaultName::BatchClosing, "the batch is being settled; wait until it is closed")
+                }
                 "parameters-missing" => fault(FaultName::ParametersMissing, "emv.toml has no application"),
                 "identity-changed" => fault(
                     FaultName::WrongState,
@@ -146,6 +149,8 @@ impl Engine {
             Some("not-supported")
         } else if self.storage_trouble.is_some() {
             Some("storage-fault")
+        } else if self.settling() {
+            Some("batch-closing")
         } else if self.settings.emv.aids.is_empty() {
             Some("parameters-missing")
         } else if self.identity_changed() {
@@ -167,7 +172,7 @@ impl Engine {
     pub(super) fn identity_changed(&self) -> bool {
         let Some((terminal, merchant, currency)) = &self.batch_identity else { return false };
         let now = &self.settings.identity;
-        (self.batch_has_records || !self.reversals.is_empty())
+        (self.batch_has_records || !self.queue.is_empty())
             && (*terminal != now.terminal_id
                 || *merchant != now.merchant_id
                 || currency != self.settings.currency.alpha())
@@ -339,7 +344,7 @@ impl Engine {
     fn is_live(&self, id: &TxnId) -> bool {
         self.active.as_ref().is_some_and(|active| active.txn.id() == id)
             || self.cares.iter().any(|care| care.id == *id)
-            || self.reversals.iter().any(|due| due.id == *id)
+            || self.queue.iter().any(|entry| entry.id.txn == *id)
             || self.desk.has_open(id)
     }
 }
