@@ -1,5 +1,6 @@
 //! Requests of the bus: to whom each goes. Every one is answered exactly once, at once or when its answer comes.
 use super::handle::Command;
+use super::queue::Wish;
 use super::start::reply;
 use super::{Engine, Note};
 use crate::domain::fault::{Fault, FaultName};
@@ -46,6 +47,24 @@ impl Engine {
                 let result = self.flush();
                 reply(answer, result);
             }
+            Command::PauseQueue { why, leave, caller, answer } => {
+                self.pause_queue(why, &leave, &caller, answer);
+            }
+            Command::ResumeQueue(answer) => self.resume_queue(answer),
+            Command::Park { entry, why, leave, caller, answer } => {
+                self.change_entry(&entry, &Wish::Park(why), &leave, &caller, answer);
+            }
+            Command::Unpark { entry, leave, caller, answer } => {
+                self.change_entry(&entry, &Wish::Unpark, &leave, &caller, answer);
+            }
+            Command::Resolve { entry, how, leave, caller, answer } => {
+                self.change_entry(&entry, &Wish::Resolve(how), &leave, &caller, answer);
+            }
+            Command::Settle { force_close, leave, caller, answer } => {
+                let result = self.settle_batch(force_close, &leave, &caller);
+                reply(answer, result);
+            }
+            Command::ReprintSettlement { batch, answer } => self.reprint_settlement(batch, answer),
             Command::CancelJob(job, answer) => {
                 let result = self.cancel_job(job);
                 reply(answer, result);
@@ -87,17 +106,15 @@ fn not_built(command: Command) {
         reply(answer, Err(Fault::new(FaultName::NotSupported, "this version does not do that")));
     }
     match command {
-        Command::ReprintSettlement { answer, .. } => no(answer),
         Command::PauseQueue { answer, .. }
         | Command::ResumeQueue(answer)
         | Command::Park { answer, .. }
         | Command::Unpark { answer, .. }
         | Command::Resolve { answer, .. }
         | Command::ConfirmRestore { answer, .. } => no(answer),
-        Command::Settle { answer, .. }
-        | Command::Backup(_, answer)
-        | Command::Verify(_, answer)
-        | Command::Restore { answer, .. } => no(answer),
+        Command::Backup(_, answer) | Command::Verify(_, answer) | Command::Restore { answer, .. } => {
+            no(answer)
+        }
         Command::Totals { answer, .. } => no(answer),
         _ => {}
     }

@@ -10,11 +10,10 @@ use crate::domain::calendar::LocalTime;
 use crate::domain::emv::params::{Purpose, TxnParams};
 use crate::domain::fault::Fault;
 use crate::domain::followup::{self, Followed};
-use crate::domain::ident::{BatchNumber, RequestId, Stan, TxnId};
+use crate::domain::ident::{BatchNumber, OperatorId, RequestId, Stan, TxnId};
 use crate::domain::leave::Deed;
 use crate::domain::money::Amount;
-use crate::domain::outcome::{Kind, Outcome, Prompt, ResultCode, TxnState};
-use crate::domain::profile::Profile;
+use crate::domain::outcome::{EntryMode, Kind, Outcome, Prompt, ResultCode, TxnState};
 use crate::domain::record::{CardFacts, Closed, OriginalRef, Terms, TxnRow, TxnStart};
 use crate::domain::rules::{self, OriginalRule, Present, Route, Undo, rule};
 use crate::domain::txn::{Event, Setup, Txn};
@@ -25,11 +24,6 @@ use core::time::Duration;
 const LINKED: &str = "linked:";
 
 impl Engine {
-    /// Rules of the acquirer.
-    pub(super) fn profile(&self) -> Profile {
-        Profile::UNIONPAY
-    }
-
     /// The day of a stored transaction as the bank counts it (DE 13), else as the terminal does.
     fn day_of(&self, row: &TxnRow) -> Option<LocalTime> {
         row.host.host_time.or_else(|| row.finished_at.map(|at| self.system.local(at)))
@@ -43,7 +37,7 @@ impl Engine {
 
     /// `AllowedFollowUps` of a stored transaction.
     pub(super) fn allowed_follow_ups(&self, row: &TxnRow) -> Vec<Kind> {
-        let present = Present { same_day: self.is_of_today(row), profile: &self.profile() };
+        let present = Present { same_day: self.is_of_today(row), profile: &self.settings.profile };
         rules::allowed_follow_ups(row, &self.settings.enabled_kinds, present)
     }
 
@@ -94,7 +88,7 @@ impl Engine {
     fn judge_original(&self, request: &StartRequest, row: Option<&TxnRow>) -> Result<Followed, Fault> {
         let same_day = row.is_some_and(|row| self.is_of_today(row));
         let found = row.map(|row| (row, self.day_of(row)));
-        let profile = self.profile();
+        let profile = self.settings.profile;
         let present = Present { same_day, profile: &profile };
         followup::judge(request.kind, request.amount, &told(request), found, present)
     }
@@ -133,16 +127,8 @@ impl Engine {
     /// no risk of the merchant's. Choice.
     fn storable(&self, request: &StartRequest) -> Result<(), Fault> {
         let at_risk = request.kind == Kind::OfflineSale && request.auth_code.is_none();
-        match self.store_fault(request.amount).filter(|_| at_risk) {
-            Some(fault) => Err(fault),
-            None => Ok(()),
-        }
-    }
-
-    /// Why a sale of this amount cannot be stored.
-    fn store_fault(&self, _: Amount) -> Option<Fault> {
-        let text = "this version has no queue that could upload it";
-        Some(Fault::new(crate::domain::fault::FaultName::FunctionDisabled, text))
+        let excess = self.store_excess(request.amount, Some(EntryMode::Chip)).filter(|_| at_risk);
+        excess.map_or(Ok(()), |excess| Err(excess.fault()))
     }
 
     /// Who allowed it: the signed-on operator or a token. Nobody yet: the transaction waits for a supervisor.
@@ -152,7 +138,7 @@ impl Engine {
         amount: Amount,
         followed: Option<&Followed>,
         caller: &Caller,
-    ) -> Result<Option<crate::domain::ident::OperatorId>, Fault> {
+    ) -> Result<Option<OperatorId>, Fault> {
         let rule = rule(request.kind);
         if !rule.supervisor {
             return Ok(None);
@@ -187,7 +173,7 @@ impl Engine {
             confirm_card: request.confirm_card,
             may_store: request.kind == Kind::Sale
                 && self.clock_trusted()
-                && self.store_fault(amount).is_none(),
+                && self.store_excess(amount, Some(EntryMode::Chip)).is_none(),
             allow_duplicate: request.allow_duplicate,
             ..self.setup(undo, stored_card)
         };
@@ -217,7 +203,7 @@ impl Engine {
             response_timeout: self.settings.response_timeout,
             token_key: self.settings.token_key.clone(),
             confirm_card: false,
-            profile: self.profile(),
+            profile: self.settings.profile,
             may_store: false,
             allow_duplicate: false,
             undo,
@@ -307,7 +293,7 @@ impl Engine {
             _ => return,
         };
         let told = OriginalRef { txn: Some(row.start.id.clone()), ..OriginalRef::default() };
-        let profile = self.profile();
+        let profile = self.settings.profile;
         let present = Present { same_day: self.is_of_today(&row), profile: &profile };
         let found = Some((&*row, self.day_of(&row)));
         match followup::judge(kind, Amount::ZERO, &told, found, present) {

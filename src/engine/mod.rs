@@ -5,7 +5,7 @@
 //! Every handler returns at once; what takes time is a command to somebody else. [`Engine::settle`] runs after each of
 //! them: it starts what has become possible, and publishes what has changed.
 //!
-//! Who uses the host line is decided in `line`, one user at a time: a sign-on, due reversals, other errands, then the
+//! Who uses the host line is decided in `line`, one user at a time: a sign-on, what the queue owes, other errands, then the
 //! transaction. What a running transaction wants is carried in `trade`; what follows its outcome in `paper`.
 mod authorize;
 mod commands;
@@ -19,6 +19,9 @@ mod line;
 mod operators;
 mod paper;
 mod password_thread;
+mod queue;
+mod settle;
+mod settle_paper;
 mod start;
 mod state;
 mod trade;
@@ -83,6 +86,8 @@ enum Note {
     Txn,
     /// The user of the line.
     LineUser,
+    /// The settlement.
+    Settlement,
     /// Evidence and timelines: only trouble matters.
     Evidence,
     /// A start that must first see whether the request id is known.
@@ -103,10 +108,14 @@ enum Note {
     Refresh(TxnId),
     /// A ply whose document is wanted.
     PrintRow(paper::PrintKey),
+    /// A settled batch whose slip is wanted.
+    Settled(Box<settle_paper::Wish>),
     /// A ply marked as being printed.
     PrintBegun(paper::PrintKey),
     /// An operator record; the answer goes out when it is durable.
     Operator(Box<operators::Pending>),
+    /// A person's change of the queue; the answer goes out when it is durable.
+    Queue(Box<queue::Change>),
 }
 
 impl Engine {
@@ -168,12 +177,13 @@ impl Engine {
     }
 
     /// Every point in time at which something is to happen.
-    fn deadlines(&self) -> [Option<BootTime>; 10] {
+    fn deadlines(&self) -> [Option<BootTime>; 11] {
         let care = self.cares.iter().filter_map(|care| care.machine.deadline()).min();
         [
             self.active.as_ref().and_then(|active| active.txn.deadline().map(|(at, _)| at)),
             self.line.deadline(),
-            self.next_reversal_at(),
+            self.settlement_deadline(),
+            self.next_entry_at(),
             self.next_sign_on_at(),
             self.next_idle_at(),
             self.next_job_gone_at(),
@@ -189,6 +199,7 @@ impl Engine {
         self.system.alive();
         self.tick_txn();
         self.tick_line();
+        self.tick_settlement();
         self.tick_cares();
         self.forget();
         self.forget_jobs();
@@ -200,7 +211,9 @@ impl Engine {
     async fn settle(&mut self) -> Result<(), EngineError> {
         self.undo_when_free();
         self.begin_when_ready();
+        self.watch_settlement();
         self.pump_line();
+        self.watch_settlement();
         self.begin_when_ready();
         self.pump_printer();
         if let Some(lost) = self.lost.take() {
@@ -236,6 +249,9 @@ impl Engine {
             }
             Answer::Found { note, result } => self.found(note, result),
             Answer::Duplicate { id, result } => self.duplicate_looked_up(&id, result),
+            Answer::OpenBatch(result) => self.open_batch_read(result),
+            Answer::Settled { note: Note::Settled(wish), result } => self.settled_read(*wish, result),
+            Answer::Settled { .. } => {}
         }
     }
 
@@ -243,9 +259,11 @@ impl Engine {
         match note {
             Note::Txn => self.txn_stored(result),
             Note::LineUser => self.line_user_stored(result),
+            Note::Settlement => self.settlement_stored(result),
             Note::Evidence => {}
             Note::PrintBegun(key) => self.print_begun(&key, result.is_ok()),
             Note::Operator(pending) => self.operator_stored(*pending, result),
+            Note::Queue(change) => self.queue_stored(*change, result),
             // These only read.
             Note::Start(_)
             | Note::Original(_)
@@ -255,7 +273,8 @@ impl Engine {
             | Note::Receipt(_)
             | Note::Explain(_)
             | Note::Refresh(_)
-            | Note::PrintRow(_) => {}
+            | Note::PrintRow(_)
+            | Note::Settled(_) => {}
         }
     }
 
@@ -271,7 +290,14 @@ impl Engine {
             Note::Refresh(id) => self.refreshed(&id, result),
             Note::PrintRow(key) => self.print_row(&key, result),
             // These only write.
-            Note::Txn | Note::LineUser | Note::Evidence | Note::PrintBegun(_) | Note::Operator(_) => {}
+            Note::Txn
+            | Note::LineUser
+            | Note::Settlement
+            | Note::Evidence
+            | Note::PrintBegun(_)
+            | Note::Settled(_)
+            | Note::Operator(_)
+            | Note::Queue(_) => {}
         }
     }
 }

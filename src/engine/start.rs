@@ -131,7 +131,7 @@ impl Engine {
         match (rule(request.kind).card, request.kind) {
             (CardUse::Pay, Kind::OfflineSale) => false,
             (CardUse::Pay, _) => true,
-            (CardUse::Read, kind) => rules::asks_pin_after_reading(kind, &self.profile()),
+            (CardUse::Read, kind) => rules::asks_pin_after_reading(kind, &self.settings.profile),
         }
     }
 
@@ -145,6 +145,9 @@ impl Engine {
                     FaultName::ClockUntrusted,
                     "the clock is behind the last record; sign on to the host, which tells the time",
                 ),
+                "batch-closing" => {
+                    fault(FaultName::BatchClosing, "the batch is being settled; wait until it is closed")
+                }
                 "parameters-missing" => fault(FaultName::ParametersMissing, "emv.toml has no application"),
                 "identity-changed" => fault(
                     FaultName::WrongState,
@@ -168,6 +171,8 @@ impl Engine {
             Some("not-supported")
         } else if self.storage_trouble.is_some() {
             Some("storage-fault")
+        } else if self.settling() {
+            Some("batch-closing")
         } else if self.settings.emv.aids.is_empty() {
             Some("parameters-missing")
         } else if self.identity_changed() {
@@ -192,7 +197,7 @@ impl Engine {
     pub(super) fn identity_changed(&self) -> bool {
         let Some((terminal, merchant, currency)) = &self.batch_identity else { return false };
         let now = &self.settings.identity;
-        (self.batch_has_records || !self.reversals.is_empty())
+        (self.batch_has_records || !self.queue.is_empty())
             && (*terminal != now.terminal_id
                 || *merchant != now.merchant_id
                 || currency != self.settings.currency.alpha())
@@ -273,7 +278,7 @@ impl Engine {
     fn is_live(&self, id: &TxnId) -> bool {
         self.active.as_ref().is_some_and(|active| active.txn.id() == id)
             || self.cares.iter().any(|care| care.id == *id)
-            || self.reversals.iter().any(|due| due.id == *id)
+            || self.queue.iter().any(|entry| entry.id.txn == *id)
             || self.desk.has_open(id)
     }
 }
