@@ -2,7 +2,7 @@
 use super::args::{Printer, Reader};
 use super::client::{Fields as _, Objects, Terminal, root};
 use super::failure::{Exit, Failure};
-use super::screen::{Screen, Tone, pairs, table};
+use super::screen::{Screen, Tone, major, pairs, table};
 use super::words;
 use serde_json::{Map, Value as Json, json};
 
@@ -119,7 +119,16 @@ fn overview(screen: &Screen, objects: &Objects) -> String {
     if !matches!(terminal.text("active-transaction"), "" | "/") {
         rows.push((screen.word(words::TRANSACTION), terminal.text("active-transaction").to_owned()));
     }
-    for reason in reasons(&terminal).split_whitespace() {
+    let mut why: Vec<String> = reasons(&terminal).split_whitespace().map(str::to_owned).collect();
+    let queue = root_part(objects, "Queue");
+    for (holds, reason) in
+        [(queue.yes("paused"), "queue-paused"), (queue.number("unresolved-count") > 0, "queue-unresolved")]
+    {
+        if holds && !why.iter().any(|known| known == reason) {
+            why.push(reason.to_owned());
+        }
+    }
+    for reason in why.iter().map(String::as_str) {
         let said = words::remedy(reason).map_or(reason, |pair| screen.word(pair));
         rows.push((screen.word(words::ATTENTION), screen.tone(Tone::Careful, said)));
     }
@@ -134,13 +143,13 @@ fn terminal_line(screen: &Screen, terminal: &Properties) -> String {
         _ => Tone::Careful,
     };
     let identity = format!("{} · {}", terminal.text("terminal-id"), terminal.text("merchant-id"));
-    format!("{}  {}", screen.tone(tone, state), screen.tone(Tone::Dim, &identity))
+    format!("{}  {}", screen.tone(tone, screen.term(state)), screen.tone(Tone::Dim, &identity))
 }
 
 fn operator_line(screen: &Screen, operators: &Properties) -> String {
     match operators.text("current") {
         "" => screen.tone(Tone::Careful, screen.word(words::NOBODY)),
-        current => format!("{current} ({})", operators.text("role")),
+        current => format!("{current} ({})", screen.term(operators.text("role"))),
     }
 }
 
@@ -171,8 +180,14 @@ fn queue_line(screen: &Screen, queue: &Properties) -> String {
     count("depth", words::ENTRIES);
     count("pending-reversals", words::REVERSALS);
     count("unresolved-count", words::UNRESOLVED);
+    count("parked-count", words::PARKED);
+    if queue.minor("stored-amount") > 0 {
+        let (stored, left) = (major(queue.minor("stored-amount")), major(queue.minor("remaining-amount")));
+        let room = format!("{} {left} / {}", screen.word(words::REMAINING), queue.number("remaining-count"));
+        parts.push(format!("{} {stored} ({room})", screen.word(words::STORED)));
+    }
     if queue.yes("paused") {
-        parts.push(screen.word(words::PAUSED).to_owned());
+        parts.push(format!("{} ({})", screen.word(words::PAUSED), queue.text("paused-why")));
     }
     if parts.is_empty() {
         return screen.word(words::EMPTY).to_owned();
@@ -187,7 +202,11 @@ fn batch_line(screen: &Screen, ledger: &Properties) -> String {
     let counts = ledger.get("counts").and_then(Json::as_object);
     let total: u64 = counts.map_or(0, |counts| counts.values().filter_map(Json::as_u64).sum());
     let number = ledger.number("batch");
-    format!("{number:06} {}, {total} {}", ledger.text("batch-state"), screen.word(words::TRANSACTIONS))
+    let state = match ledger.text("batch-state") {
+        "open" => screen.term("open").to_owned(),
+        state => screen.tone(Tone::Careful, screen.term(state)),
+    };
+    format!("{number:06}  {state}, {total} {}", screen.word(words::TRANSACTIONS))
 }
 
 fn reader_line(screen: &Screen, reader: &Properties) -> String {
