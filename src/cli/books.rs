@@ -8,6 +8,8 @@ use super::screen::{Screen, major, pairs, table};
 use super::till::allowed;
 use super::{jobs, words};
 use crate::api::proxy::Options;
+use crate::domain::settlement::suspects::Reason;
+use crate::domain::text;
 use serde_json::{Map, Value as Json, json};
 use std::fs::File;
 use std::io::{Seek as _, Write as _};
@@ -45,14 +47,14 @@ pub(crate) async fn settle(screen: &Screen, address: Option<&str>, wanted: &Sett
 /// A settlement for people: the verdict first, then the sums, then where to look.
 fn settled(screen: &Screen, result: &Map<String, Json>) -> String {
     let verdict = |key: &str| screen.verdict(result.text(key));
-    let mut text = pairs(&[
+    let mut shown = pairs(&[
         (screen.word(words::BATCH), format!("{:06}", result.number("batch"))),
         (screen.term("domestic"), verdict("verdict-domestic")),
         (screen.term("foreign"), verdict("verdict-foreign")),
     ]);
     let totals = rows(result, "totals");
     if !totals.is_empty() {
-        text.push_str(&format!("\n{}", totals_table(screen, &totals)));
+        shown.push_str(&format!("\n{}", totals_table(screen, &totals)));
     }
     let suspects = rows(result, "suspects");
     if !suspects.is_empty() {
@@ -61,13 +63,15 @@ fn settled(screen: &Screen, result: &Map<String, Json>) -> String {
                 0 => row.text("path").rsplit('/').next().unwrap_or_default().to_owned(),
                 trace => format!("{trace:06}"),
             };
-            vec![trace, major(row.minor("amount")), screen.term(row.text("reason")).to_owned()]
+            let reason = row.text("reason");
+            let said = Reason::from_word(reason).map(|reason| screen.bilingual(&text::suspicion(reason)));
+            vec![trace, major(row.minor("amount")), said.unwrap_or_else(|| reason.to_owned())]
         };
         let head = [words::TRANSACTION_NAME, words::AMOUNT, words::REASON].map(|label| screen.word(label));
         let cells: Vec<_> = suspects.iter().map(cells).collect();
-        text.push_str(&format!("\n{}\n{}", screen.word(words::SUSPECTS), table(&head, &cells)));
+        shown.push_str(&format!("\n{}\n{}", screen.word(words::SUSPECTS), table(&head, &cells)));
     }
-    text
+    shown
 }
 
 fn rows(result: &Map<String, Json>, key: &str) -> Vec<Map<String, Json>> {

@@ -3,6 +3,7 @@
 use super::failure::{Exit, Failure};
 use super::words::{self, Lang, Pair};
 use crate::domain::money::{Amount, Currency};
+use crate::domain::text::Bilingual;
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::io::Write as _;
@@ -57,6 +58,14 @@ impl Screen {
     /// A word of the contract (kind, outcome, state, phase …) in the chosen language; an unknown one as it is.
     pub(crate) fn term<'a>(&self, word: &'a str) -> &'a str {
         words::terms::term(word).map_or(word, |pair| self.lang.of(pair))
+    }
+
+    /// A text of the domain in the chosen language.
+    pub(crate) fn bilingual(&self, text: &Bilingual) -> String {
+        match self.lang {
+            Lang::Zh => text.zh.clone(),
+            Lang::En => text.en.clone(),
+        }
     }
 
     /// The bank's word on totals, in its colour.

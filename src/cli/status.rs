@@ -4,6 +4,7 @@ use super::client::{Fields as _, Objects, Terminal, root};
 use super::failure::{Exit, Failure};
 use super::screen::{Screen, Tone, major, pairs, table};
 use super::words;
+use crate::domain::text::names;
 use serde_json::{Map, Value as Json, json};
 
 /// Properties of one object.
@@ -129,8 +130,11 @@ fn overview(screen: &Screen, objects: &Objects) -> String {
         }
     }
     for reason in why.iter().map(String::as_str) {
-        let said = words::remedy(reason).map_or(reason, |pair| screen.word(pair));
-        rows.push((screen.word(words::ATTENTION), screen.tone(Tone::Careful, said)));
+        let said = match words::remedy(reason) {
+            Some(pair) => screen.word(pair).to_owned(),
+            None => names::reason(reason).map_or_else(|| reason.to_owned(), |both| screen.bilingual(&both)),
+        };
+        rows.push((screen.word(words::ATTENTION), screen.tone(Tone::Careful, &said)));
     }
     pairs(&rows)
 }

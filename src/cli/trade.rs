@@ -10,8 +10,6 @@ use super::{agent, leave, words};
 use crate::api::proxy::Options;
 use crate::domain::ident::RequestId;
 use crate::domain::money::{Amount, Currency};
-use crate::domain::outcome::ResultCode;
-use crate::domain::text;
 use serde_json::{Map, Value as Json};
 use std::time::Duration;
 use zbus::zvariant::Value;
@@ -252,21 +250,14 @@ pub(crate) fn report(screen: &Screen, request: &str, path: &str, result: Map<Str
     exit
 }
 
-/// The result in the chosen language: the daemon's own text, else the table's.
+/// The result in the chosen language, in the daemon's own words; else the bare outcome.
 pub(crate) fn said(screen: &Screen, result: &Map<String, Json>) -> String {
     let text =
         |key: &str| result.get(key).and_then(|text| text.get(screen.lang.key())).and_then(Json::as_str);
     if let Some(text) = text("text").or_else(|| text("result-text")) {
         return text.to_owned();
     }
-    let Some(code) = ResultCode::from_word(result.text("result-code")) else {
-        return result.text("outcome").to_owned();
-    };
-    let both = text::result(code, result.get("response-code").and_then(Json::as_str));
-    match screen.lang {
-        words::Lang::Zh => both.zh,
-        words::Lang::En => both.en,
-    }
+    screen.term(result.text("outcome")).to_owned()
 }
 
 /// A result for people: what came of it, then what a till needs to know.

@@ -74,6 +74,12 @@ impl BatchNumber {
     pub const fn get(self) -> u32 {
         self.0
     }
+
+    /// The number of the batch that follows; 999_999 wraps to 1.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        if self.0 >= 999_999 { Self(1) } else { Self(self.0 + 1) }
+    }
 }
 
 impl fmt::Display for BatchNumber {
@@ -194,6 +200,7 @@ mod tests {
     fn the_stan_wraps_to_one() {
         assert_eq!(Stan::new(999_999).unwrap().next(), Stan::FIRST);
         assert_eq!(Stan::FIRST.next().to_string(), "000002");
+        assert_eq!(BatchNumber::new(999_999).unwrap().next(), BatchNumber::FIRST);
         assert!(Stan::new(0).is_err());
         assert!(Stan::new(1_000_000).is_err());
     }

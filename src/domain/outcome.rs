@@ -446,6 +446,19 @@ words! {
     }
 }
 
+impl CardClass {
+    /// Counts as domestic: `CUP` in DE 63.1 of the answer, none, and the `000` of refunds; offline chip sales (DE 60.1
+    /// = 36) always. Source: LiaoYang_POS; Spec: unverified.
+    #[must_use]
+    pub fn of(message_type: Option<&str>, organisation: Option<&str>) -> Self {
+        match organisation.map(str::trim) {
+            _ if message_type == Some("36") => Self::Domestic,
+            None | Some("" | "CUP" | "000") => Self::Domestic,
+            Some(_) => Self::Foreign,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -461,5 +474,15 @@ mod tests {
         assert_eq!(TxnState::ALL.len(), 19);
         assert_eq!(Prompt::ALL.len(), 21);
         assert_eq!(Kind::from_word("Sale"), None);
+    }
+
+    #[test]
+    fn foreign_is_who_names_another_organisation() {
+        let of = |kind, organisation| CardClass::of(Some(kind), organisation);
+        for organisation in [None, Some("CUP"), Some("000"), Some("   ")] {
+            assert_eq!(of("22", organisation), CardClass::Domestic);
+        }
+        assert_eq!(of("22", Some("VIS")), CardClass::Foreign);
+        assert_eq!(of("36", Some("VIS")), CardClass::Domestic, "an offline chip sale");
     }
 }

@@ -57,6 +57,15 @@ pub struct Terms {
     pub linked: bool,
 }
 
+impl Terms {
+    /// DE 38 of the request: the code that the caller told, else that of the original.
+    #[must_use]
+    pub fn told_auth_code(&self) -> Option<&AuthCode> {
+        let theirs = self.original.as_ref().and_then(|original| original.auth_code.as_ref());
+        self.auth_code.as_ref().or(theirs)
+    }
+}
+
 /// The original of a follow-up: what names it in messages, and its row where the terminal has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OriginalRef {
@@ -102,6 +111,41 @@ pub struct CardFacts {
     /// Chip facts for the slip: name to upper-case hex (`ARQC`, `TC`, `TVR`, `TSI`, `ATC`, `AIP`, `IAD`, `UNPR NUM`,
     /// `TermCap`).
     pub chip: Vec<(String, String)>,
+}
+
+impl CardFacts {
+    /// What may stand in clear.
+    #[must_use]
+    pub fn seen(&self) -> CardSeen {
+        CardSeen {
+            entry_mode: self.entry_mode,
+            token: self.token.clone(),
+            brand: self.brand.clone(),
+            aid: self.aid.clone(),
+            label: self.label.clone(),
+            cvm: self.cvm,
+            signature_required: self.signature_required,
+        }
+    }
+}
+
+/// What stands of the card in clear, and stays when its sealed number is wiped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CardSeen {
+    /// How the card was read.
+    pub entry_mode: EntryMode,
+    /// Its token: the card of a late refund is known by it.
+    pub token: String,
+    /// Scheme by AID.
+    pub brand: String,
+    /// Application identifier, upper-case hex.
+    pub aid: String,
+    /// Application label or preferred name.
+    pub label: String,
+    /// How the cardholder was verified.
+    pub cvm: CvmMethod,
+    /// True if the merchant ply needed a signature.
+    pub signature_required: bool,
 }
 
 /// The fields of the request that a reversal must repeat. UnionPay field numbers; text as in the unpacked message.
@@ -504,7 +548,9 @@ pub struct Housekeeping {
 /// What a commit fixed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Committed {
-    /// STAN and batch taken by a [`Record::Sending`] or [`Record::ReserveStan`] of this commit; at most one of them.
+    /// STAN and batch taken by this commit: by a [`Record::Sending`], a [`Record::ReserveStan`], a [`Closed::upload`]
+    /// whose transaction had no STAN, the first [`Record::QueueAttempt`] of a script result, or
+    /// [`SettlementStep::TotalsFrozen`]. At most one number is taken.
     pub taken: Option<(Stan, BatchNumber)>,
 }
 
@@ -586,6 +632,8 @@ pub struct TxnRow {
     pub in_open_batch: bool,
     /// The card, if one was read before a record was made; `None` also after its sealed data was wiped.
     pub card: Option<CardFacts>,
+    /// What stays of it then; `None` only while no card was read.
+    pub card_seen: Option<CardSeen>,
     /// `622588******5678`; kept when the sealed number is wiped.
     pub masked_pan: String,
     /// The fields a reversal repeats.

@@ -247,6 +247,19 @@ pub const fn undoes(kind: Kind) -> bool {
     matches!(kind, Kind::Void | Kind::PreAuthVoid | Kind::PreAuthCompleteVoid)
 }
 
+/// True if the PIN is asked although the chip is only read: the profile says for which kinds. Where the chip is asked to
+/// pay, it says itself what it wants.
+#[must_use]
+pub const fn asks_pin_after_reading(kind: Kind, profile: &Profile) -> bool {
+    match kind {
+        Kind::Void => profile.void_pin,
+        Kind::PreAuthVoid => profile.pre_auth_void_pin,
+        Kind::PreAuthComplete => profile.completion_pin,
+        Kind::PreAuthCompleteVoid => profile.completion_void_pin,
+        _ => false,
+    }
+}
+
 /// The kind that undoes a transaction of this kind.
 #[must_use]
 pub const fn undo_of(kind: Kind) -> Option<Kind> {

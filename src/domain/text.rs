@@ -1,6 +1,11 @@
-//! What people read, in Chinese and English: one table for results, one for prompts, one for response codes. Each
-//! result says the cause and the next step.
-use super::outcome::{Prompt, ResultCode};
+//! What people read, in Chinese and English: how transactions end, what prompts ask. Each result says the cause and the
+//! next step. Response codes have a table of their own, [`super::unionpay::catalogue`].
+pub mod names;
+
+use super::outcome::{Kind, Outcome, Prompt, ResultCode};
+use super::rules::{Silence, rule, undoes};
+use super::settlement::suspects::Reason;
+use super::unionpay::catalogue::{Class, Next, look_up};
 
 /// One message in both languages.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,14 +53,86 @@ pub fn prompt(code: Prompt) -> Bilingual {
     Bilingual::of(zh, en)
 }
 
-/// The result in both languages: cause and next step. `response_code` is DE 39, where the bank answered.
+/// Why the bank may count a record otherwise than the terminal, in both languages, short enough for a slip.
 #[must_use]
-pub fn result(code: ResultCode, response_code: Option<&str>) -> Bilingual {
-    if code == ResultCode::DeclinedHost {
-        return declined(response_code.unwrap_or("--"));
-    }
-    let (zh, en) = by_people(code).or_else(|| by_card(code)).unwrap_or_else(|| by_terminal(code));
+pub fn suspicion(reason: Reason) -> Bilingual {
+    let (zh, en) = match reason {
+        Reason::ReversalNotFound => ("冲正时银行查无原交易(25)", "nothing found to reverse (25)"),
+        Reason::ReversalRefused => ("冲正被答为无效交易(12)", "reversal called invalid (12)"),
+        Reason::ReversalFailed => ("冲正未获银行确认", "reversal not confirmed"),
+        Reason::RefundUnresolved => ("退货结果不明", "refund without an answer"),
+        Reason::UploadDenied => ("离线交易被银行拒绝", "offline sale refused by bank"),
+        Reason::UploadFailed => ("离线交易未上送成功", "offline sale not uploaded"),
+        Reason::UploadLate => ("离线交易上送过迟", "offline sale uploaded late"),
+        Reason::UploadDuplicate => ("银行称重复上送(94)", "bank calls it a duplicate (94)"),
+        Reason::PartialApproval => ("部分金额批准", "approved in part"),
+    };
     Bilingual::of(zh, en)
+}
+
+/// How a transaction ended, in both languages: cause and next step. `response_code` is DE 39, where the bank answered.
+#[must_use]
+pub fn ended(kind: Kind, outcome: Outcome, result: ResultCode, response_code: Option<&str>) -> Bilingual {
+    match (outcome, result) {
+        (Outcome::Reversed, _) => undone(kind),
+        (_, ResultCode::DeclinedHost) => declined(response_code.unwrap_or("--")),
+        (Outcome::Approved, ResultCode::Approved) => approved(kind, response_code),
+        (_, ResultCode::OfflineApproved) if kind == Kind::PreAuthAdvice => Bilingual::of(
+            "预授权完成通知已存储, 稍后上送",
+            "The completion is stored and goes to the bank by itself",
+        ),
+        (_, ResultCode::HostTimeout) => unanswered(kind, ("通讯超时", "The bank did not answer")),
+        (_, ResultCode::MacError) => unanswered(kind, ("应答MAC校验错", "The bank's answer has a wrong MAC")),
+        (_, ResultCode::ProtocolError) => unanswered(kind, ("应答报文有误", "The bank's answer is broken")),
+        (_, code) => {
+            let (zh, en) = by_people(code).or_else(|| by_card(code)).unwrap_or_else(|| by_terminal(code));
+            Bilingual::of(zh, en)
+        }
+    }
+}
+
+/// A success; codes that ask for something more say so.
+fn approved(kind: Kind, response_code: Option<&str>) -> Bilingual {
+    let name = names::kind(kind);
+    let (mut zh, mut en) = (format!("{}成功", name.zh), format!("{} approved", name.en));
+    let entry = look_up(response_code.unwrap_or("00"));
+    if entry.class == Class::Approved && entry.next != Next::Done {
+        let (next_zh, next_en) = entry.next.text();
+        zh = format!("{zh}, {next_zh}");
+        en = format!("{en}; {next_en}");
+    }
+    Bilingual { zh, en }
+}
+
+/// No usable answer: what that means depends on whether the bank can be asked to undo it.
+fn unanswered(kind: Kind, cause: (&str, &str)) -> Bilingual {
+    let (zh, en) = match rule(kind).silence {
+        Silence::Except => (
+            "退货结果未知, 请勿再次退货; 请向收单行查明后在队列中处理",
+            "nobody knows whether the refund is booked. Do not refund again: ask the acquirer, then resolve it in the queue",
+        ),
+        Silence::Forget => ("未动账, 请重试", "no money moved; try again"),
+        Silence::Reverse if undoes(kind) => (
+            "撤销结果未知, 正在自动冲正; 冲正后原交易仍有效, 需重新撤销",
+            "whether the original is undone is unknown; the bank is asked to forget it. Then the original stands: start again",
+        ),
+        Silence::Reverse => (
+            "结果未知, 正在自动冲正, 再次收款前请先查询",
+            "the result is unknown and is being reversed. Look it up before charging again",
+        ),
+    };
+    Bilingual { zh: format!("{}, {zh}", cause.0), en: format!("{}: {en}", cause.1) }
+}
+
+/// The bank has confirmed that it holds nothing of it.
+fn undone(kind: Kind) -> Bilingual {
+    if undoes(kind) {
+        return Bilingual::of(
+            "已冲正, 原交易仍有效, 可重新撤销",
+            "Reversed: the original stands and can be undone again",
+        );
+    }
+    Bilingual::of("已冲正, 未动账, 可重新交易", "Reversed: no money moved; it can be started again")
 }
 
 /// All other results.
@@ -85,26 +162,18 @@ const fn by_terminal(code: ResultCode) -> (&'static str, &'static str) {
         }
         ResultCode::NoLink => ("无网络, 请检查网络后重试", "No network; check the link and try again"),
         ResultCode::ConnectFailed => (
-            "通讯失败, 未扣款, 请检查网络后重试",
-            "No connection to the bank, nothing was charged; check the link",
+            "通讯失败, 未动账, 请检查网络后重试",
+            "No connection to the bank, no money moved; check the link and try again",
         ),
-        ResultCode::HostTimeout => (
-            "通讯超时, 结果未知, 正在自动冲正, 请勿重复收款前先查询",
-            "The bank did not answer; the result is unknown and is being reversed. Check before charging again",
-        ),
-        ResultCode::MacError => {
-            ("MAC校验错, 正在冲正并重新签到", "Wrong MAC; reversing and signing on again")
-        }
-        ResultCode::ProtocolError => ("应答报文有误, 正在自动冲正", "The bank's answer is broken; reversing"),
         ResultCode::StorageFault => ("存储故障, 请联系维修", "Storage fault; call a technician"),
         ResultCode::IdentityChanged => {
             ("终端参数已变更, 请先结算", "The terminal's identity changed; settle first")
         }
         ResultCode::Interrupted => {
-            ("终端重启, 未扣款, 请重新交易", "The terminal restarted before the bank was asked; start again")
+            ("终端重启, 未动账, 请重新交易", "The terminal restarted before the bank was asked; start again")
         }
         ResultCode::NotSignedOn => {
-            ("签到失败, 未扣款, 请重新签到", "Sign-on failed, nothing was charged; sign on again")
+            ("签到失败, 未动账, 请重新签到", "Sign-on failed, no money moved; sign on again")
         }
         // The others are told above.
         ResultCode::CardNotAccepted
@@ -115,6 +184,9 @@ const fn by_terminal(code: ResultCode) -> (&'static str, &'static str) {
         | ResultCode::WrongCard
         | ResultCode::ChipRequired
         | ResultCode::FallbackRefused
+        | ResultCode::HostTimeout
+        | ResultCode::MacError
+        | ResultCode::ProtocolError
         | ResultCode::NotAuthorized
         | ResultCode::OriginalNotEligible
         | ResultCode::ResolvedPaid
@@ -147,9 +219,10 @@ const fn by_card(code: ResultCode) -> Option<(&'static str, &'static str)> {
 /// Results that people brought about; `None` for all others.
 const fn by_people(code: ResultCode) -> Option<(&'static str, &'static str)> {
     Some(match code {
-        ResultCode::NotAuthorized => {
-            ("主管未授权, 未扣款", "Not authorised by a supervisor; nothing was charged")
-        }
+        ResultCode::NotAuthorized => (
+            "主管未授权, 未动账, 请主管在场后重试",
+            "No supervisor allowed it, no money moved; start again with one",
+        ),
         ResultCode::OriginalNotEligible => {
             ("原交易状态已变, 请查询后重试", "The original has changed meanwhile; look it up and try again")
         }
@@ -159,63 +232,64 @@ const fn by_people(code: ResultCode) -> Option<(&'static str, &'static str)> {
     })
 }
 
-/// A refusal by the bank. Display texts: Q/CUP 006.6-2014 display table; the English is ours.
-fn declined(code: &str) -> Bilingual {
-    let (zh, en) = match code {
-        "01" => ("请持卡人与发卡银行联系", "The customer should call the bank"),
-        "03" => ("无效商户", "Unknown merchant: call the acquirer"),
-        "04" => ("此卡为无效卡, 请没收", "Invalid card: keep it if the shop's rules say so"),
-        "05" => ("持卡人认证失败", "The bank refused the cardholder"),
-        "12" => ("无效交易", "Invalid transaction"),
-        "13" => ("无效金额", "Invalid amount"),
-        "14" => ("无效卡号", "Invalid card number"),
-        "15" => ("此卡无对应发卡方", "Unknown issuer"),
-        "21" => ("该卡未初始化或睡眠卡", "The card is not active"),
-        "22" => ("操作有误, 或超出交易允许天数", "Not possible, or too late"),
-        "25" => ("没有原始交易, 请联系发卡方", "The bank knows no such original"),
-        "30" => ("请重试", "Message format refused; try again"),
-        "34" | "41" | "43" => {
-            ("卡片已挂失或作弊, 请没收", "Lost or stolen card: keep it if the shop's rules say so")
-        }
-        "38" | "75" => ("密码错误次数超限", "Too many wrong PINs"),
-        "40" => ("发卡方不支持的交易类型", "The issuer does not support this"),
-        "45" => ("不允许降级, 请使用芯片", "Use the chip"),
-        "51" => ("可用余额不足, 请换卡", "Insufficient funds; use another card"),
-        "54" => ("该卡已过期, 请换卡", "The card has expired; use another card"),
-        "55" => ("密码错, 请重新交易", "Wrong PIN; start again"),
-        "57" | "58" => ("不允许此卡交易", "Not allowed for this card or terminal"),
-        "59" => ("卡片校验错", "The card's check failed"),
-        "61" => ("交易金额超限", "Above the card's limit"),
-        "62" => ("受限制的卡", "Restricted card"),
-        "64" => ("交易金额与原交易不匹配", "The amount differs from the original"),
-        "65" => ("超出消费次数限制", "Too many transactions with this card"),
-        "68" | "98" => ("发卡方超时, 请重试", "The issuer did not answer; try again"),
-        "77" => ("批次不一致, 请重新签到", "Wrong batch; sign on again"),
-        "90" => ("系统日切, 请稍后重试", "The bank changes its day; try again later"),
-        "91" | "92" => ("发卡方状态不正常, 请稍后重试", "The issuer is not available; try again later"),
-        "94" => ("拒绝, 重复交易", "Refused as a duplicate"),
-        "96" => ("拒绝, 交换中心异常, 请稍后重试", "The switch has trouble; try again later"),
-        "97" => ("终端未登记, 请联系收单行", "Unknown terminal: call the acquirer"),
-        "99" => ("PIN格式错, 请重新签到", "PIN format refused; sign on again"),
-        "A0" => ("MAC校验错, 请重新签到", "MAC refused; sign on again"),
-        _ => ("交易失败, 请联系发卡行", "Refused by the bank"),
-    };
-    Bilingual { zh: format!("{zh} ({code})"), en: format!("{en} ({code})") }
+/// A refusal by the bank, with the code.
+#[must_use]
+pub fn declined(code: &str) -> Bilingual {
+    let entry = look_up(code);
+    let (next_zh, next_en) = entry.next.text();
+    Bilingual {
+        zh: format!("{}, {next_zh} ({code})", entry.zh),
+        en: format!("{}; {next_en} ({code})", capitalised(entry.en)),
+    }
+}
+
+fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Goal: every end of every kind, and every prompt, has words in both languages.
     #[test]
     fn every_result_and_prompt_has_both_languages() {
-        for code in ResultCode::ALL {
-            let text = result(*code, Some("51"));
-            assert!(!text.zh.is_empty() && !text.en.is_empty(), "{code}");
+        for (kind, outcome) in Kind::ALL.iter().flat_map(|kind| Outcome::ALL.iter().map(move |o| (*kind, *o)))
+        {
+            for code in ResultCode::ALL {
+                let text = ended(kind, outcome, *code, Some("51"));
+                assert!(
+                    !text.zh.is_ascii() && text.en.is_ascii() && text.en.len() >= 8,
+                    "{kind} {code}: {text:?}"
+                );
+            }
         }
         for code in Prompt::ALL {
             assert!(!prompt(*code).zh.is_ascii(), "{code}");
         }
-        assert_eq!(result(ResultCode::DeclinedHost, Some("51")).zh, "可用余额不足, 请换卡 (51)");
+    }
+
+    /// Goal: a refusal says cause, next step and code, also where the code is not known.
+    #[test]
+    fn a_refusal_says_cause_next_step_and_code() {
+        assert_eq!(declined("51").zh, "可用余额不足, 请换卡或其他方式支付 (51)");
+        assert_eq!(declined("51").en, "Insufficient funds; use another card or another way to pay (51)");
+        let unknown = declined("Q7");
+        assert!(unknown.en.contains("call the acquirer") && unknown.en.ends_with("(Q7)"), "{unknown:?}");
+    }
+
+    /// Goal: what an unanswered request means differs by kind, and a refund is never to be repeated.
+    #[test]
+    fn silence_means_something_else_for_each_kind() {
+        let silent = |kind, outcome| ended(kind, outcome, ResultCode::HostTimeout, None);
+        assert!(silent(Kind::Refund, Outcome::Unknown).en.contains("Do not refund again"));
+        assert!(silent(Kind::Refund, Outcome::Unknown).zh.contains("请勿再次退货"));
+        assert!(silent(Kind::Sale, Outcome::Unknown).en.contains("being reversed"));
+        assert!(silent(Kind::Void, Outcome::Unknown).en.contains("the original stands"));
+        assert!(silent(Kind::Balance, Outcome::Failed).en.contains("no money moved"));
+        assert!(silent(Kind::Sale, Outcome::Reversed).en.starts_with("Reversed"));
+        let vague = ended(Kind::Sale, Outcome::Approved, ResultCode::Approved, Some("A2"));
+        assert_eq!(vague.zh, "消费成功, 请持卡人向发卡行确认");
     }
 }

@@ -9,7 +9,9 @@ use crate::domain::fault::{Fault, FaultName};
 use crate::domain::ident::TxnId;
 use crate::domain::money::Amount;
 use crate::domain::outcome::{Kind, Prompt, ResultCode, TxnState};
+use crate::domain::profile::Profile;
 use crate::domain::record::{Terms, TxnRow, TxnStart};
+use crate::domain::rules::Undo;
 use crate::domain::txn::{Event, Setup, Txn};
 use crate::ports::JournalError;
 use core::time::Duration;
@@ -75,7 +77,7 @@ impl Engine {
     /// Everything that can be known before a card is read.
     fn may_start(&self, request: &StartRequest, caller: &Caller) -> Result<(), Fault> {
         let fault = |name, text: &str| Err(Fault::new(name, text));
-        if !request.kind.is_built() {
+        if request.kind != Kind::Sale {
             return fault(FaultName::NotSupported, "this version does sales only");
         }
         if !request.entry_modes.is_empty() && !request.entry_modes.iter().any(|mode| mode == "chip") {
@@ -121,6 +123,9 @@ impl Engine {
         let fault = |name, text: &str| Err(Fault::new(name, text));
         if let Some(reason) = self.blocked_reason(Kind::Sale) {
             return match reason {
+                "batch-closing" => {
+                    fault(FaultName::BatchClosing, "the batch is being settled; wait until it is closed")
+                }
                 "parameters-missing" => fault(FaultName::ParametersMissing, "emv.toml has no application"),
                 "identity-changed" => fault(
                     FaultName::WrongState,
@@ -144,6 +149,8 @@ impl Engine {
             Some("not-supported")
         } else if self.storage_trouble.is_some() {
             Some("storage-fault")
+        } else if self.settling() {
+            Some("batch-closing")
         } else if self.settings.emv.aids.is_empty() {
             Some("parameters-missing")
         } else if self.identity_changed() {
@@ -187,6 +194,11 @@ impl Engine {
             response_timeout: seconds(request.host_timeout_s, self.settings.response_timeout),
             token_key: self.settings.token_key.clone(),
             confirm_card: request.confirm_card,
+            profile: Profile::UNIONPAY,
+            may_store: false,
+            allow_duplicate: request.allow_duplicate,
+            undo: Undo::Online,
+            stored_card: None,
         };
         let start = TxnStart {
             id: id.clone(),

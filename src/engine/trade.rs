@@ -57,8 +57,9 @@ impl Engine {
             Vital::Store(records) => self.store_txn(records),
             Vital::Send(request) => {
                 let id = request.start.id.clone();
-                self.timeline(&id, "request-sent", "sale request handed to the line");
-                self.send_sale(&request);
+                let text = format!("{} request handed to the line", request.start.kind);
+                self.timeline(&id, "request-sent", &text);
+                self.send_txn(&request);
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::domain::calendar::{BootTime, WallTime};
 use crate::domain::fault::{Fault, FaultName};
 use crate::domain::ident::{BatchNumber, Stan, TxnId};
 use crate::domain::money::Amount;
-use crate::domain::outcome::{BatchState, EntryType, Outcome, PrintState, TerminalState, TxnState};
+use crate::domain::outcome::{EntryType, Outcome, PrintState, TerminalState, TxnState};
 use crate::domain::record::{CardFacts, Closed, EntryId, HostFacts, PlyRow, TxnFilter, TxnRow, TxnStart};
 use crate::domain::text;
 use crate::domain::txn::Cancellable;
@@ -107,7 +107,7 @@ fn show_end(view: &mut TxnView, row: &TxnRow) {
     view.finished_at = row.finished_at.unwrap_or_default();
     show_host(view, &row.host);
     let code = row.host.response_code.as_ref().map(|code| code.as_str());
-    view.result_text = row.result.map(|result| text::result(result, code));
+    view.result_text = row.result.map(|result| text::ended(row.start.kind, row.outcome, result, code));
 }
 
 impl Engine {
@@ -211,7 +211,7 @@ impl Engine {
         view.finished_at = closed.finished_at;
         show_host(view, &closed.host);
         let code = closed.host.response_code.as_ref().map(|code| code.as_str());
-        view.result_text = Some(text::result(closed.result, code));
+        view.result_text = Some(text::ended(view.kind, closed.outcome, closed.result, code));
         closed.result.word().clone_into(&mut view.state_reason);
         view.cancellable = false;
         view.deadline = BootTime::default();
@@ -287,7 +287,7 @@ impl Engine {
             queue: self.queue_view(),
             ledger: LedgerView {
                 batch: self.batch.get(),
-                batch_state: BatchState::Open,
+                batch_state: self.batch_state(),
                 batch_opened_at: self.batch_opened_at,
                 counts: self.counts.iter().map(|(kind, count)| (kind.clone(), *count)).collect(),
             },
@@ -303,6 +303,8 @@ impl Engine {
             TerminalState::Fault
         } else if self.active.is_some() {
             TerminalState::Trading
+        } else if self.settling() {
+            TerminalState::Settling
         } else if self.identity_changed() {
             TerminalState::Maintenance
         } else if offline {
@@ -367,6 +369,7 @@ impl Engine {
     fn update_blockers(&self) -> Vec<String> {
         let named = [
             (self.active.is_some(), "transaction"),
+            (self.settling(), "settlement"),
             (self.line.busy(), "host"),
             (self.desk.depth() > 0, "printing"),
             (!self.reversals.is_empty(), "reversal"),

@@ -406,6 +406,11 @@ mod fake {
                 text("currency", "CNY"),
                 text("masked-pan", "622848******1234"),
             ]);
+            let said = match self.outcome.as_str() {
+                "approved" => HashMap::from([("zh", "消费成功"), ("en", "Sale approved")]),
+                _ => HashMap::from([("zh", "交易失败"), ("en", "Not approved")]),
+            };
+            result.insert("text".to_owned(), Value::from(said));
             result.insert("amount".to_owned(), Value::from(1250_i64));
             result.insert("trace".to_owned(), Value::from(7_u32));
             result
@@ -666,7 +671,7 @@ fn people_read_prompts_and_result_in_their_language() {
     assert!(shown.contains("交易失败") && shown.contains("12.50 CNY"), "{shown}");
     let en = sale(Script::End("approved", "approved"), &[]);
     assert!(stderr(&en).contains("Insert the card"));
-    assert!(String::from_utf8(en.stdout).unwrap().starts_with("Approved\n"));
+    assert!(String::from_utf8(en.stdout).unwrap().starts_with("Sale approved\n"));
 }
 
 /// The PIN goes from a file into a sealed memory file, and only when the daemon asks.

@@ -108,6 +108,7 @@ fn approved() -> TxnRow {
         approved_amount: Amount::from_minor(1250).unwrap(),
         finished_at: Some(WallTime(0)),
         in_open_batch: true,
+        card_seen: None,
         card_class: CardClass::Domestic,
         entries: Vec::new(),
         follow_ups: Vec::new(),

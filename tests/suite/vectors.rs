@@ -6,16 +6,19 @@ mod queued;
 
 use posd::domain::calendar::LocalTime;
 use posd::domain::emv::tlv::{Tag, TagStore};
-use posd::domain::ident::{BatchNumber, MerchantId, OperatorId, Stan, TerminalId};
+use posd::domain::ident::{AuthCode, BatchNumber, MerchantId, OperatorId, Rrn, Stan, TerminalId};
 use posd::domain::iso8583::{De, Frame, Message, pack, unpack};
 use posd::domain::money::{Amount, Currency};
+use posd::domain::outcome::{EntryMode, Kind};
+use posd::domain::record::{OriginalRef, WireFacts};
+use posd::domain::rules::rule;
 use posd::domain::secret::{ClearPin, Pan, Track2};
 use posd::domain::unionpay::answers::{AnswerError, read_financial, read_management, read_sign_on};
 use posd::domain::unionpay::describe::{self, CardData};
 use posd::domain::unionpay::dialect::DIALECT;
 use posd::domain::unionpay::issuer::{self, ClearMak};
 use posd::domain::unionpay::keys::{KeyError, MasterKey, WorkingKeys};
-use posd::domain::unionpay::messages::{self, Request, SaleFields};
+use posd::domain::unionpay::messages::{self, Request, RequestFields, WireSource};
 use posd::domain::unionpay::{Identity, de55};
 use proptest::prelude::*;
 
@@ -254,6 +257,112 @@ fn management_requests_are_the_synthetic_ones() {
     assert_eq!(off.frame, entry("B27").bytes);
 }
 
+/// The facts of a request of any kind; the chip was read.
+fn wire(
+    kind: Kind,
+    original: Option<&OriginalRef>,
+    with_pin: bool,
+    icc: &[u8],
+    reversal_icc: &[u8],
+) -> WireFacts {
+    let (identity, entry_mode) = (&identity(), EntryMode::Chip);
+    let (rule, partial, voice) = (rule(kind), false, false);
+    messages::wire_facts(&WireSource {
+        rule,
+        identity,
+        original,
+        entry_mode,
+        with_pin,
+        partial,
+        voice,
+        icc,
+        reversal_icc,
+    })
+}
+
+/// A request of the synthetic card, without track, PIN and original.
+fn fields<'a>(wire: &'a WireFacts, number: u32, amount: u64, pan: &'a Pan) -> RequestFields<'a> {
+    RequestFields {
+        wire,
+        stan: stan(number),
+        batch: BatchNumber::FIRST,
+        amount: Amount::from_minor(amount).unwrap(),
+        currency: Currency::CNY,
+        pan,
+        expiry: Some("3012"),
+        sequence: Some(1),
+        track2: None,
+        pin: None,
+        rrn: None,
+        auth_code: None,
+    }
+}
+
+/// Every kind of request is the synthetic one of its kind, element by element. What differs is named: there the tracks
+/// are encrypted (DE 35, and DE 53 for that alone), and with them the MAC.
+#[test]
+fn every_kind_of_request_is_the_synthetic_one() {
+    let pan = Pan::new("6225880012345678").unwrap();
+    let track2 = Track2::new("6225880012345678D30121010000012345678").unwrap();
+    let pin = keys().pin_block(&ClearPin::new(b"123456").unwrap(), &pan);
+    let rrn = Rrn::new("093000990011").unwrap();
+    let completed = Rrn::new("093400000007").unwrap();
+    let (first, second) = (AuthCode::new("B00001").unwrap(), AuthCode::new("B00002").unwrap());
+    let of = |date: &str, stan| OriginalRef {
+        batch: Some(BatchNumber::FIRST),
+        stan,
+        date: Some(date.to_owned()),
+        ..OriginalRef::default()
+    };
+    let check = |name: &str, mode: &str, wire: WireFacts, pin, rrn, auth_code| {
+        let wire = WireFacts { entry_mode: mode.to_owned(), ..wire };
+        let mut theirs = entry(name).unpacked();
+        let number = theirs.text(De::STAN).unwrap().parse().unwrap();
+        let amount = theirs.text(De::AMOUNT).map_or(0, |digits| digits.parse().unwrap());
+        let track2 = theirs.has(De::TRACK2).then_some(&track2);
+        let fields = RequestFields { track2, pin, rrn, auth_code, ..fields(&wire, number, amount, &pan) };
+        let request = messages::request(&identity(), &fields, &keys()).unwrap();
+        assert!(keys().verifies(&request.frame[13..]), "{name}");
+        let mut ours = request.fields;
+        theirs.set_some(De::TRACK2, track2.map(Track2::reveal)).remove(De::SECURITY);
+        theirs.set(De::MAC, ours.bytes(De::MAC).unwrap());
+        assert_eq!(ours.has(De::SECURITY), pin.is_some(), "{name}");
+        ours.remove(De::SECURITY);
+        assert_eq!(ours, theirs, "{name}");
+    };
+    let (pin, b10) = (Some(&pin), of("0114", None));
+    check("B10", "022", wire(Kind::Refund, Some(&b10), false, &[], &[]), None, Some(&rrn), None);
+    check("B11", "021", wire(Kind::PreAuth, None, true, &[], &[]), pin, None, None);
+    let held = of("0115", None);
+    let complete = wire(Kind::PreAuthComplete, Some(&held), true, &[], &[]);
+    check("B12", "021", complete, pin, None, Some(&first));
+    let advice = wire(Kind::PreAuthAdvice, Some(&held), false, &[], &[]);
+    check("B13", "022", advice, None, None, Some(&first));
+    let b12 = of("0115", Some(stan(7)));
+    let void = wire(Kind::PreAuthCompleteVoid, Some(&b12), false, &[], &[]);
+    check("B15", "012", void, None, Some(&completed), Some(&second));
+    check("B16", "021", wire(Kind::Balance, None, true, &[], &[]), pin, None, None);
+}
+
+/// The void names its original by batch and trace; one that was never online has no RRN.
+#[test]
+fn a_void_names_batch_trace_and_rrn() {
+    let pan = Pan::new("6225880012345678").unwrap();
+    let original = OriginalRef {
+        batch: Some(BatchNumber::FIRST),
+        stan: Some(stan(3)),
+        date: Some("0115".to_owned()),
+        ..OriginalRef::default()
+    };
+    let wire = wire(Kind::Void, Some(&original), false, &[], &[]);
+    let request = messages::request(&identity(), &fields(&wire, 4, 1000, &pan), &keys()).unwrap();
+    let text = |de| request.fields.text(de);
+    assert_eq!((request.mti, text(De::PROCESSING_CODE)), ("0200", Some("200000")));
+    assert_eq!((text(De::ORIGINAL), text(De::RRN)), (Some("000001000003"), Some("000000000000")));
+    assert_eq!((text(De::ENTRY_MODE), text(De::AUTH_CODE)), (Some("052"), None));
+    assert_eq!(text(De::PRIVATE_60), Some("23000001000500"));
+}
+
 /// The sale of B5. There the track is encrypted; here it is not, so DE 35 is clear, DE 53 is absent, and the
 /// MAC differs.
 fn chip_sale(pin: Option<&str>) -> Request {
@@ -263,19 +372,9 @@ fn chip_sale(pin: Option<&str>) -> Request {
     );
     let b5 = entry("B5").unpacked();
     let pin = pin.map(|pin| keys().pin_block(&ClearPin::new(pin.as_bytes()).unwrap(), &pan));
-    let fields = SaleFields {
-        stan: stan(3),
-        batch: BatchNumber::FIRST,
-        amount: Amount::from_minor(1000).unwrap(),
-        currency: Currency::CNY,
-        pan: &pan,
-        track2: Some(&track2),
-        expiry: Some("3012"),
-        sequence: Some(1),
-        pin: pin.as_ref(),
-        icc: b5.bytes(De::ICC).unwrap(),
-    };
-    messages::sale(&identity(), &fields, &keys()).unwrap()
+    let wire = wire(Kind::Sale, None, pin.is_some(), b5.bytes(De::ICC).unwrap(), &[]);
+    let fields = RequestFields { track2: Some(&track2), pin: pin.as_ref(), ..fields(&wire, 3, 1000, &pan) };
+    messages::request(&identity(), &fields, &keys()).unwrap()
 }
 
 /// All of B5 except what track encryption changes there: DE 35, DE 53, and with them DE 64.

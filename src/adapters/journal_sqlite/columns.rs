@@ -64,6 +64,22 @@ impl<'r> Columns<'r> {
         read(&self.text(column)?).ok_or_else(|| self.bad(column))
     }
 
+    /// The same where the column may be NULL.
+    pub(super) fn word_or_null<T>(
+        &self,
+        column: &str,
+        read: fn(&str) -> Option<T>,
+    ) -> Result<Option<T>, JournalError> {
+        self.get::<Option<String>>(column)?
+            .map(|text| read(&text).ok_or_else(|| self.bad(column)))
+            .transpose()
+    }
+
+    /// A time where the column may be NULL.
+    pub(super) fn time_or_null(&self, column: &str) -> Result<Option<WallTime>, JournalError> {
+        if self.is_null(column)? { Ok(None) } else { self.time(column).map(Some) }
+    }
+
     /// A text that identifies something.
     pub(super) fn ident<T>(
         &self,
@@ -89,6 +105,15 @@ impl<'r> Columns<'r> {
         read: fn(u32) -> Result<T, IdentError>,
     ) -> Result<T, JournalError> {
         read(self.number(column)?).map_err(|_| self.bad(column))
+    }
+
+    /// The same where the column may be NULL.
+    pub(super) fn number_ident_or_null<T>(
+        &self,
+        column: &str,
+        read: fn(u32) -> Result<T, IdentError>,
+    ) -> Result<Option<T>, JournalError> {
+        if self.is_null(column)? { Ok(None) } else { self.number_ident(column, read).map(Some) }
     }
 
     /// Exactly `N` bytes.

@@ -1,18 +1,21 @@
 //! The journal on SQLite: one file `journal.db` in write-ahead mode, one connection, one writer.
 //!
 //! A full commit is one WAL commit with one fdatasync; a lazy one is written in order and synced by the next
-//! full one. The meaning of each record stands in [`crate::domain::record`]; `write.rs` carries it out,
-//! `read.rs` reads back, `schema.sql` explains each column, `seal.rs` seals card data and keys. Nothing here
-//! decides about money, and nothing is retried here: after an error the caller reopens and looks.
+//! full one. The meaning of each record stands in [`crate::domain::record`]; `write` carries it out, `read.rs` reads
+//! back, `find.rs` and `query.rs` look things up, `schema.sql` explains each column, `migrate.rs` brings older schemas
+//! up to it, `seal.rs` seals card data and keys. Nothing here decides about money, and nothing is retried here: after an
+//! error the caller reopens and looks.
 mod columns;
 mod files;
+mod find;
+mod migrate;
 mod query;
 mod read;
 mod seal;
 mod write;
 
 use crate::domain::calendar::WallTime;
-use crate::domain::ident::{BatchNumber, Stan, TxnId};
+use crate::domain::ident::{BatchNumber, TxnId};
 use crate::domain::money::Amount;
 use crate::domain::record::{
     BatchRow, Committed, Loaded, OperatorRow, OriginalRef, Record, TimelineRow, TotalsRow, TxnFilter, TxnRow,
@@ -23,8 +26,6 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use seal::Seal;
 use std::path::Path;
 
-/// The only schema there is so far; kept in `PRAGMA user_version`.
-const SCHEMA_VERSION: i64 = 1;
 /// Pages in the write-ahead log after which a full commit also writes them back: 4 MiB.
 const CHECKPOINT_PAGES: i64 = 1000;
 
@@ -60,8 +61,8 @@ impl SqliteJournal {
         let seal = Seal::new(&storage_key)?;
         let mut journal = Self { dir, seal, connection: None, durability: None };
         let mut connection = journal.connect()?;
-        if schema_version(&connection)? == 0 {
-            create(&mut connection, &journal.seal, now, &factory())?;
+        if migrate::version(&connection)? == 0 {
+            migrate::create(&mut connection, &journal.seal, now, &factory())?;
         }
         journal.adopt(connection)?;
         journal.dir.make_ballast();
@@ -92,28 +93,28 @@ impl SqliteJournal {
         Ok(connection)
     }
 
-    /// Takes a connection into use if its schema and storage key are ours. The checkpoint makes durable
-    /// whatever is read from here on: a log left by a commit that was reported as failed may still stand in
-    /// memory only.
-    fn adopt(&mut self, connection: Connection) -> Result<(), JournalError> {
+    /// Takes a connection into use if its schema and storage key are ours, and brings an older schema up. The
+    /// checkpoint makes durable whatever is read from here on: a log left by a commit that was reported as failed may
+    /// still stand in memory only.
+    fn adopt(&mut self, mut connection: Connection) -> Result<(), JournalError> {
         let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
         if busy != 0 {
             return Err(JournalError::Fault("the checkpoint was held back".to_owned()));
         }
-        let version = schema_version(&connection)?;
-        if version != SCHEMA_VERSION {
-            return Err(JournalError::Unusable(format!(
-                "its schema is version {version}, this posd reads version {SCHEMA_VERSION}"
-            )));
-        }
+        migrate::check_known(migrate::version(&connection)?)?;
         let key_id: String =
             connection.query_row("SELECT storage_key_id FROM terminal", [], |row| row.get(0))?;
         if key_id != self.seal.key_id() {
             return Err(self.seal.wrong_key(&key_id));
         }
+        migrate::migrate(&mut connection)?;
         self.connection = Some(connection);
         self.durability = None;
         Ok(())
+    }
+
+    fn reader(&self) -> Result<read::Reader<'_>, JournalError> {
+        Ok(read::Reader::new(self.connection()?, &self.seal))
     }
 
     fn connection(&self) -> Result<&Connection, JournalError> {
@@ -180,11 +181,11 @@ impl Journal for SqliteJournal {
     }
 
     fn load(&mut self) -> Result<Loaded, JournalError> {
-        read::Reader::new(self.connection()?, &self.seal).load()
+        self.reader()?.load()
     }
 
     fn find(&mut self, id: &TxnId) -> Result<Option<TxnRow>, JournalError> {
-        read::Reader::new(self.connection()?, &self.seal).find(id)
+        self.reader()?.find(id)
     }
 
     fn query(
@@ -193,27 +194,32 @@ impl Journal for SqliteJournal {
         limit: u32,
         cursor: &str,
     ) -> Result<(Vec<TxnRow>, String), JournalError> {
-        query::page(&read::Reader::new(self.connection()?, &self.seal), filter, limit, cursor)
+        query::page(&self.reader()?, filter, limit, cursor)
     }
 
-    fn find_original(&mut self, _: &OriginalRef) -> Result<Option<TxnRow>, JournalError> {
-        not_yet()
+    fn find_original(&mut self, wanted: &OriginalRef) -> Result<Option<TxnRow>, JournalError> {
+        find::original(&self.reader()?, wanted)
     }
 
-    fn find_duplicate(&mut self, _: &str, _: Amount, _: WallTime) -> Result<Option<TxnId>, JournalError> {
-        Ok(None)
+    fn find_duplicate(
+        &mut self,
+        card_token: &str,
+        amount: Amount,
+        since: WallTime,
+    ) -> Result<Option<TxnId>, JournalError> {
+        find::duplicate(&self.reader()?, card_token, amount, since)
     }
 
-    fn totals(&mut self, _: &TxnFilter) -> Result<Vec<TotalsRow>, JournalError> {
-        not_yet()
+    fn totals(&mut self, filter: &TxnFilter) -> Result<Vec<TotalsRow>, JournalError> {
+        find::totals(&self.reader()?, filter)
     }
 
     fn open_batch(&mut self) -> Result<Vec<TxnRow>, JournalError> {
-        not_yet()
+        find::open_batch(&self.reader()?)
     }
 
-    fn batch(&mut self, _: Option<BatchNumber>) -> Result<Option<BatchRow>, JournalError> {
-        not_yet()
+    fn batch(&mut self, number: Option<BatchNumber>) -> Result<Option<BatchRow>, JournalError> {
+        find::batch(&self.reader()?, number)
     }
 
     fn backup(&mut self, _: &Path) -> Result<BackupFacts, JournalError> {
@@ -229,41 +235,12 @@ impl Journal for SqliteJournal {
     }
 
     fn timeline(&mut self, id: &TxnId) -> Result<Vec<TimelineRow>, JournalError> {
-        read::Reader::new(self.connection()?, &self.seal).timeline(id)
+        self.reader()?.timeline(id)
     }
 }
 
 fn not_yet<T>() -> Result<T, JournalError> {
     Err(JournalError::Fault("the schema of this version does not hold it".to_owned()))
-}
-
-fn schema_version(connection: &Connection) -> Result<i64, JournalError> {
-    Ok(connection.query_row("PRAGMA user_version", [], |row| row.get(0))?)
-}
-
-/// Makes the first schema and its first rows in one commit, so that a power cut leaves all of it or nothing.
-fn create(
-    connection: &mut Connection,
-    seal: &Seal,
-    now: WallTime,
-    factory: &[OperatorRow],
-) -> Result<(), JournalError> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    transaction.execute_batch(include_str!("schema.sql"))?;
-    let at = columns::time(now)?;
-    transaction.execute(
-        "INSERT INTO batch (id, number, opened_at) VALUES (1, ?1, ?2)",
-        (BatchNumber::FIRST.get(), at),
-    )?;
-    transaction.execute(
-        "INSERT INTO terminal (id, storage_key_id, next_stan, batch, clock_offset, newest_at)
-         VALUES (1, ?1, ?2, 1, 0, ?3)",
-        (seal.key_id(), Stan::FIRST.get(), at),
-    )?;
-    let writer = write::Writer::new(&transaction, seal);
-    factory.iter().try_for_each(|row| writer.operator(row))?;
-    transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-    Ok(transaction.commit()?)
 }
 
 /// SQLite's errors in the words of the port. None of its texts quotes a value.

@@ -1,17 +1,21 @@
-//! Pages of transactions, newest first. A page ends at a row, not at an offset, so rows that arrive meanwhile
-//! neither repeat nor hide any.
+//! Pages of transactions, newest first. A page ends at a row, not at an offset, so rows that arrive meanwhile neither
+//! repeat nor hide any.
+//!
+//! Whatever is asked for, a page costs the logarithm of the ledger and not its size: [`Wanted`] chooses one index. Kind,
+//! outcome and operator have few values, and any of them may be left open; so for these the page is put together from
+//! one sorted run of the index for each combination that exists.
 use super::read::Reader;
 use crate::domain::calendar::WallTime;
 use crate::domain::record::{TxnFilter, TxnRow};
 use crate::ports::JournalError;
-use rusqlite::params_from_iter;
 use rusqlite::types::Value;
+use rusqlite::{OptionalExtension, params_from_iter};
 
 /// Most rows a page has.
 const LIMIT_MAX: u32 = 200;
 
 /// The last row of a page: the next one begins below it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Cursor {
     created_at: i64,
     row: i64,
@@ -36,14 +40,55 @@ impl Cursor {
     }
 }
 
-/// The conditions of a query with their values.
-#[derive(Default)]
-struct Conditions {
+/// The conditions of a question with their values, and the index that leads to its rows.
+pub(super) struct Wanted {
     terms: Vec<&'static str>,
     values: Vec<Value>,
+    index: &'static str,
 }
 
-impl Conditions {
+impl Wanted {
+    /// Every condition of a filter. The first index of these that the filter can use is the narrowest.
+    pub(super) fn of(filter: &TxnFilter) -> Self {
+        let index = if filter.request_id.is_some() {
+            // The column is unique; its index has no name of its own.
+            ""
+        } else if filter.batch.is_some() {
+            "INDEXED BY txn_by_batch"
+        } else if filter.trace.is_some() {
+            "INDEXED BY txn_by_stan"
+        } else if filter.card_token.is_some() {
+            "INDEXED BY txn_by_card"
+        } else {
+            "INDEXED BY txn_by_time"
+        };
+        let mut wanted = Self { terms: Vec::new(), values: Vec::new(), index };
+        wanted.add("request_id = ?", filter.request_id.clone());
+        wanted.add("batch IN (SELECT batch.id FROM batch WHERE number = ?)", filter.batch);
+        wanted.add("stan = ?", filter.trace);
+        wanted.add("card_token = ?", filter.card_token.clone());
+        wanted.add("kind = ?", filter.kind.map(|k| k.word().to_owned()));
+        wanted.add("outcome = ?", filter.outcome.map(|o| o.word().to_owned()));
+        wanted.add("operator = ?", filter.operator.clone());
+        wanted.span(filter.from, filter.to);
+        wanted
+    }
+
+    /// Only kind, outcome and operator as they are, by the index of these words.
+    fn words(words: &Words) -> Self {
+        Self {
+            terms: vec!["kind = ?", "outcome = ?", "operator = ?"],
+            values: [&words.0, &words.1, &words.2].map(|word| Value::Text(word.clone())).to_vec(),
+            index: "INDEXED BY txn_by_words",
+        }
+    }
+
+    /// Created at or after `from`, and before `to`.
+    fn span(&mut self, from: Option<WallTime>, to: Option<WallTime>) {
+        self.add("created_at >= ?", from.map(bound));
+        self.add("created_at < ?", to.map(bound));
+    }
+
     /// Adds a condition whose value stands as `?`.
     fn add(&mut self, term: &'static str, value: Option<impl Into<Value>>) {
         if let Some(value) = value {
@@ -51,6 +96,92 @@ impl Conditions {
             self.values.push(value.into());
         }
     }
+
+    /// The statement that selects `columns` of what is wanted; `rest` groups, orders, limits.
+    pub(super) fn sql(&self, columns: &str, rest: &str) -> String {
+        let terms = if self.terms.is_empty() { "TRUE".to_owned() } else { self.terms.join(" AND ") };
+        format!("SELECT {columns} FROM txn {} WHERE {terms} {rest}", self.index)
+    }
+
+    pub(super) fn values(&self) -> impl Iterator<Item = &Value> {
+        self.values.iter()
+    }
+
+    /// The newest positions, at most `limit`, below the cursor.
+    fn positions(
+        &self,
+        reader: &Reader<'_>,
+        after: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Vec<Cursor>, JournalError> {
+        let below = if after.is_some() { "AND (created_at, id) < (?, ?)" } else { "" };
+        let sql =
+            self.sql("created_at, id", &format!("{below} ORDER BY created_at DESC, id DESC LIMIT {limit}"));
+        let after = after.map(|c| [Value::Integer(c.created_at), Value::Integer(c.row)]);
+        let values = self.values().cloned().chain(after.into_iter().flatten());
+        reader.rows("txn", &sql, params_from_iter(values), |c| {
+            Ok(Cursor { created_at: c.number("created_at")?, row: c.number("id")? })
+        })
+    }
+}
+
+/// Kind, outcome and operator as stored.
+type Words = (String, String, String);
+
+/// Every combination of kind, outcome and operator that exists and that the filter takes: found by jumping through the
+/// index from one to the next.
+fn combinations(reader: &Reader<'_>, filter: &TxnFilter) -> Result<Vec<Words>, JournalError> {
+    let sql = "SELECT kind, outcome, operator FROM txn INDEXED BY txn_by_words
+               WHERE (kind, outcome, operator) > (?1, ?2, ?3) ORDER BY kind, outcome, operator LIMIT 1";
+    let mut statement = reader.connection.prepare_cached(sql)?;
+    let kind = filter.kind.map(|k| k.word());
+    let mut last: Words = (kind.unwrap_or_default().to_owned(), String::new(), String::new());
+    let mut all = Vec::new();
+    while let Some(next) = statement
+        .query_row((&last.0, &last.1, &last.2), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?
+    {
+        last = next;
+        if kind.is_some_and(|kind| kind != last.0) {
+            break;
+        }
+        if filter.outcome.is_none_or(|outcome| outcome.word() == last.1)
+            && filter.operator.as_ref().is_none_or(|operator| *operator == last.2)
+        {
+            all.push(last.clone());
+        }
+    }
+    Ok(all)
+}
+
+/// True where only kind, outcome, operator or time narrow the answer.
+fn by_words(filter: &TxnFilter) -> bool {
+    let narrow = filter.request_id.is_some()
+        || filter.batch.is_some()
+        || filter.trace.is_some()
+        || filter.card_token.is_some();
+    !narrow && (filter.kind.is_some() || filter.outcome.is_some() || filter.operator.is_some())
+}
+
+/// The newest positions that the filter takes, at most `limit`, below the cursor.
+fn positions(
+    reader: &Reader<'_>,
+    filter: &TxnFilter,
+    after: Option<Cursor>,
+    limit: u32,
+) -> Result<Vec<Cursor>, JournalError> {
+    if !by_words(filter) {
+        return Wanted::of(filter).positions(reader, after, limit);
+    }
+    let mut all = Vec::new();
+    for words in combinations(reader, filter)? {
+        let mut wanted = Wanted::words(&words);
+        wanted.span(filter.from, filter.to);
+        all.extend(wanted.positions(reader, after, limit)?);
+    }
+    all.sort_unstable_by(|a, b| b.cmp(a));
+    all.truncate(limit as usize);
+    Ok(all)
 }
 
 /// Reads one page and the cursor of the next; the cursor is empty where no row follows.
@@ -61,42 +192,21 @@ pub(super) fn page(
     cursor: &str,
 ) -> Result<(Vec<TxnRow>, String), JournalError> {
     let limit = limit.clamp(1, LIMIT_MAX);
-    let mut wanted = Conditions::default();
-    wanted.add("batch.number = ?", filter.batch);
-    wanted.add("txn.stan = ?", filter.trace);
-    wanted.add("txn.kind = ?", filter.kind.map(|k| k.word().to_owned()));
-    wanted.add("txn.outcome = ?", filter.outcome.map(|o| o.word().to_owned()));
-    wanted.add("txn.operator = ?", filter.operator.clone());
-    wanted.add("txn.created_at >= ?", filter.from.map(bound));
-    wanted.add("txn.created_at < ?", filter.to.map(bound));
-    wanted.add("txn.card_token = ?", filter.card_token.clone());
-    wanted.add("txn.request_id = ?", filter.request_id.clone());
-    if !cursor.is_empty() {
-        let after = Cursor::parse(cursor)?;
-        wanted.terms.push("(txn.created_at, txn.id) < (?, ?)");
-        wanted.values.extend([after.created_at.into(), after.row.into()]);
-    }
-    let prefix = if wanted.terms.is_empty() { "" } else { "WHERE " };
-    let terms = wanted.terms.join(" AND ");
+    let after = if cursor.is_empty() { None } else { Some(Cursor::parse(cursor)?) };
     // One row more than asked for tells whether another page follows.
-    let fetch = limit.saturating_add(1);
-    let condition = format!("{prefix}{terms} ORDER BY txn.created_at DESC, txn.id DESC LIMIT {fetch}");
-    let mut found = reader.txns(&condition, params_from_iter(wanted.values))?;
-    if found.len() < fetch as usize {
-        return Ok((found, String::new()));
-    }
+    let mut found = positions(reader, filter, after, limit.saturating_add(1))?;
+    let more = found.len() > limit as usize;
     found.truncate(limit as usize);
-    let next = match found.last() {
-        Some(last) => {
-            reader.position(&last.start.id)?.map(|(created_at, row)| Cursor { created_at, row }.text())
-        }
-        None => None,
-    };
-    Ok((found, next.unwrap_or_default()))
+    let next = found.last().filter(|_| more).map(|last| last.text()).unwrap_or_default();
+    let mut rows = Vec::with_capacity(found.len());
+    for position in found {
+        rows.extend(reader.txns("WHERE txn.id = ?1", [position.row])?);
+    }
+    Ok((rows, next))
 }
 
 /// A time of a filter; beyond what can be stored it is simply the end of time.
-fn bound(at: WallTime) -> i64 {
+pub(super) fn bound(at: WallTime) -> i64 {
     i64::try_from(at.0).unwrap_or(i64::MAX)
 }
 

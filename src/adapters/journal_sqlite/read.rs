@@ -7,18 +7,17 @@ use crate::domain::ident::{
 };
 use crate::domain::money::Currency;
 use crate::domain::outcome::{
-    CardClass, CvmMethod, EntryMode, EntryType, Kind, Outcome, Ply, PrintState, QueueState, ResultCode,
+    BatchState, CardClass, CvmMethod, EntryMode, EntryType, Kind, Outcome, Ply, PrintState, QueueState,
+    Resolution, ResultCode, Verdict,
 };
 use crate::domain::record::{
-    CardFacts, EntryRow, HostFacts, KeyRecord, Loaded, OperatorRow, PlyRow, ReversalReason, Terms,
-    TimelineRow, TxnRow, TxnStart, WireFacts,
+    CardFacts, CardSeen, EntryRow, FollowUp, HostFacts, KeyRecord, Loaded, OperatorRow, OriginalRef, PlyRow,
+    ReversalReason, SettlementRow, Terms, TimelineRow, TxnRow, TxnStart, WireFacts,
 };
 use crate::domain::secret::Pan;
 use crate::ports::JournalError;
 use rusqlite::{Connection, Params};
 
-/// Which reversals are obligations. The words must be those of the index `reversal_open`.
-pub(super) const OPEN_REVERSAL: &str = "state <> 'done'";
 /// Which plies are still to come. The words must be those of the index `ply_open`.
 const OPEN_PLY: &str = "state IN ('held', 'queued', 'printing')";
 /// How many transactions a start brings back besides the open ones.
@@ -27,9 +26,15 @@ const RECENT: u32 = 20;
 /// terminal.
 const ROWS_MAX: u32 = 10_000;
 
+/// A transaction with what stands beside it in other tables; a condition follows.
+const TXN: &str = "SELECT txn.*, batch.number AS batch_number,
+        txn.batch = (SELECT batch FROM terminal) AS in_open_batch,
+        (SELECT name FROM txn AS other WHERE other.id = txn.original) AS original_name
+    FROM txn JOIN batch ON batch.id = txn.batch";
+
 /// Reads with one connection.
 pub(super) struct Reader<'a> {
-    connection: &'a Connection,
+    pub(super) connection: &'a Connection,
     seal: &'a Seal,
 }
 
@@ -39,7 +44,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Runs a query and reads each row.
-    fn rows<T>(
+    pub(super) fn rows<T>(
         &self,
         table: &'static str,
         sql: &str,
@@ -55,58 +60,49 @@ impl<'a> Reader<'a> {
         Ok(all)
     }
 
-    /// Transactions chosen by a condition on `txn` and `number` (of the batch), with an order and a limit.
+    /// Transactions chosen by a condition on `txn`, with an order and a limit.
     pub(super) fn txns(&self, condition: &str, values: impl Params) -> Result<Vec<TxnRow>, JournalError> {
-        let sql = format!(
-            "SELECT txn.*, batch.number AS batch_number
-             FROM txn JOIN batch ON batch.id = txn.batch {condition}"
-        );
+        let sql = format!("{TXN} {condition}");
         let found = self.rows("txn", &sql, values, |c| Ok((c.get::<i64>("id")?, self.txn(c)?)))?;
-        found.into_iter().map(|(row, txn)| self.with_reversal_and_plies(row, txn)).collect()
+        found.into_iter().map(|(row, txn)| self.with_children(row, txn)).collect()
     }
 
-    fn with_reversal_and_plies(&self, row: i64, txn: TxnRow) -> Result<TxnRow, JournalError> {
-        let entries = self.rows("reversal", "SELECT * FROM reversal WHERE txn = ?1", [row], reversal)?;
+    fn with_children(&self, row: i64, txn: TxnRow) -> Result<TxnRow, JournalError> {
+        let entries = self.rows("queue", "SELECT * FROM queue WHERE txn = ?1", [row], entry)?;
+        let follow_ups = self.rows("txn", FOLLOW_UPS, [row], follow_up)?;
         let plies =
             self.rows("ply", "SELECT * FROM ply WHERE txn = ?1 ORDER BY copy, ply DESC", [row], ply)?;
-        Ok(TxnRow { entries, plies, ..txn })
+        Ok(TxnRow { entries, follow_ups, plies, ..txn })
     }
 
     pub(super) fn find(&self, id: &TxnId) -> Result<Option<TxnRow>, JournalError> {
         Ok(self.txns("WHERE txn.name = ?1", [id.as_str()])?.pop())
     }
 
-    /// Where a transaction stands in the order of pages: its time and row.
-    pub(super) fn position(&self, id: &TxnId) -> Result<Option<(i64, i64)>, JournalError> {
-        let sql = "SELECT created_at, id FROM txn WHERE name = ?1";
-        let found =
-            self.rows("txn", sql, [id.as_str()], |c| Ok((c.number("created_at")?, c.number("id")?)))?;
-        Ok(found.into_iter().next())
-    }
-
     pub(super) fn timeline(&self, id: &TxnId) -> Result<Vec<TimelineRow>, JournalError> {
         let sql = format!("SELECT * FROM timeline WHERE txn = ?1 ORDER BY id LIMIT {ROWS_MAX}");
         self.rows("timeline", &sql, [id.as_str()], |c| {
-            let stan = if c.is_null("stan")? { None } else { Some(c.number_ident("stan", Stan::new)?) };
+            let stan = c.number_ident_or_null("stan", Stan::new)?;
             Ok(TimelineRow { at: c.time("at")?, what: c.text("what")?, text: c.text("text")?, stan })
         })
     }
 
     pub(super) fn load(&self) -> Result<Loaded, JournalError> {
-        let sql = "SELECT terminal.*, number, opened_at, terminal_id, merchant_id, currency
+        let sql = "SELECT terminal.*, number, opened_at, terminal_id, merchant_id, currency, state, begun_at,
+                       operator, field48, settle_stan, verdict_domestic, verdict_foreign, uploaded
                    FROM terminal JOIN batch ON batch.id = terminal.batch";
         let terminal = self.rows("terminal", sql, [], |c| self.terminal(c))?.pop();
         let terminal = terminal
             .ok_or_else(|| JournalError::Unusable("terminal has no row with an open batch".to_owned()))?;
         let open = format!(
             "WHERE txn.id IN (SELECT id FROM txn WHERE outcome = 'none'
-                              UNION SELECT txn FROM reversal WHERE {OPEN_REVERSAL}
+                              UNION SELECT txn FROM queue WHERE state <> 'done'
                               UNION SELECT txn FROM ply WHERE {OPEN_PLY})
              ORDER BY txn.created_at, txn.id LIMIT {ROWS_MAX}"
         );
         let recent = format!("ORDER BY txn.created_at DESC, txn.id DESC LIMIT {RECENT}");
         let counts = "SELECT kind, count(*) AS finished FROM txn JOIN terminal ON terminal.batch = txn.batch
-                      WHERE outcome = 'approved' GROUP BY kind ORDER BY kind";
+                      WHERE outcome IN ('approved', 'stored-offline') GROUP BY kind ORDER BY kind";
         let count = |c: &Columns<'_>| {
             let kind = c.word("kind", Kind::from_word)?;
             Ok((kind.word().to_owned(), c.number("finished")?))
@@ -144,6 +140,9 @@ impl<'a> Reader<'a> {
             newest: c.time("newest_at")?,
             keys,
             identity,
+            settlement: settlement(c)?,
+            queue_paused: c.get("queue_paused")?,
+            restore_unconfirmed: c.flag("restore_unconfirmed")?,
             ..Loaded::default()
         })
     }
@@ -159,25 +158,21 @@ impl<'a> Reader<'a> {
     }
 
     fn txn(&self, c: &Columns<'_>) -> Result<TxnRow, JournalError> {
-        let result = c.get::<Option<String>>("result")?;
-        let null_or_time = |column| if c.is_null(column)? { Ok(None) } else { c.time(column).map(Some) };
         Ok(TxnRow {
             start: start(c)?,
-            stan: if c.is_null("stan")? { None } else { Some(c.number_ident("stan", Stan::new)?) },
+            stan: c.number_ident_or_null("stan", Stan::new)?,
             batch: c.number_ident("batch_number", BatchNumber::new)?,
-            in_open_batch: true,
+            in_open_batch: c.flag("in_open_batch")?,
             card: if c.is_null("card_sealed")? { None } else { Some(self.card(c)?) },
+            card_seen: if c.is_null("card_token")? { None } else { Some(card_seen(c)?) },
             masked_pan: c.get::<Option<String>>("masked_pan")?.unwrap_or_default(),
             wire: if c.is_null("mti")? { None } else { Some(wire(c)?) },
             outcome: c.word("outcome", Outcome::from_word)?,
-            result: match result {
-                Some(word) => Some(ResultCode::from_word(&word).ok_or_else(|| c.bad("result"))?),
-                None => None,
-            },
+            result: c.word_or_null("result", ResultCode::from_word)?,
             host: host(c)?,
             approved_amount: c.amount("approved_amount")?,
-            finished_at: null_or_time("finished_at")?,
-            card_class: CardClass::Domestic,
+            finished_at: c.time_or_null("finished_at")?,
+            card_class: c.word("card_class", CardClass::from_word)?,
             entries: Vec::new(),
             follow_ups: Vec::new(),
             plies: Vec::new(),
@@ -189,20 +184,60 @@ impl<'a> Reader<'a> {
         let clear = self.seal.open(&c.text("name")?, "txn.card_sealed", &key_id, &sealed)?;
         let clear = core::str::from_utf8(&clear).map_err(|_| c.bad("card_sealed"))?;
         let (pan, expiry) = clear.split_once('=').ok_or_else(|| c.bad("card_sealed"))?;
+        let seen = card_seen(c)?;
         Ok(CardFacts {
             pan: Pan::new(pan).map_err(|_| c.bad("card_sealed"))?,
             expiry: (!expiry.is_empty()).then(|| expiry.to_owned()),
             sequence: if c.is_null("card_sequence")? { None } else { Some(c.number("card_sequence")?) },
-            entry_mode: c.word("entry_mode", EntryMode::from_word)?,
-            token: c.text("card_token")?,
-            brand: c.text("brand")?,
-            aid: c.text("aid")?,
-            label: c.text("label")?,
-            cvm: c.word("cvm", CvmMethod::from_word)?,
-            signature_required: c.flag("signature_required")?,
+            entry_mode: seen.entry_mode,
+            token: seen.token,
+            brand: seen.brand,
+            aid: seen.aid,
+            label: seen.label,
+            cvm: seen.cvm,
+            signature_required: seen.signature_required,
             chip: c.pairs("chip")?,
         })
     }
+}
+
+/// What stands in clear, and stays when the number is wiped.
+fn card_seen(c: &Columns<'_>) -> Result<CardSeen, JournalError> {
+    Ok(CardSeen {
+        entry_mode: c.word("entry_mode", EntryMode::from_word)?,
+        token: c.text("card_token")?,
+        brand: c.text("brand")?,
+        aid: c.text("aid")?,
+        label: c.text("label")?,
+        cvm: c.word("cvm", CvmMethod::from_word)?,
+        signature_required: c.flag("signature_required")?,
+    })
+}
+
+/// The settlement of the open batch, if one is under way.
+fn settlement(c: &Columns<'_>) -> Result<Option<SettlementRow>, JournalError> {
+    let state = c.word("state", BatchState::from_word)?;
+    if state == BatchState::Open {
+        return Ok(None);
+    }
+    let frozen = match c.get::<Option<String>>("field48")? {
+        Some(field48) => Some((field48, c.number_ident("settle_stan", Stan::new)?)),
+        None => None,
+    };
+    Ok(Some(SettlementRow {
+        state,
+        begun_at: c.time("begun_at")?,
+        operator: c.ident("operator", OperatorId::new)?,
+        frozen,
+        verdict: verdict(c)?,
+        uploaded: c.number("uploaded")?,
+    }))
+}
+
+/// The bank's word on a batch: domestic, foreign.
+pub(super) fn verdict(c: &Columns<'_>) -> Result<Option<(Verdict, Verdict)>, JournalError> {
+    let domestic = c.word_or_null("verdict_domestic", Verdict::from_word)?;
+    Ok(domestic.zip(c.word_or_null("verdict_foreign", Verdict::from_word)?))
 }
 
 fn start(c: &Columns<'_>) -> Result<TxnStart, JournalError> {
@@ -218,8 +253,28 @@ fn start(c: &Columns<'_>) -> Result<TxnStart, JournalError> {
         cashier_ref: c.get("cashier_ref")?,
         metadata: c.pairs("metadata")?,
         plies: c.number("plies")?,
-        terms: Terms::default(),
+        terms: Terms {
+            original: original(c)?,
+            auth_code: c.ident_or_null("told_auth_code", AuthCode::new)?,
+            supervisor: c.ident_or_null("supervisor", OperatorId::new)?,
+            allow_partial: c.flag("allow_partial")?,
+            linked: c.flag("linked")?,
+        },
     })
+}
+
+/// What a follow-up knows of its original; `None` if it is none.
+fn original(c: &Columns<'_>) -> Result<Option<OriginalRef>, JournalError> {
+    let original = OriginalRef {
+        txn: c.ident_or_null("original_name", TxnId::parse)?,
+        batch: c.number_ident_or_null("original_batch", BatchNumber::new)?,
+        stan: c.number_ident_or_null("original_stan", Stan::new)?,
+        date: c.get("original_date")?,
+        rrn: c.ident_or_null("original_rrn", Rrn::new)?,
+        auth_code: c.ident_or_null("original_auth_code", AuthCode::new)?,
+        card_token: c.get("original_card")?,
+    };
+    Ok(Some(original).filter(|original| *original != OriginalRef::default()))
 }
 
 fn wire(c: &Columns<'_>) -> Result<WireFacts, JournalError> {
@@ -234,7 +289,7 @@ fn wire(c: &Columns<'_>) -> Result<WireFacts, JournalError> {
         merchant_id: c.ident("merchant_id", MerchantId::new)?,
         reversal_icc: c.get("reversal_icc")?,
         icc: c.get("icc")?,
-        original: String::new(),
+        original: c.get::<Option<String>>("original_data")?.unwrap_or_default(),
     })
 }
 
@@ -249,29 +304,49 @@ fn host(c: &Columns<'_>) -> Result<HostFacts, JournalError> {
         institutions: c.get("institutions")?,
         organisation: c.get("organisation")?,
         text: c.get("host_text")?,
-        balance: None,
+        balance: c.get("balance")?,
     })
 }
 
-fn reversal(c: &Columns<'_>) -> Result<EntryRow, JournalError> {
+fn entry(c: &Columns<'_>) -> Result<EntryRow, JournalError> {
+    let entry_type = c.word("type", EntryType::from_word)?;
     let armed = c.text("state")? == "armed";
-    let state = if armed { QueueState::Due } else { c.word("state", QueueState::from_word)? };
-    if !matches!(state, QueueState::Due | QueueState::Sending | QueueState::Done | QueueState::Failed) {
-        return Err(c.bad("state"));
-    }
+    // While armed it stands as what recovery makes of it.
+    let state = match entry_type {
+        EntryType::RefundUnknown if armed => QueueState::Failed,
+        _ if armed => QueueState::Due,
+        _ => c.word("state", QueueState::from_word)?,
+    };
     Ok(EntryRow {
-        entry_type: EntryType::Reversal,
+        entry_type,
         state,
         armed,
-        reason: Some(c.word("reason", ReversalReason::from_code)?),
+        reason: c.word_or_null("reason", ReversalReason::from_code)?,
         attempts: c.number("attempts")?,
         ask_again: c.flag("ask_again")?,
         created_at: c.time("created_at")?,
         response_code: c.ident_or_null("response_code", ResponseCode::new)?,
         last_error: c.text("last_error")?,
-        resolution: None,
-        stan: None,
+        resolution: c.word_or_null("resolution", Resolution::from_word)?,
+        stan: c.number_ident_or_null("stan", Stan::new)?,
         icc: c.get("icc")?,
+    })
+}
+
+/// What followed a transaction. A script result that is still owed says nothing about its money.
+const FOLLOW_UPS: &str = "SELECT name, kind, outcome, amount, approved_amount,
+        EXISTS (SELECT 1 FROM queue WHERE queue.txn = txn.id AND state <> 'done' AND type <> 'script') AS unresolved
+    FROM txn WHERE original = ?1 ORDER BY id";
+
+fn follow_up(c: &Columns<'_>) -> Result<FollowUp, JournalError> {
+    let outcome = c.word("outcome", Outcome::from_word)?;
+    let known = !matches!(outcome, Outcome::None | Outcome::Unknown);
+    Ok(FollowUp {
+        id: c.ident("name", TxnId::parse)?,
+        kind: c.word("kind", Kind::from_word)?,
+        outcome,
+        amount: c.amount(if known { "approved_amount" } else { "amount" })?,
+        unresolved: c.flag("unresolved")?,
     })
 }
 

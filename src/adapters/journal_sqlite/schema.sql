@@ -1,4 +1,5 @@
--- The journal of posd, version 1 (PRAGMA user_version).
+-- The journal of posd, version 2 (PRAGMA user_version): the tables as a new journal gets them. A journal of an earlier
+-- version comes to the same tables by the files in `migrations`; a test compares the two.
 --
 -- Times are microseconds since 1970-01-01T00:00:00Z on the wall clock as corrected at sign-on. Amounts are minor units
 -- of the row's currency (fen for CNY), 0 to 999999999999. Words are those of the bus contract and are checked when they
@@ -14,8 +15,20 @@ CREATE TABLE batch (
     closed_at   INTEGER,             -- time; NULL while it is the open one
     terminal_id TEXT,                -- DE 41, 8 characters, of its first request; NULL before
     merchant_id TEXT,                -- DE 42, 15 characters, of its first request; NULL before
-    currency    TEXT                 -- ISO 4217, three letters, of its first request; NULL before
+    currency    TEXT,                -- ISO 4217, three letters, of its first request; NULL before
+    -- Its settlement.
+    state       TEXT    NOT NULL DEFAULT 'open', -- word: open, settling, uploading, closed
+    begun_at    INTEGER,             -- time its settlement began; NULL = not begun
+    operator    TEXT,                -- 2 digits: who settles it; NULL = nobody yet
+    field48     TEXT,                -- field 48 of its 0500, 62 digits; NULL = totals not frozen
+    settle_stan INTEGER,             -- DE 11 of its 0500; NULL = totals not frozen
+    verdict_domestic TEXT,           -- word: agreed, disagreed, error, unknown; NULL = none yet
+    verdict_foreign  TEXT,           -- the same for foreign cards
+    uploaded    INTEGER NOT NULL DEFAULT 0, -- records of the batch upload that are answered
+    forced      INTEGER NOT NULL DEFAULT 0  -- 1 = closed by a supervisor without the bank's word
 ) STRICT;
+CREATE INDEX batch_by_number ON batch (number);
+CREATE INDEX batch_by_end ON batch (closed_at) WHERE closed_at IS NOT NULL;
 
 -- The terminal itself: exactly one row.
 CREATE TABLE terminal (
@@ -28,7 +41,9 @@ CREATE TABLE terminal (
     keys_sealed    BLOB,                               -- sealed: field 62 of the last sign-on; NULL = not signed on
     keys_key_id    TEXT,                               -- 8 hex digits: the key that sealed keys_sealed
     tmk_check      BLOB,                               -- first 4 bytes of the master key's check value
-    keys_loaded_at INTEGER                             -- time
+    keys_loaded_at INTEGER,                            -- time
+    queue_paused   TEXT,                               -- why a person holds the queue back; NULL = it goes
+    restore_unconfirmed INTEGER NOT NULL DEFAULT 0     -- 1 = restored from a copy, and nobody has confirmed the list
 ) STRICT;
 
 -- One row for each transaction that reached Sending or ended.
@@ -45,6 +60,18 @@ CREATE TABLE txn (
     cashier_ref        TEXT,                     -- the shop's own reference, at most 256 bytes; NULL = none
     metadata           TEXT    NOT NULL,         -- JSON list of pairs, at most 16
     plies              INTEGER NOT NULL,         -- plies wanted, 0 to 2
+    -- What it rests on. The original is told by numbers too, because its row may be in no journal, or go before this one.
+    original           INTEGER REFERENCES txn (id), -- the transaction it follows; NULL = none, or not here
+    original_batch     INTEGER,                  -- its batch number, 1 to 999999
+    original_stan      INTEGER,                  -- its DE 11, 1 to 999999
+    original_date      TEXT,                     -- its day as the bank counts, MMDD
+    original_rrn       TEXT,                     -- its DE 37
+    original_auth_code TEXT,                     -- its DE 38
+    original_card      TEXT,                     -- its card_token
+    told_auth_code     TEXT,                     -- authorisation code told by the caller, 6 characters
+    supervisor         TEXT,                     -- 2 digits: who allowed it; NULL = nobody had to
+    allow_partial      INTEGER NOT NULL DEFAULT 0, -- 1 = a part of the amount may be approved (DE 60.6)
+    linked             INTEGER NOT NULL DEFAULT 0, -- 1 = started by the terminal itself, to undo its original
     batch              INTEGER NOT NULL REFERENCES batch (id), -- the batch open when the row was made
     stan               INTEGER,                  -- DE 11, 1 to 999999; NULL = no request was stored
     sent_at            INTEGER,                  -- time of the record made before the first byte; NULL = none
@@ -67,11 +94,12 @@ CREATE TABLE txn (
     pos_entry_mode     TEXT,                     -- DE 22, 3 digits
     pos_condition      TEXT,                     -- DE 25, 2 digits
     message_type       TEXT,                     -- DE 60.1, 2 digits
-    capability         TEXT,                     -- DE 60.4 and 60.5, 2 digits
+    capability         TEXT,                     -- DE 60.4 to 60.6, 3 digits (2 in rows of version 1)
     terminal_id        TEXT,                     -- DE 41, 8 characters
     merchant_id        TEXT,                     -- DE 42, 15 characters
     icc                BLOB,                     -- DE 55 of the request, BER-TLV without tags 57, 5A, 5F24
     reversal_icc       BLOB,                     -- DE 55 of a reversal without a usable answer, the same rule
+    original_data      TEXT,                     -- DE 61, digits; empty or NULL = none
     -- The end.
     outcome            TEXT    NOT NULL,         -- word; none = between Sending and Closed
     result             TEXT,                     -- word; NULL = not ended
@@ -85,27 +113,55 @@ CREATE TABLE txn (
     acquirer           TEXT,                     -- DE 32
     institutions       TEXT,                     -- DE 44
     organisation       TEXT,                     -- DE 63.1
-    host_text          TEXT                      -- DE 63.2
+    host_text          TEXT,                     -- DE 63.2
+    balance            TEXT,                     -- DE 54 as it came
+    card_class         TEXT    NOT NULL DEFAULT 'domestic' -- word: domestic, foreign; as settlement counts
 ) STRICT;
 CREATE INDEX txn_by_time ON txn (created_at, id);
 CREATE INDEX txn_by_batch ON txn (batch, stan);
 CREATE INDEX txn_by_card ON txn (card_token, created_at, id) WHERE card_token IS NOT NULL;
 CREATE INDEX txn_open ON txn (outcome) WHERE outcome = 'none';
+CREATE INDEX txn_by_stan ON txn (stan) WHERE stan IS NOT NULL;
+CREATE INDEX txn_by_rrn ON txn (rrn) WHERE rrn IS NOT NULL;
+CREATE INDEX txn_by_auth_code ON txn (auth_code) WHERE auth_code IS NOT NULL AND kind = 'pre-auth';
+CREATE INDEX txn_by_original ON txn (original) WHERE original IS NOT NULL;
+CREATE INDEX txn_by_words ON txn (kind, outcome, operator, created_at, id);
 
--- The reversal of a transaction, from Sending until it is disarmed, and for ever once it was due.
-CREATE TABLE reversal (
-    txn             INTEGER PRIMARY KEY REFERENCES txn (id), -- the original
-    state           TEXT    NOT NULL,  -- armed (request is out), due, sending, done, failed
-    reason          TEXT    NOT NULL,  -- DE 39 of the 0400: 98, A0, 06
-    attempts        INTEGER NOT NULL,  -- attempts counted before their first byte
-    ask_again       INTEGER NOT NULL,  -- 1 = the host answered 25 once and is asked once more
-    created_at      INTEGER NOT NULL,  -- time it became due; while armed the time of Sending
-    changed_at      INTEGER NOT NULL,  -- time of the last attempt or answer
-    response_code   TEXT,              -- DE 39 of the last 0410; NULL = none
-    last_error      TEXT    NOT NULL,  -- cause in words; empty = none
-    icc             BLOB    NOT NULL   -- DE 55 of the 0400, BER-TLV without tags 57, 5A, 5F24
-) STRICT;
-CREATE INDEX reversal_open ON reversal (state) WHERE state <> 'done';
+-- What is owed to the bank or the shop, one entry of each type for a transaction: from Sending until it is disarmed, and
+-- for as long as its transaction once it was owed.
+CREATE TABLE queue (
+    txn           INTEGER NOT NULL REFERENCES txn (id), -- whose
+    type          TEXT    NOT NULL,  -- word: reversal, script, offline-sale, advice, refund-unknown
+    state         TEXT    NOT NULL,  -- armed (the request is out), or a word: due, sending, queued, done, denied, ...
+    reason        TEXT,              -- DE 39 of a 0400: 98, A0, 06; NULL for other types
+    attempts      INTEGER NOT NULL,  -- attempts counted before their first byte
+    ask_again     INTEGER NOT NULL,  -- 1 = the host answered 25 once and is asked once more
+    created_at    INTEGER NOT NULL,  -- time it became owed; while armed the time of Sending
+    changed_at    INTEGER NOT NULL,  -- time of the last attempt, answer or word of a person
+    response_code TEXT,              -- DE 39 of the last answer; NULL = none
+    last_error    TEXT    NOT NULL,  -- cause in words; empty = none
+    resolution    TEXT,              -- word: paid, not-paid, written-off; NULL = not ended by the shop
+    resolved_by   TEXT,              -- 2 digits: who ended it; NULL = not ended by the shop
+    stan          INTEGER,           -- DE 11 of a script result, once taken; the other types carry their transaction's
+    icc           BLOB    NOT NULL,  -- DE 55 of the message, BER-TLV without tags 57, 5A, 5F24
+    PRIMARY KEY (txn, type)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX queue_open ON queue (txn) WHERE state <> 'done';
+
+-- Totals over time: what moved money, by the hour of its creation, kept in the commits that change it. Sums over any time
+-- cost hours and not rows.
+CREATE TABLE total (
+    hour          INTEGER NOT NULL,  -- created_at in whole hours since 1970
+    kind          TEXT    NOT NULL,  -- word
+    outcome       TEXT    NOT NULL,  -- word: approved, stored-offline
+    card_class    TEXT    NOT NULL,  -- word: domestic, foreign
+    operator      TEXT    NOT NULL,  -- 2 digits
+    count         INTEGER NOT NULL,  -- how many
+    amount        INTEGER NOT NULL,  -- sum of their approved amounts
+    voided_count  INTEGER NOT NULL,  -- how many of them were undone later
+    voided_amount INTEGER NOT NULL,  -- sum of their approved amounts
+    PRIMARY KEY (hour, kind, outcome, card_class, operator)
+) STRICT, WITHOUT ROWID;
 
 -- What is known of each ply of paper.
 CREATE TABLE ply (

@@ -5,6 +5,7 @@
 use super::apdu::CommandApdu;
 use super::kernel::{Conclusion, Input, KernelError, Output, State, Step, Verdict, response};
 use super::online::AwaitHost;
+use super::params::Purpose;
 use super::results::{Cid, CryptogramType, Tsi};
 use super::script::{self, Script, Stage};
 use super::session::{Session, missing};
@@ -61,6 +62,13 @@ fn decide(session: &Session) -> Result<CryptogramType, KernelError> {
     if hits(entry.tac_denial, issuer_code(session, Tag::IAC_DENIAL, 0x00)?) {
         return Ok(CryptogramType::Aac);
     }
+    match session.app.params.purpose {
+        // Only a TC counts, so only a TC is asked for: who sells without the bank has decided that the online codes
+        // do not matter. The card may still want the bank, and then it is declined. Choice.
+        Purpose::PayOffline => return Ok(CryptogramType::Tc),
+        Purpose::PayOnline => return Ok(CryptogramType::Arqc),
+        Purpose::Pay | Purpose::Read => {}
+    }
     if session.app.terminal.is_online_only() {
         return Ok(CryptogramType::Arqc);
     }
@@ -68,7 +76,8 @@ fn decide(session: &Session) -> Result<CryptogramType, KernelError> {
         let forbidden = hits(entry.tac_default, issuer_default);
         return Ok(if forbidden { CryptogramType::Aac } else { CryptogramType::Tc });
     }
-    let online = hits(entry.tac_online, issuer_code(session, Tag::IAC_ONLINE, 0xFF)?);
+    // Choice: a PIN for the bank goes to the bank, whatever the action codes say.
+    let online = session.pin_asked || hits(entry.tac_online, issuer_code(session, Tag::IAC_ONLINE, 0xFF)?);
     Ok(if online { CryptogramType::Arqc } else { CryptogramType::Tc })
 }
 
@@ -148,6 +157,12 @@ impl AwaitFirstAc {
         }
         self.session.tsi.set(Tsi::CARD_RISK);
         match given {
+            // EMV wants a second cryptogram after an ARQC; nobody is asked in between.
+            CryptogramType::Arqc if self.session.app.params.purpose == Purpose::PayOffline => {
+                self.session.app.own.put(Tag::RESPONSE_CODE, b"Z3");
+                let end = Ending { basis: Basis::ForbiddenOffline, scripts_after: Vec::new() };
+                ask_second_cryptogram(self.session, end)
+            }
             CryptogramType::Arqc => {
                 let summary = self.session.summary();
                 Ok((State::Host(AwaitHost::new(self.session)), Output::GoOnline(summary)))

@@ -126,6 +126,7 @@ fn next(mut session: Box<Session>, mut walk: Walk) -> Step {
                 return action_phase(session);
             }
             Attempt::AskPin => {
+                session.pin_asked = true;
                 let summary = session.summary();
                 return Ok((State::Pin(AwaitPin { session, walk, rule }), Output::AskPin(summary)));
             }

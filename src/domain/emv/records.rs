@@ -7,12 +7,13 @@ use zeroize::Zeroizing;
 
 use super::apdu::CommandApdu;
 use super::describe::hex;
-use super::kernel::{Input, KernelError, Output, State, Step, response};
+use super::kernel::{Input, KernelError, Output, State, Step, Verdict, response};
+use super::params::Purpose;
 use super::results::Aip;
 use super::select::Selection;
 use super::session::{App, Identity, Session, missing, wrong_length};
 use super::tlv::{self, Tag, TagStore, TlvError};
-use super::{cvm, dol, oda, restrictions};
+use super::{action, cvm, dol, oda, restrictions};
 use crate::domain::secret::{Pan, Track2};
 
 const OPTIONS: &str = "get processing options";
@@ -153,6 +154,9 @@ impl AwaitRecord {
         }
         let identity = identity(&self.app)?;
         let mut session = Session::new(*self.app, identity, self.aip);
+        if session.app.params.purpose == Purpose::Read {
+            return Ok(action::conclude(&session, Verdict::Read));
+        }
         oda::leave_out(&mut session);
         restrictions::check(&mut session)?;
         cvm::verify(Box::new(session))

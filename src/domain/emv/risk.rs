@@ -1,7 +1,7 @@
 //! Terminal risk management: floor limit and random selection. EMV 4.4 Book 3 §10.6.
 //!
 //! Velocity checks are not done in this version; their TVR bits stay clear. Spec: unverified.
-use super::params::AidEntry;
+use super::params::{AidEntry, Purpose};
 use super::results::{Tsi, Tvr};
 use super::session::Session;
 
@@ -12,6 +12,9 @@ pub(super) fn assess(session: &mut Session) {
         session.tvr.set(Tvr::OVER_FLOOR_LIMIT);
     } else if selected_at_random(amount, &session.app.entry, session.app.params.selection_roll) {
         session.tvr.set(Tvr::RANDOM_ONLINE);
+    }
+    if session.app.params.purpose == Purpose::PayOnline {
+        session.tvr.set(Tvr::FORCED_ONLINE);
     }
     session.tsi.set(Tsi::TERMINAL_RISK);
 }

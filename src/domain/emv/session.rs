@@ -65,6 +65,8 @@ pub(super) struct Session {
     pub(super) tsi: Tsi,
     pub(super) cvm: CvmMethod,
     pub(super) cvm_results: CvmResults,
+    /// The card wanted a PIN for the bank, whatever became of it.
+    pub(super) pin_asked: bool,
 }
 
 impl Session {
@@ -77,6 +79,7 @@ impl Session {
             tsi: Tsi::default(),
             cvm: CvmMethod::NoCvm,
             cvm_results: CvmResults::NOT_PERFORMED,
+            pin_asked: false,
         }
     }
 

@@ -14,6 +14,7 @@ use crate::domain::money::{Amount, Currency};
 use crate::domain::outcome::CvmMethod;
 
 mod conversations;
+mod purpose;
 mod random;
 mod recorded;
 

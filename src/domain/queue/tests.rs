@@ -39,6 +39,7 @@ fn row(number: u32, kind: Kind, entry_type: EntryType) -> TxnRow {
         batch: BatchNumber::FIRST,
         in_open_batch: true,
         card: Some(card()),
+        card_seen: Some(card().seen()),
         masked_pan: String::new(),
         wire: Some(wire()),
         outcome: Outcome::Unknown,

@@ -10,6 +10,7 @@ use crate::domain::outcome::{Prompt, ResultCode};
 use crate::domain::record::{Record, TxnStart, WireFacts};
 use crate::domain::secret::{Pan, PinBlock, Track2};
 use crate::domain::unionpay::answers::FinancialAnswer;
+use crate::domain::unionpay::messages::RequestFields;
 
 /// What happened. Past facts only.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -165,6 +166,29 @@ pub struct FinancialRequest {
     pub sequence: Option<u8>,
     /// PIN block, if a PIN was typed.
     pub pin: Option<PinBlock>,
+}
+
+impl FinancialRequest {
+    /// What its message carries.
+    #[must_use]
+    pub fn fields(&self) -> RequestFields<'_> {
+        let terms = &self.start.terms;
+        let original = terms.original.as_ref();
+        RequestFields {
+            wire: &self.wire,
+            stan: self.stan,
+            batch: self.batch,
+            amount: self.start.amount,
+            currency: self.start.currency,
+            pan: &self.pan,
+            expiry: self.expiry.as_deref(),
+            sequence: self.sequence,
+            track2: self.track2.as_ref(),
+            pin: self.pin.as_ref(),
+            rrn: original.and_then(|original| original.rrn.as_ref()),
+            auth_code: terms.told_auth_code(),
+        }
+    }
 }
 
 /// The one thing of an effect that the write-ahead rule is about.

@@ -247,7 +247,6 @@ fn storage() -> Fault {
 }
 
 fn refused(code: &ResponseCode) -> Fault {
-    let text =
-        crate::domain::text::result(crate::domain::outcome::ResultCode::DeclinedHost, Some(code.as_str()));
+    let text = crate::domain::text::declined(code.as_str());
     Fault::new(FaultName::HostRejected, format!("the bank refused with {code}: {}", text.en))
 }

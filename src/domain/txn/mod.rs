@@ -1,7 +1,8 @@
 //! One business transaction as a consuming step function, and the machines beside it that use the same line.
 //!
-//! [`Txn`] is a sale; [`reversal::Reversal`] undoes one of unknown outcome; [`management::Management`] signs
-//! on and tests the line; [`aftercare::Aftercare`] brings paper and card home after the outcome. Each has
+//! [`Txn`] is a transaction of any kind, as [`crate::domain::rules::rule`] describes the kind;
+//! [`reversal::Reversal`] undoes one of unknown outcome; [`management::Management`] signs on and tests the line;
+//! [`aftercare::Aftercare`] brings paper and card home after the outcome. Each has
 //! `step(self, event, now) -> (self, Effects)`, is total over its events (a late or repeated event changes
 //! nothing) and knows its own deadline. Nothing here waits, reads a clock or draws a number.
 //!
@@ -11,9 +12,9 @@ pub mod aftercare;
 mod card;
 mod event;
 pub mod management;
-mod purchase;
 pub mod recovery;
 pub mod reversal;
+mod steps;
 
 pub use event::{
     Answer, Ask, CardTrouble, Effects, Event, FinancialRequest, Garbled, Local, TxnEffects, Vital,
@@ -24,9 +25,11 @@ use super::emv::kernel::{CardSummary, Kernel};
 use super::emv::params::{Aid, EmvConfig, TxnParams};
 use super::fault::{Fault, FaultName};
 use super::ident::TxnId;
-use super::outcome::{Outcome, TxnState};
+use super::outcome::{Outcome, ResultCode, TxnState};
+use super::profile::Profile;
 use super::record::{CardFacts, Closed, TxnStart, WireFacts};
-use super::secret::{Pan, PinBlock, TokenKey};
+use super::rules::Undo;
+use super::secret::{Pan, PinBlock, TokenKey, Track2};
 use super::unionpay::Identity;
 use super::unionpay::answers::FinancialAnswer;
 use core::time::Duration;
@@ -55,6 +58,16 @@ pub struct Setup {
     pub token_key: TokenKey,
     /// True if the caller wants the card confirmed.
     pub confirm_card: bool,
+    /// Rules of the acquirer.
+    pub profile: Profile,
+    /// The merchant's limits let this sale be approved without the bank.
+    pub may_store: bool,
+    /// The caller knows that the same card paid the same a moment ago, and means it.
+    pub allow_duplicate: bool,
+    /// How the original of an undo is undone.
+    pub undo: Undo,
+    /// The original's card, where its sealed number is still there: an undo that asks for no card uses it.
+    pub stored_card: Option<CardFacts>,
 }
 
 /// One running transaction.
@@ -70,6 +83,8 @@ pub struct Txn {
 enum State {
     /// The terminal to be free and signed on.
     AwaitBegin,
+    /// A supervisor.
+    AwaitAuthorization { params: Box<TxnParams>, deadline: BootTime },
     /// A card.
     AwaitCard { params: Box<TxnParams>, tries: u8, deadline: BootTime },
     /// The answer to power-up.
@@ -79,9 +94,13 @@ enum State {
     /// The choice of an application.
     AwaitChoice { kernel: Box<Kernel>, first: Aid, deadline: BootTime },
     /// "Yes, this card".
-    AwaitConfirm { kernel: Box<Kernel>, card: Box<CardSummary>, then: Then, deadline: BootTime },
+    AwaitConfirm { known: Box<Known>, deadline: BootTime },
+    /// What the journal knows of this card and amount.
+    AwaitLookup(Box<Known>),
+    /// "Yes, once more".
+    AwaitDuplicate { known: Box<Known>, deadline: BootTime },
     /// The PIN.
-    AwaitPin { kernel: Box<Kernel>, card: Box<CardSummary>, deadline: BootTime },
+    AwaitPin { known: Box<Known>, deadline: BootTime },
     /// A line.
     AwaitLine(Box<Online>),
     /// `Sending` to be durable.
@@ -90,38 +109,63 @@ enum State {
     AwaitSent(Box<Asking>),
     /// A new line, because the first broke before any byte left.
     AwaitRedial(Box<Asking>),
+    /// `Unsent` to be durable; then the card is asked whether it approves without the bank.
+    AwaitUnsentStored { online: Box<Online>, result: ResultCode },
     /// The bank.
     AwaitHost { online: Box<Online>, deadline: BootTime },
     /// The chip's second cryptogram.
     AwaitCompletion { kernel: Box<Kernel>, online: Box<Completed> },
     /// The outcome to be durable.
-    AwaitClosed(Box<purchase::Closing>),
+    AwaitClosed(Box<steps::Closing>),
     /// Nothing: the outcome stands.
     Ended(Box<Closed>),
 }
 
-/// What a person has said before the chip went on.
+/// What was settled before the chip went on.
 #[derive(Clone, Debug, Default)]
 struct Stage {
     pin: Option<PinBlock>,
+    /// A PIN for the bank was asked, typed or not.
+    pin_asked: bool,
+    /// Somebody said "this card".
     confirmed: bool,
+    /// It is no duplicate, or one that is meant.
+    unique: bool,
 }
 
-/// What follows a confirmed card.
+/// A card that has said who it is, before the bank is asked.
+#[derive(Debug)]
+struct Known {
+    kernel: Kernel,
+    card: Box<CardSummary>,
+    then: Then,
+    stage: Stage,
+}
+
+/// What follows once it is clear that this card is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Then {
+    /// The card wants a PIN.
     Pin,
+    /// The card wants the bank.
     Online,
+    /// The card has approved by itself.
+    Stored,
+    /// It was only read.
+    Read,
 }
 
 /// Everything that is known when the bank is asked.
 #[derive(Debug)]
 struct Online {
-    kernel: Kernel,
-    summary: Box<CardSummary>,
+    /// The chip that waits for the bank's word; none if it was only read, or no card is there.
+    kernel: Option<Kernel>,
+    track2: Option<Track2>,
     card: CardFacts,
     wire: WireFacts,
     pin: Option<PinBlock>,
+    /// Without a line the card may approve by itself.
+    may_store: bool,
 }
 
 /// The request whose record is durable.
@@ -133,11 +177,22 @@ struct Asking {
     redials: u8,
 }
 
-/// The bank has answered, the card has not yet.
+/// What the card is told for its second cryptogram.
 #[derive(Debug)]
 struct Completed {
     card: CardFacts,
-    answer: FinancialAnswer,
+    word: Word,
+}
+
+/// The bank's word, or why there is none.
+#[derive(Debug)]
+enum Word {
+    Bank(Box<FinancialAnswer>),
+    /// No line. `stored`: its `Sending` is durable, and disarmed again.
+    NoLine {
+        stored: bool,
+        result: ResultCode,
+    },
 }
 
 /// May it still be stopped?
@@ -153,6 +208,13 @@ pub enum Cancellable {
     Ended,
 }
 
+impl Completed {
+    /// No request was ever made durable, so none can have left.
+    const fn never_sent(&self) -> bool {
+        matches!(self.word, Word::NoLine { stored: false, .. })
+    }
+}
+
 impl Txn {
     /// A new transaction. Nothing is durable, nothing was asked.
     #[must_use]
@@ -163,7 +225,7 @@ impl Txn {
     /// Takes one event. Total: what a state does not await changes nothing.
     #[must_use]
     pub fn step(self, event: Event, now: Now) -> (Self, TxnEffects) {
-        purchase::step(self, event, now)
+        steps::step(self, event, now)
     }
 
     /// What was asked for.
@@ -183,15 +245,23 @@ impl Txn {
     pub fn state(&self) -> TxnState {
         match &self.state {
             State::AwaitBegin => TxnState::Created,
+            State::AwaitAuthorization { .. } => TxnState::WaitingAuthorization,
             State::AwaitCard { .. } => TxnState::WaitingCard,
             State::AwaitPower { .. } => TxnState::ReadingCard,
             // The cardholder is known once the records are read: what follows is the first cryptogram.
             State::AwaitChip { kernel, .. } if kernel.card().is_some() => TxnState::Risk,
+            State::AwaitLookup(known) => match known.then {
+                Then::Pin | Then::Read => TxnState::ReadingCard,
+                Then::Online | Then::Stored => TxnState::Risk,
+            },
+            State::AwaitDuplicate { .. } => TxnState::ConfirmingCard,
             State::AwaitChip { .. } => TxnState::ReadingCard,
             State::AwaitChoice { .. } => TxnState::SelectingApplication,
             State::AwaitConfirm { .. } => TxnState::ConfirmingCard,
             State::AwaitPin { .. } => TxnState::WaitingPin,
-            State::AwaitLine(_) | State::AwaitRedial(_) => TxnState::Connecting,
+            State::AwaitLine(_) | State::AwaitRedial(_) | State::AwaitUnsentStored { .. } => {
+                TxnState::Connecting
+            }
             State::AwaitSendingStored(_) | State::AwaitSent(_) => TxnState::Sending,
             State::AwaitHost { .. } => TxnState::WaitingHost,
             State::AwaitCompletion { .. } => TxnState::CardCompletion,
@@ -205,9 +275,11 @@ impl Txn {
     #[must_use]
     pub const fn deadline(&self) -> Option<(BootTime, &'static str)> {
         match &self.state {
-            State::AwaitCard { deadline, .. }
+            State::AwaitAuthorization { deadline, .. }
+            | State::AwaitCard { deadline, .. }
             | State::AwaitChoice { deadline, .. }
             | State::AwaitConfirm { deadline, .. }
+            | State::AwaitDuplicate { deadline, .. }
             | State::AwaitPin { deadline, .. } => Some((*deadline, "customer")),
             State::AwaitHost { deadline, .. } => Some((*deadline, "host")),
             State::AwaitClosed(closing) => match closing.retry() {
@@ -217,30 +289,38 @@ impl Txn {
             State::AwaitBegin
             | State::AwaitPower { .. }
             | State::AwaitChip { .. }
+            | State::AwaitLookup(_)
             | State::AwaitLine(_)
             | State::AwaitRedial(_)
             | State::AwaitSendingStored(_)
             | State::AwaitSent(_)
+            | State::AwaitUnsentStored { .. }
             | State::AwaitCompletion { .. }
             | State::Ended(_) => None, // the adapter that is being waited for has its own deadline
         }
     }
 
-    /// May it be cancelled now? Until `Sending` is handed to the journal; then it is too late.
+    /// May it be cancelled now? Until `Sending`, or the `Closed` of one that is told later, is handed to the journal;
+    /// then it is too late.
     #[must_use]
     pub fn cancellable(&self) -> Cancellable {
         match &self.state {
             State::AwaitBegin
+            | State::AwaitAuthorization { .. }
             | State::AwaitCard { .. }
             | State::AwaitPower { .. }
             | State::AwaitChip { .. }
             | State::AwaitChoice { .. }
             | State::AwaitConfirm { .. }
+            | State::AwaitLookup(_)
+            | State::AwaitDuplicate { .. }
             | State::AwaitPin { .. }
             | State::AwaitLine(_) => Cancellable::Yes,
+            State::AwaitCompletion { online, .. } if online.never_sent() => Cancellable::Yes,
             State::AwaitSendingStored(_)
             | State::AwaitSent(_)
             | State::AwaitRedial(_)
+            | State::AwaitUnsentStored { .. }
             | State::AwaitHost { .. }
             | State::AwaitCompletion { .. } => Cancellable::TooLate,
             State::AwaitClosed(closing) if closing.closed().outcome == Outcome::Cancelled => {
@@ -270,15 +350,15 @@ impl Txn {
     /// True once a byte may be on its way and until the answer is dealt with.
     #[must_use]
     pub const fn money_may_move(&self) -> bool {
-        matches!(
-            self.state,
+        match &self.state {
             State::AwaitSendingStored(_)
-                | State::AwaitSent(_)
-                | State::AwaitRedial(_)
-                | State::AwaitHost { .. }
-                | State::AwaitCompletion { .. }
-                | State::AwaitClosed(_)
-        )
+            | State::AwaitSent(_)
+            | State::AwaitRedial(_)
+            | State::AwaitHost { .. }
+            | State::AwaitClosed(_) => true,
+            State::AwaitCompletion { online, .. } => matches!(online.word, Word::Bank(_)),
+            _ => false,
+        }
     }
 
     /// True while the engine is to get it a line.
@@ -291,7 +371,7 @@ impl Txn {
     #[must_use]
     pub const fn pan(&self) -> Option<&Pan> {
         match &self.state {
-            State::AwaitPin { card, .. } => Some(&card.pan),
+            State::AwaitPin { known, .. } => Some(&known.card.pan),
             _ => None,
         }
     }
@@ -302,13 +382,18 @@ impl Txn {
         let facts = |card: &CardSummary| card::facts(card, &self.setup.token_key);
         match &self.state {
             State::AwaitBegin
+            | State::AwaitAuthorization { .. }
             | State::AwaitCard { .. }
             | State::AwaitPower { .. }
             | State::AwaitChoice { .. } => None,
             State::AwaitChip { kernel, .. } => kernel.card().map(|card| facts(&card)),
-            State::AwaitConfirm { card, .. } | State::AwaitPin { card, .. } => Some(facts(card)),
+            State::AwaitConfirm { known, .. }
+            | State::AwaitLookup(known)
+            | State::AwaitDuplicate { known, .. }
+            | State::AwaitPin { known, .. } => Some(facts(&known.card)),
             State::AwaitLine(online)
             | State::AwaitSendingStored(online)
+            | State::AwaitUnsentStored { online, .. }
             | State::AwaitHost { online, .. } => Some(online.card.clone()),
             State::AwaitSent(asking) | State::AwaitRedial(asking) => Some(asking.online.card.clone()),
             State::AwaitCompletion { online, .. } => Some(online.card.clone()),

@@ -1,13 +1,15 @@
 //! From what the journal holds to what must be put right. Pure and idempotent: applied twice, or cut in the
 //! middle, it leaves the same obligations.
 use crate::domain::calendar::WallTime;
+use crate::domain::ident::TxnId;
 use crate::domain::money::Amount;
 use crate::domain::outcome::{EntryType, Outcome, PrintState, QueueState, ResultCode};
-use crate::domain::record::{Closed, EntryId, HostFacts, Loaded, Record, ReversalReason, TxnRow};
 
-/// The records that recovery writes before the terminal promises anything: a request without an outcome
-/// becomes unknown with a reversal due (98), or failed if nothing was written to a socket; an interrupted
-/// reversal is due again; a ply that was being printed is unconfirmed, one that waited is held.
+use crate::domain::record::{Closed, EntryId, EntryRow, HostFacts, Loaded, Record, ReversalReason, TxnRow};
+
+/// The records that recovery writes before the terminal promises anything: a request without an outcome becomes unknown
+/// with its reversal due (98), unknown with its exception (a refund), or failed where nothing can be owed; an entry that
+/// was being sent waits again; a ply that was being printed is unconfirmed, one that waited is held.
 #[must_use]
 pub fn recover(loaded: &Loaded, now: WallTime) -> Vec<Record> {
     loaded.open.iter().flat_map(|row| recover_row(row, now)).collect()
@@ -16,19 +18,10 @@ pub fn recover(loaded: &Loaded, now: WallTime) -> Vec<Record> {
 fn recover_row(row: &TxnRow, now: WallTime) -> Vec<Record> {
     let id = &row.start.id;
     let mut records = Vec::new();
-    match row.reversal() {
-        _ if row.outcome == Outcome::None => records.push(Record::Closed(Box::new(closed(row, now)))),
-        Some(reversal) if reversal.state == QueueState::Sending => records.push(Record::QueueState {
-            entry: EntryId::new(id.clone(), EntryType::Reversal),
-            state: QueueState::Due,
-            response_code: None,
-            ask_again: reversal.ask_again,
-            error: "restarted".to_owned(),
-            host: None,
-            at: now,
-        }),
-        Some(_) | None => {}
+    if row.outcome == Outcome::None {
+        records.push(Record::Closed(Box::new(closed(row, now))));
     }
+    records.extend(row.entries.iter().filter_map(|entry| interrupted(id, entry, now)));
     let plies = row.plies.iter().filter_map(|ply| {
         let state = match ply.state {
             PrintState::Printing => PrintState::Unconfirmed,
@@ -46,18 +39,46 @@ fn recover_row(row: &TxnRow, now: WallTime) -> Vec<Record> {
     records
 }
 
-/// The end of a transaction that has none: the armed reversal tells whether its request may have left.
+/// An entry that was being sent waits for its turn again; nobody knows whether it arrived, and repeats are harmless.
+fn interrupted(id: &TxnId, entry: &EntryRow, now: WallTime) -> Option<Record> {
+    if entry.armed || entry.state != QueueState::Sending {
+        return None;
+    }
+    let state = match entry.entry_type {
+        EntryType::Reversal | EntryType::Script => QueueState::Due,
+        EntryType::OfflineSale | EntryType::Advice => QueueState::Queued,
+        // It is never sent; where it says otherwise it waits for the shop all the same.
+        EntryType::RefundUnknown => QueueState::Failed,
+    };
+    Some(Record::QueueState {
+        entry: EntryId::new(id.clone(), entry.entry_type),
+        state,
+        response_code: None,
+        ask_again: entry.ask_again,
+        error: "restarted".to_owned(),
+        host: None,
+        at: now,
+    })
+}
+
+/// The end of a transaction that has none: what is armed tells whether its request may have left. A kind that arms
+/// nothing has asked for no money.
 fn closed(row: &TxnRow, now: WallTime) -> Closed {
-    let armed = row.reversal().is_some();
+    let armed = |entry_type| row.entry(entry_type).is_some_and(|entry| entry.armed);
+    let reversal = armed(EntryType::Reversal).then_some(ReversalReason::NoAnswer);
+    let (outcome, result) = match reversal.is_some() || armed(EntryType::RefundUnknown) {
+        true => (Outcome::Unknown, ResultCode::HostTimeout),
+        false => (Outcome::Failed, ResultCode::Interrupted),
+    };
     Closed {
         id: row.start.id.clone(),
         start: None,
         card: None,
-        outcome: if armed { Outcome::Unknown } else { Outcome::Failed },
-        result: if armed { ResultCode::HostTimeout } else { ResultCode::Interrupted },
+        outcome,
+        result,
         host: HostFacts::default(),
         approved_amount: Amount::ZERO,
-        reversal: armed.then_some(ReversalReason::NoAnswer),
+        reversal,
         reversal_icc: None,
         upload: None,
         script: None,

@@ -90,7 +90,7 @@ pub struct ManagementAnswer {
     pub header_request: u8,
 }
 
-/// The answer to a sale or a reversal.
+/// The answer to a request for money, an upload, a script result or a reversal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FinancialAnswer {
     /// The code approves, in full or in part, and the MAC is good.
@@ -107,6 +107,8 @@ pub struct FinancialAnswer {
     pub scripts: Vec<Vec<u8>>,
     /// DE 63.2 as it came, perhaps GBK; `host.text` has it only where it is plain ASCII.
     pub text_bytes: Vec<u8>,
+    /// It carries a MAC, and a good one. Approvals always do.
+    pub signed: bool,
     /// See [`header_request`].
     pub header_request: u8,
 }
@@ -149,7 +151,7 @@ pub fn read_management(request: &Request, payload: &[u8]) -> Result<ManagementAn
     Ok(ManagementAnswer { response_code, header_request: header_request(frame.header) })
 }
 
-/// Reads the answer to a sale or a reversal. `now` gives the year of DE 12 and 13.
+/// Reads the answer to a request for money, an upload, a script result or a reversal. `now` gives the year of DE 12 and 13.
 ///
 /// # Errors
 /// [`AnswerError`].
@@ -179,6 +181,7 @@ pub fn read_financial(
         issuer_authentication: icc.issuer_authentication,
         scripts: icc.scripts,
         text_bytes: text_bytes.to_vec(),
+        signed: has_mac,
         header_request: header_request(frame.header),
     })
 }
@@ -270,6 +273,8 @@ fn financial_checks(
     match partial {
         true if answer.has(De::AMOUNT) => Ok(()),
         true => Err(AnswerError::Mismatch { field: De::AMOUNT }),
+        // A balance inquiry has none, and what an answer says there is nobody's money.
+        false if !request.has(De::AMOUNT) => Ok(()),
         false => repeats(request, answer, De::AMOUNT, approved),
     }
 }

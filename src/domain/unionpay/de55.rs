@@ -40,7 +40,29 @@ pub const SALE_OPTIONAL: &[Tag] =
 pub const REVERSAL_NO_ANSWER: &[Tag] = &[Tag(0x95), Tag(0x9F1E), Tag(0x9F10), ATC];
 
 /// Reversal of an approval that the card refused: TVR, IAD, ATC, script results.
-pub const REVERSAL_AFTER_REFUSAL: &[Tag] = &[Tag(0x95), Tag(0x9F10), ATC, Tag(0xDF31)];
+pub const REVERSAL_AFTER_REFUSAL: &[Tag] = &[Tag(0x95), Tag(0x9F10), ATC, SCRIPTS];
+
+/// What is added when a sale that the chip approved is uploaded: the response code, Y1 or Y3.
+pub const RESPONSE_CODE: Tag = Tag(0x8A);
+
+/// What the card did with the issuer's scripts (0620): capabilities, TVR, unpredictable number, interface device
+/// serial, IAD, cryptogram, ATC, AIP, script results, country, date.
+pub const SCRIPT_RESULT: &[Tag] = &[
+    Tag(0x9F33),
+    Tag(0x95),
+    Tag(0x9F37),
+    Tag(0x9F1E),
+    Tag(0x9F10),
+    Tag(0x9F26),
+    ATC,
+    Tag(0x82),
+    SCRIPTS,
+    Tag(0x9F1A),
+    Tag(0x9A),
+];
+
+/// Script results, five bytes a script.
+pub const SCRIPTS: Tag = Tag(0xDF31);
 
 /// Why DE 55 cannot be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -61,16 +83,37 @@ pub enum De55Error {
 /// # Errors
 /// [`De55Error`]: a mandatory object is missing, or 255 bytes do not hold them.
 pub fn sale(tags: &TagStore) -> Result<Vec<u8>, De55Error> {
+    let mut out = mandatory(SALE_MANDATORY, tags)?;
+    append_while_it_fits(&mut out, SALE_OPTIONAL, tags);
+    Ok(out)
+}
+
+/// DE 55 of a sale that the chip approved: as [`sale`], with the TC, and tag 8A.
+///
+/// # Errors
+/// [`De55Error`]: a mandatory object is missing, or 255 bytes do not hold them.
+pub fn upload(tags: &TagStore) -> Result<Vec<u8>, De55Error> {
+    let mut out = mandatory(&[SALE_MANDATORY, &[RESPONSE_CODE]].concat(), tags)?;
+    append_while_it_fits(&mut out, SALE_OPTIONAL, tags);
+    Ok(out)
+}
+
+/// DE 55 of a script result; `None` if the card was given no script. Objects that are not there are left out.
+#[must_use]
+pub fn script_result(tags: &TagStore) -> Option<Vec<u8>> {
+    tags.value(SCRIPTS).filter(|results| !results.is_empty())?;
     let mut out = Vec::new();
-    for tag in SALE_MANDATORY {
+    append_while_it_fits(&mut out, SCRIPT_RESULT, tags);
+    Some(out)
+}
+
+fn mandatory(list: &[Tag], tags: &TagStore) -> Result<Vec<u8>, De55Error> {
+    let mut out = Vec::new();
+    for tag in list {
         let value = tags.value(*tag).filter(|value| !value.is_empty()).ok_or(De55Error::Missing(*tag))?;
         append(&mut out, *tag, value);
     }
-    if out.len() > MAX {
-        return Err(De55Error::TooLong { length: out.len() });
-    }
-    append_while_it_fits(&mut out, SALE_OPTIONAL, tags);
-    Ok(out)
+    if out.len() > MAX { Err(De55Error::TooLong { length: out.len() }) } else { Ok(out) }
 }
 
 /// DE 55 of a reversal when no usable answer came. Objects that are not there are left out.

@@ -5,6 +5,7 @@
 //! terminal and host code and marked `Spec: unverified`; what an acquirer does differently belongs into its
 //! profile. No SM4, no tracks encrypted under a TDK, no downloads yet.
 pub mod answers;
+pub mod catalogue;
 pub mod de55;
 pub mod describe;
 pub mod dialect;

@@ -203,7 +203,8 @@ fn a_settlement_is_followed_to_its_verdict() {
         assert_eq!(result["suspects"][0]["amount"], 1250);
         let text = world.posctl(&["settle", "--lang", "zh"]).await;
         let shown = String::from_utf8(text.stdout.clone()).unwrap();
-        for part in ["对账不平", "对账平", "消费", "37.50", "请先核对", "12.50"] {
+        for part in ["对账不平", "对账平", "消费", "37.50", "请先核对", "12.50", "查无原交易"]
+        {
             assert!(shown.contains(part), "{part}: {shown} {}", stderr(&text));
         }
     });

@@ -595,7 +595,7 @@ pub(crate) fn finished(request_id: &str) -> TxnView {
         outcome: Outcome::Approved,
         response_code: "00".to_owned(),
         result_code: Some(ResultCode::Approved),
-        result_text: Some(text::result(ResultCode::Approved, Some("00"))),
+        result_text: Some(text::ended(Kind::Sale, Outcome::Approved, ResultCode::Approved, Some("00"))),
         ..txn(request_id)
     }
 }
@@ -693,7 +693,7 @@ fn job_result(kind: &str) -> Vec<(String, JobValue)> {
     ]);
     let suspect = row(vec![
         ("path", JobValue::Transaction(txn_id("a-1"))),
-        ("reason", text("late-reversal")),
+        ("reason", text("reversal-not-found")),
         ("amount", JobValue::Money(1250)),
     ]);
     row(vec![

@@ -7,14 +7,16 @@ use posd::domain::calendar::LocalTime;
 use posd::domain::emv::tlv::{Tag, TagStore};
 use posd::domain::ident::{BatchNumber, MerchantId, Stan, TerminalId};
 use posd::domain::money::{Amount, Currency};
+use posd::domain::outcome::{EntryMode, Kind};
 use posd::domain::record::{ReversalReason, WireFacts};
+use posd::domain::rules::rule;
 use posd::domain::secret::{ClearPin, Pan, PinBlock};
 use posd::domain::unionpay::answers::{
     AnswerError, FinancialAnswer, read_financial, read_management, read_sign_on,
 };
 use posd::domain::unionpay::issuer::{ClearMak, key_block};
 use posd::domain::unionpay::keys::{MasterKey, WorkingKeys};
-use posd::domain::unionpay::messages::{self, Request, ReversalFields, SaleFields};
+use posd::domain::unionpay::messages::{self, Request, RequestFields, ReversalFields, WireSource};
 use posd::domain::unionpay::{Identity, de55};
 use posd::sim::host::TEST_TMK;
 use posd::sim::issuer::{self, Cvn, TEST_IMK};
@@ -165,7 +167,8 @@ impl Terminal {
         let pan = Pan::new(PAN).unwrap();
         let pin: Option<PinBlock> = sale.pin.map(|pin| keys.pin_block(&ClearPin::new(pin).unwrap(), &pan));
         let icc = de55::sale(&sale.tags).unwrap();
-        let fields = SaleFields {
+        let fields = RequestFields {
+            wire: &self.sale_wire(pin.is_some(), &icc),
             stan: Stan::new(sale.stan).unwrap(),
             batch: self.batch,
             amount: Amount::from_minor(sale.amount).unwrap(),
@@ -175,13 +178,28 @@ impl Terminal {
             expiry: Some("3012"),
             sequence: Some(1),
             pin: pin.as_ref(),
-            icc: &icc,
+            rrn: None,
+            auth_code: None,
         };
-        messages::sale(&self.identity, &fields, &keys).unwrap()
+        messages::request(&self.identity, &fields, &keys).unwrap()
     }
 
     pub(super) fn wire(&self) -> WireFacts {
-        messages::wire_facts(&self.identity, true, &[], &[])
+        self.sale_wire(true, &[])
+    }
+
+    fn sale_wire(&self, with_pin: bool, icc: &[u8]) -> WireFacts {
+        messages::wire_facts(&WireSource {
+            rule: rule(Kind::Sale),
+            identity: &self.identity,
+            original: None,
+            entry_mode: EntryMode::Chip,
+            with_pin,
+            partial: false,
+            voice: false,
+            icc,
+            reversal_icc: &[],
+        })
     }
 
     pub(super) fn reversal_request(&self, stan: u32, amount: u64, wire: &WireFacts) -> Request {

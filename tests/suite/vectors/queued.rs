@@ -1,5 +1,5 @@
 //! Messages of the queue against the synthetic ones: reversal B7, script result B19, advice B13.
-use super::{NOW, entry as listed, hex, identity, keys, stan, to_hex};
+use super::{NOW, entry as listed, hex, identity, keys, stan, to_hex, wire};
 use posd::domain::calendar::WallTime;
 use posd::domain::ident::{AuthCode, BatchNumber, Rrn, TerminalId, TxnId};
 use posd::domain::iso8583::{De, Message};
@@ -39,7 +39,7 @@ fn content(entry_type: EntryType) -> Content {
         expiry: Some("3012".to_owned()),
         sequence: Some(1),
         brand: "unionpay".to_owned(),
-        wire: messages::wire_facts(&identity(), false, &[], &[]),
+        wire: wire(Kind::Sale, None, false, &[], &[]),
         acquirer: None,
         rrn: None,
         auth_code: None,
@@ -146,7 +146,7 @@ fn upload_wire(mti: &str, condition: &str, message_type: &str, original: &str) -
         condition: condition.to_owned(),
         message_type: message_type.to_owned(),
         original: original.to_owned(),
-        ..messages::wire_facts(&identity(), false, &[], &[])
+        ..wire(Kind::Sale, None, false, &[], &[])
     }
 }
 

@@ -1,6 +1,9 @@
 //! Conversations with the made-up card of the parent, one rule each.
 use super::*;
 
+/// A list of methods with signature only: no PIN that would want the bank.
+const SIGNATURE: &str = "00000000 00000000 1E03";
+
 const APPROVED: fn() -> (Verdict, Option<String>) = || (Verdict::Approved, Some(MASKED.to_owned()));
 
 /// A sale through the directory, online PIN, host approves: every byte of every command.
@@ -338,7 +341,7 @@ fn action_codes_decide_what_is_asked() {
     let mut offline = config();
     offline.aids[0].floor_limit = 100_000;
     offline.aids[0].tac_online = [0; 5];
-    let lenient = || TestCard::new().with(0x9F0F, "0000000000");
+    let lenient = || TestCard::new().with(0x8E, SIGNATURE).with(0x9F0F, "0000000000");
     assert_eq!(asked(TestCard::new(), &config()), 0x80);
     assert_eq!(asked(TestCard::new().without(0x9F0F), &offline), 0x80);
     assert_eq!(asked(lenient(), &offline), 0x40);
@@ -371,7 +374,7 @@ fn the_first_cryptogram_may_lower_the_request_only() {
     let mut offline = config();
     offline.aids[0].floor_limit = 100_000;
     offline.aids[0].tac_online = [0; 5];
-    let lenient = TestCard::new().with(0x9F0F, "0000000000");
+    let lenient = TestCard::new().with(0x8E, SIGNATURE).with(0x9F0F, "0000000000");
     let approved = Talk::until_first_ac(&lenient, &offline, params()).gives(answer(TC, 0x9000));
     assert_eq!(approved.tag(Tag::RESPONSE_CODE).as_deref(), Some("5931"));
     assert_eq!(verdict(approved), APPROVED());

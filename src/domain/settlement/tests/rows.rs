@@ -41,6 +41,7 @@ pub(super) fn approved(kind: Kind, stan: u32, minor: u64) -> TxnRow {
         stan: Some(Stan::new(stan).unwrap()),
         batch: BatchNumber::FIRST,
         in_open_batch: true,
+        card_seen: None,
         card: Some(CardFacts {
             pan: Pan::new("6225880012345678").unwrap(),
             expiry: Some("3012".to_owned()),

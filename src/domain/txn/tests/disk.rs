@@ -5,8 +5,9 @@ use crate::domain::ident::{BatchNumber, Stan};
 use crate::domain::money::Amount;
 use crate::domain::outcome::{CardClass, EntryType, Outcome, PrintState, QueueState};
 use crate::domain::record::{
-    Closed, EntryRow, HostFacts, Loaded, PlyRow, Record, ReversalReason, Sending, TxnRow, TxnStart,
+    Closed, EntryId, EntryRow, HostFacts, Loaded, PlyRow, Record, ReversalReason, Sending, TxnRow, TxnStart,
 };
+use crate::domain::rules::rule;
 
 /// How a commit goes wrong. Each attempt may have reached the disk although it was reported as failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +31,11 @@ pub(super) struct Disk {
     pub(super) row: Option<TxnRow>,
     /// Every record that is durable, in order.
     pub(super) log: Vec<Record>,
-    next_stan: u32,
+    pub(super) next_stan: u32,
+    /// The upload of the original was attempted: it can no longer be withdrawn.
+    pub(super) attempted: bool,
+    /// The upload that was withdrawn.
+    pub(super) withdrawn: Option<EntryId>,
 }
 
 fn refuse<T>(why: &str) -> Result<T, String> {
@@ -65,6 +70,7 @@ impl Disk {
             Record::Sending(_) => Some(row.stan.is_some()),
             Record::Closed(closed) => Some(row.outcome == closed.outcome),
             Record::QueueState { state, .. } => Some(reversal.is_some_and(|r| r.state == *state)),
+            Record::Unsent { .. } => Some(row.entries.is_empty()),
             _ => None,
         });
         (there == Some(true)).then(|| row.stan.map(|stan| (stan, row.batch)))
@@ -89,9 +95,9 @@ impl Disk {
             Record::ReserveStan => return Ok(Some(self.take_stan())),
             Record::Unsent { .. } => match self.armed() {
                 Some(row) => row.entries.clear(),
-                None => return refuse("no armed reversal"),
+                None => return refuse("nothing is armed"),
             },
-            Record::Closed(closed) => self.closed(closed)?,
+            Record::Closed(closed) => return self.closed(closed),
             Record::QueueAttempt { .. } => {
                 let reversal = self.row.as_mut().and_then(|row| row.entries.first_mut());
                 match reversal.filter(|r| !r.armed && r.state != QueueState::Done) {
@@ -110,7 +116,7 @@ impl Disk {
                 row.plies.retain(|known| (known.ply, known.copy) != (*ply, *copy));
                 row.plies.push(PlyRow { ply: *ply, copy: *copy, state: *state, reason: reason.clone() });
             }
-            other => panic!("no part of a sale: {other:?}"),
+            other => panic!("no part of a transaction: {other:?}"),
         }
         Ok(None)
     }
@@ -121,7 +127,7 @@ impl Disk {
     }
 
     fn armed(&mut self) -> Option<&mut TxnRow> {
-        self.row.as_mut().filter(|row| row.reversal().is_some_and(|r| r.armed))
+        self.row.as_mut().filter(|row| row.entries.iter().any(|entry| entry.armed))
     }
 
     fn insert(&mut self, start: &TxnStart) -> Result<&mut TxnRow, String> {
@@ -133,6 +139,7 @@ impl Disk {
             stan: None,
             batch: BatchNumber::FIRST,
             in_open_batch: true,
+            card_seen: None,
             card: None,
             masked_pan: String::new(),
             wire: None,
@@ -156,22 +163,32 @@ impl Disk {
         row.batch = batch;
         row.card = Some(sending.card.clone());
         row.wire = Some(sending.wire.clone());
-        let reason = ReversalReason::NoAnswer;
-        let reversal = due(reason, true, sending.at, sending.wire.reversal_icc.clone());
-        row.entries = vec![reversal];
+        let icc = sending.wire.reversal_icc.clone();
+        row.entries = match sending.arms() {
+            Some(EntryType::Reversal) => vec![due(ReversalReason::NoAnswer, true, sending.at, icc)],
+            Some(entry_type) => {
+                vec![EntryRow { armed: true, ..waits(entry_type, QueueState::Failed, sending.at, vec![]) }]
+            }
+            None => Vec::new(),
+        };
         Ok((stan, batch))
     }
 
-    fn closed(&mut self, closed: &Closed) -> Result<(), String> {
-        if closed.outcome == Outcome::Unknown && closed.reversal.is_none() {
-            return refuse("unknown without a reversal");
+    fn closed(&mut self, closed: &Closed) -> Result<Taken, String> {
+        if closed.withdraws.is_some() && self.attempted {
+            return refuse("the entry was attempted meanwhile");
         }
+        let at = closed.finished_at;
         let row = match &closed.start {
             Some(start) => self.insert(start)?,
             None => self.row.as_mut().ok_or("no row")?,
         };
         if row.outcome != Outcome::None {
             return refuse("it has its outcome already");
+        }
+        let excepted = row.entry(EntryType::RefundUnknown).is_some_and(|entry| entry.armed);
+        if closed.outcome == Outcome::Unknown && closed.reversal.is_none() && !excepted {
+            return refuse("unknown without a reversal or an exception");
         }
         if closed.reversal.is_some() && row.stan.is_none() {
             return refuse("it sent no request that could be reversed");
@@ -180,14 +197,30 @@ impl Disk {
         row.result = Some(closed.result);
         row.host = closed.host.clone();
         row.approved_amount = closed.approved_amount;
-        row.finished_at = Some(closed.finished_at);
+        row.finished_at = Some(at);
         row.card = closed.card.clone().or_else(|| row.card.take());
         let icc = closed.reversal_icc.clone().or_else(|| row.wire.as_ref().map(|w| w.reversal_icc.clone()));
         let icc = icc.unwrap_or_default();
-        row.entries = closed.reversal.map(|r| due(r, false, closed.finished_at, icc)).into_iter().collect();
+        row.entries = closed.reversal.map(|r| due(r, false, at, icc)).into_iter().collect();
+        if excepted && closed.outcome == Outcome::Unknown {
+            row.entries.push(waits(EntryType::RefundUnknown, QueueState::Failed, at, vec![]));
+        }
+        if let Some(script) = &closed.script {
+            row.entries.push(waits(EntryType::Script, QueueState::Due, at, script.clone()));
+        }
         let held = |ply| PlyRow { ply, copy: 0, state: PrintState::Held, reason: String::new() };
         row.plies = closed.plies.iter().copied().map(held).collect();
-        Ok(())
+        let Some(upload) = &closed.upload else {
+            self.withdrawn.clone_from(&closed.withdraws);
+            return Ok(None);
+        };
+        row.wire = Some(upload.wire.clone());
+        row.entries.push(waits(upload.entry_type, QueueState::Queued, at, upload.wire.icc.clone()));
+        let taken = (row.stan.is_none()).then(|| self.take_stan());
+        if let (Some((stan, _)), Some(row)) = (taken, self.row.as_mut()) {
+            row.stan = Some(stan);
+        }
+        Ok(taken)
     }
 
     fn reversal_state(&mut self, state: QueueState, ask_again: bool, error: &str) -> Result<(), String> {
@@ -206,7 +239,7 @@ impl Disk {
     pub(super) fn loaded(&self) -> Loaded {
         let open = |row: &TxnRow| {
             row.outcome == Outcome::None
-                || row.reversal().is_some_and(|r| r.armed || r.state != QueueState::Done)
+                || row.entries.iter().any(|entry| entry.armed || entry.is_open())
                 || row.plies.iter().any(|ply| {
                     matches!(ply.state, PrintState::Held | PrintState::Queued | PrintState::Printing)
                 })
@@ -219,28 +252,44 @@ impl Disk {
         self.row.as_ref().map(|row| row.outcome)
     }
 
-    /// An obligation to reverse is durable, armed ones included.
-    pub(super) fn owes_reversal(&self) -> bool {
-        let reversal = self.row.as_ref().and_then(TxnRow::reversal);
-        reversal.is_some_and(|r| r.armed || r.state != QueueState::Done)
+    /// An obligation is durable, armed ones included.
+    pub(super) fn owes(&self, entry_type: EntryType) -> bool {
+        let entry = self.row.as_ref().and_then(|row| row.entry(entry_type));
+        entry.is_some_and(|entry| entry.armed || entry.state != QueueState::Done)
+    }
+
+    pub(super) fn owes_upload(&self) -> bool {
+        self.owes(EntryType::OfflineSale) || self.owes(EntryType::Advice)
+    }
+
+    /// What the silence of the bank would owe is durable: nothing, for a kind that owes nothing.
+    pub(super) fn is_armed(&self) -> bool {
+        let Some(row) = &self.row else { return false };
+        match rule(row.start.kind).silence.entry() {
+            Some(entry_type) => row.entry(entry_type).is_some_and(|entry| entry.armed),
+            None => row.outcome == Outcome::None,
+        }
     }
 }
 
-fn due(reason: ReversalReason, armed: bool, created_at: WallTime, icc: Vec<u8>) -> EntryRow {
-    let last_error = String::new();
-    let (state, attempts, ask_again) = (QueueState::Due, 0, false);
+fn waits(entry_type: EntryType, state: QueueState, created_at: WallTime, icc: Vec<u8>) -> EntryRow {
     EntryRow {
-        entry_type: EntryType::Reversal,
+        entry_type,
         state,
-        armed,
-        reason: Some(reason),
-        attempts,
-        ask_again,
+        armed: false,
+        reason: None,
+        attempts: 0,
+        ask_again: false,
         created_at,
         response_code: None,
-        last_error,
+        last_error: String::new(),
         resolution: None,
         stan: None,
         icc,
     }
+}
+
+fn due(reason: ReversalReason, armed: bool, created_at: WallTime, icc: Vec<u8>) -> EntryRow {
+    let entry = waits(EntryType::Reversal, QueueState::Due, created_at, icc);
+    EntryRow { armed, reason: Some(reason), ..entry }
 }

@@ -1,20 +1,21 @@
-//! Every state of a sale, found by running worlds step by step; each is asked each event.
-use super::super::{Answer, Cancellable, CardTrouble, Event, Garbled, State, Txn, TxnEffects, Vital};
+//! Every state of a transaction of any kind, found by running worlds step by step; each is asked each event.
+use super::super::{Answer, Cancellable, CardTrouble, Event, Garbled, State, Txn, TxnEffects, Vital, Word};
 use super::disk::StoreFault;
 use super::world::{BankFault, ChipFault, Fault, World, answer, start};
 use crate::domain::calendar::BootTime;
 use crate::domain::emv::apdu::{ResponseApdu, StatusWord};
 use crate::domain::emv::params::Aid;
 use crate::domain::emv::tests::params;
-use crate::domain::ident::{BatchNumber, Stan};
-use crate::domain::outcome::{Outcome, ResultCode};
+use crate::domain::ident::{BatchNumber, OperatorId, Stan};
+use crate::domain::outcome::{Kind, Outcome, ResultCode};
 use crate::domain::record::{Closed, Record};
 use core::fmt::Write as _;
 use std::collections::BTreeSet;
 
-/// A state, and how to get there.
+/// A state, how to get there, and which kinds pass it.
 struct Place {
     name: String,
+    kinds: BTreeSet<Kind>,
     world: fn() -> World,
     steps: usize,
 }
@@ -44,16 +45,25 @@ fn name(txn: &Txn) -> String {
         State::AwaitPower { .. } => "AwaitPower".to_owned(),
         State::AwaitChip { kernel, .. } => format!("AwaitChip, {}", kernel.awaits()),
         State::AwaitChoice { .. } => "AwaitChoice".to_owned(),
-        State::AwaitConfirm { then, .. } => format!("AwaitConfirm, then {then:?}"),
+        State::AwaitConfirm { known, .. } => format!("AwaitConfirm, then {:?}", known.then),
+        State::AwaitAuthorization { .. } => "AwaitAuthorization".to_owned(),
+        State::AwaitLookup(_) => "AwaitLookup".to_owned(),
+        State::AwaitDuplicate { .. } => "AwaitDuplicate".to_owned(),
+        State::AwaitUnsentStored { .. } => "AwaitUnsentStored".to_owned(),
         State::AwaitPin { .. } => "AwaitPin".to_owned(),
         State::AwaitLine(_) => "AwaitLine".to_owned(),
         State::AwaitSendingStored(_) => "AwaitSendingStored".to_owned(),
         State::AwaitSent(_) => "AwaitSent".to_owned(),
         State::AwaitRedial(_) => "AwaitRedial".to_owned(),
         State::AwaitHost { .. } => "AwaitHost".to_owned(),
-        State::AwaitCompletion { kernel, .. } => {
+        State::AwaitCompletion { kernel, online } => {
             let after = if txn_has_second_cryptogram(txn) { " after the TC" } else { "" };
-            format!("AwaitCompletion, {}{after}", kernel.awaits())
+            let line = match online.word {
+                Word::Bank(_) => "",
+                Word::NoLine { stored: false, .. } => " without a line",
+                Word::NoLine { stored: true, .. } => " after Unsent",
+            };
+            format!("AwaitCompletion, {}{after}{line}", kernel.awaits())
         }
         State::AwaitClosed(closing) => {
             let pause = if closing.retry().is_some() { ", pause" } else { "" };
@@ -70,7 +80,7 @@ fn txn_has_second_cryptogram(txn: &Txn) -> bool {
 
 /// Every state once, in the order of a sale.
 fn places() -> Vec<Place> {
-    let worlds: [fn() -> World; 12] = [
+    let worlds: [fn() -> World; 27] = [
         || World::sale(&[]).with_choice().with_confirmation().with_icc(),
         || World::sale(&[]).with_signature().with_confirmation(),
         || World::sale(&[Fault::Bank(0, BankFault::LostBefore)]),
@@ -83,16 +93,34 @@ fn places() -> Vec<Place> {
         || World::sale(&[Fault::Bank(0, BankFault::LoseReply), Fault::Store(1, StoreFault::Twice)]),
         || World::sale(&[Fault::NoLine(0), Fault::Store(0, StoreFault::Twice)]),
         || World::sale(&[]).with_stray(|state| matches!(state, State::AwaitPin { .. }), cancel()),
+        || World::sale(&[]).with_duplicate(),
+        || World::sale(&[]).lenient().with_confirmation(),
+        || World::sale(&[Fault::NoLine(0)]).unable(),
+        || World::sale(&[Fault::Bank(0, BankFault::LostBefore), Fault::NoLine(1)]).unable(),
+        || World::of(Kind::Void, &[]).with_confirmation(),
+        || World::of(Kind::Void, &[Fault::Attempted]).locally(),
+        || World::of(Kind::Void, &[]).linked(),
+        || World::of(Kind::Refund, &[]),
+        || World::of(Kind::Refund, &[Fault::Bank(0, BankFault::LoseReply)]),
+        || World::of(Kind::Balance, &[]),
+        || World::of(Kind::PreAuth, &[]).with_icc(),
+        || World::of(Kind::PreAuthVoid, &[]),
+        || World::of(Kind::PreAuthComplete, &[]),
+        || World::of(Kind::PreAuthAdvice, &[]),
+        || World::of(Kind::PreAuthCompleteVoid, &[]),
     ];
-    let mut known = BTreeSet::new();
-    let mut places = Vec::new();
-    for make in worlds {
+    let mut places: Vec<Place> = Vec::new();
+    for make in worlds.into_iter().chain([offline as fn() -> World, by_voice]) {
         let mut world = make();
         world.begin();
         for steps in 0.. {
             let name = name(world.txn.as_ref().unwrap());
-            if known.insert(name.clone()) {
-                places.push(Place { name, world: make, steps });
+            match places.iter_mut().find(|place| place.name == name) {
+                Some(place) => _ = place.kinds.insert(world.start.kind),
+                None => {
+                    let kinds = BTreeSet::from([world.start.kind]);
+                    places.push(Place { name, kinds, world: make, steps });
+                }
             }
             if !world.advance() {
                 break;
@@ -104,9 +132,30 @@ fn places() -> Vec<Place> {
     places
 }
 
+fn offline() -> World {
+    World::of(Kind::OfflineSale, &[])
+}
+
+fn by_voice() -> World {
+    World::of(Kind::OfflineSale, &[]).by_voice()
+}
+
 /// What each state takes, by the names of [`events`]. Everything else changes nothing.
 const ORDER: &[(&str, &[&str])] = &[
     ("AwaitBegin", &["Begun", "NotBegun", "Cancel"]),
+    (
+        "AwaitAuthorization",
+        &[
+            "Application",
+            "Authorized",
+            "Cancelled",
+            "Yes",
+            "PinBypassed",
+            "AgentUnavailable",
+            "Tick at the deadline",
+            "Cancel",
+        ],
+    ),
     ("AwaitCard", &["CardInserted", "Tick at the deadline", "Cancel"]),
     ("AwaitPower", &["CardPowered", "CardRemoved", "CardFailed", "Cancel"]),
     ("AwaitChip", &["CardAnswered", "CardRemoved", "CardFailed", "Cancel"]),
@@ -126,6 +175,23 @@ const ORDER: &[(&str, &[&str])] = &[
         "AwaitConfirm",
         &[
             "Application",
+            "Authorized",
+            "Cancelled",
+            "Yes",
+            "PinBypassed",
+            "AgentUnavailable",
+            "CardRemoved",
+            "CardFailed",
+            "Tick at the deadline",
+            "Cancel",
+        ],
+    ),
+    ("AwaitLookup", &["Looked up", "StoreFailed", "CardRemoved", "CardFailed", "Cancel"]),
+    (
+        "AwaitDuplicate",
+        &[
+            "Application",
+            "Authorized",
             "Cancelled",
             "Yes",
             "PinBypassed",
@@ -140,6 +206,7 @@ const ORDER: &[(&str, &[&str])] = &[
         "AwaitPin",
         &[
             "Application",
+            "Authorized",
             "Cancelled",
             "Yes",
             "PinBypassed",
@@ -168,6 +235,7 @@ const ORDER: &[(&str, &[&str])] = &[
             "Tick at the deadline",
         ],
     ),
+    ("AwaitUnsentStored", &["Stored", "Stored without numbers", "StoreFailed"]),
     ("AwaitCompletion", &["CardAnswered", "CardRemoved", "CardFailed"]),
     ("AwaitClosed", &["Stored", "Stored without numbers", "StoreFailed", "Tick at the deadline"]),
     ("Ended", &[]),
@@ -194,6 +262,8 @@ fn events(deadline: Option<BootTime>) -> Vec<(&'static str, Event, BootTime)> {
         ("CardFailed", Event::CardFailed(CardTrouble::Unreadable)),
         ("Application", Event::AgentAnswered(Answer::Application(aid))),
         ("Cancelled", Event::AgentAnswered(Answer::Cancelled)),
+        ("Authorized", Event::AgentAnswered(Answer::Authorized(OperatorId::new("00").unwrap()))),
+        ("Looked up", Event::DuplicateLookedUp(None)),
         ("Yes", Event::AgentAnswered(Answer::Yes(true))),
         ("PinBypassed", Event::AgentAnswered(Answer::PinBypassed)),
         ("AgentUnavailable", Event::AgentUnavailable),
@@ -254,6 +324,10 @@ fn every_state_is_reached() {
         "AwaitChip, first cryptogram",
         "AwaitConfirm, then Pin",
         "AwaitConfirm, then Online",
+        "AwaitConfirm, then Read",
+        "AwaitConfirm, then Stored",
+        "AwaitCompletion, second cryptogram without a line",
+        "AwaitCompletion, second cryptogram after Unsent",
         "AwaitCompletion, script command after the TC",
         "AwaitClosed, approved, pause",
         "AwaitClosed, unknown, pause",
@@ -275,6 +349,7 @@ fn late_and_repeated_events_change_nothing() {
                 "Tick at the deadline" => takes.contains(&event_name) && deadline.is_some(),
                 // Between two attempts no store is out.
                 "Stored" | "Stored without numbers" | "StoreFailed" if pauses => false,
+                "Cancel" if place.name.ends_with("without a line") => true,
                 _ => takes.contains(&event_name),
             };
             let changed = heard(&place, event, at).is_some();
@@ -294,11 +369,13 @@ fn a_state_says_what_the_engine_must_know() {
         assert_eq!(txn.wants_line(), matches!(word, "AwaitLine" | "AwaitRedial"), "{name}");
         let sent =
             ["AwaitSendingStored", "AwaitSent", "AwaitRedial", "AwaitHost", "AwaitCompletion", "AwaitClosed"];
-        assert_eq!(txn.money_may_move(), sent.contains(&word), "{name}");
+        let no_line = name.ends_with("without a line") || name.ends_with("after Unsent");
+        assert_eq!(txn.money_may_move(), sent.contains(&word) && !no_line, "{name}");
         assert_eq!(txn.pan().is_some(), word == "AwaitPin", "{name}");
         assert_eq!(txn.ended().is_some(), word == "Ended", "{name}");
         let chip = word == "AwaitChip" && name != "AwaitChip, first cryptogram";
-        let unread = chip || matches!(word, "AwaitBegin" | "AwaitCard" | "AwaitPower" | "AwaitChoice");
+        let blank = ["AwaitBegin", "AwaitAuthorization", "AwaitCard", "AwaitPower", "AwaitChoice"];
+        let unread = chip || blank.contains(&word);
         let ended = matches!(word, "AwaitClosed" | "Ended");
         assert!(ended || txn.card_facts().is_some() != unread, "{name}");
     }
@@ -313,11 +390,13 @@ fn a_customer_who_is_too_slow_cancels() {
         asked += 1;
         let (_, effects) = heard(&place, Event::Tick, at).unwrap();
         let closed = closed(&effects).unwrap();
-        assert_eq!((closed.outcome, closed.result), (Outcome::Cancelled, ResultCode::CustomerTimeout));
+        let supervisor = place.name == "AwaitAuthorization";
+        let result = if supervisor { ResultCode::NotAuthorized } else { ResultCode::CustomerTimeout };
+        assert_eq!((closed.outcome, closed.result), (Outcome::Cancelled, result));
         let withdrawn = effects.local.contains(&super::super::Local::Withdraw);
         assert_eq!(withdrawn, place.name != "AwaitCard", "{}", place.name);
     }
-    assert_eq!(asked, 5, "card, choice, two confirmations, PIN");
+    assert_eq!(asked, 9, "supervisor, card, choice, four confirmations, duplicate, PIN");
 }
 
 /// Pulling the card: before the bank is asked the sale fails, afterwards the bank's word and the chip's
@@ -332,7 +411,14 @@ fn a_card_may_leave_in_every_state() {
         let ends = world.closing();
         let before_bank = matches!(
             place.first_word(),
-            "AwaitChip" | "AwaitChoice" | "AwaitConfirm" | "AwaitPin" | "AwaitLine" | "AwaitRedial"
+            "AwaitChip"
+                | "AwaitChoice"
+                | "AwaitConfirm"
+                | "AwaitLookup"
+                | "AwaitDuplicate"
+                | "AwaitPin"
+                | "AwaitLine"
+                | "AwaitRedial"
         );
         let expected = match place.name.as_str() {
             _ if before_bank => Some((Outcome::Failed, ResultCode::CardRemoved)),
@@ -346,9 +432,9 @@ fn a_card_may_leave_in_every_state() {
     }
 }
 
-/// Cancelling ends a sale until its Sending is handed to the journal, and changes nothing from then on.
+/// Cancelling ends a transaction until its Sending is handed to the journal, and changes nothing from then on.
 #[test]
-fn a_cancel_ends_a_sale_or_changes_nothing() {
+fn a_cancel_ends_it_or_changes_nothing() {
     for place in places() {
         let cancellable = place.world().txn.unwrap().cancellable();
         let heard = heard(&place, cancel(), BootTime(0));
@@ -389,9 +475,10 @@ fn page() -> String {
         "# State and cancel\n\n\
          Written by a test (`src/domain/txn/tests/places.rs`); change the machine, not this page.\n\n\
          *State* is what the bus shows, *awaits* what the machine waits for. While the outcome is being\n\
-         stored the bus goes on showing the state before. A cancel that is accepted ends the sale as\n\
-         `cancelled`; in every other case the sale goes on as if nobody had asked.\n\n\
-         | state | awaits | `Cancel` answers | ends with |\n|---|---|---|---|\n",
+         stored the bus goes on showing the state before. A cancel that is accepted ends the transaction as\n\
+         `cancelled`; in every other case it goes on as if nobody had asked. *Kinds* are those that pass the\n\
+         state in the worlds of the test; where most do nothing is said.\n\n\
+         | state | awaits | `Cancel` answers | ends with | kinds |\n|---|---|---|---|---|\n",
     );
     for place in places() {
         let txn = place.world().txn.unwrap();
@@ -417,7 +504,15 @@ fn page() -> String {
             None => Some("as it would have".to_owned()),
         };
         let ends = ends.unwrap_or_default();
-        writeln!(page, "| {state} | {} | {says} | {ends} |", place.name).unwrap();
+        writeln!(page, "| {state} | {} | {says} | {ends} | {} |", place.name, kinds(&place)).unwrap();
     }
     page
+}
+
+/// Which kinds pass a place; nothing if most do.
+fn kinds(place: &Place) -> String {
+    if place.kinds.len() > 7 {
+        return String::new();
+    }
+    place.kinds.iter().map(|kind| kind.word()).collect::<Vec<_>>().join(", ")
 }

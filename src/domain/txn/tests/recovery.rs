@@ -56,7 +56,7 @@ fn a_request_that_was_disarmed_is_failed() {
     disk.commit(&[Record::Unsent { id }], None).unwrap();
     recovered(&mut disk);
     assert_eq!((row(&disk).outcome, row(&disk).result), (Outcome::Failed, Some(ResultCode::Interrupted)));
-    assert!(!disk.owes_reversal());
+    assert!(!disk.owes(EntryType::Reversal));
 }
 
 #[test]
@@ -131,7 +131,7 @@ proptest! {
         let mut twice = once.clone();
         twice.commit(&recover(&once.loaded(), WallTime(10)), None).unwrap();
         prop_assert_eq!(&once.row, &twice.row);
-        prop_assert_eq!(disk.owes_reversal(), once.owes_reversal());
+        prop_assert_eq!(disk.owes(EntryType::Reversal), once.owes(EntryType::Reversal));
         prop_assert_ne!(once.outcome(), Some(Outcome::None));
     }
 }

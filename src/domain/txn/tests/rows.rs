@@ -2,7 +2,7 @@
 use super::super::{CardTrouble, Event, State};
 use super::disk::StoreFault;
 use super::world::{BankFault, ChipFault, Fault, World};
-use crate::domain::outcome::{Outcome, Ply, PrintState, Prompt, QueueState, ResultCode};
+use crate::domain::outcome::{EntryType, Outcome, Ply, PrintState, Prompt, QueueState, ResultCode};
 use crate::domain::record::{Record, ReversalReason};
 use crate::domain::unionpay::de55;
 
@@ -386,7 +386,7 @@ fn a_stop_before_a_byte_left_sends_nothing() {
     while world.advance() {}
     assert_eq!((world.told, world.result()), (Some(Failed), Some(ResultCode::Interrupted)));
     assert_eq!(world.bank.sales, []);
-    assert!(!world.disk.owes_reversal());
+    assert!(!world.disk.owes(EntryType::Reversal));
 }
 
 /// A customer who is too slow cancels; one who acts at the last moment does not.

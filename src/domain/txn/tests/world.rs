@@ -1,5 +1,5 @@
-//! One sale in a world of its own: terminal, chip, bank, disk and power. Faults are chosen beforehand; the
-//! rules are checked at every step and once more at rest.
+//! One transaction of any kind in a world of its own: terminal, chip, bank, disk and power. Faults are chosen beforehand;
+//! the rules are checked at every step and once more at rest.
 use super::super::recovery::recover;
 use super::super::reversal::{self, Due, End, Limits, Reversal};
 use super::super::{
@@ -11,12 +11,18 @@ use crate::domain::calendar::{BootTime, WallTime};
 use crate::domain::emv::apdu::{CommandApdu, ResponseApdu, StatusWord};
 use crate::domain::emv::tests::{AAC, TestCard, config, params, tlv, unhex};
 use crate::domain::ident::{
-    AuthCode, MerchantId, OperatorId, RequestId, ResponseCode, Rrn, Stan, TerminalId, TxnId,
+    AuthCode, BatchNumber, MerchantId, OperatorId, RequestId, ResponseCode, Rrn, Stan, TerminalId, TxnId,
 };
 use crate::domain::money::{Amount, Currency};
-use crate::domain::outcome::{Kind, Outcome, Prompt, QueueState, ResultCode};
-use crate::domain::record::{Closed, HostFacts, Record, ReversalReason, Terms, TxnStart};
-use crate::domain::secret::{PinBlock, TokenKey};
+use crate::domain::outcome::{
+    CvmMethod, EntryMode, EntryType, Kind, Outcome, Prompt, QueueState, ResultCode,
+};
+use crate::domain::profile::Profile;
+use crate::domain::record::{
+    CardFacts, Closed, EntryId, HostFacts, OriginalRef, Record, ReversalReason, Terms, TxnStart,
+};
+use crate::domain::rules::{OriginalRule, Silence, Undo, rule};
+use crate::domain::secret::{Pan, PinBlock, TokenKey};
 use crate::domain::unionpay::Identity;
 use crate::domain::unionpay::answers::FinancialAnswer;
 use core::time::Duration;
@@ -38,6 +44,8 @@ pub(super) enum Fault {
     ChipDeclines,
     /// The n-th commit.
     Store(usize, StoreFault),
+    /// The upload that a local undo takes back was attempted meanwhile.
+    Attempted,
     /// Power fails before the n-th effect is carried.
     Cut(usize),
 }
@@ -52,13 +60,15 @@ pub(super) enum BankFault {
     BadMac,
     /// It decides, and its answer cannot be read.
     Garbled,
-    /// It declines a sale; a reversal it refuses with 96.
+    /// It declines a request; a reversal it refuses with 96.
     Decline,
+    /// The same, without a MAC.
+    DeclineUnsigned,
     /// It approves a part that nobody allowed.
     Partial,
     /// The line breaks before a byte has left.
     LostBefore,
-    /// It declines a sale, because it does not accept the terminal's keys.
+    /// It declines, because it does not accept the terminal's keys.
     RefuseKeys,
     /// The line breaks after the socket has the whole request; the bank has not seen it.
     LostAfterUnseen,
@@ -126,15 +136,15 @@ impl Watch {
     }
 }
 
-/// The bank's books for the one sale.
+/// The bank's books for the one transaction.
 #[derive(Debug, Default)]
 pub(super) struct Bank {
-    /// It holds the customer's money.
+    /// It has booked what it was asked for.
     pub(super) holds: bool,
     pub(super) declined: bool,
     /// The last request.
     pub(super) asked: Option<FinancialRequest>,
-    /// STANs of the sales and reversals that it saw.
+    /// STANs of the requests and reversals that it saw.
     pub(super) sales: Vec<Stan>,
     pub(super) reversals: Vec<Stan>,
     /// Scripts and issuer authentication come with its answers.
@@ -142,18 +152,23 @@ pub(super) struct Bank {
 }
 
 impl Bank {
-    fn sale(&mut self, request: &FinancialRequest, fault: Option<BankFault>) -> FinancialAnswer {
+    fn asked(&mut self, request: &FinancialRequest, fault: Option<BankFault>) -> FinancialAnswer {
         self.sales.push(request.stan);
         self.asked = Some(request.clone());
-        self.declined = matches!(fault, Some(BankFault::Decline | BankFault::RefuseKeys));
+        let declines = [BankFault::Decline, BankFault::DeclineUnsigned, BankFault::RefuseKeys];
+        self.declined = fault.is_some_and(|fault| declines.contains(&fault));
         self.holds = !self.declined;
         let code = match fault {
-            Some(BankFault::Decline) => "51",
+            Some(BankFault::Decline | BankFault::DeclineUnsigned) => "51",
             Some(BankFault::RefuseKeys) => "A0",
             Some(BankFault::Partial) => "10",
             _ => "00",
         };
         let mut answer = answer(code, request.start.amount);
+        answer.signed = fault != Some(BankFault::DeclineUnsigned);
+        if request.start.kind == Kind::Balance {
+            answer.host.balance = Some("1002156C000000123456".to_owned());
+        }
         if self.icc {
             answer.issuer_authentication = Some(vec![7; 10]);
             answer.scripts = vec![script(0x71), script(0x72)];
@@ -189,6 +204,7 @@ pub(super) fn answer(code: &str, amount: Amount) -> FinancialAnswer {
         issuer_authentication: None,
         scripts: Vec::new(),
         text_bytes: Vec::new(),
+        signed: true,
         header_request: 0,
     }
 }
@@ -222,6 +238,11 @@ type Place = fn(&State) -> bool;
 /// Everything.
 pub(super) struct World {
     pub(super) setup: Setup,
+    pub(super) start: TxnStart,
+    /// What agents say, and what the journal says of an earlier payment; `None`: nobody answers.
+    pub(super) agent: bool,
+    pub(super) says: bool,
+    pub(super) earlier: Option<TxnId>,
     pub(super) txn: Option<Txn>,
     pub(super) now: Now,
     pub(super) disk: Disk,
@@ -260,16 +281,27 @@ pub(super) fn setup() -> Setup {
         response_timeout: RESPONSE_TIMEOUT,
         token_key: TokenKey::derive(&[7; 32]),
         confirm_card: false,
+        profile: Profile::UNIONPAY,
+        may_store: false,
+        allow_duplicate: false,
+        undo: Undo::Online,
+        stored_card: None,
     }
 }
 
-pub(super) fn start() -> TxnStart {
+/// The card number of the test card.
+pub(super) const PAN: &str = "6228480000001234";
+
+/// A transaction that follows another has its original; kinds that need a supervisor have none yet.
+pub(super) fn start_of(kind: Kind) -> TxnStart {
     let request_id = RequestId::new("order-1").unwrap();
+    let original = (rule(kind).original != OriginalRule::None).then(original);
+    let amount = if kind == Kind::Balance { 0 } else { 1250 };
     TxnStart {
         id: TxnId::of(&request_id),
         request_id,
-        kind: Kind::Sale,
-        amount: Amount::from_minor(1250).unwrap(),
+        kind,
+        amount: Amount::from_minor(amount).unwrap(),
         currency: Currency::CNY,
         arguments_sha256: [1; 32],
         operator: OperatorId::new("01").unwrap(),
@@ -277,18 +309,62 @@ pub(super) fn start() -> TxnStart {
         cashier_ref: None,
         metadata: Vec::new(),
         plies: 2,
-        terms: Terms::default(),
+        terms: Terms { original, ..Terms::default() },
+    }
+}
+
+pub(super) fn start() -> TxnStart {
+    start_of(Kind::Sale)
+}
+
+/// The original of every follow-up: its card is the test card.
+pub(super) fn original() -> OriginalRef {
+    OriginalRef {
+        txn: Some(TxnId::of(&RequestId::new("order-0").unwrap())),
+        batch: Some(BatchNumber::FIRST),
+        stan: Some(Stan::new(900).unwrap()),
+        date: Some("1122".to_owned()),
+        rrn: Some(Rrn::new("093000000900").unwrap()),
+        auth_code: Some(AuthCode::new("OLD900").unwrap()),
+        card_token: Some(setup().token_key.token(&Pan::new(PAN).unwrap())),
+    }
+}
+
+/// The card of that original as the journal has it.
+pub(super) fn card_on_file() -> CardFacts {
+    CardFacts {
+        pan: Pan::new(PAN).unwrap(),
+        expiry: Some("2912".to_owned()),
+        sequence: Some(1),
+        entry_mode: EntryMode::Chip,
+        token: original().card_token.unwrap(),
+        brand: "unionpay".to_owned(),
+        aid: "A000000333010101".to_owned(),
+        label: "UNIONPAY DEBIT".to_owned(),
+        cvm: CvmMethod::OnlinePin,
+        signature_required: true,
+        chip: vec![("TC".to_owned(), "00".to_owned())],
     }
 }
 
 impl World {
     /// A sale that is about to begin.
     pub(super) fn sale(faults: &[Fault]) -> Self {
-        Self {
+        Self::of(Kind::Sale, faults)
+    }
+
+    /// A transaction of any kind that is about to begin.
+    pub(super) fn of(kind: Kind, faults: &[Fault]) -> Self {
+        let disk = Disk { attempted: faults.contains(&Fault::Attempted), ..Disk::default() };
+        let world = Self {
             setup: setup(),
+            start: start_of(kind),
+            agent: true,
+            says: true,
+            earlier: None,
             txn: None,
             now: Now { boot: BootTime(1_000_000), wall: WallTime(1_000_000) },
-            disk: Disk::default(),
+            disk,
             bank: Bank::default(),
             chip: Chip {
                 card: TestCard::new(),
@@ -314,7 +390,56 @@ impl World {
             signed_on: true,
             told: None,
             cuts: 0,
+        };
+        // A card that wants a PIN for the bank makes no sale without it.
+        if kind == Kind::OfflineSale { world.with_signature() } else { world }
+    }
+
+    /// The terminal may store what the chip approves by itself, and chip and terminal want the bank for nothing: the
+    /// first cryptogram is a TC.
+    pub(super) fn lenient(self) -> Self {
+        let mut world = self.unable();
+        world.chip.card = world.chip.card.with(0x9F0F, "0000000000");
+        for entry in &mut world.setup.emv.aids {
+            (entry.tac_online, entry.floor_limit) = ([0; 5], 1_000_000);
+            entry.random_threshold = 999_999;
         }
+        world
+    }
+
+    /// The terminal may store what the chip approves when no line can be had.
+    pub(super) fn unable(self) -> Self {
+        let mut world = self.with_signature();
+        world.setup.may_store = true;
+        world.chip.card = world.chip.card.with(0x9F0D, "0000000000");
+        world.setup.emv.aids.iter_mut().for_each(|entry| entry.tac_default = [0; 5]);
+        world
+    }
+
+    /// The terminal started it itself, to undo its original.
+    pub(super) fn linked(mut self) -> Self {
+        self.start.terms.linked = true;
+        self.setup.stored_card = Some(card_on_file());
+        self
+    }
+
+    /// The bank never heard of the original.
+    pub(super) fn locally(mut self) -> Self {
+        let original = original().txn.unwrap();
+        self.setup.undo = Undo::Local(Some(EntryId::new(original, EntryType::OfflineSale)));
+        self
+    }
+
+    /// Somebody at the bank approved it by voice.
+    pub(super) fn by_voice(mut self) -> Self {
+        self.start.terms.auth_code = Some(AuthCode::new("VOICE1").unwrap());
+        self
+    }
+
+    /// The same card paid the same a moment ago.
+    pub(super) fn with_duplicate(mut self) -> Self {
+        self.earlier = original().txn;
+        self
     }
 
     /// Answers with issuer authentication and scripts for the chip.
@@ -367,7 +492,7 @@ impl World {
     }
 
     pub(super) fn begin(&mut self) {
-        self.txn = Some(Txn::new(start(), self.setup.clone()));
+        self.txn = Some(Txn::new(self.start.clone(), self.setup.clone()));
     }
 
     fn trade(&mut self) -> Result<(), PowerCut> {
@@ -473,13 +598,18 @@ impl World {
             Local::PowerOff => self.chip.powered = false,
             Local::DropSignOn => self.signed_on = false,
             Local::Transmit(command) => self.transmit(&command),
+            Local::Ask(_) if !self.agent => self.events.push_back(Event::AgentUnavailable),
             Local::Ask(ask) => self.events.push_back(Event::AgentAnswered(match ask {
                 Ask::Pin => Answer::Pin(PinBlock::new([7; 8])),
                 Ask::Application(candidates) => Answer::Application(candidates[0].aid.clone()),
-                Ask::Card | Ask::Duplicate(_) => Answer::Yes(true),
+                Ask::Card | Ask::Duplicate(_) => Answer::Yes(self.says),
+                Ask::Authorize(_) if !self.says => Answer::Cancelled,
                 Ask::Authorize(_) => Answer::Authorized(OperatorId::new("00").unwrap()),
             })),
-            Local::LookForDuplicate { .. } => self.events.push_back(Event::DuplicateLookedUp(None)),
+            Local::LookForDuplicate { token, amount } => {
+                assert_eq!((token, amount), (original().card_token.unwrap(), self.start.amount));
+                self.events.push_back(Event::DuplicateLookedUp(self.earlier.clone()));
+            }
             Local::OpenLine => {
                 let fails = self.faults.contains(&Fault::NoLine(self.dials));
                 self.dials += 1;
@@ -546,8 +676,8 @@ impl World {
 
     fn send(&mut self, request: &FinancialRequest) {
         let row = self.disk.row.as_ref();
-        let armed = row.is_some_and(|row| row.stan == Some(request.stan)) && self.disk.owes_reversal();
-        assert!(armed || !self.judged, "a request leaves without an armed reversal");
+        let armed = row.is_some_and(|row| row.stan == Some(request.stan)) && self.disk.is_armed();
+        assert!(armed || !self.judged, "a request leaves without what its silence would owe");
         let fault = self.bank_fault();
         match fault {
             Some(BankFault::LostBefore) => {
@@ -558,7 +688,7 @@ impl World {
             }
             _ => {}
         }
-        let answered = Event::HostAnswered(Box::new(self.bank.sale(request, fault)));
+        let answered = Event::HostAnswered(Box::new(self.bank.asked(request, fault)));
         if fault == Some(BankFault::LostAfterSeen) {
             return self.events.push_back(Event::LineLost { wrote: true });
         }
@@ -624,7 +754,7 @@ impl World {
             self.judge_step();
         }
         if machine.ended() == Some(End::Done) {
-            assert!(!self.disk.owes_reversal());
+            assert!(!self.disk.owes(EntryType::Reversal));
         }
         Ok(())
     }
@@ -650,31 +780,54 @@ impl World {
         }
     }
 
+    fn silence(&self) -> Silence {
+        rule(self.start.kind).silence
+    }
+
     /// What must hold after every step.
     fn judge_step(&self) {
         if !self.judged {
             return;
         }
         let approved = self.disk.outcome() == Some(Outcome::Approved);
+        let stored = self.disk.outcome() == Some(Outcome::StoredOffline);
         if self.bank.holds {
-            assert!(approved || self.disk.owes_reversal(), "the bank holds money that nobody knows of");
+            let known = match self.silence() {
+                Silence::Reverse => self.disk.owes(EntryType::Reversal),
+                Silence::Except => self.disk.owes(EntryType::RefundUnknown),
+                Silence::Forget => true,
+            };
+            assert!(approved || known, "the bank holds money that nobody knows of");
         }
-        if approved {
+        let asked = self.setup.undo == Undo::Online;
+        if approved && asked {
             assert!(self.bank.holds, "approved, and the bank holds nothing");
         }
-        if self.told == Some(Outcome::Approved) {
-            assert!(approved, "the customer was told otherwise");
+        assert_eq!(stored, self.disk.owes_upload(), "stored offline and to be uploaded are one");
+        assert!(!(stored && self.bank.holds), "a request that may have arrived became an offline approval");
+        let told_good = matches!(self.told, Some(Outcome::Approved | Outcome::StoredOffline));
+        if told_good {
+            assert!(approved || stored, "the customer was told otherwise");
         }
+        let withdrawn = self.disk.withdrawn.is_some();
+        assert_eq!(withdrawn, approved && !asked, "a local undo and its withdrawal are one");
     }
 
     /// What must hold when nothing is left to do.
     fn judge_rest(&self) {
         let outcome = self.disk.outcome();
-        assert_eq!(self.bank.holds, outcome == Some(Outcome::Approved), "{:?}", self.disk.row);
-        assert!(!self.disk.owes_reversal());
+        match self.silence() {
+            Silence::Reverse if self.setup.undo == Undo::Online => {
+                assert_eq!(self.bank.holds, outcome == Some(Outcome::Approved), "{:?}", self.disk.row);
+            }
+            Silence::Reverse | Silence::Except | Silence::Forget => {}
+        }
+        let unknown_stays = self.silence() == Silence::Except;
+        assert!(!self.disk.owes(EntryType::Reversal));
         assert_ne!(outcome, Some(Outcome::None));
-        assert_ne!(outcome, Some(Outcome::Unknown));
+        assert!(unknown_stays || outcome != Some(Outcome::Unknown));
         match self.told {
+            Some(Outcome::Unknown) if unknown_stays => assert_eq!(outcome, Some(Outcome::Unknown)),
             Some(Outcome::Unknown) => assert_eq!(outcome, Some(Outcome::Reversed)),
             Some(told) => assert_eq!(outcome, Some(told)),
             None => assert!(self.cuts > 0, "it ended without a word"),
@@ -682,8 +835,10 @@ impl World {
         assert!(self.bank.sales.len() <= 1, "the bank was asked twice");
         assert!(self.cuts > 0 || !self.chip.powered, "the chip is left under power");
         let kept = self.disk.row.as_ref().map(|row| !row.approved_amount.is_zero());
-        assert_eq!(kept.unwrap_or_default(), outcome == Some(Outcome::Approved));
-        if self.chip.said_tc && outcome == Some(Outcome::Declined) {
+        let good = matches!(outcome, Some(Outcome::Approved | Outcome::StoredOffline));
+        assert_eq!(kept.unwrap_or_default(), good && self.start.kind != Kind::Balance);
+        let reversible = self.silence() == Silence::Reverse;
+        if self.chip.said_tc && outcome == Some(Outcome::Declined) && reversible {
             assert!(self.reversal_due().is_some(), "a TC ended as declined without a reversal");
         }
     }

@@ -3,13 +3,14 @@
 //!
 //! Terminal and merchant are those of the original, whoever the terminal is today; the MAC is made with the current key.
 //! Source: field matrix and reversal rules of public terminal code; Spec: unverified.
-use super::{BuildError, Card, Money, Request, WorkingKeys, de55, financial, set_icc, signed};
+use super::financial::{Card, Money, common, set_icc};
+use super::{BuildError, Request, WorkingKeys, signed};
 use crate::domain::ident::{AuthCode, Rrn, Stan};
 use crate::domain::iso8583::{De, Message};
 use crate::domain::outcome::{EntryType, Kind};
 use crate::domain::queue::{Content, Entry};
 use crate::domain::record::ReversalReason;
-use crate::domain::unionpay::Identity;
+use crate::domain::unionpay::{Identity, de55};
 
 /// Day of an original whose answer is not known: DE 61.3.
 const NO_DAY: &str = "0000";
@@ -117,7 +118,7 @@ fn base(mti: &str, entry: &Entry, content: &Content, stan: Stan) -> Message {
     let Content { pan, expiry, sequence, wire, .. } = content;
     let card = Card { pan, expiry: expiry.as_deref(), sequence: *sequence };
     let Entry { batch, amount, currency, .. } = entry;
-    financial(mti, wire, &Money { stan, batch: *batch, amount: *amount, currency: *currency }, &card)
+    common(mti, wire, &Money { stan, batch: *batch, amount: *amount, currency: *currency }, &card)
 }
 
 /// … and the card number, however the card was read: no track tells it later.

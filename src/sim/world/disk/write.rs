@@ -212,6 +212,7 @@ impl Disk {
             batch: self.batch_number(),
             in_open_batch: true,
             card: None,
+            card_seen: None,
             masked_pan: String::new(),
             wire: None,
             outcome: Outcome::None,
@@ -500,6 +501,7 @@ fn set_card(row: &mut TxnRow, card: &CardFacts) {
         row.masked_pan = card.pan.masked();
     }
     row.card = Some(card.clone());
+    row.card_seen = Some(card.seen());
 }
 
 /// Disarms what was armed, or makes it due.

@@ -6,29 +6,50 @@
 use super::{Base, Step};
 use crate::domain::calendar::BootTime;
 use crate::domain::money::Amount;
-use crate::domain::outcome::{Outcome, Ply, ResultCode};
-use crate::domain::record::{CardFacts, Closed, HostFacts, Record, ReversalReason, TxnStart};
+use crate::domain::outcome::{Kind, Outcome, Ply, ResultCode};
+use crate::domain::record::{
+    CardFacts, Closed, EntryId, HostFacts, Record, ReversalReason, TxnStart, Upload,
+};
+use crate::domain::rules::Silence;
 use crate::domain::txn::{Event, Local, Now, State, TxnEffects};
 use core::time::Duration;
 
 /// How long a store that failed waits before it is tried again.
 const STORE_RETRY: Duration = Duration::from_secs(5);
 
-/// How it ends, before the card and the approved amount are filled in.
+/// How it ends, before the card and the numbers are filled in.
 pub(super) struct Ending {
-    outcome: Outcome,
-    result: ResultCode,
-    reversal: Option<ReversalReason>,
+    pub(super) outcome: Outcome,
+    pub(super) result: ResultCode,
+    pub(super) reversal: Option<ReversalReason>,
     reversal_icc: Option<Vec<u8>>,
+    /// What was approved.
+    approved: Amount,
+    upload: Option<Upload>,
+    script: Option<Vec<u8>>,
+    withdraws: Option<EntryId>,
 }
 
 impl Ending {
     const fn plain(outcome: Outcome, result: ResultCode) -> Self {
-        Self { outcome, result, reversal: None, reversal_icc: None }
+        Self {
+            outcome,
+            result,
+            reversal: None,
+            reversal_icc: None,
+            approved: Amount::ZERO,
+            upload: None,
+            script: None,
+            withdraws: None,
+        }
     }
 
-    pub(super) const fn approved() -> Self {
-        Self::plain(Outcome::Approved, ResultCode::Approved)
+    pub(super) fn approved(amount: Amount) -> Self {
+        Self { approved: amount, ..Self::plain(Outcome::Approved, ResultCode::Approved) }
+    }
+
+    pub(super) fn approved_in_part(part: Amount) -> Self {
+        Self { approved: part, ..Self::plain(Outcome::Approved, ResultCode::Partial) }
     }
 
     pub(super) const fn failed(result: ResultCode) -> Self {
@@ -43,8 +64,8 @@ impl Ending {
         Self::plain(Outcome::Declined, result)
     }
 
-    pub(super) fn unknown(result: ResultCode, reason: ReversalReason) -> Self {
-        Self::plain(Outcome::Unknown, result).reversed_by(reason)
+    pub(super) const fn unknown(result: ResultCode) -> Self {
+        Self::plain(Outcome::Unknown, result)
     }
 
     pub(super) fn reversed_by(self, reason: ReversalReason) -> Self {
@@ -53,7 +74,12 @@ impl Ending {
 
     /// DE 55 of the reversal, where it is not the one stored with the request.
     pub(super) fn with_icc(self, reversal_icc: Option<Vec<u8>>) -> Self {
-        Self { reversal_icc, ..self }
+        Self { reversal_icc: reversal_icc.filter(|_| self.reversal.is_some()), ..self }
+    }
+
+    /// What the card did with the issuer's scripts, for the issuer.
+    pub(super) fn with_script(self, script: Option<Vec<u8>>) -> Self {
+        Self { script, ..self }
     }
 }
 
@@ -106,20 +132,30 @@ impl Closing {
     }
 }
 
-/// Nobody has heard of the approval: what cannot be kept must not stand. The bank undoes it.
-fn undone(approved: &Closed) -> Option<Form> {
-    let closed = Closed {
-        outcome: Outcome::Unknown,
-        result: ResultCode::StorageFault,
-        approved_amount: Amount::ZERO,
-        reversal: Some(ReversalReason::Refused),
-        plies: Vec::new(),
-        ..approved.clone()
-    };
-    (approved.outcome == Outcome::Approved).then_some(Form { closed, disarms: false })
-}
-
 impl Base {
+    /// Nobody has heard of the approval: what cannot be kept must not stand. The bank undoes it, or the shop finds out.
+    fn unkept(&self, approved: &Closed) -> Option<Form> {
+        let reversal = match self.rule().silence {
+            Silence::Reverse => Some(ReversalReason::Refused),
+            Silence::Except => None,
+            Silence::Forget => return None,
+        };
+        let closed = Closed {
+            outcome: Outcome::Unknown,
+            result: ResultCode::StorageFault,
+            approved_amount: Amount::ZERO,
+            reversal,
+            plies: Vec::new(),
+            ..approved.clone()
+        };
+        (approved.outcome == Outcome::Approved).then_some(Form { closed, disarms: false })
+    }
+
+    /// True if a durable `Sending` of this kind has armed something.
+    fn arms(&self) -> bool {
+        self.rule().silence.entry().is_some()
+    }
+
     /// Ends a transaction of which nothing was sent: one record makes the row and closes it.
     pub(super) fn end_unsent(
         self,
@@ -136,7 +172,8 @@ impl Base {
     /// Ends a transaction whose `Sending` is durable, though nothing was written to a socket.
     pub(super) fn end_disarmed(self, ending: Ending, card: CardFacts, now: Now) -> Step {
         let closed = self.outcome(ending, None, Some(card), HostFacts::default(), now);
-        self.close(Closing::new(Form { closed, disarms: true }, None, Vec::new()), Vec::new())
+        let disarms = self.arms();
+        self.close(Closing::new(Form { closed, disarms }, None, Vec::new()), Vec::new())
     }
 
     /// Ends a transaction whose `Sending` could not be stored, but may be on the disk all the same.
@@ -144,8 +181,45 @@ impl Base {
         let start = Some(self.start.clone());
         let absent = self.outcome(ending, start, Some(card), HostFacts::default(), now);
         let there = Closed { start: None, ..absent.clone() };
-        let other = Form { closed: there, disarms: true };
+        let other = Form { closed: there, disarms: self.arms() };
         self.close(Closing::new(Form { closed: absent, disarms: false }, Some(other), Vec::new()), Vec::new())
+    }
+
+    /// Ends a transaction that found no line and that the card did not approve. `stored`: its `Sending` is durable, and
+    /// disarmed already.
+    pub(super) fn end_without_line(
+        self,
+        ending: Ending,
+        stored: bool,
+        card: CardFacts,
+        farewell: Vec<Local>,
+        now: Now,
+    ) -> Step {
+        let start = (!stored).then(|| self.start.clone());
+        let closed = self.outcome(ending, start, Some(card), HostFacts::default(), now);
+        self.close(Closing::new(Form { closed, disarms: false }, None, farewell), Vec::new())
+    }
+
+    /// Ends what the bank is told later. If it cannot be kept, it never was: the bank has not heard of it.
+    pub(super) fn end_stored(self, upload: Upload, stored: bool, card: CardFacts, now: Now) -> Step {
+        let start = (!stored).then(|| self.start.clone());
+        let ending = Ending {
+            approved: self.start.amount,
+            upload: Some(upload),
+            ..Ending::plain(Outcome::StoredOffline, ResultCode::OfflineApproved)
+        };
+        let closed = self.outcome(ending, start, Some(card), HostFacts::default(), now);
+        let other = unmade(&closed, ResultCode::StorageFault);
+        self.close(Closing::new(Form { closed, disarms: false }, Some(other), Vec::new()), Vec::new())
+    }
+
+    /// Ends the undo of what the bank never heard of. If its entry was attempted meanwhile, the journal refuses.
+    pub(super) fn end_undone_locally(self, entry: Option<EntryId>, card: CardFacts, now: Now) -> Step {
+        let start = Some(self.start.clone());
+        let ending = Ending { withdraws: entry, ..Ending::approved(self.start.amount) };
+        let closed = self.outcome(ending, start, Some(card), HostFacts::default(), now);
+        let other = closed.withdraws.is_some().then(|| unmade(&closed, ResultCode::OriginalNotEligible));
+        self.close(Closing::new(Form { closed, disarms: false }, other, Vec::new()), Vec::new())
     }
 
     /// Ends a transaction whose request may have left. `farewell` is told together with the outcome.
@@ -159,7 +233,7 @@ impl Base {
         now: Now,
     ) -> Step {
         let closed = self.outcome(ending, None, Some(card), host, now);
-        let other = undone(&closed);
+        let other = self.unkept(&closed);
         self.close(Closing::new(Form { closed, disarms: false }, other, farewell), local)
     }
 
@@ -171,11 +245,13 @@ impl Base {
         host: HostFacts,
         now: Now,
     ) -> Closed {
-        let approved = ending.outcome == Outcome::Approved;
-        let plies = match (approved, self.start.plies) {
-            (true, 1) => vec![Ply::Merchant],
-            (true, 2..) => vec![Ply::Merchant, Ply::Customer],
-            _ => Vec::new(),
+        let holds = matches!(ending.outcome, Outcome::Approved | Outcome::StoredOffline);
+        // A balance is shown, not printed: it is the cardholder's business. Choice.
+        let wanted = if holds && self.start.kind != Kind::Balance { self.start.plies } else { 0 };
+        let plies = match wanted {
+            0 => Vec::new(),
+            1 => vec![Ply::Merchant],
+            2.. => vec![Ply::Merchant, Ply::Customer],
         };
         Closed {
             id: self.start.id.clone(),
@@ -184,13 +260,12 @@ impl Base {
             outcome: ending.outcome,
             result: ending.result,
             host,
-            // An approval repeats DE 4: `answers::read_financial` refuses any other amount.
-            approved_amount: if approved { self.start.amount } else { Amount::ZERO },
+            approved_amount: ending.approved,
             reversal: ending.reversal,
             reversal_icc: ending.reversal_icc,
-            upload: None,
-            script: None,
-            withdraws: None,
+            upload: ending.upload,
+            script: ending.script,
+            withdraws: ending.withdraws,
             plies,
             finished_at: now.wall,
         }
@@ -228,4 +303,18 @@ impl Base {
             _ => self.stay(State::AwaitClosed(closing)),
         }
     }
+}
+
+/// Nothing of it stands, and nobody has heard of it.
+fn unmade(closed: &Closed, result: ResultCode) -> Form {
+    let closed = Closed {
+        outcome: Outcome::Failed,
+        result,
+        approved_amount: Amount::ZERO,
+        upload: None,
+        withdraws: None,
+        plies: Vec::new(),
+        ..closed.clone()
+    };
+    Form { closed, disarms: false }
 }

@@ -1,7 +1,4 @@
 //! With the bank: the line, the durable `Sending`, the request, and the wait for its answer.
-//!
-//! Choice: without a line the sale fails and the card is not asked for an offline approval, because this
-//! version has no queue that could upload it.
 use super::closing::Ending;
 use super::{Base, Step, removed_prompt};
 use crate::domain::calendar::BootTime;
@@ -29,10 +26,14 @@ impl Base {
                 let records = vec![Record::Sending(Box::new(sending))];
                 (self.txn(State::AwaitSendingStored(online)), TxnEffects::store(vec![], records))
             }
+            Event::LineFailed(result) if online.may_store && no_line(result) => {
+                self.unable(*online, false, result, now)
+            }
             Event::LineFailed(result) => {
                 self.end_unsent(Ending::failed(result), Some(online.card), vec![], now)
             }
-            Event::CardRemoved => {
+            // A card that was only read may go.
+            Event::CardRemoved if online.kernel.is_some() => {
                 let local = removed_prompt(&event);
                 self.end_unsent(Ending::failed(ResultCode::CardRemoved), Some(online.card), local, now)
             }
@@ -64,10 +65,10 @@ impl Base {
             batch,
             start: self.start.clone(),
             wire: online.wire.clone(),
-            pan: online.summary.pan.clone(),
-            track2: online.summary.track2.clone(),
-            expiry: online.summary.expiry.clone(),
-            sequence: online.summary.sequence,
+            pan: online.card.pan.clone(),
+            track2: online.track2.clone(),
+            expiry: online.card.expiry.clone(),
+            sequence: online.card.sequence,
             pin: online.pin.clone(),
         }
     }
@@ -113,14 +114,21 @@ impl Base {
             Event::LineReady => self.send(asking),
             Event::LineFailed(result) => self.unsent(asking.online, result, now),
             // The bank would book what this card can no longer complete.
-            Event::CardRemoved => self.unsent(asking.online, ResultCode::CardRemoved, now),
+            Event::CardRemoved if asking.online.kernel.is_some() => {
+                self.unsent(asking.online, ResultCode::CardRemoved, now)
+            }
             Event::Hurry => self.unsent(asking.online, ResultCode::Interrupted, now),
             _ => self.stay(State::AwaitRedial(asking)),
         }
     }
 
-    /// Nothing was written to a socket on any attempt.
+    /// Nothing was written to a socket on any attempt. Where the card may be asked instead, that becomes durable first.
     fn unsent(self, online: Online, result: ResultCode, now: Now) -> Step {
+        if online.may_store && no_line(result) {
+            let records = vec![Record::Unsent { id: self.start.id.clone() }];
+            let state = State::AwaitUnsentStored { online: Box::new(online), result };
+            return (self.txn(state), TxnEffects::store(vec![], records));
+        }
         self.end_disarmed(Ending::failed(result), online.card, now)
     }
 
@@ -139,7 +147,7 @@ impl Base {
     }
 
     fn no_answer(self, online: Online, result: ResultCode, now: Now) -> Step {
-        let ending = Ending::unknown(result, ReversalReason::NoAnswer);
+        let ending = self.unanswered(result, ReversalReason::NoAnswer);
         self.end_sent(ending, online.card, HostFacts::default(), vec![], vec![], now)
     }
 
@@ -147,10 +155,15 @@ impl Base {
         match garbled {
             Garbled::Content => self.no_answer(online, ResultCode::ProtocolError, now),
             Garbled::Mac => {
-                let ending = Ending::unknown(ResultCode::MacError, ReversalReason::MacError);
+                let ending = self.unanswered(ResultCode::MacError, ReversalReason::MacError);
                 let local = vec![Local::DropSignOn];
                 self.end_sent(ending, online.card, HostFacts::default(), local, vec![], now)
             }
         }
     }
+}
+
+/// There is no line to the bank, rather than something else in the way.
+const fn no_line(result: ResultCode) -> bool {
+    matches!(result, ResultCode::ConnectFailed | ResultCode::NoLink)
 }

@@ -1,0 +1,223 @@
+//! Before the bank is asked: the card comes in and is read, until it has said who it is and what it wants. No money can
+//! move here.
+//!
+//! EMV 4.4 Book 3 chapter 8 and Book 4 chapter 6 for the order.
+use super::closing::Ending;
+use super::{Base, Step, interruption, removed_prompt, trouble};
+use crate::domain::calendar::BootTime;
+use crate::domain::emv::kernel::{CardSummary, Conclusion, Input, Kernel, Output, Verdict};
+use crate::domain::emv::params::{Aid, Purpose, TxnParams};
+use crate::domain::outcome::{EntryMode, Kind, Prompt, ResultCode};
+use crate::domain::record::{CardFacts, WireFacts};
+use crate::domain::rules::{self, Route, Rule, Undo};
+use crate::domain::secret::{PinBlock, Track2};
+use crate::domain::txn::{Answer, Ask, Event, Known, Local, Now, Online, Stage, State, Then, card};
+use crate::domain::unionpay::de55;
+use crate::domain::unionpay::messages::{self, WireSource};
+
+/// How often a card that cannot be read may be tried again.
+const CARD_TRIES: u8 = 3;
+
+impl Base {
+    pub(super) fn card(
+        self,
+        params: Box<TxnParams>,
+        tries: u8,
+        deadline: BootTime,
+        event: Event,
+        now: Now,
+    ) -> Step {
+        match event {
+            Event::CardInserted => {
+                let local = vec![Local::Prompt(Prompt::DoNotRemoveCard), Local::PowerOn];
+                self.go(State::AwaitPower { params, tries }, local)
+            }
+            Event::Tick if now.boot >= deadline => {
+                self.end_unsent(Ending::cancelled(ResultCode::CustomerTimeout), None, vec![], now)
+            }
+            _ => self.stay(State::AwaitCard { params, tries, deadline }),
+        }
+    }
+
+    pub(super) fn power(self, params: Box<TxnParams>, tries: u8, event: Event, now: Now) -> Step {
+        match event {
+            Event::CardPowered => {
+                let (kernel, output) = Kernel::start(&self.setup.emv, *params);
+                self.output(kernel, output, Stage::default(), now)
+            }
+            Event::CardFailed(_) | Event::CardRemoved => {
+                let tries = tries.saturating_add(1);
+                if tries >= CARD_TRIES {
+                    return self.end_unsent(Ending::failed(ResultCode::CardUnreadable), None, vec![], now);
+                }
+                let state = State::AwaitCard { params, tries, deadline: self.patience(now) };
+                self.go(state, vec![Local::PowerOff, Local::Prompt(Prompt::TryAgain)])
+            }
+            _ => self.stay(State::AwaitPower { params, tries }),
+        }
+    }
+
+    pub(super) fn chip(self, kernel: Box<Kernel>, stage: Stage, event: Event, now: Now) -> Step {
+        match event {
+            Event::CardAnswered(response) => self.tell_chip(*kernel, Input::Response(response), stage, now),
+            Event::CardRemoved | Event::CardFailed(_) => {
+                let card = self.facts(kernel.card().as_deref());
+                self.end_unsent(Ending::failed(trouble(&event)), card, removed_prompt(&event), now)
+            }
+            _ => self.stay(State::AwaitChip { kernel, stage }),
+        }
+    }
+
+    /// The conversation goes on, or the card has broken its rules.
+    pub(super) fn tell_chip(self, kernel: Kernel, input: Input, stage: Stage, now: Now) -> Step {
+        let card = kernel.card();
+        match kernel.step(input) {
+            Ok((kernel, output)) => self.output(kernel, output, stage, now),
+            Err(_) => {
+                let card = self.facts(card.as_deref());
+                self.end_unsent(Ending::failed(ResultCode::CardUnreadable), card, vec![], now)
+            }
+        }
+    }
+
+    /// What the kernel wants, before the bank is asked.
+    fn output(self, kernel: Kernel, output: Output, stage: Stage, now: Now) -> Step {
+        let deadline = self.patience(now);
+        match output {
+            Output::Transmit(command) => {
+                let kernel = Box::new(kernel);
+                self.go(State::AwaitChip { kernel, stage }, vec![Local::Transmit(command)])
+            }
+            Output::Choose(candidates) => match candidates.first().map(|c| c.aid.clone()) {
+                Some(first) => self.go(
+                    State::AwaitChoice { kernel: Box::new(kernel), first, deadline },
+                    vec![Local::Ask(Ask::Application(candidates))],
+                ),
+                None => self.end_unsent(Ending::failed(ResultCode::CardNotAccepted), None, vec![], now),
+            },
+            Output::AskPin(card) => self.known(Known { kernel, card, then: Then::Pin, stage }, now),
+            Output::GoOnline(card) => self.known(Known { kernel, card, then: Then::Online, stage }, now),
+            Output::Done(conclusion) => self.done(kernel, *conclusion, stage, now),
+        }
+    }
+
+    /// The card was only read, or it or the terminal ended it without the bank.
+    fn done(self, kernel: Kernel, conclusion: Conclusion, stage: Stage, now: Now) -> Step {
+        let ending = match (conclusion.verdict, conclusion.card) {
+            (Verdict::Read, Some(card)) => {
+                return self.known(Known { kernel, card, then: Then::Read, stage }, now);
+            }
+            (Verdict::Approved, Some(card)) => {
+                return self.known(Known { kernel, card, then: Then::Stored, stage }, now);
+            }
+            (Verdict::Read | Verdict::NotAccepted, card) => {
+                (Ending::failed(ResultCode::CardNotAccepted), card)
+            }
+            (Verdict::Blocked, card) => (Ending::declined(ResultCode::CardBlocked), card),
+            (
+                Verdict::Approved
+                | Verdict::DeclinedOffline
+                | Verdict::DeclinedOnline
+                | Verdict::DeclinedByCard
+                | Verdict::DeclinedUnableOnline,
+                card,
+            ) => (Ending::declined(ResultCode::DeclinedOffline), card),
+        };
+        let (ending, card) = ending;
+        let facts = self.facts(card.as_deref());
+        self.end_unsent(ending, facts, vec![], now)
+    }
+
+    pub(super) fn choice(
+        self,
+        kernel: Box<Kernel>,
+        first: Aid,
+        deadline: BootTime,
+        event: Event,
+        now: Now,
+    ) -> Step {
+        let chosen = match event {
+            Event::AgentAnswered(Answer::Application(aid)) => aid,
+            // An agent that cannot choose leaves it to the card's priority.
+            Event::AgentUnavailable => first,
+            Event::AgentAnswered(Answer::Cancelled) => {
+                return self.end_unsent(Ending::cancelled(ResultCode::CustomerCancelled), None, vec![], now);
+            }
+            other => {
+                return match interruption(&other, deadline, now) {
+                    Some((ending, local)) => self.end_unsent(ending, None, local, now),
+                    None => self.stay(State::AwaitChoice { kernel, first, deadline }),
+                };
+            }
+        };
+        self.tell_chip(*kernel, Input::Chosen(chosen), Stage::default(), now)
+    }
+
+    /// The card wants the bank; what it said goes along.
+    pub(super) fn go_online(self, kernel: Kernel, summary: &CardSummary, stage: Stage, now: Now) -> Step {
+        let card = card::facts(summary, &self.setup.token_key);
+        let Ok(icc) = de55::sale(&summary.tags) else {
+            return self.end_unsent(Ending::failed(ResultCode::CardUnreadable), Some(card), vec![], now);
+        };
+        let reversal_icc = de55::reversal_no_answer(&summary.tags);
+        let wire = self.wire(self.rule(), EntryMode::Chip, stage.pin.is_some(), &icc, &reversal_icc);
+        let may_store = self.purpose() == Purpose::Pay && !stage.pin_asked;
+        let track2 = summary.track2.clone();
+        self.dial(Online { kernel: Some(kernel), track2, card, wire, pin: stage.pin, may_store })
+    }
+
+    /// The card was read, which is all that was wanted of it.
+    pub(super) fn after_reading(self, summary: &CardSummary, pin: Option<PinBlock>, now: Now) -> Step {
+        let card = card::facts(summary, &self.setup.token_key);
+        self.carry_out(card, summary.track2.clone(), pin, now)
+    }
+
+    /// Whose card it is is settled, and the chip is not needed any more, if there is one at all.
+    pub(super) fn carry_out(
+        self,
+        card: CardFacts,
+        track2: Option<Track2>,
+        pin: Option<PinBlock>,
+        now: Now,
+    ) -> Step {
+        if let (true, Undo::Local(entry)) = (rules::undoes(self.start.kind), &self.setup.undo) {
+            let entry = entry.clone();
+            return self.end_undone_locally(entry, card, now);
+        }
+        let wire = self.wire(self.rule(), card.entry_mode, pin.is_some(), &[], &[]);
+        if self.rule().route == Route::Queue {
+            return self.tell_later(card, wire, now);
+        }
+        self.dial(Online { kernel: None, track2, card, wire, pin, may_store: false })
+    }
+
+    fn dial(self, online: Online) -> Step {
+        self.go(State::AwaitLine(Box::new(online)), vec![Local::Prompt(Prompt::Dialling), Local::OpenLine])
+    }
+
+    pub(super) fn wire(
+        &self,
+        rule: &Rule,
+        entry_mode: EntryMode,
+        with_pin: bool,
+        icc: &[u8],
+        reversal_icc: &[u8],
+    ) -> WireFacts {
+        messages::wire_facts(&WireSource {
+            rule,
+            identity: &self.setup.identity,
+            original: self.start.terms.original.as_ref(),
+            entry_mode,
+            with_pin,
+            partial: self.announces_partial(),
+            voice: self.by_voice(),
+            icc,
+            reversal_icc,
+        })
+    }
+
+    /// DE 60.6: a part of the amount may be approved.
+    pub(super) fn announces_partial(&self) -> bool {
+        self.start.kind == Kind::Sale && self.start.terms.allow_partial
+    }
+}

@@ -1,0 +1,156 @@
+//! The card has said who it is: is it the one that is meant, is it a duplicate, and what does the PIN say. No money can
+//! move here. The order is that of the questions: same card, "this card?", "once more?", PIN, then the way on.
+use super::closing::Ending;
+use super::{Base, Step, interruption};
+use crate::domain::calendar::BootTime;
+use crate::domain::emv::kernel::{CardSummary, Input, PinResult};
+use crate::domain::emv::params::Purpose;
+use crate::domain::outcome::{CvmMethod, Kind, Prompt, ResultCode};
+use crate::domain::rules;
+use crate::domain::txn::{Answer, Ask, Event, Known, Local, Now, State, Then};
+
+impl Base {
+    /// The way on from a card that is known, as far as nobody has to be asked.
+    pub(super) fn known(self, known: Known, now: Now) -> Step {
+        if !self.same_card(&known.card) {
+            return self.end_known(Ending::failed(ResultCode::WrongCard), &known.card, vec![], now);
+        }
+        if known.then == Then::Pin && self.purpose() == Purpose::PayOffline {
+            // A PIN that only the bank can check: without the bank there is no such sale.
+            let ending = Ending::declined(ResultCode::DeclinedOffline);
+            return self.end_known(ending, &known.card, vec![], now);
+        }
+        let known = Box::new(known);
+        let deadline = self.patience(now);
+        if self.setup.confirm_card && !known.stage.confirmed {
+            let local = vec![Local::Prompt(Prompt::ConfirmCard), Local::Ask(Ask::Card)];
+            return self.go(State::AwaitConfirm { known, deadline }, local);
+        }
+        if self.guards_duplicates() && !known.stage.unique {
+            let token = self.setup.token_key.token(&known.card.pan);
+            let look = Local::LookForDuplicate { token, amount: self.start.amount };
+            return self.go(State::AwaitLookup(known), vec![look]);
+        }
+        match known.then {
+            Then::Pin => self.ask_pin(known, deadline),
+            Then::Read if self.reading_asks_pin() && !known.stage.pin_asked => self.ask_pin(known, deadline),
+            Then::Read => {
+                let Known { card, stage, .. } = *known;
+                self.after_reading(&card, stage.pin, now)
+            }
+            Then::Stored => self.approved_by_card(&known.card, known.stage.pin_asked, now),
+            Then::Online => {
+                let Known { kernel, card, stage, .. } = *known;
+                self.go_online(kernel, &card, stage, now)
+            }
+        }
+    }
+
+    /// A follow-up wants the card of its original, where that is known.
+    fn same_card(&self, card: &CardSummary) -> bool {
+        let wanted = self.start.terms.original.as_ref().and_then(|original| original.card_token.as_ref());
+        wanted.is_none_or(|wanted| *wanted == self.setup.token_key.token(&card.pan))
+    }
+
+    fn guards_duplicates(&self) -> bool {
+        matches!(self.start.kind, Kind::Sale | Kind::OfflineSale)
+            && !self.setup.allow_duplicate
+            && !self.setup.profile.duplicate_window.is_zero()
+    }
+
+    fn reading_asks_pin(&self) -> bool {
+        rules::asks_pin_after_reading(self.start.kind, &self.setup.profile)
+    }
+
+    fn ask_pin(self, known: Box<Known>, deadline: BootTime) -> Step {
+        let local = vec![Local::Prompt(Prompt::EnterPin), Local::Ask(Ask::Pin)];
+        self.go(State::AwaitPin { known, deadline }, local)
+    }
+
+    fn end_known(self, ending: Ending, card: &CardSummary, local: Vec<Local>, now: Now) -> Step {
+        let facts = self.facts(Some(card));
+        self.end_unsent(ending, facts, local, now)
+    }
+
+    pub(super) fn confirm(self, mut known: Box<Known>, deadline: BootTime, event: Event, now: Now) -> Step {
+        match event {
+            Event::AgentAnswered(Answer::Yes(true)) | Event::AgentUnavailable => {
+                known.stage.confirmed = true;
+                self.known(*known, now)
+            }
+            Event::AgentAnswered(_) => {
+                self.end_known(Ending::cancelled(ResultCode::CustomerCancelled), &known.card, vec![], now)
+            }
+            other => match interruption(&other, deadline, now) {
+                Some((ending, local)) => self.end_known(ending, &known.card, local, now),
+                None => self.stay(State::AwaitConfirm { known, deadline }),
+            },
+        }
+    }
+
+    pub(super) fn lookup(self, mut known: Box<Known>, event: Event, now: Now) -> Step {
+        match event {
+            Event::DuplicateLookedUp(None) => {
+                known.stage.unique = true;
+                self.known(*known, now)
+            }
+            Event::DuplicateLookedUp(Some(earlier)) => {
+                let deadline = self.patience(now);
+                let ask = Local::Ask(Ask::Duplicate(earlier));
+                self.go(State::AwaitDuplicate { known, deadline }, vec![ask])
+            }
+            // Who cannot look does not know, and never charges twice in silence.
+            Event::StoreFailed => {
+                self.end_known(Ending::failed(ResultCode::StorageFault), &known.card, vec![], now)
+            }
+            Event::CardRemoved | Event::CardFailed(_) => {
+                let ending = Ending::failed(super::trouble(&event));
+                self.end_known(ending, &known.card, super::removed_prompt(&event), now)
+            }
+            _ => self.stay(State::AwaitLookup(known)),
+        }
+    }
+
+    pub(super) fn duplicate(self, mut known: Box<Known>, deadline: BootTime, event: Event, now: Now) -> Step {
+        let suspected = ResultCode::DuplicateSuspected;
+        match event {
+            Event::AgentAnswered(Answer::Yes(true)) => {
+                known.stage.unique = true;
+                self.known(*known, now)
+            }
+            Event::AgentAnswered(_) => self.end_known(Ending::cancelled(suspected), &known.card, vec![], now),
+            Event::AgentUnavailable => self.end_known(Ending::failed(suspected), &known.card, vec![], now),
+            other => match interruption(&other, deadline, now) {
+                Some((ending, local)) => self.end_known(ending, &known.card, local, now),
+                None => self.stay(State::AwaitDuplicate { known, deadline }),
+            },
+        }
+    }
+
+    pub(super) fn pin(self, mut known: Box<Known>, deadline: BootTime, event: Event, now: Now) -> Step {
+        let (result, block) = match event {
+            Event::AgentAnswered(Answer::Pin(block)) => (PinResult::Entered, Some(block)),
+            Event::AgentAnswered(Answer::PinBypassed) => (PinResult::Bypassed, None),
+            Event::AgentAnswered(Answer::PinNotAvailable) => (PinResult::NotAvailable, None),
+            Event::AgentAnswered(_) | Event::AgentUnavailable => {
+                let ending = Ending::cancelled(ResultCode::PinCancelled);
+                return self.end_known(ending, &known.card, vec![], now);
+            }
+            other => {
+                return match interruption(&other, deadline, now) {
+                    Some((ending, local)) => self.end_known(ending, &known.card, local, now),
+                    None => self.stay(State::AwaitPin { known, deadline }),
+                };
+            }
+        };
+        known.stage.pin_asked = true;
+        known.stage.pin = block;
+        if known.then == Then::Pin {
+            return self.tell_chip(known.kernel, Input::PinDone(result), known.stage, now);
+        }
+        if known.stage.pin.is_some() {
+            known.card.cvm = CvmMethod::OnlinePin;
+        }
+        self.known(*known, now)
+    }
+}

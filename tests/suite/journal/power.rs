@@ -1,0 +1,199 @@
+//! Power cuts, kills, failing writes, full disks.
+use super::*;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+/// The power fails at each point of a sale: what had been promised by then is there, and nothing else.
+#[test]
+fn a_power_cut_keeps_what_was_committed() {
+    let (dir, mut journal) = new_journal();
+    let state = dir.path().join("state");
+    let steps = [
+        sending("a", 10),
+        close(unknown("a")),
+        attempt("a", 110),
+        reversal_state("a", QueueState::Done, Some("00")),
+        sending("b", 20),
+        close(approved("b")),
+    ];
+    for (n, record) in steps.into_iter().enumerate() {
+        commit(&mut journal, record);
+        let copy = dir.path().join(format!("cut{n}"));
+        cut(&state, &copy);
+        assert_eq!(open(&copy).load().unwrap(), journal.load().unwrap(), "after step {n}");
+    }
+}
+
+/// The power fails in the middle of a write: the log is torn at any byte, and a prefix of the commits remains.
+#[test]
+fn a_torn_log_keeps_a_prefix_of_the_commits() {
+    let (dir, mut journal) = new_journal();
+    for n in 0..6 {
+        commit(&mut journal, sending(&format!("t{n}"), n));
+    }
+    let state = dir.path().join("state");
+    let length = std::fs::metadata(state.join("journal.db-wal")).unwrap().len();
+    let mut last = 0;
+    for (n, end) in (0..=length).step_by(7919).chain([length]).enumerate() {
+        let copy = dir.path().join(format!("torn{n}"));
+        cut(&state, &copy);
+        let log = std::fs::OpenOptions::new().write(true).open(copy.join("journal.db-wal")).unwrap();
+        log.set_len(end).unwrap();
+        let loaded = open(&copy).load().unwrap();
+        let stans: Vec<_> = loaded.open.iter().map(|t| t.stan.unwrap().get()).collect();
+        assert!(stans.iter().copied().eq(1..=stans.len() as u32), "{end}: {stans:?}");
+        assert_eq!(loaded.next_stan, Some(stan(stans.len() as u32 + 1)));
+        assert!(stans.len() >= last, "a longer log holds no less");
+        last = stans.len();
+    }
+    assert_eq!(last, 6);
+}
+
+/// What reopen reads is what was committed, and the journal goes on from there.
+#[test]
+fn a_reopened_journal_reads_and_writes_on() {
+    let (dir, mut journal) = new_journal();
+    commit(&mut journal, sending("a", 10));
+    let before = journal.load().unwrap();
+    journal.reopen().unwrap();
+    assert_eq!(journal.load().unwrap(), before);
+    assert_eq!(std::fs::metadata(dir.path().join("state/journal.db-wal")).unwrap().len(), 0);
+    commit(&mut journal, close(approved("a")));
+}
+
+/// Starts this test program again for one of the ignored tests below, in a shell that first runs `prepare`.
+fn child(test: &str, dir: &Path, prepare: &str) -> Command {
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", &format!("{prepare}\nexec \"$0\" \"$@\"")])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "--ignored", "--nocapture", test])
+        .env("POSD_TEST_DIR", dir)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    command
+}
+
+/// Reads the promises of a child: each stands on a line of its own.
+fn promise(line: &str) -> Option<u32> {
+    line.strip_prefix("promised ")?.parse().ok()
+}
+
+/// Child of the two tests below: stores sales for ever, telling each promise after its commit.
+#[test]
+#[ignore = "a child process of other tests"]
+fn child_that_stores_sales() {
+    let Some(dir) = std::env::var_os("POSD_TEST_DIR") else { return };
+    let mut journal = open(Path::new(&dir));
+    for n in 0..100_000 {
+        let name = format!("c{}-{n}", std::process::id());
+        let Ok(committed) = journal.commit(&[sending(&name, n)], Durability::Full) else { return };
+        println!("\npromised {}", committed.taken.unwrap().0.get());
+        if journal.commit(&[close(approved(&name))], Durability::Full).is_err() {
+            return;
+        }
+    }
+}
+
+/// SIGKILL at random moments: every promise that was told is kept, and no STAN is given twice.
+#[test]
+fn a_killed_daemon_keeps_every_promise() {
+    let dir = TempDir::new().unwrap();
+    let state = dir.path().join("state");
+    drop(open(&state));
+    let mut promised = Vec::new();
+    for round in 0..8_u32 {
+        let mut child = child("journal::power::child_that_stores_sales", &state, "").spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        // The kernel's scheduling makes the moment random; the number of lines only spreads it.
+        for line in lines.by_ref().take(20 + 37 * (round as usize % 3)) {
+            promised.extend(promise(&line.unwrap()));
+        }
+        child.kill().unwrap();
+        promised.extend(lines.map_while(Result::ok).filter_map(|line| promise(&line)));
+        child.wait().unwrap();
+        let mut journal = open(&state);
+        for stan in &promised {
+            let filter = TxnFilter { trace: Some(*stan), ..TxnFilter::default() };
+            assert_eq!(journal.query(&filter, 2, "").unwrap().0.len(), 1, "STAN {stan}");
+        }
+        assert!(journal.load().unwrap().next_stan > promised.last().and_then(|s| Stan::new(*s).ok()));
+    }
+    assert!(promised.len() > 50, "{} promises", promised.len());
+}
+
+/// Writes begin to fail at ever later points (the files may not grow): what was promised before is there.
+#[test]
+fn a_write_that_fails_takes_back_no_promise() {
+    let mut promises = 0;
+    for blocks in [200, 270, 350, 600, 1000, 2000, 4000] {
+        let dir = TempDir::new().unwrap();
+        let state = dir.path().join("state");
+        drop(open(&state));
+        // With its signal ignored, the write itself fails. A shell counts blocks of 512 or 1024 bytes.
+        let prepare = format!("trap '' XFSZ; ulimit -f {blocks}");
+        let output = child("journal::power::child_that_stores_sales", &state, &prepare).output().unwrap();
+        let mut journal = open(&state);
+        for stan in String::from_utf8_lossy(&output.stdout).lines().filter_map(promise) {
+            let filter = TxnFilter { trace: Some(stan), ..TxnFilter::default() };
+            assert_eq!(journal.query(&filter, 2, "").unwrap().0.len(), 1, "STAN {stan}, {blocks} blocks");
+            promises += 1;
+        }
+        commit(&mut journal, sending("after", 1));
+    }
+    assert!(promises > 10, "{promises} promises");
+}
+
+/// Child of the test below, on a small file system of its own.
+#[test]
+#[ignore = "a child process of another test"]
+fn child_on_a_full_disk() {
+    let Some(dir) = std::env::var_os("POSD_TEST_DIR") else { return };
+    let dir = Path::new(&dir);
+    let state = dir.join("state");
+    let mut journal = open(&state);
+    assert!(state.join("ballast").exists());
+    commit(&mut journal, sending("a", 10));
+    // Something else fills the disk to the last byte.
+    let filler = dir.join("filler");
+    while std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&filler)
+        .and_then(|mut f| std::io::Write::write_all(&mut f, &[1; 4096]))
+        .is_ok()
+    {}
+    let mut tries = 0;
+    while journal.commit(&[sending(&format!("fill{tries}"), 20)], Durability::Full).is_ok() {
+        tries += 1;
+        assert!(tries < 1000, "the disk did not fill");
+    }
+    assert!(!state.join("ballast").exists(), "the ballast is given up");
+    journal.reopen().unwrap();
+    commit(&mut journal, close(unknown("a")));
+    assert_eq!(row(&mut journal, "a").reversal().cloned().unwrap().state, QueueState::Due);
+    // Space returns: the ballast is made again with the next reopening.
+    std::fs::remove_file(filler).unwrap();
+    journal.reopen().unwrap();
+    assert!(state.join("ballast").exists());
+    println!("\npromised 1");
+}
+
+/// A full disk: the commit says so, the ballast goes, and the obligations can still be written.
+#[test]
+fn a_full_disk_still_has_room_for_the_obligations() {
+    let dir = TempDir::new().unwrap();
+    let mounted = format!("mount -t tmpfs -o size=8m posd-test '{}' || exit 77", dir.path().display());
+    let test = child("journal::power::child_on_a_full_disk", dir.path(), &mounted);
+    let mut command = Command::new("unshare");
+    command.args(["--map-root-user", "--mount", test.get_program().to_str().unwrap()]).args(test.get_args());
+    let output = command.env("POSD_TEST_DIR", dir.path()).output();
+    match output {
+        Ok(output) if output.status.success() => {
+            assert!(String::from_utf8_lossy(&output.stdout).lines().any(|l| promise(l) == Some(1)));
+        }
+        // Containers may forbid new mounts; the rule then rests on the machine that allows them.
+        Ok(output) if output.status.code() == Some(77) || output.stdout.is_empty() => {}
+        other => panic!("{other:?}"),
+    }
+}
