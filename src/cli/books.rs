@@ -40,11 +40,29 @@ pub(crate) async fn settle(screen: &Screen, address: Option<&str>, wanted: &Sett
     let properties =
         ended.map_err(|failure| Failure { message: failure.message.clone() + again, ..failure })?;
     let result = jobs::result(&job, &properties)?;
-    screen.answer(jobs::document(&job, &properties, &result), &settled(screen, &result));
+    let suspects = suspects(screen, &terminal, &rows(&result, "suspects")).await;
+    let text = format!("{}{suspects}", settled(screen, &result));
+    screen.answer(jobs::document(&job, &properties, &result), &text);
     Ok(Exit::Done)
 }
 
-/// A settlement for people: the verdict first, then the sums, then where to look.
+/// Where to look when the totals differ.
+async fn suspects(screen: &Screen, terminal: &Terminal, rows: &[Map<String, Json>]) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let mut cells = Vec::new();
+    for row in rows {
+        let reason = row.text("reason");
+        let said = Reason::from_word(reason).map(|reason| screen.bilingual(&text::suspicion(reason)));
+        let trace = terminal.trace_of(row.text("path")).await;
+        cells.push(vec![trace, major(row.minor("amount")), said.unwrap_or_else(|| reason.to_owned())]);
+    }
+    let head = [words::TRANSACTION_NAME, words::AMOUNT, words::REASON].map(|label| screen.word(label));
+    format!("\n{}\n{}", screen.word(words::SUSPECTS), table(&head, &cells))
+}
+
+/// A settlement for people: the verdict first, then the sums.
 fn settled(screen: &Screen, result: &Map<String, Json>) -> String {
     let verdict = |key: &str| screen.verdict(result.text(key));
     let mut shown = pairs(&[
@@ -55,21 +73,6 @@ fn settled(screen: &Screen, result: &Map<String, Json>) -> String {
     let totals = rows(result, "totals");
     if !totals.is_empty() {
         shown.push_str(&format!("\n{}", totals_table(screen, &totals)));
-    }
-    let suspects = rows(result, "suspects");
-    if !suspects.is_empty() {
-        let cells = |row: &Map<String, Json>| {
-            let trace = match row.number("trace") {
-                0 => row.text("path").rsplit('/').next().unwrap_or_default().to_owned(),
-                trace => format!("{trace:06}"),
-            };
-            let reason = row.text("reason");
-            let said = Reason::from_word(reason).map(|reason| screen.bilingual(&text::suspicion(reason)));
-            vec![trace, major(row.minor("amount")), said.unwrap_or_else(|| reason.to_owned())]
-        };
-        let head = [words::TRANSACTION_NAME, words::AMOUNT, words::REASON].map(|label| screen.word(label));
-        let cells: Vec<_> = suspects.iter().map(cells).collect();
-        shown.push_str(&format!("\n{}\n{}", screen.word(words::SUSPECTS), table(&head, &cells)));
     }
     shown
 }

@@ -151,6 +151,16 @@ impl Terminal {
         Ok(self.manager().await?.get_transaction(id, Options::new()).await?)
     }
 
+    /// What people call a transaction: its trace number, while its object is there; else the end of its path.
+    pub(crate) async fn trace_of(&self, path: &str) -> String {
+        let id = path.rsplit('/').next().unwrap_or_default().to_owned();
+        let Ok(path) = ObjectPath::try_from(path) else { return id };
+        match self.properties(&path, "Transaction").await {
+            Ok(properties) if properties.number("trace") > 0 => format!("{:06}", properties.number("trace")),
+            _ => id,
+        }
+    }
+
     /// Finds the object of a transaction named on the command line.
     pub(crate) async fn which(&self, which: &Which) -> Result<OwnedObjectPath, Failure> {
         self.find(&which.id, which.batch).await

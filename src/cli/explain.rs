@@ -25,7 +25,20 @@ pub(crate) async fn explain(screen: &Screen, address: Option<&str>, which: &Whic
         Err(failure) if failure.name == "WrongState" => Row::new(),
         Err(failure) => return Err(failure),
     };
-    let text = page(screen, &properties, &facts, &timeline);
+    let mut follow_ups = Vec::new();
+    for mut row in rows(&facts, "follow-ups") {
+        row.insert("trace".to_owned(), terminal.trace_of(row.text("transaction")).await.into());
+        follow_ups.push(row);
+    }
+    let original = match properties.text("original") {
+        "/" | "" => String::new(),
+        path => terminal.trace_of(path).await,
+    };
+    let text = format!(
+        "{}{}",
+        head(screen, &properties, original),
+        sections(screen, &facts, &timeline, &follow_ups)
+    );
     properties.insert("transaction".to_owned(), path.as_str().into());
     properties.insert("facts".to_owned(), Json::Object(facts));
     properties.insert("timeline".to_owned(), json!(timeline));
@@ -33,36 +46,32 @@ pub(crate) async fn explain(screen: &Screen, address: Option<&str>, which: &Whic
     Ok(Exit::Done)
 }
 
-fn page(screen: &Screen, properties: &Row, facts: &Row, timeline: &[Row]) -> String {
-    let mut text = head(screen, properties);
+fn sections(screen: &Screen, facts: &Row, timeline: &[Row], followers: &[Row]) -> String {
+    let mut text = String::new();
     let mut section = |title: Pair, body: String| {
         if !body.is_empty() {
             text.push_str(&format!("\n{}\n{}", screen.word(title), indented(&body)));
         }
     };
     section(words::TIMELINE, timeline_lines(screen, timeline));
-    section(words::REQUEST, fields(facts, "request", REQUEST));
-    section(words::ANSWER, fields(facts, "answer", ANSWER));
+    section(words::REQUEST, fields(screen, facts, "request", REQUEST));
+    section(words::ANSWER, fields(screen, facts, "answer", ANSWER));
     section(words::CHIP, chip(facts));
     section(words::OBLIGATIONS, obligations(screen, &rows(facts, "obligations")));
     section(words::PRINTS, plies(screen, &rows(facts, "plies")));
-    section(words::FOLLOW_UPS, follow_ups(screen, &rows(facts, "follow-ups")));
+    section(words::FOLLOW_UPS, follow_ups(screen, followers));
     if facts.is_empty() {
         text.push_str(&format!("\n{}\n", screen.word(words::NOT_STORED)));
     }
     text
 }
 
-fn head(screen: &Screen, properties: &Row) -> String {
+fn head(screen: &Screen, properties: &Row, original: String) -> String {
     let own = |key| properties.text(key).to_owned();
     let term = |key| screen.term(properties.text(key)).to_owned();
     let number = |key| match properties.number(key) {
         0 => String::new(),
         number => format!("{number:06}"),
-    };
-    let original = match properties.text("original") {
-        "/" => "",
-        path => path.rsplit('/').next().unwrap_or_default(),
     };
     let amount = match properties.minor("amount") {
         0 => String::new(),
@@ -77,9 +86,9 @@ fn head(screen: &Screen, properties: &Row) -> String {
         (screen.word(words::TRACE), number("trace")),
         (screen.word(words::CARD), own("masked-pan")),
         (screen.word(words::ENTRY_MODE), term("entry-mode")),
-        (screen.word(words::CVM), term("cvm-method")),
+        (screen.word(words::CVM), screen.verified(properties.text("cvm-method")).to_owned()),
         (screen.word(words::OPERATOR), own("operator")),
-        (screen.word(words::ORIGINAL), original.to_owned()),
+        (screen.word(words::ORIGINAL), original),
         (screen.word(words::REQUEST_ID), own("request-id")),
         (screen.word(words::TIME), screen.time(properties.number("created-at"))),
     ])
@@ -110,40 +119,40 @@ fn timeline_lines(screen: &Screen, timeline: &[Row]) -> String {
 }
 
 /// Fields of a message: key of the facts, number of the element, name.
-type Names = &'static [(&'static str, &'static str, &'static str)];
+type Names = &'static [(&'static str, &'static str, Pair)];
 
 const REQUEST: Names = &[
-    ("mti", "MTI", "message type"),
-    ("processing-code", "3", "processing code"),
-    ("entry-mode", "22", "entry mode"),
-    ("condition", "25", "condition"),
-    ("terminal-id", "41", "terminal"),
-    ("merchant-id", "42", "merchant"),
-    ("message-type", "60.1", "transaction type"),
-    ("capability", "60.4-6", "capability, condition, partial"),
-    ("original", "61", "original"),
+    ("mti", "MTI", Pair("消息类型", "message type")),
+    ("processing-code", "3", Pair("交易处理码", "processing code")),
+    ("entry-mode", "22", Pair("输入方式", "entry mode")),
+    ("condition", "25", Pair("服务点条件码", "condition")),
+    ("terminal-id", "41", Pair("终端号", "terminal")),
+    ("merchant-id", "42", Pair("商户号", "merchant")),
+    ("message-type", "60.1", Pair("交易类型码", "transaction type")),
+    ("capability", "60.4-6", Pair("终端能力, 部分批准", "capability, partial approval")),
+    ("original", "61", Pair("原交易信息", "original")),
 ];
 
 const ANSWER: Names = &[
-    ("host-time", "12, 13", "host's time"),
-    ("settlement-date", "15", "settlement date"),
-    ("acquirer", "32", "acquirer"),
-    ("rrn", "37", "reference number"),
-    ("auth-code", "38", "authorisation code"),
-    ("response-code", "39", "response code"),
-    ("institutions", "44", "institutions"),
-    ("balance", "54", "balance"),
-    ("organisation", "63.1", "card organisation"),
-    ("text", "63.2", "text"),
+    ("host-time", "12, 13", Pair("主机时间", "time of the host")),
+    ("settlement-date", "15", Pair("清算日期", "settlement date")),
+    ("acquirer", "32", Pair("受理机构", "acquirer")),
+    ("rrn", "37", Pair("参考号", "reference number")),
+    ("auth-code", "38", Pair("授权码", "authorisation code")),
+    ("response-code", "39", Pair("应答码", "response code")),
+    ("institutions", "44", Pair("发卡行, 收单行", "issuer and acquirer")),
+    ("balance", "54", Pair("余额", "balance")),
+    ("organisation", "63.1", Pair("卡组织", "card organisation")),
+    ("text", "63.2", Pair("附加信息", "text")),
 ];
 
-fn fields(facts: &Row, key: &str, names: Names) -> String {
+fn fields(screen: &Screen, facts: &Row, key: &str, names: Names) -> String {
     let Some(found) = facts.get(key).and_then(Json::as_object) else { return String::new() };
-    let line = |(key, element, name): &(&str, &str, &str)| {
+    let cells = |(key, element, name): &(&str, &str, Pair)| {
         let value = found.get(*key).and_then(Json::as_str)?;
-        Some(format!("{element:<7} {name:<30}  {value}\n"))
+        Some(vec![(*element).to_owned(), screen.word(*name).to_owned(), value.to_owned()])
     };
-    names.iter().filter_map(line).collect()
+    without_head(&names.iter().filter_map(cells).collect::<Vec<_>>())
 }
 
 /// Chip facts with their bits in words, as EMV names them.
@@ -181,7 +190,7 @@ fn obligations(screen: &Screen, rows: &[Row]) -> String {
         let mut parts = vec![
             screen.term(row.text("type")).to_owned(),
             screen.term(row.text("state")).to_owned(),
-            format!("{} {}", row.number("attempts"), screen.word(words::ATTEMPTS)),
+            format!("{} {}", row.number("attempts"), screen.word(words::TRIES)),
             screen.short_time(row.number("created-at")),
         ];
         for (label, key) in [("39 =", "reason"), ("->", "response-code"), ("", "last-error")] {
@@ -211,9 +220,8 @@ fn plies(screen: &Screen, rows: &[Row]) -> String {
 
 fn follow_ups(screen: &Screen, rows: &[Row]) -> String {
     let cells = |row: &Row| {
-        let id = row.text("transaction").rsplit('/').next().unwrap_or_default();
         let (kind, outcome) = (screen.term(row.text("kind")), screen.term(row.text("outcome")));
-        vec![kind.to_owned(), major(row.minor("amount")), outcome.to_owned(), id.to_owned()]
+        vec![kind.to_owned(), major(row.minor("amount")), outcome.to_owned(), row.text("trace").to_owned()]
     };
     without_head(&rows.iter().map(cells).collect::<Vec<_>>())
 }

@@ -3,6 +3,7 @@
 use super::failure::{Exit, Failure};
 use super::words::{self, Lang, Pair};
 use crate::domain::money::{Amount, Currency};
+use crate::domain::outcome::CvmMethod;
 use crate::domain::text::Bilingual;
 use serde_json::{Value, json};
 use std::cell::RefCell;
@@ -58,6 +59,11 @@ impl Screen {
     /// A word of the contract (kind, outcome, state, phase …) in the chosen language; an unknown one as it is.
     pub(crate) fn term<'a>(&self, word: &'a str) -> &'a str {
         words::terms::term(word).map_or(word, |pair| self.lang.of(pair))
+    }
+
+    /// How the cardholder was verified, in the chosen language.
+    pub(crate) fn verified<'a>(&self, word: &'a str) -> &'a str {
+        CvmMethod::from_word(word).map_or(word, |method| self.lang.of(words::terms::cvm(method)))
     }
 
     /// A text of the domain in the chosen language.

@@ -99,6 +99,7 @@ fn overview(screen: &Screen, objects: &Objects) -> String {
         (screen.word(words::OPERATOR), operator_line(screen, &root_part(objects, "Operators"))),
         (screen.word(words::HOST), host_line(screen, &root_part(objects, "Host"))),
         (screen.word(words::QUEUE), queue_line(screen, &root_part(objects, "Queue"))),
+        (screen.word(words::STORED), offline_line(screen, &root_part(objects, "Queue"))),
         (screen.word(words::BATCH), batch_line(screen, &root_part(objects, "Ledger"))),
     ];
     let readers = listed(objects, "Reader");
@@ -185,11 +186,6 @@ fn queue_line(screen: &Screen, queue: &Properties) -> String {
     count("pending-reversals", words::REVERSALS);
     count("unresolved-count", words::UNRESOLVED);
     count("parked-count", words::PARKED);
-    if queue.minor("stored-amount") > 0 {
-        let (stored, left) = (major(queue.minor("stored-amount")), major(queue.minor("remaining-amount")));
-        let room = format!("{} {left} / {}", screen.word(words::REMAINING), queue.number("remaining-count"));
-        parts.push(format!("{} {stored} ({room})", screen.word(words::STORED)));
-    }
     if queue.yes("paused") {
         parts.push(format!("{} ({})", screen.word(words::PAUSED), queue.text("paused-why")));
     }
@@ -200,6 +196,15 @@ fn queue_line(screen: &Screen, queue: &Properties) -> String {
         parts.push(queue.text("last-error").to_owned());
     }
     screen.tone(Tone::Careful, &parts.join(", "))
+}
+
+/// Sales that the bank has not heard of, and how many more there may be; empty without any.
+fn offline_line(screen: &Screen, queue: &Properties) -> String {
+    if queue.minor("stored-amount") == 0 {
+        return String::new();
+    }
+    let (stored, left) = (major(queue.minor("stored-amount")), major(queue.minor("remaining-amount")));
+    format!("{stored}, {} {left} / {}", screen.word(words::REMAINING), queue.number("remaining-count"))
 }
 
 fn batch_line(screen: &Screen, ledger: &Properties) -> String {
@@ -217,7 +222,7 @@ fn reader_line(screen: &Screen, reader: &Properties) -> String {
     let state = reader.text("state");
     let tone = if matches!(state, "ready" | "busy") { Tone::Good } else { Tone::Bad };
     let card = screen.word(if reader.yes("card-present") { words::CARD_IN } else { words::NO_CARD });
-    let line = format!("{}  {}, {card}", reader.text("name"), screen.tone(tone, state));
+    let line = format!("{}  {}, {card}", reader.text("name"), screen.tone(tone, screen.term(state)));
     match reasons(reader) {
         why if why.is_empty() => line,
         why => format!("{line} ({why})"),

@@ -288,7 +288,7 @@ fn people(screen: &Screen, result: &Map<String, Json>, exit: Exit) -> String {
         (screen.word(words::TRACE), number("trace")),
         (screen.word(words::BATCH), number("batch")),
         (screen.word(words::CARD), result.text("masked-pan").to_owned()),
-        (screen.word(words::CVM), screen.term(result.text("cvm-method")).to_owned()),
+        (screen.word(words::CVM), screen.verified(result.text("cvm-method")).to_owned()),
         (screen.word(words::RRN), result.text("rrn").to_owned()),
         (screen.word(words::AUTH_CODE), result.text("auth-code").to_owned()),
         (screen.word(words::RESPONSE_CODE), result.text("response-code").to_owned()),

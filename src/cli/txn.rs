@@ -8,6 +8,8 @@ use super::screen::{Screen, money, pairs, table};
 use super::trade::{detached, report, said};
 use super::{agent, words};
 use crate::api::proxy::{BUS_NAME, LedgerProxy, Options};
+use crate::domain::outcome::TxnState;
+use crate::domain::text::names;
 use serde_json::{Map, Value as Json, json};
 use std::fs::File;
 use std::io::Read as _;
@@ -88,11 +90,13 @@ async fn show(screen: &Screen, terminal: &Terminal, which: &Which) -> Result<Exi
         number => format!("{number:06}"),
     };
     let own = |key| properties.text(key).to_owned();
+    let state = TxnState::from_word(properties.text("state"));
+    let state = state.map_or_else(|| own("state"), |state| screen.bilingual(&names::state(state)));
     let mut text = pairs(&[
         (screen.word(words::REQUEST_ID), own("request-id")),
         (screen.word(words::KIND), screen.term(properties.text("kind")).to_owned()),
         (screen.word(words::AMOUNT), money(properties.minor("amount"), properties.text("currency"))),
-        (screen.word(words::STATE), own("state")),
+        (screen.word(words::STATE), state),
         (
             screen.word(words::OUTCOME),
             format!("{}  {}", screen.term(properties.text("outcome")), said(screen, &properties)),
@@ -100,8 +104,8 @@ async fn show(screen: &Screen, terminal: &Terminal, which: &Which) -> Result<Exi
         (screen.word(words::BATCH), number("batch")),
         (screen.word(words::TRACE), number("trace")),
         (screen.word(words::CARD), own("masked-pan")),
-        (screen.word(words::ENTRY_MODE), own("entry-mode")),
-        (screen.word(words::CVM), own("cvm-method")),
+        (screen.word(words::ENTRY_MODE), screen.term(properties.text("entry-mode")).to_owned()),
+        (screen.word(words::CVM), screen.verified(properties.text("cvm-method")).to_owned()),
         (screen.word(words::RRN), own("rrn")),
         (screen.word(words::AUTH_CODE), own("auth-code")),
         (screen.word(words::RESPONSE_CODE), own("response-code")),

@@ -99,8 +99,9 @@ pairs! {
     QUEUE_PAUSED = "已暂停上送, 恢复: posctl queue resume", "the queue is held; go on with: posctl queue resume";
     QUEUE_RESUMED = "已恢复上送", "the queue goes on";
     PARKED = "笔搁置", "put aside";
-    STORED = "脱机未上送", "stored offline";
+    STORED = "脱机待送", "Offline";
     REMAINING = "脱机余量", "room left";
+    TRIES = "次", "tries";
     SINCE = "时间", "Since";
     MORE = "还有更多", "more";
     CARDS = "卡别", "Cards";

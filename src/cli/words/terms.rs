@@ -5,8 +5,8 @@ use crate::domain::outcome::{
     Resolution, Role, TerminalState, Verdict,
 };
 
-/// A word in both languages; `None` for one that is not known here. Where two enumerations share a word, it means the
-/// same to people.
+/// A word in both languages; `None` for one that is not known here. Where two of these enumerations share a word, it
+/// means the same to people.
 pub(crate) fn term(word: &str) -> Option<Pair> {
     let pair = Kind::from_word(word)
         .map(kind)
@@ -21,7 +21,6 @@ pub(crate) fn term(word: &str) -> Option<Pair> {
         .or_else(|| TerminalState::from_word(word).map(terminal_state))
         .or_else(|| PrintState::from_word(word).map(print_state))
         .or_else(|| Ply::from_word(word).map(ply))
-        .or_else(|| CvmMethod::from_word(word).map(cvm))
         .or_else(|| EntryMode::from_word(word).map(entry_mode));
     pair.or_else(|| other(word))
 }
@@ -152,7 +151,8 @@ const fn ply(ply: Ply) -> Pair {
     }
 }
 
-const fn cvm(cvm: CvmMethod) -> Pair {
+/// How the cardholder was verified; apart from the others, for `none` is an outcome too.
+pub(crate) const fn cvm(cvm: CvmMethod) -> Pair {
     match cvm {
         CvmMethod::NoCvm => Pair("无", "none"),
         CvmMethod::OnlinePin => Pair("联机密码", "online PIN"),

@@ -272,7 +272,7 @@ fn a_transaction_is_explained_in_words() {
         assert_eq!(document["data"]["timeline"][0]["what"], "host-sent");
         let text = world.posctl(&["explain", "cli-1", "--lang", "en"]).await;
         let shown = String::from_utf8(text.stdout).unwrap();
-        for part in ["host-sent", "MTI", "0000008000", "reversal, done, 2 Tries", "merchant", "void"] {
+        for part in ["host-sent", "MTI", "0000008000", "reversal, done, 2 tries", "merchant", "void"] {
             assert!(shown.contains(part), "{part}: {shown}");
         }
         let (exit, document) = world.json(&["explain", "nothing"]).await;
