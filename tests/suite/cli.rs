@@ -238,6 +238,7 @@ enum Script {
 mod fake {
     //! The daemon side: Manager, Host, Transaction and Job as far as posctl needs them.
     use super::Script;
+    use posd::domain::outcome::{Kind, Outcome, ResultCode};
     use std::collections::HashMap;
     use std::io::{Read as _, Write as _};
     use zbus::object_server::SignalEmitter;
@@ -413,6 +414,12 @@ mod fake {
             result.insert("text".to_owned(), Value::from(said));
             result.insert("amount".to_owned(), Value::from(1250_i64));
             result.insert("trace".to_owned(), Value::from(7_u32));
+            if let (Some(outcome), Some(code)) =
+                (Outcome::from_word(&self.outcome), ResultCode::from_word(&self.code))
+            {
+                let text = posd::domain::text::ended(Kind::Sale, outcome, code, None);
+                result.insert("text".to_owned(), HashMap::from([("zh", text.zh), ("en", text.en)]).into());
+            }
             result
         }
 

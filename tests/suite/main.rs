@@ -19,6 +19,8 @@ mod oracle;
 mod printer;
 mod sale;
 mod secrets;
+mod slips;
+mod storm;
 mod support;
 mod tidy;
 mod vectors;
