@@ -20,6 +20,7 @@ mod printer;
 mod sale;
 mod secrets;
 mod slips;
+mod storm;
 mod support;
 mod tidy;
 mod vectors;
