@@ -11,8 +11,8 @@ use crate::domain::outcome::{EntryMode, Kind};
 use crate::domain::record::{OriginalRef, WireFacts};
 use crate::domain::rules::Rule;
 use crate::domain::secret::{Pan, PinBlock, Track2};
-use crate::domain::unionpay::keys::WorkingKeys;
 use crate::domain::unionpay::Identity;
+use crate::domain::unionpay::keys::WorkingKeys;
 
 /// DE 61.1 and 61.2 where no batch and trace are told.
 const NO_NUMBERS: &str = "000000000000";
