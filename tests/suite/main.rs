@@ -19,6 +19,7 @@ mod oracle;
 mod printer;
 mod sale;
 mod secrets;
+mod settle;
 mod support;
 mod tidy;
 mod vectors;
