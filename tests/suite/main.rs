@@ -20,6 +20,8 @@ mod printer;
 mod sale;
 mod secrets;
 mod settle;
+mod slips;
+mod storm;
 mod support;
 mod tidy;
 mod vectors;
