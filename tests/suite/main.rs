@@ -19,6 +19,7 @@ mod oracle;
 mod printer;
 mod sale;
 mod secrets;
+mod settle;
 mod slips;
 mod storm;
 mod support;
