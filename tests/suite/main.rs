@@ -22,3 +22,4 @@ mod secrets;
 mod support;
 mod tidy;
 mod vectors;
+mod world;
