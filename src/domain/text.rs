@@ -4,6 +4,7 @@ pub mod names;
 
 use super::outcome::{Kind, Outcome, Prompt, ResultCode};
 use super::rules::{Silence, rule, undoes};
+use super::settlement::suspects::Reason;
 use super::unionpay::catalogue::{Class, Next, look_up};
 
 /// One message in both languages.
@@ -48,6 +49,23 @@ pub fn prompt(code: Prompt) -> Bilingual {
         Prompt::TearReceipt => ("请撕下签购单", "Tear off the slip"),
         Prompt::PaperOut => ("打印机缺纸, 请装纸", "No paper: load a roll"),
         Prompt::SeeDevice => ("请按手机提示操作", "Follow the phone"),
+    };
+    Bilingual::of(zh, en)
+}
+
+/// Why the bank may count a record otherwise than the terminal, in both languages, short enough for a slip.
+#[must_use]
+pub fn suspicion(reason: Reason) -> Bilingual {
+    let (zh, en) = match reason {
+        Reason::ReversalNotFound => ("冲正时银行查无原交易(25)", "nothing found to reverse (25)"),
+        Reason::ReversalRefused => ("冲正被答为无效交易(12)", "reversal called invalid (12)"),
+        Reason::ReversalFailed => ("冲正未获银行确认", "reversal not confirmed"),
+        Reason::RefundUnresolved => ("退货结果不明", "refund without an answer"),
+        Reason::UploadDenied => ("离线交易被银行拒绝", "offline sale refused by bank"),
+        Reason::UploadFailed => ("离线交易未上送成功", "offline sale not uploaded"),
+        Reason::UploadLate => ("离线交易上送过迟", "offline sale uploaded late"),
+        Reason::UploadDuplicate => ("银行称重复上送(94)", "bank calls it a duplicate (94)"),
+        Reason::PartialApproval => ("部分金额批准", "approved in part"),
     };
     Bilingual::of(zh, en)
 }

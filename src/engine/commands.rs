@@ -46,6 +46,11 @@ impl Engine {
                 let result = self.flush();
                 reply(answer, result);
             }
+            Command::Settle { force_close, leave, caller, answer } => {
+                let result = self.settle_batch(force_close, &leave, &caller);
+                reply(answer, result);
+            }
+            Command::ReprintSettlement { batch, answer } => self.reprint_settlement(batch, answer),
             Command::CancelJob(job, answer) => {
                 let result = self.cancel_job(job);
                 reply(answer, result);
@@ -87,17 +92,15 @@ fn not_built(command: Command) {
         reply(answer, Err(Fault::new(FaultName::NotSupported, "this version does not do that")));
     }
     match command {
-        Command::ReprintSettlement { answer, .. } => no(answer),
         Command::PauseQueue { answer, .. }
         | Command::ResumeQueue(answer)
         | Command::Park { answer, .. }
         | Command::Unpark { answer, .. }
         | Command::Resolve { answer, .. }
         | Command::ConfirmRestore { answer, .. } => no(answer),
-        Command::Settle { answer, .. }
-        | Command::Backup(_, answer)
-        | Command::Verify(_, answer)
-        | Command::Restore { answer, .. } => no(answer),
+        Command::Backup(_, answer) | Command::Verify(_, answer) | Command::Restore { answer, .. } => {
+            no(answer)
+        }
         Command::Totals { answer, .. } => no(answer),
         _ => {}
     }

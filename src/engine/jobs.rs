@@ -25,7 +25,7 @@ pub(super) struct Jobs {
 
 impl Engine {
     /// Makes a job object.
-    fn new_job(&mut self, kind: &'static str) -> Result<u64, Fault> {
+    pub(super) fn new_job(&mut self, kind: &'static str) -> Result<u64, Fault> {
         if self.jobs.all.len() >= JOBS_MAX {
             return Err(Fault::new(FaultName::TooMany, "32 jobs exist already; wait a minute"));
         }
@@ -78,6 +78,9 @@ impl Engine {
         if errand == Errand::SignOff && self.active.is_some() {
             return Err(Fault::new(FaultName::Busy, "a transaction runs; wait for it or cancel it"));
         }
+        if errand == Errand::SignOff && self.settling() {
+            return Err(Fault::new(FaultName::Busy, "the batch is being settled; wait for it"));
+        }
         if errand == Errand::SignOff && self.keys.is_none() {
             return Err(Fault::new(FaultName::NotSignedOn, "the terminal is not signed on"));
         }
@@ -125,6 +128,31 @@ impl Engine {
         }
     }
 
+    /// A job whose machine knows its own progress moved on. `trouble`: why it waits, in words.
+    pub(super) fn job_runs(
+        &mut self,
+        number: u64,
+        phase: &'static str,
+        progress: u8,
+        cancellable: bool,
+        trouble: &str,
+    ) {
+        let Some((view, None)) = self.jobs.all.get_mut(&number) else { return };
+        let mut next = view.clone();
+        next.state = "running";
+        next.phase = phase;
+        next.progress = next.progress.max(progress).min(99);
+        next.cancellable = cancellable;
+        next.result = match trouble {
+            "" => Vec::new(),
+            trouble => vec![("last-error".to_owned(), JobValue::Text(trouble.to_owned()))],
+        };
+        if *view != next {
+            *view = next.clone();
+            self.tell(Notice::Job(Arc::new(next)));
+        }
+    }
+
     /// A host job ended.
     pub(super) fn finish_errand_job(&mut self, errand: Errand, number: u64, result: Result<(), Fault>) {
         let mut values = Vec::new();
@@ -138,7 +166,8 @@ impl Engine {
         self.end_job(number, values, result.err());
     }
 
-    fn end_job(&mut self, number: u64, result: Vec<(String, JobValue)>, fault: Option<Fault>) {
+    /// A job ended: well, or with this fault.
+    pub(super) fn end_job(&mut self, number: u64, result: Vec<(String, JobValue)>, fault: Option<Fault>) {
         let until = self.system.boot().after(KEPT);
         let Some((view, end)) = self.jobs.all.get_mut(&number) else { return };
         if end.is_some() {
@@ -174,6 +203,7 @@ impl Engine {
                 self.end_job(number, Vec::new(), Some(Fault::new(FaultName::Cancelled, "cancelled")));
                 Ok(CancelAnswer::Accepted)
             }
+            Some(("settlement", _, false)) => self.cancel_settlement(),
             Some((_, _, false)) if self.cancel_errand(number) => Ok(CancelAnswer::Accepted),
             Some((_, _, false)) => {
                 Err(Fault::new(FaultName::TooLate, "the result is being stored; wait for it"))

@@ -1,8 +1,8 @@
 //! The thread that owns the journal. What is done when a commit is reported as failed stands in
 //! [`crate::ports::commit`].
 use crate::domain::fault::{Fault, FaultName};
-use crate::domain::ident::TxnId;
-use crate::domain::record::{Committed, Record, TimelineRow, TxnFilter, TxnRow};
+use crate::domain::ident::{BatchNumber, TxnId};
+use crate::domain::record::{BatchRow, Committed, Record, TimelineRow, TxnFilter, TxnRow};
 use crate::ports::commit::commit_or_look;
 use crate::ports::{Durability, Journal, JournalError};
 use std::sync::Arc;
@@ -12,6 +12,8 @@ use tokio::sync::{mpsc, oneshot};
 
 /// Tasks that may wait for the journal thread.
 const QUEUE: usize = 64;
+/// Rows read at once of a batch of the past.
+const PAGE: u32 = 200;
 /// Of these, how many may be questions of the bus: the rest is kept for commits.
 const QUESTIONS: usize = 24;
 
@@ -25,6 +27,10 @@ pub(super) enum Task<T> {
     Query { filter: Box<TxnFilter>, limit: u32, cursor: String, done: Rows },
     /// Read one transaction by batch and STAN.
     FindTrace { note: T, batch: u32, trace: u32 },
+    /// Read all of the open batch that has a STAN.
+    OpenBatch,
+    /// Read a batch of the past and its transactions; without a number the one that was closed last.
+    Settled { note: T, number: Option<BatchNumber> },
     /// A timeline, straight back to the bus.
     Timeline { id: TxnId, answer: oneshot::Sender<Result<Vec<TimelineRow>, Fault>> },
 }
@@ -38,6 +44,16 @@ pub(super) enum Answer<T> {
     Committed { note: T, result: Result<Committed, JournalError> },
     /// To [`Task::Find`].
     Found { note: T, result: Result<Option<Box<TxnRow>>, JournalError> },
+    /// To [`Task::OpenBatch`].
+    OpenBatch(Result<Vec<TxnRow>, JournalError>),
+    /// To [`Task::Settled`].
+    Settled { note: T, result: Result<Option<Settled>, JournalError> },
+}
+
+/// A batch and its transactions that have a STAN.
+pub(super) struct Settled {
+    pub(super) batch: BatchRow,
+    pub(super) rows: Vec<TxnRow>,
 }
 
 /// The engine's end.
@@ -103,6 +119,10 @@ fn run<T>(
                 done(journal.query(&filter, limit, &cursor));
                 continue;
             }
+            Task::OpenBatch => Answer::OpenBatch(journal.open_batch()),
+            Task::Settled { note, number } => {
+                Answer::Settled { note, result: settled(journal.as_mut(), number) }
+            }
             Task::Timeline { id, answer } => {
                 let rows = journal.timeline(&id).map_err(|error| read_fault(&error));
                 let _gone = answer.send(rows).is_err();
@@ -113,6 +133,23 @@ fn run<T>(
             return;
         }
     }
+}
+
+fn settled(journal: &mut dyn Journal, number: Option<BatchNumber>) -> Result<Option<Settled>, JournalError> {
+    let Some(batch) = journal.batch(number)? else { return Ok(None) };
+    let filter = TxnFilter { batch: Some(batch.number.get()), ..TxnFilter::default() };
+    let mut rows: Vec<TxnRow> = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let (page, next) = journal.query(&filter, PAGE, &cursor)?;
+        rows.extend(page.into_iter().filter(|row| row.stan.is_some()));
+        if next.is_empty() {
+            break;
+        }
+        cursor = next;
+    }
+    rows.sort_by_key(|row| row.start.created_at);
+    Ok(Some(Settled { batch, rows }))
 }
 
 /// The refusal for a read that failed.

@@ -18,6 +18,8 @@ mod line;
 mod operators;
 mod paper;
 mod password_thread;
+mod settle;
+mod settle_paper;
 mod start;
 mod state;
 mod trade;
@@ -82,6 +84,8 @@ enum Note {
     Txn,
     /// The user of the line.
     LineUser,
+    /// The settlement.
+    Settlement,
     /// Evidence and timelines: only trouble matters.
     Evidence,
     /// A start that must first see whether the request id is known.
@@ -98,6 +102,8 @@ enum Note {
     Refresh(TxnId),
     /// A ply whose document is wanted.
     PrintRow(paper::PrintKey),
+    /// A settled batch whose slip is wanted.
+    Settled(Box<settle_paper::Wish>),
     /// A ply marked as being printed.
     PrintBegun(paper::PrintKey),
     /// An operator record; the answer goes out when it is durable.
@@ -163,11 +169,12 @@ impl Engine {
     }
 
     /// Every point in time at which something is to happen.
-    fn deadlines(&self) -> [Option<BootTime>; 10] {
+    fn deadlines(&self) -> [Option<BootTime>; 11] {
         let care = self.cares.iter().filter_map(|care| care.machine.deadline()).min();
         [
             self.active.as_ref().and_then(|active| active.txn.deadline().map(|(at, _)| at)),
             self.line.deadline(),
+            self.settlement_deadline(),
             self.next_reversal_at(),
             self.next_sign_on_at(),
             self.next_idle_at(),
@@ -184,6 +191,7 @@ impl Engine {
         self.system.alive();
         self.tick_txn();
         self.tick_line();
+        self.tick_settlement();
         self.tick_cares();
         self.forget();
         self.forget_jobs();
@@ -194,7 +202,9 @@ impl Engine {
     /// Starts what has become possible and publishes what has changed.
     async fn settle(&mut self) -> Result<(), EngineError> {
         self.begin_when_ready();
+        self.watch_settlement();
         self.pump_line();
+        self.watch_settlement();
         self.begin_when_ready();
         self.pump_printer();
         if let Some(lost) = self.lost.take() {
@@ -229,6 +239,9 @@ impl Engine {
                 self.committed(note, result);
             }
             Answer::Found { note, result } => self.found(note, result),
+            Answer::OpenBatch(result) => self.open_batch_read(result),
+            Answer::Settled { note: Note::Settled(wish), result } => self.settled_read(*wish, result),
+            Answer::Settled { .. } => {}
         }
     }
 
@@ -236,6 +249,7 @@ impl Engine {
         match note {
             Note::Txn => self.txn_stored(result),
             Note::LineUser => self.line_user_stored(result),
+            Note::Settlement => self.settlement_stored(result),
             Note::Evidence => {}
             Note::PrintBegun(key) => self.print_begun(&key, result.is_ok()),
             Note::Operator(pending) => self.operator_stored(*pending, result),
@@ -246,7 +260,8 @@ impl Engine {
             | Note::Receipt(_)
             | Note::Explain(_)
             | Note::Refresh(_)
-            | Note::PrintRow(_) => {}
+            | Note::PrintRow(_)
+            | Note::Settled(_) => {}
         }
     }
 
@@ -260,7 +275,13 @@ impl Engine {
             Note::Refresh(id) => self.refreshed(&id, result),
             Note::PrintRow(key) => self.print_row(&key, result),
             // These only write.
-            Note::Txn | Note::LineUser | Note::Evidence | Note::PrintBegun(_) | Note::Operator(_) => {}
+            Note::Txn
+            | Note::LineUser
+            | Note::Settlement
+            | Note::Evidence
+            | Note::PrintBegun(_)
+            | Note::Settled(_)
+            | Note::Operator(_) => {}
         }
     }
 }

@@ -4,13 +4,15 @@
 //! prints it twice unasked. The mark for both plies is one commit; what is learned later is written lazily, because
 //! losing it only makes the terminal more careful. A printer that is away costs no commit: the plies stay `held`.
 use super::handle::{AgentAnswer, AgentAsk, AgentCommand, AgentEvent, Caller, Notice};
+use super::settle_paper::Wish;
 use super::start::reply;
 use super::trade::Active;
 use super::view::PrintJobView;
 use super::{Engine, Note, cut};
 use crate::domain::calendar::BootTime;
 use crate::domain::fault::{Fault, FaultName};
-use crate::domain::ident::TxnId;
+use crate::domain::ident::{BatchNumber, TxnId};
+use crate::domain::money::Currency;
 use crate::domain::outcome::{Outcome, Ply, PrintState};
 use crate::domain::receipt::{self, Document};
 use crate::domain::record::{Closed, PlyRow, Record, TxnRow};
@@ -25,18 +27,50 @@ use tokio::sync::oneshot;
 /// Plies that may wait for the printer.
 const QUEUE_MAX: usize = 64;
 
-/// One ply of one transaction; copies count from 1.
+/// What a piece of paper tells of.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Of {
+    /// A transaction.
+    Txn(TxnId),
+    /// A settled batch.
+    Batch(BatchNumber),
+}
+
+/// One ply of one transaction, or the slip of one settlement; copies count from 1.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct PrintKey {
-    id: TxnId,
+    pub(super) of: Of,
     ply: Ply,
     copy: u32,
 }
 
 impl PrintKey {
+    const fn ply(id: TxnId, ply: Ply, copy: u32) -> Self {
+        Self { of: Of::Txn(id), ply, copy }
+    }
+
+    /// The shop's paper on a settlement.
+    pub(super) const fn settlement(batch: BatchNumber, copy: u32) -> Self {
+        Self { of: Of::Batch(batch), ply: Ply::Merchant, copy }
+    }
+
+    pub(super) const fn is_copy(&self) -> bool {
+        self.copy > 0
+    }
+
+    fn txn(&self) -> Option<&TxnId> {
+        match &self.of {
+            Of::Txn(id) => Some(id),
+            Of::Batch(_) => None,
+        }
+    }
+
     /// The id of its object.
-    fn object(&self) -> String {
-        format!("{}_{}_{}", self.id, self.ply, self.copy)
+    pub(super) fn object(&self) -> String {
+        match &self.of {
+            Of::Txn(id) => format!("{id}_{}_{}", self.ply, self.copy),
+            Of::Batch(batch) => format!("settlement_{batch}_{}", self.copy),
+        }
     }
 }
 
@@ -67,7 +101,8 @@ impl PrintDesk {
     /// True while a ply of this transaction may still print by itself.
     pub(super) fn has_open(&self, id: &TxnId) -> bool {
         self.jobs.iter().any(|(key, job)| {
-            key.id == *id && matches!(job.state, PrintState::Queued | PrintState::Printing | PrintState::Held)
+            key.txn() == Some(id)
+                && matches!(job.state, PrintState::Queued | PrintState::Printing | PrintState::Held)
         })
     }
 
@@ -77,12 +112,26 @@ impl PrintDesk {
     }
 
     fn of(&self, id: &TxnId) -> impl Iterator<Item = (&PrintKey, &PrintJob)> {
-        self.jobs.iter().filter(move |(key, _)| key.id == *id)
+        self.jobs.iter().filter(move |(key, _)| key.txn() == Some(id))
     }
 
     /// The objects of a transaction.
     pub(super) fn objects(&self, id: &TxnId) -> Vec<String> {
         self.of(id).map(|(key, _)| key.object()).collect()
+    }
+
+    /// The papers on settlements, oldest batch first, and whether each has ended.
+    pub(super) fn settlements(&self) -> Vec<(PrintKey, bool)> {
+        let ended = |job: &PrintJob| {
+            !matches!(job.state, PrintState::Queued | PrintState::Printing | PrintState::Held)
+        };
+        let all = self.jobs.iter().filter(|(key, _)| key.txn().is_none());
+        all.map(|(key, job)| (key.clone(), ended(job))).collect()
+    }
+
+    /// Forgets one.
+    pub(super) fn forget(&mut self, key: &PrintKey) {
+        self.jobs.remove(key);
     }
 
     /// True if every ply that was wanted is proven.
@@ -114,7 +163,7 @@ impl Engine {
         let unresolved = closed.outcome == Outcome::Unknown;
         let signature = approved && closed.card.as_ref().is_some_and(|card| card.signature_required);
         for ply in &closed.plies {
-            let key = PrintKey { id: closed.id.clone(), ply: *ply, copy: 0 };
+            let key = PrintKey::ply(closed.id.clone(), *ply, 0);
             self.desk.jobs.insert(
                 key.clone(),
                 PrintJob { state: PrintState::Held, reason: String::new(), begun: false },
@@ -157,7 +206,7 @@ impl Engine {
         self.show_care(&id);
         for what in todo {
             match what {
-                Do::Print(ply) => self.enqueue(PrintKey { id: id.clone(), ply, copy: 0 }),
+                Do::Print(ply) => self.enqueue(PrintKey::ply(id.clone(), ply, 0)),
                 Do::Prompt(code) => self.prompt_for(&id, starter.clone(), code),
                 Do::AskSignature => self.ask_signature(&id),
                 Do::Withdraw => self.withdraw_signature(&id),
@@ -260,19 +309,23 @@ impl Engine {
                 self.ply_ended(&key, PrintState::Held, reason);
                 continue;
             }
-            let id = key.id.clone();
             self.desk.current = Some(Current { key: key.clone(), document: None, command: 0 });
-            self.find(Note::PrintRow(key), id);
+            match key.of.clone() {
+                Of::Txn(id) => self.find(Note::PrintRow(key), id),
+                Of::Batch(batch) => self.read_settled(Wish::Print(key), Some(batch)),
+            }
         }
     }
 
     /// The row to print has been read: what is on paper is what the ledger says.
     pub(super) fn print_row(&mut self, key: &PrintKey, result: Result<Option<Box<TxnRow>>, JournalError>) {
-        let Ok(row) = result else {
-            self.desk.current = None;
-            return self.ply_ended(key, PrintState::Held, "storage-fault");
-        };
+        let Ok(row) = result else { return self.print_unread(key) };
         let document = row.and_then(|row| self.document(&row, key.ply, key.copy > 0));
+        self.print_document(key, document);
+    }
+
+    /// The document of the ply at the head of the queue; `None`: there is none to print.
+    pub(super) fn print_document(&mut self, key: &PrintKey, document: Option<Document>) {
         let Some(document) = document else {
             self.desk.current = None;
             return self.ply_ended(key, PrintState::Failed, "no-slip");
@@ -280,18 +333,18 @@ impl Engine {
         if let Some(current) = &mut self.desk.current {
             current.document = Some(document);
         }
-        if self.desk.jobs.get(key).is_some_and(|job| job.begun) {
+        let Some(id) = key.txn().filter(|_| !self.desk.jobs.get(key).is_some_and(|job| job.begun)) else {
             return self.print_begun(key, true);
-        }
+        };
         // One commit marks every ply of this slip that will follow.
         let keys: Vec<PrintKey> = self
             .desk
-            .of(&key.id)
+            .of(id)
             .filter(|(other, job)| *other == key || (other.copy == 0 && key.copy == 0 && !job.begun))
             .map(|(other, _)| other.clone())
             .collect();
         let mut records: Vec<Record> =
-            keys.iter().map(|key| ply_record(key, PrintState::Printing, "")).collect();
+            keys.iter().filter_map(|key| ply_record(key, PrintState::Printing, "")).collect();
         for key in &keys {
             if let Some(job) = self.desk.jobs.get_mut(key) {
                 job.begun = true;
@@ -300,6 +353,12 @@ impl Engine {
         records.extend(self.take_notes());
         cut::boundary(&"before store printing");
         self.commit(Note::PrintBegun(key.clone()), records, Durability::Full);
+    }
+
+    /// What the ply at the head of the queue tells of cannot be read.
+    pub(super) fn print_unread(&mut self, key: &PrintKey) {
+        self.desk.current = None;
+        self.ply_ended(key, PrintState::Held, "storage-fault");
     }
 
     /// The mark is durable: bytes may go.
@@ -357,7 +416,8 @@ impl Engine {
                 .map(|(key, _)| key.clone())
                 .collect();
             let mut held = held;
-            held.sort_by_key(|key| (self.entries.get(&key.id).map_or(0, |entry| entry.order), key.ply));
+            let order = |id: &TxnId| self.entries.get(id).map_or(0, |entry| entry.order);
+            held.sort_by_key(|key| (key.txn().map_or(u64::MAX, &order), key.ply));
             for key in held {
                 self.enqueue(key);
             }
@@ -379,12 +439,11 @@ impl Engine {
         if begun && state == PrintState::Held {
             self.unmark(key, reason);
         } else if begun {
-            let record = ply_record(key, state, reason);
-            self.commit(Note::Evidence, vec![record], Durability::Lazy);
+            self.note_ply(key, state, reason, Durability::Lazy);
         }
-        if key.copy == 0 {
+        if let Some(id) = key.txn().filter(|_| key.copy == 0) {
             let printed = matches!(state, PrintState::Confirmed | PrintState::Unconfirmed);
-            self.step_care(&key.id.clone(), Event::PlyEnded { printed });
+            self.step_care(id, Event::PlyEnded { printed });
         }
     }
 
@@ -393,9 +452,9 @@ impl Engine {
         let mut records = Vec::new();
         for (other, job) in &mut self.desk.jobs {
             let waits = matches!(job.state, PrintState::Held | PrintState::Queued);
-            if other.id == key.id && job.begun && waits {
+            if other.of == key.of && job.begun && waits {
                 job.begun = false;
-                records.push(ply_record(other, PrintState::Held, reason));
+                records.extend(ply_record(other, PrintState::Held, reason));
             }
         }
         self.commit(Note::Evidence, records, Durability::Full);
@@ -413,17 +472,19 @@ impl Engine {
         let Some(job) = self.desk.jobs.get(key) else { return };
         let view = PrintJobView {
             id: key.object(),
-            kind: "receipt",
+            kind: if key.txn().is_some() { "receipt" } else { "settlement" },
             ply: key.ply,
             state: job.state,
             reason: job.reason.clone(),
-            transaction: Some(key.id.clone()),
+            transaction: key.txn().cloned(),
             copy: key.copy > 0,
         };
-        let (objects, printed) = (self.desk.objects(&key.id), self.desk.all_confirmed(&key.id));
-        if let Some(entry) = self.entries.get_mut(&key.id) {
-            entry.view.print_jobs = objects;
-            entry.view.printed = printed;
+        if let Some(id) = key.txn() {
+            let (objects, printed) = (self.desk.objects(id), self.desk.all_confirmed(id));
+            if let Some(entry) = self.entries.get_mut(id) {
+                entry.view.print_jobs = objects;
+                entry.view.printed = printed;
+            }
         }
         self.tell(Notice::PrintJob(Arc::new(view)));
     }
@@ -431,7 +492,7 @@ impl Engine {
     /// The plies of a stored transaction become objects again.
     pub(super) fn restore_print_jobs(&mut self, row: &TxnRow) {
         for PlyRow { ply, copy, state, reason } in &row.plies {
-            let key = PrintKey { id: row.start.id.clone(), ply: *ply, copy: *copy };
+            let key = PrintKey::ply(row.start.id.clone(), *ply, *copy);
             let begun = !matches!(state, PrintState::Held);
             self.desk.jobs.entry(key.clone()).or_insert_with(|| PrintJob {
                 state: *state,
@@ -459,22 +520,37 @@ impl Engine {
         if entry.view.outcome != Outcome::Approved {
             return Err(Fault::new(FaultName::WrongState, "only an approved transaction has a slip"));
         }
-        let waiting = |job: &PrintJob| matches!(job.state, PrintState::Queued | PrintState::Held);
-        if self.desk.jobs.values().filter(|job| waiting(job)).count() >= QUEUE_MAX {
-            return Err(Fault::new(
-                FaultName::TooMany,
-                "64 slips wait for the printer already; make it ready first",
-            ));
-        }
+        self.desk_has_room()?;
         let copies = self.desk.of(id).filter(|(key, _)| key.ply == ply).map(|(key, _)| key.copy);
         let copy = copies.max().unwrap_or(0).saturating_add(1);
-        let key = PrintKey { id: id.clone(), ply, copy };
-        self.desk
-            .jobs
-            .insert(key.clone(), PrintJob { state: PrintState::Queued, reason: String::new(), begun: false });
-        self.commit(Note::Evidence, vec![ply_record(&key, PrintState::Held, "")], Durability::Lazy);
-        self.enqueue(key.clone());
+        let key = PrintKey::ply(id.clone(), ply, copy);
+        self.note_ply(&key, PrintState::Held, "", Durability::Lazy);
+        self.print_new(key.clone());
         Ok(key.object())
+    }
+
+    /// Refuses one more slip while many wait.
+    pub(super) fn desk_has_room(&self) -> Result<(), Fault> {
+        let waiting = |job: &PrintJob| matches!(job.state, PrintState::Queued | PrintState::Held);
+        if self.desk.jobs.values().filter(|job| waiting(job)).count() >= QUEUE_MAX {
+            let text = "64 slips wait for the printer already; make it ready first";
+            return Err(Fault::new(FaultName::TooMany, text));
+        }
+        Ok(())
+    }
+
+    /// A piece of paper that nobody had before.
+    pub(super) fn print_new(&mut self, key: PrintKey) {
+        let job = PrintJob { state: PrintState::Queued, reason: String::new(), begun: false };
+        self.desk.jobs.insert(key.clone(), job);
+        self.enqueue(key);
+    }
+
+    /// What is known of a ply, for the journal; the settlement's slip is evidence of nothing.
+    fn note_ply(&mut self, key: &PrintKey, state: PrintState, reason: &str, durability: Durability) {
+        if let Some(record) = ply_record(key, state, reason) {
+            self.commit(Note::Evidence, vec![record], durability);
+        }
     }
 
     /// `PrintJob.Retry`: the whole ply again, as a marked copy if bytes of it may be on paper.
@@ -488,9 +564,11 @@ impl Engine {
             }
             PrintState::Unconfirmed | PrintState::Failed => {
                 self.set_print_state(&key, PrintState::Abandoned, "printed again as a copy");
-                let record = ply_record(&key, PrintState::Abandoned, "printed again as a copy");
-                self.commit(Note::Evidence, vec![record], Durability::Lazy);
-                self.reprint(&key.id, key.ply).map(|_| ())
+                self.note_ply(&key, PrintState::Abandoned, "printed again as a copy", Durability::Lazy);
+                match &key.of {
+                    Of::Txn(id) => self.reprint(id, key.ply).map(|_| ()),
+                    Of::Batch(batch) => self.print_settlement(*batch, true).map(|_| ()),
+                }
             }
             PrintState::Queued | PrintState::Printing => {
                 Err(Fault::new(FaultName::Busy, "it is being printed; wait for it"))
@@ -516,10 +594,10 @@ impl Engine {
         }
         self.desk.queue.retain(|queued| *queued != key);
         self.set_print_state(&key, PrintState::Abandoned, why);
-        if key.copy == 0 {
-            self.step_care(&key.id.clone(), Event::PlyEnded { printed: false });
+        if let Some(id) = key.txn().filter(|_| key.copy == 0) {
+            self.step_care(id, Event::PlyEnded { printed: false });
         }
-        self.commit(Note::Evidence, vec![ply_record(&key, PrintState::Abandoned, why)], Durability::Full);
+        self.note_ply(&key, PrintState::Abandoned, why, Durability::Full);
         Ok(())
     }
 
@@ -531,7 +609,7 @@ impl Engine {
     }
 
     /// Printing wants an operator; using the terminal keeps the session awake.
-    fn session_used(&mut self) -> Result<(), Fault> {
+    pub(super) fn session_used(&mut self) -> Result<(), Fault> {
         let now = self.system.boot();
         match &mut self.session {
             Some(session) => {
@@ -592,14 +670,19 @@ impl Engine {
         }
     }
 
-    fn document(&self, row: &TxnRow, ply: Ply, copy: bool) -> Option<Document> {
-        let shop = Shop {
+    /// What slips say of the shop.
+    pub(super) fn shop(&self, currency: Currency) -> Shop {
+        Shop {
             merchant_name: self.settings.merchant_name.clone(),
             terminal_id: self.settings.identity.terminal_id.clone(),
             merchant_id: self.settings.identity.merchant_id.clone(),
             language: self.settings.language,
-            currency_symbol: symbol(row.start.currency.alpha()).to_owned(),
-        };
+            currency_symbol: symbol(currency.alpha()).to_owned(),
+        }
+    }
+
+    fn document(&self, row: &TxnRow, ply: Ply, copy: bool) -> Option<Document> {
+        let shop = self.shop(row.start.currency);
         let at = row.finished_at.unwrap_or(row.start.created_at);
         slip::sale(row, &shop, self.system.local(at), ply, copy)
     }
@@ -624,6 +707,7 @@ fn symbol(alpha: &str) -> &str {
     if alpha == "CNY" { "RMB" } else { alpha }
 }
 
-fn ply_record(key: &PrintKey, state: PrintState, reason: &str) -> Record {
-    Record::PlyState { id: key.id.clone(), ply: key.ply, copy: key.copy, state, reason: reason.to_owned() }
+fn ply_record(key: &PrintKey, state: PrintState, reason: &str) -> Option<Record> {
+    let id = key.txn()?.clone();
+    Some(Record::PlyState { id, ply: key.ply, copy: key.copy, state, reason: reason.to_owned() })
 }

@@ -123,6 +123,9 @@ impl Engine {
         let fault = |name, text: &str| Err(Fault::new(name, text));
         if let Some(reason) = self.blocked_reason(Kind::Sale) {
             return match reason {
+                "batch-closing" => {
+                    fault(FaultName::BatchClosing, "the batch is being settled; wait until it is closed")
+                }
                 "parameters-missing" => fault(FaultName::ParametersMissing, "emv.toml has no application"),
                 "identity-changed" => fault(
                     FaultName::WrongState,
@@ -146,6 +149,8 @@ impl Engine {
             Some("not-supported")
         } else if self.storage_trouble.is_some() {
             Some("storage-fault")
+        } else if self.settling() {
+            Some("batch-closing")
         } else if self.settings.emv.aids.is_empty() {
             Some("parameters-missing")
         } else if self.identity_changed() {

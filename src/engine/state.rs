@@ -5,6 +5,7 @@ use super::journal_thread::{JournalThread, Task};
 use super::line::Line;
 use super::operators::{Door, Session};
 use super::paper::{Care, PrintDesk};
+use super::settle::Settling;
 use super::trade::Active;
 use super::view::{Snapshot, TxnView};
 use super::{EngineError, Note, Receivers, Wiring};
@@ -96,6 +97,8 @@ pub struct Engine {
     pub(super) snapshot: watch::Sender<Arc<Snapshot>>,
     /// The running transaction: at most one.
     pub(super) active: Option<Active>,
+    /// The settlement of the open batch, while one runs.
+    pub(super) settling: Option<Settling>,
     /// Transactions whose outcome stands but whose paper or card is not home.
     pub(super) cares: Vec<Care>,
     /// Every transaction that has an object.
@@ -190,6 +193,7 @@ impl Engine {
             agents: wiring.agents,
             snapshot: wiring.snapshot,
             active: None,
+            settling: None,
             cares: Vec::new(),
             entries: BTreeMap::new(),
             reversals: loaded.open.iter().filter_map(Due::of).collect(),
@@ -238,6 +242,7 @@ impl Engine {
         engine.restore_keys(loaded.keys);
         engine.restore_entries(&loaded.recent, &loaded.open);
         engine.restore_line();
+        engine.resume_settlement(loaded.settlement.as_ref());
         Ok((engine, wiring.receivers))
     }
 

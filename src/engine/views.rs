@@ -9,7 +9,7 @@ use crate::domain::calendar::{BootTime, WallTime};
 use crate::domain::fault::{Fault, FaultName};
 use crate::domain::ident::{BatchNumber, Stan, TxnId};
 use crate::domain::money::Amount;
-use crate::domain::outcome::{BatchState, EntryType, Outcome, PrintState, TerminalState, TxnState};
+use crate::domain::outcome::{EntryType, Outcome, PrintState, TerminalState, TxnState};
 use crate::domain::record::{CardFacts, Closed, EntryId, HostFacts, PlyRow, TxnFilter, TxnRow, TxnStart};
 use crate::domain::text;
 use crate::domain::txn::Cancellable;
@@ -287,7 +287,7 @@ impl Engine {
             queue: self.queue_view(),
             ledger: LedgerView {
                 batch: self.batch.get(),
-                batch_state: BatchState::Open,
+                batch_state: self.batch_state(),
                 batch_opened_at: self.batch_opened_at,
                 counts: self.counts.iter().map(|(kind, count)| (kind.clone(), *count)).collect(),
             },
@@ -303,6 +303,8 @@ impl Engine {
             TerminalState::Fault
         } else if self.active.is_some() {
             TerminalState::Trading
+        } else if self.settling() {
+            TerminalState::Settling
         } else if self.identity_changed() {
             TerminalState::Maintenance
         } else if offline {
@@ -367,6 +369,7 @@ impl Engine {
     fn update_blockers(&self) -> Vec<String> {
         let named = [
             (self.active.is_some(), "transaction"),
+            (self.settling(), "settlement"),
             (self.line.busy(), "host"),
             (self.desk.depth() > 0, "printing"),
             (!self.reversals.is_empty(), "reversal"),

@@ -1,13 +1,14 @@
 //! Settlement (结算) of the open batch: a consuming step function from "sales are refused" to "the next batch is open".
 //!
-//! `Begun` ⇒ D → the queue is drained → the batch is read and counted → `TotalsFrozen` ⇒ D → 0500, repeated
-//! identically until it is answered → `Verdict` ⇒ D → batch upload, its progress durable every eight records or fewer
+//! `Begun` ⇒ D → the queue is drained → the batch is read and counted → a line is open → `TotalsFrozen` ⇒ D → 0500,
+//! repeated identically until it is answered → `Verdict` ⇒ D → batch upload, its progress durable every eight records or fewer
 //! → end → `Closed` ⇒ D. Until the totals are frozen it may fail or be cancelled, and sales are taken again (`Reopened` ⇒ D); afterwards
 //! only the bank's word ends it, or a supervisor's force. Every phase is resumed by [`Settlement::recover`]; repeats on
 //! the wire are harmless. Nothing here waits, reads a clock or sends.
 //!
 //! What the batch adds up to is in [`totals`], what goes up in [`upload`], whom to suspect in [`suspects`].
 mod phases;
+pub mod slip;
 pub mod suspects;
 pub mod totals;
 pub mod upload;
@@ -214,6 +215,8 @@ enum State {
     Reading,
     /// It could not be; tried again.
     ReadPause(BootTime),
+    /// A line: without one the totals are not frozen, because sales would wait for it. Field 48.
+    Connecting(String),
     /// The bank to answer a message.
     Exchange(Box<Request>, Wire),
     /// Nothing.
@@ -339,16 +342,17 @@ impl Settlement {
     /// True while the engine is to get it a line.
     #[must_use]
     pub const fn wants_line(&self) -> bool {
-        matches!(self.state, State::Exchange(_, Wire::AwaitLine))
+        matches!(self.state, State::Connecting(_) | State::Exchange(_, Wire::AwaitLine))
     }
 
     /// True while the line must stay with it: a message is out, or the next one waits for the disk only.
     #[must_use]
     pub const fn keeps_line(&self) -> bool {
         match &self.state {
+            State::Connecting(_) => true,
             State::Exchange(_, wire) => !matches!(wire, Wire::Pause(_)),
             State::Storing { then, .. } => {
-                matches!(then, Then::Upload(..) | Then::GoOn | Then::Numbered)
+                matches!(then, Then::Ask(_) | Then::Upload(..) | Then::GoOn | Then::Numbered)
             }
             _ => false,
         }
@@ -360,7 +364,13 @@ impl Settlement {
         if self.frozen.is_some() {
             return false;
         }
-        matches!(self.state, State::Draining | State::Reading | State::Storing { then: Then::Drain, .. })
+        matches!(
+            self.state,
+            State::Draining
+                | State::Reading
+                | State::Connecting(_)
+                | State::Storing { then: Then::Drain, .. }
+        )
     }
 
     /// The refusal that belongs to a cancel that comes too late.
@@ -382,13 +392,14 @@ impl Settlement {
         &self.trouble
     }
 
-    /// For the job's `Phase`: `draining`, `counting`, `comparing`, `uploading`, `ending`, `retrying` between two
+    /// For the job's `Phase`: `draining`, `counting`, `connecting`, `comparing`, `uploading`, `ending`, `retrying` between two
     /// attempts, `closing`, `done`.
     #[must_use]
     pub const fn phase(&self) -> &'static str {
         match &self.state {
             State::Draining => "draining",
             State::Reading | State::ReadPause(_) => "counting",
+            State::Connecting(_) => "connecting",
             State::Exchange(_, Wire::Pause(_)) => "retrying",
             State::Exchange(request, _) => match **request {
                 Request::Totals { .. } => "comparing",
@@ -397,8 +408,7 @@ impl Settlement {
             },
             State::Storing { then, .. } | State::StorePause { then, .. } => match then {
                 Then::Drain => "draining",
-                Then::Ask(_) => "counting",
-                Then::Upload(..) => "comparing",
+                Then::Ask(_) | Then::Upload(..) => "comparing",
                 Then::GoOn | Then::Numbered => "uploading",
                 Then::End(_) => "closing",
             },

@@ -28,6 +28,15 @@ pub(super) fn step(mut settlement: Settlement, event: Event, now: Now) -> Step {
         (State::Reading, Event::BatchRead(rows)) => settlement.batch_read(rows, now),
         (State::Reading, Event::ReadFailed(why)) => settlement.read_failed(&why, now),
         (State::ReadPause(until), Event::Tick) if now.boot >= *until => settlement.read(),
+        (State::Connecting(_), Event::LineReady) => settlement.freeze(now),
+        (State::Connecting(_), Event::LineFailed(cause)) => {
+            let text = format!("no connection to the bank: {cause}; check the link and try again");
+            settlement.reopen(End::Failed(Fault::new(FaultName::HostUnreachable, text)), now)
+        }
+        (State::Connecting(_), Event::ForceClose) => {
+            settlement.forced = true;
+            settlement.freeze(now)
+        }
         (State::Exchange(request, wire), event) => match (*wire, event) {
             (Wire::AwaitLine, Event::LineReady) => {
                 let request = (**request).clone();
@@ -153,15 +162,22 @@ impl Settlement {
         }
         match Totals::of(&self.rows) {
             Ok(totals) => {
-                let field48 = totals.field48();
-                let frozen = SettlementStep::TotalsFrozen { field48: field48.clone(), at: now.wall };
-                self.store(vec![record(frozen)], Then::Ask(field48))
+                self.state = State::Connecting(totals.field48());
+                if self.forced { self.freeze(now) } else { (self, Effects::none()) }
             }
             Err(error) => {
                 let text = format!("{error}; a technician must call the acquirer");
                 self.reopen(End::Failed(Fault::new(FaultName::LimitExceeded, text)), now)
             }
         }
+    }
+
+    /// From here on only the bank's word ends it, or a supervisor's.
+    fn freeze(self, now: Now) -> Step {
+        let State::Connecting(field48) = &self.state else { return (self, Effects::none()) };
+        let field48 = field48.clone();
+        let frozen = SettlementStep::TotalsFrozen { field48: field48.clone(), at: now.wall };
+        self.store(vec![record(frozen)], Then::Ask(field48))
     }
 
     /// After a restart. If the shop has resolved something since the totals were frozen, the order of the upload may

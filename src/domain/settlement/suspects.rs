@@ -6,6 +6,7 @@ use crate::domain::money::Amount;
 use crate::domain::outcome::{
     CardClass, EntryType, Kind, Outcome, QueueState, Resolution, ResultCode, words,
 };
+use crate::domain::queue::LATE;
 use crate::domain::record::{EntryRow, TxnRow};
 
 words! {
@@ -98,6 +99,7 @@ fn upload(entry: &EntryRow) -> Option<Reason> {
         (QueueState::Denied, _) => Some(Reason::UploadDenied),
         (QueueState::Expired, _) => Some(Reason::UploadLate),
         (QueueState::Done, "94") => Some(Reason::UploadDuplicate),
+        (QueueState::Done, _) if entry.last_error == LATE => Some(Reason::UploadLate),
         (QueueState::Done, _) if entry.resolution.is_none() => None,
         _ => Some(Reason::UploadFailed),
     }

@@ -1,5 +1,6 @@
 //! What a batch adds up to, what goes up, and the machine against a model of journal, queue and bank.
 mod rows;
+mod slip;
 mod totals;
 mod upload;
 mod walk;

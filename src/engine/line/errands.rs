@@ -158,7 +158,7 @@ impl Engine {
     /// Keys are missing, somebody needs them, and the configuration lets the terminal ask for them.
     pub(super) fn wants_sign_on(&self) -> bool {
         let trade = self.session.is_some() && !self.line.signed_off;
-        let needed = trade || !self.reversals.is_empty();
+        let needed = trade || self.settling() || !self.reversals.is_empty();
         self.keys.is_none()
             && needed
             && self.settings.auto_sign_on

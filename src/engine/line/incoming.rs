@@ -27,6 +27,10 @@ impl Engine {
                 self.line.user = Some(User::Txn);
                 self.sale_answer(&request, bytes)
             }
+            Some(User::Settlement) => {
+                self.line.user = Some(User::Settlement);
+                self.settlement_answer(&request, bytes)
+            }
             Some(User::Reversal(machine)) => self.reversal_answer(*machine, &request, bytes),
             Some(User::Management { machine, job, opened }) => {
                 self.management_answer(machine, job, opened, &request, bytes)

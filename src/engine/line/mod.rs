@@ -14,6 +14,7 @@ use crate::domain::calendar::BootTime;
 use crate::domain::ident::{BatchNumber, TxnId};
 use crate::domain::outcome::ResultCode;
 use crate::domain::record::{Committed, KeyRecord};
+use crate::domain::settlement;
 use crate::domain::txn::management::{self, Errand, Management};
 use crate::domain::txn::reversal::{self, Limits, Reversal};
 use crate::domain::txn::{self, FinancialRequest};
@@ -74,6 +75,7 @@ enum LineState {
 
 enum User {
     Txn,
+    Settlement,
     Reversal(Box<Reversal>),
     Management { machine: Management, job: u64, opened: Option<Box<Opened>> },
 }
@@ -127,9 +129,14 @@ impl Line {
         let user = match &self.user {
             Some(User::Reversal(machine)) => machine.deadline(),
             Some(User::Management { machine, .. }) => machine.deadline(),
-            Some(User::Txn) | None => None,
+            Some(User::Txn | User::Settlement) | None => None,
         };
         user.into_iter().chain(self.read_again_at).min()
+    }
+
+    /// The row of something that is owed is still to be read.
+    pub(super) fn owes_unread(&self) -> bool {
+        !self.unread.is_empty()
     }
 
     pub(super) const fn busy(&self) -> bool {
@@ -139,7 +146,7 @@ impl Line {
     pub(super) fn signing_on(&self) -> bool {
         let running = match &self.user {
             Some(User::Management { machine, .. }) => machine.errand() == Errand::SignOn,
-            Some(User::Txn | User::Reversal(_)) | None => false,
+            Some(User::Txn | User::Settlement | User::Reversal(_)) | None => false,
         };
         running || self.errands.iter().any(|(errand, _)| *errand == Errand::SignOn)
     }
@@ -210,6 +217,9 @@ impl Engine {
             && let Some((errand, job)) = self.line.errands.pop_front()
         {
             return Some(self.errand(errand, job));
+        }
+        if self.settlement_wants_line() && self.keys.is_some() {
+            return Some(User::Settlement);
         }
         let wanted = self.active.as_ref().is_some_and(|active| active.txn.wants_line());
         (wanted && self.line.unread.is_empty()).then_some(User::Txn)
@@ -293,6 +303,15 @@ impl Engine {
                 self.line.user = Some(User::Txn);
                 self.step_txn(event);
             }
+            Some(User::Settlement) => {
+                self.line.user = Some(User::Settlement);
+                self.step_settlement(match heard {
+                    Heard::Ready => settlement::Event::LineReady,
+                    Heard::NoLine(cause) => settlement::Event::LineFailed(cause),
+                    Heard::Sent => settlement::Event::RequestSent,
+                    Heard::Lost { .. } => settlement::Event::LineLost,
+                });
+            }
             Some(User::Reversal(machine)) => {
                 let event = match heard {
                     Heard::Ready => reversal::Event::LineReady,
@@ -325,6 +344,17 @@ impl Engine {
         }
     }
 
+    /// The settlement keeps the line, wants it anew for its next message (whoever must go before it goes first), or needs
+    /// it no more, or only after a pause.
+    pub(super) fn settlement_uses_line(&mut self, keeps: bool, wants: bool) {
+        if matches!(self.line.user, Some(User::Settlement)) && (wants || !keeps) {
+            self.line.user = None;
+            if !keeps {
+                self.hang_up();
+            }
+        }
+    }
+
     /// Sends a request whose record is durable.
     fn send(&mut self, request: Request) {
         let LineState::Open { id } = self.line.state else {
@@ -347,7 +377,7 @@ impl Engine {
         self.send_built(built);
     }
 
-    fn send_built<E: core::fmt::Display>(&mut self, built: Option<Result<Request, E>>) {
+    pub(super) fn send_built<E: core::fmt::Display>(&mut self, built: Option<Result<Request, E>>) {
         match built {
             Some(Ok(request)) => self.send(request),
             Some(Err(error)) => {
@@ -375,7 +405,7 @@ impl Engine {
                 };
                 self.step_management(machine, job, opened, event);
             }
-            other @ (Some(User::Txn) | None) => self.line.user = other,
+            other @ (Some(User::Txn | User::Settlement) | None) => self.line.user = other,
         }
     }
 
@@ -391,7 +421,7 @@ impl Engine {
             Some(User::Management { machine, job, opened }) => {
                 self.step_management(machine, job, opened, management::Event::Tick);
             }
-            other @ (Some(User::Txn) | None) => self.line.user = other,
+            other @ (Some(User::Txn | User::Settlement) | None) => self.line.user = other,
         }
     }
 

@@ -49,7 +49,10 @@ fn an_agreed_batch_is_closed_with_its_certificates_told() {
     assert!(matches!(world.sent.first(), Some(Request::Totals { .. })));
     assert!(matches!(world.sent.last(), Some(Request::End { records: 4, agreed: true, .. })));
     assert_eq!(report.suspects.len(), 4, "denied, failed, unresolved refund, reversal answered 25");
-    assert_eq!(world.phases, ["draining", "counting", "comparing", "uploading", "ending", "closing", "done"]);
+    assert_eq!(
+        world.phases,
+        ["draining", "counting", "connecting", "comparing", "uploading", "ending", "closing", "done"]
+    );
 }
 
 /// The detail goes up in the fixed order, its progress is durable every eight records, and the end counts all.
@@ -94,17 +97,27 @@ fn a_queue_that_cannot_be_drained_reopens_the_batch() {
     assert!(world.disk.settlement.is_none() && world.sent.is_empty());
 }
 
+/// Without a line nothing is frozen: sales would have to wait for it.
+#[test]
+fn a_bank_that_cannot_be_reached_reopens_the_batch() {
+    let mut world = World::new(day(), Agreed, Agreed);
+    world.trouble = vec![(0, Trouble::NoLine)];
+    let Some(End::Failed(fault)) = world.run(false) else { panic!("it did not fail") };
+    assert_eq!(fault.name, FaultName::HostUnreachable);
+    assert!(world.disk.settlement.is_none() && world.sent.is_empty());
+}
+
 /// Whatever becomes of the answers, the 0500 is the same until one of them counts.
 #[test]
 fn the_totals_are_repeated_identically_until_they_are_answered() {
     let mut world = World::new(day(), Agreed, Agreed);
     world.trouble = vec![
-        (0, Trouble::NoLine),
         (0, Trouble::Silent),
         (1, Trouble::Lost),
         (2, Trouble::Garbled),
         (3, Trouble::Refused("96")),
         (4, Trouble::Refused("99")),
+        (5, Trouble::NoLine),
     ];
     let report = closed(world.run(false));
     assert_eq!(report.verdict, (Agreed, Agreed));
@@ -181,6 +194,8 @@ fn it_is_cancelled_until_the_totals_are_frozen() {
     let (machine, _) = machine.step(Event::Stored(None), NOW);
     let (machine, _) = machine.step(Event::Drained, NOW);
     let (machine, _) = machine.step(Event::BatchRead(day()), NOW);
+    assert!(machine.cancellable() && machine.wants_line());
+    let (machine, _) = machine.step(Event::LineReady, NOW);
     assert!(!machine.cancellable(), "the frozen totals are on their way to the disk");
     let (machine, _) = machine.step(Event::Cancel, NOW);
     assert_eq!(machine.batch_state(), BatchState::Settling);
