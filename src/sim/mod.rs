@@ -11,3 +11,4 @@ pub mod printer;
 mod shop;
 pub mod vpcd;
 pub mod world;
+pub mod worlds;

@@ -105,7 +105,8 @@ pub fn traced(seed: u64, transactions: u32) -> (Result<(), String>, String) {
 fn play(seed: u64, transactions: u32, traced: bool) -> (Result<(), String>, Option<World>) {
     let mut draws = SplitMix64::new(seed);
     let habit = if draws.below(8) == 0 { Habit::BooksLate } else { Habit::Remembers };
-    let per_mille = [0, 2, 10, 30, 60].get(usize::try_from(draws.below(5)).unwrap_or(0)).copied().unwrap_or(0);
+    let per_mille =
+        [0, 2, 10, 30, 60].get(usize::try_from(draws.below(5)).unwrap_or(0)).copied().unwrap_or(0);
     let near_wrap = draws.below(4) == 0;
     let first_stan = if near_wrap { 999_999_u32.saturating_sub(draws.below(transactions.max(1))) } else { 1 };
     let chance = Chance::seeded(draws.draw(), per_mille);
@@ -263,9 +264,11 @@ impl World {
     /// A supervisor puts the oldest entry aside.
     fn park_one(&mut self) -> Flow {
         let wall = self.now.wall;
-        let parked = self.memory.entries.iter().find_map(|entry| {
-            Some((entry.id.txn.clone(), entry.park("to be looked at", wall).ok()?))
-        });
+        let parked = self
+            .memory
+            .entries
+            .iter()
+            .find_map(|entry| Some((entry.id.txn.clone(), entry.park("to be looked at", wall).ok()?)));
         let Some((id, record)) = parked else { return Ok(()) };
         self.commit(&[record], "before an entry is parked")?;
         self.refresh(&id);

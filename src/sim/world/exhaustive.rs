@@ -71,9 +71,8 @@ pub fn scenarios() -> Vec<Scenario> {
     let offline = Wanted { temper: Temper::ApprovesAlone, ..Wanted::new(Kind::OfflineSale, 700, 2) };
     let complete = Wanted::new(Kind::PreAuthComplete, 4000, 2);
     let plain = |name, wanted| scenario(name, vec![], Deed::Trade(wanted, None));
-    let after = |name, before: Wanted, wanted| {
-        scenario(name, vec![(before, None)], Deed::Trade(wanted, Some(0)))
-    };
+    let after =
+        |name, before: Wanted, wanted| scenario(name, vec![(before, None)], Deed::Trade(wanted, Some(0)));
     let chain = vec![(pre_auth.clone(), None), (complete.clone(), Some(0))];
     let day = vec![
         (sale.clone(), None),
@@ -85,10 +84,7 @@ pub fn scenarios() -> Vec<Scenario> {
         plain("sale", sale.clone()),
         plain("sale with PIN", Wanted::new(Kind::Sale, 1250, 0)),
         plain("sale, signature, scripts", Wanted { scripts: true, ..Wanted::new(Kind::Sale, 1250, 1) }),
-        plain(
-            "sale that the card refuses",
-            Wanted { temper: Temper::DeclinesAfterApproval, ..sale.clone() },
-        ),
+        plain("sale that the card refuses", Wanted { temper: Temper::DeclinesAfterApproval, ..sale.clone() }),
         plain("sale, a part is enough", Wanted { partial: true, ..sale.clone() }),
         plain("sale that may be stored", Wanted { may_store: true, ..sale.clone() }),
         plain("offline sale", offline.clone()),
@@ -129,7 +125,8 @@ impl Stage {
     /// # Errors
     /// The scenario does not work even without faults.
     pub fn set(scenario: Scenario) -> Result<Self, Failure> {
-        let failure = |what: String| Failure { scenario: scenario.name, wrong: vec![], what, trace: String::new() };
+        let failure =
+            |what: String| Failure { scenario: scenario.name, wrong: vec![], what, trace: String::new() };
         let beginning = Beginning {
             chance: Chance::script(&[]),
             seed: 1,

@@ -62,6 +62,18 @@ impl Judge {
         self.running = Running::default();
     }
 
+    /// What everybody was told of a transaction.
+    #[must_use]
+    pub fn told(&self, id: &TxnId) -> Option<Outcome> {
+        self.told.get(id).copied()
+    }
+
+    /// Customer slips without a mark that came out.
+    #[must_use]
+    pub fn slips(&self, id: &TxnId) -> u32 {
+        self.slips.get(id).copied().unwrap_or_default()
+    }
+
     /// The power failed: nothing is running any more.
     pub fn forgets(&mut self) {
         self.running = Running::default();
@@ -292,7 +304,8 @@ impl Judge {
         let differing: Vec<&TxnRow> = self.closing.iter().filter(|row| differs(row, bank)).collect();
         for row in &differing {
             if !report.suspects.iter().any(|suspect| suspect.txn == row.start.id) {
-                let text = format!("2: the bank thinks otherwise of a {} and nobody suspects it", row.start.kind);
+                let text =
+                    format!("2: the bank thinks otherwise of a {} and nobody suspects it", row.start.kind);
                 return broken(text);
             }
         }
@@ -344,7 +357,8 @@ impl Judge {
         let late = bank.habit() == Habit::BooksLate
             && row.reversal().is_some_and(|r| r.response_code.as_ref().is_some_and(|c| c.as_str() == "25"));
         let may_differ = owed || written_off || late;
-        let what = || format!("{} that is {}, bank holds: {holds}, {:?}", row.start.kind, row.outcome, row.entries);
+        let what =
+            || format!("{} that is {}, bank holds: {holds}, {:?}", row.start.kind, row.outcome, row.entries);
         match row.outcome {
             Outcome::None if at_rest => return broken(format!("7: a {}", what())),
             Outcome::None => {}
@@ -400,9 +414,8 @@ fn differs(row: &TxnRow, bank: &Bank) -> bool {
 fn reckon(rows: &[TxnRow]) -> String {
     let mut sums = [[(0_u64, 0_u32); 2]; 2];
     for row in rows {
-        let told = row.entries.iter().find(|e| {
-            matches!(e.entry_type, EntryType::OfflineSale | EntryType::Advice)
-        });
+        let told =
+            row.entries.iter().find(|e| matches!(e.entry_type, EntryType::OfflineSale | EntryType::Advice));
         let counts = match row.outcome {
             Outcome::Approved => row.wire.is_some(),
             Outcome::StoredOffline => told.is_some_and(|e| {

@@ -22,12 +22,12 @@ mod post;
 mod power;
 mod rest;
 mod settle;
-mod trade;
+pub mod trade;
 
 use crate::domain::calendar::{BootTime, WallTime};
 use crate::domain::emv::params::EmvConfig;
-use crate::domain::ident::OperatorId;
-use crate::domain::outcome::EntryType;
+use crate::domain::ident::{OperatorId, TxnId};
+use crate::domain::outcome::{EntryType, Outcome, QueueState};
 use crate::domain::profile::Profile;
 use crate::domain::queue::Entry;
 use crate::domain::queue::order::Schedule;
@@ -37,7 +37,7 @@ use crate::domain::secret::TokenKey;
 use crate::domain::txn::{Now, Setup};
 use crate::ports::Durability;
 use crate::ports::commit::commit_or_look;
-use chance::{Chance, SplitMix64};
+use chance::Chance;
 use core::fmt;
 use core::time::Duration;
 use disk::{Disk, DiskFault};
@@ -105,7 +105,7 @@ struct Memory {
     schedule: Schedule,
     withheld: Option<EntryId>,
     /// Whose request went out on the open line.
-    line_of: Option<crate::domain::ident::TxnId>,
+    line_of: Option<TxnId>,
     paused: bool,
 }
 
@@ -128,7 +128,6 @@ impl Memory {
 #[derive(Clone, Debug)]
 pub struct World {
     chance: Chance,
-    draws: SplitMix64,
     now: Now,
     disk: Disk,
     bank: Bank,
@@ -145,8 +144,25 @@ pub struct World {
     prefix: String,
     cuts: u32,
     steps: u32,
+    /// The transaction that was begun last.
+    last: Option<TxnId>,
     /// Where it stood when the power failed: state of the transaction and what was about to happen.
     place: (&'static str, &'static str),
+    /// The first power cut, for the matrix.
+    first_cut: Option<FirstCut>,
+}
+
+/// What the first power cut of a world left behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FirstCut {
+    /// Where the transaction stood.
+    pub state: &'static str,
+    /// Where the power failed.
+    pub place: &'static str,
+    /// What everybody had been told by then.
+    pub told: Option<Outcome>,
+    /// What recovery made of it: outcome and what is owed. `None`: the terminal knows nothing of it.
+    pub recovered: Option<(Outcome, Vec<(EntryType, QueueState)>)>,
 }
 
 /// What a world begins with.
@@ -154,7 +170,7 @@ pub struct World {
 pub struct Beginning {
     /// Where it goes wrong.
     pub chance: Chance,
-    /// Draws amounts and cards.
+    /// Names its transactions.
     pub seed: u64,
     /// The bank.
     pub habit: Habit,
@@ -176,7 +192,6 @@ impl World {
         }
         Some(Self {
             chance,
-            draws: SplitMix64::new(seed ^ 0x5EED),
             now,
             disk,
             bank: Bank::new(habit),
@@ -190,7 +205,9 @@ impl World {
             prefix: format!("{seed:x}"),
             cuts: 0,
             steps: 0,
+            last: None,
             place: ("", ""),
+            first_cut: None,
         })
     }
 
@@ -222,6 +239,18 @@ impl World {
     #[must_use]
     pub const fn cuts(&self) -> u32 {
         self.cuts
+    }
+
+    /// The transaction that was begun last.
+    #[must_use]
+    pub const fn last(&self) -> Option<&TxnId> {
+        self.last.as_ref()
+    }
+
+    /// What the first power cut left behind.
+    #[must_use]
+    pub const fn first_cut(&self) -> Option<&FirstCut> {
+        self.first_cut.as_ref()
     }
 
     /// Where the chance stands, to be looked at.
@@ -341,7 +370,8 @@ fn name_of(record: &Record) -> String {
         Record::Unsent { .. } => "Unsent".to_owned(),
         Record::ReserveStan => "ReserveStan".to_owned(),
         Record::Closed(closed) => {
-            let due = closed.reversal.map(|reason| format!(", reversal due {}", reason.code())).unwrap_or_default();
+            let due =
+                closed.reversal.map(|reason| format!(", reversal due {}", reason.code())).unwrap_or_default();
             format!("Closed({}, {}{due})", closed.outcome, closed.result)
         }
         Record::QueueAttempt { entry, .. } => format!("Attempt({})", entry.entry_type),
@@ -373,9 +403,4 @@ const fn step_name(step: &crate::domain::record::SettlementStep) -> &'static str
 /// The cashier, and the supervisor.
 fn operator(number: &str) -> Flow<OperatorId> {
     OperatorId::new(number).or_else(|_| broken("an operator of the simulator has no number"))
-}
-
-/// True for what is sent by itself when the terminal is idle.
-const fn is_upload(entry_type: EntryType) -> bool {
-    matches!(entry_type, EntryType::OfflineSale | EntryType::Advice)
 }

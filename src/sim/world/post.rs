@@ -106,8 +106,7 @@ impl World {
 
     /// One run of one entry.
     fn deliver(&mut self, entry: Entry) -> Flow<End> {
-        let limits =
-            Limits { profile: self.setup.profile, response_timeout: RESPONSE, late_after: None };
+        let limits = Limits { profile: self.setup.profile, response_timeout: RESPONSE, late_after: None };
         let id = entry.id.clone();
         self.place.0 = "queue";
         self.note(&format_args!("queue: {}", id.entry_type));
@@ -160,7 +159,8 @@ impl World {
 
     fn send_entry(&mut self, entry: &Entry, events: &mut VecDeque<Event>, late: &mut Option<Event>) -> Flow {
         self.judge.sends_entry(entry, &self.disk)?;
-        let exchange = self.exchange(entry.entry_type().word(), |world, mood| world.bank_hears(entry, mood))?;
+        let exchange =
+            self.exchange(entry.entry_type().word(), |world, mood| world.bank_hears(entry, mood))?;
         for heard in exchange.heard {
             events.push_back(match heard {
                 Heard::Sent => Event::RequestSent,
@@ -203,9 +203,8 @@ impl World {
     pub(super) fn resolve_all(&mut self, written_off: bool) -> Flow {
         // It asks the bank, and not too early.
         self.land();
-        let unresolved = |entry: &Entry| {
-            entry.is_unresolved() || entry.entry_type() == EntryType::RefundUnknown
-        };
+        let unresolved =
+            |entry: &Entry| entry.is_unresolved() || entry.entry_type() == EntryType::RefundUnknown;
         let waiting: Vec<Entry> = self.memory.entries.iter().filter(|e| unresolved(e)).cloned().collect();
         for entry in waiting {
             let held = entry.txn_stan.is_some_and(|stan| self.bank.holds((entry.batch.get(), stan.get())));

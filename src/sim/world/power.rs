@@ -1,7 +1,6 @@
 //! Power and keys: what is left after a cut, recovery, and the sign-on.
-use super::host::Habit;
 use super::net::Heard;
-use super::{Flow, Halt, Memory, World, broken};
+use super::{FirstCut, Flow, Halt, Memory, World, broken};
 use crate::domain::calendar::{BootTime, WallTime};
 use crate::domain::ident::{BatchNumber, ResponseCode};
 use crate::domain::queue::Entry;
@@ -48,6 +47,11 @@ impl World {
     /// The power is back: what is in the journal becomes the terminal.
     fn restart(&mut self) -> Flow {
         self.cuts = self.cuts.saturating_add(1);
+        if self.first_cut.is_none() {
+            let told = self.last.as_ref().and_then(|id| self.judge.told(id));
+            let (state, place) = self.place;
+            self.first_cut = Some(FirstCut { state, place, told, recovered: None });
+        }
         self.steps = 0;
         let pending = u8::try_from(self.disk.pending()).unwrap_or(u8::MAX - 1);
         let lost = self.chance.way(pending.saturating_add(1));
@@ -74,6 +78,13 @@ impl World {
         self.memory = Memory::new(entries, self.now);
         self.memory.signed_on = loaded.keys.is_some();
         self.memory.paused = loaded.queue_paused.is_some();
+        if let Some(first) = &mut self.first_cut
+            && first.recovered.is_none()
+            && let Some(row) = self.last.as_ref().and_then(|id| self.disk.stored(id))
+        {
+            let owed = row.entries.iter().filter(|entry| entry.is_open());
+            first.recovered = Some((row.outcome, owed.map(|e| (e.entry_type, e.state)).collect()));
+        }
         self.judge.step(&self.disk, &self.bank)?;
         for row in &loaded.open {
             self.print(&row.start.id)?;
@@ -177,15 +188,13 @@ impl World {
     /// The bank offers another batch; the engine adopts it only while nothing hangs on the open one.
     fn other_batch(&mut self) -> Option<BatchNumber> {
         let free = self.disk.batch_is_free();
-        self.note(&format_args!("the bank offers another batch: {}", if free { "adopted" } else { "kept back" }));
+        self.note(&format_args!(
+            "the bank offers another batch: {}",
+            if free { "adopted" } else { "kept back" }
+        ));
         if !free {
             return None;
         }
         BatchNumber::new(self.disk.batch_number().get().saturating_add(7)).ok()
-    }
-
-    /// This bank may book what it said it did not know.
-    pub(super) fn books_late(&self) -> bool {
-        self.bank.habit() == Habit::BooksLate
     }
 }

@@ -29,7 +29,9 @@ impl World {
         if let Some(entry) = self.memory.entries.first() {
             return broken(format!("7: an entry is left: {} {}", entry.id.entry_type, entry.state));
         }
-        if !order::drained(&self.memory.entries) || !self.disk.loaded().open.iter().all(|row| row.entries.iter().all(|e| !e.is_open())) {
+        if !order::drained(&self.memory.entries)
+            || !self.disk.loaded().open.iter().all(|row| row.entries.iter().all(|e| !e.is_open()))
+        {
             return broken("7: something is still owed");
         }
         Ok(())

@@ -8,7 +8,7 @@ use crate::domain::emv::apdu::CommandApdu;
 use crate::domain::emv::params::{Purpose, TxnParams};
 use crate::domain::ident::{AuthCode, RequestId, ResponseCode, Rrn, TxnId};
 use crate::domain::money::{Amount, Currency};
-use crate::domain::outcome::{Kind, Outcome, Prompt, ResultCode};
+use crate::domain::outcome::{Kind, Prompt, ResultCode};
 use crate::domain::record::{HostFacts, OriginalRef, Terms, TxnRow, TxnStart};
 use crate::domain::rules::{self, Present, Undo};
 use crate::domain::secret::PinBlock;
@@ -86,6 +86,7 @@ impl World {
         self.moment();
         let Some((start, setup)) = self.start(wanted)? else { return Ok(None) };
         let id = start.id.clone();
+        self.last = Some(id.clone());
         self.note(&format_args!("{} of {} with card {}", start.kind, start.amount.minor(), wanted.card));
         self.judge.begins(&start);
         self.cards.inserted = wanted.card;
@@ -348,7 +349,9 @@ impl World {
         for heard in exchange.heard {
             run.events.push_back(match heard {
                 Heard::Sent => Event::RequestSent,
-                Heard::Answer(said) => Event::HostAnswered(Box::new(answer(&said, amount, foreign, run.scripts)?)),
+                Heard::Answer(said) => {
+                    Event::HostAnswered(Box::new(answer(&said, amount, foreign, run.scripts)?))
+                }
                 Heard::Garbled(garbled) => Event::HostGarbled(garbled),
                 Heard::Lost(wrote) => Event::LineLost { wrote },
             });
@@ -362,7 +365,8 @@ impl World {
 
 /// Template 72 with an identifier and one command.
 const SCRIPT: [u8; 20] = [
-    0x72, 0x12, 0x9F, 0x18, 0x04, 0, 0, 0, 1, 0x86, 0x09, 0x84, 0x24, 0x00, 0x00, 0x04, 0x11, 0x22, 0x33, 0x44,
+    0x72, 0x12, 0x9F, 0x18, 0x04, 0, 0, 0, 1, 0x86, 0x09, 0x84, 0x24, 0x00, 0x00, 0x04, 0x11, 0x22, 0x33,
+    0x44,
 ];
 
 /// What names an original in messages.
@@ -436,10 +440,4 @@ fn answer(said: &Said, asked: Amount, foreign: bool, scripts: bool) -> Flow<Fina
 
 fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
-}
-
-/// True if the shop was told that it has its money.
-#[must_use]
-pub const fn is_good(outcome: Outcome) -> bool {
-    matches!(outcome, Outcome::Approved | Outcome::StoredOffline)
 }

@@ -6,9 +6,8 @@ use crate::domain::ident::{BatchNumber, TxnId};
 use crate::domain::money::Amount;
 use crate::domain::outcome::{BatchState, Outcome, PrintState};
 use crate::domain::record::{
-    BatchRow, Committed, EntryRow, FollowUp, Loaded, OriginalRef, Record, SettlementRow,
-    TimelineRow, TotalsRow, TxnFilter,
-    TxnRow,
+    BatchRow, Committed, EntryRow, FollowUp, Loaded, OriginalRef, Record, SettlementRow, TimelineRow,
+    TotalsRow, TxnFilter, TxnRow,
 };
 use crate::ports::{BackupFacts, Durability, Journal, JournalError};
 use std::path::Path;

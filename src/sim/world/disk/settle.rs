@@ -66,7 +66,9 @@ impl Disk {
                 self.newer(*at);
                 let running = self.running()?.clone();
                 if running.verdict.is_none() && !(*forced && running.frozen.is_some()) {
-                    return refuse("a batch is closed after its verdict, or by force after its totals are frozen");
+                    return refuse(
+                        "a batch is closed after its verdict, or by force after its totals are frozen",
+                    );
                 }
                 self.close_batch(&running, (*domestic, *foreign), *forced, *at);
             }

@@ -341,9 +341,8 @@ impl Disk {
             }
             Some(Some(row)) => Some(row),
         };
-        let reversible = row.is_some_and(|row| {
-            row.stan.is_some() && rule(row.start.kind).silence == Silence::Reverse
-        });
+        let reversible =
+            row.is_some_and(|row| row.stan.is_some() && rule(row.start.kind).silence == Silence::Reverse);
         if closed.reversal.is_some() && !reversible {
             return refuse("it sent no request that could be reversed");
         }
