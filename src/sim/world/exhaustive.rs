@@ -1,8 +1,9 @@
 //! The exhaustive driver: one piece of business, and every world in which up to two things go wrong with it.
 //!
-//! A world without faults shows the sites it passes; each is made to go wrong in each of its ways, which gives worlds with
-//! sites of their own, and so on: an odometer over small choices, as in tigerbeetle's `exhaustigen`. A power cut is a
-//! fault like any other, so every cut point is among them, those in recovery and in the reversal too.
+//! A world without faults shows the sites it passes; each is made to go wrong in each of its ways, which gives
+//! worlds with sites of their own, and so on: an odometer over small choices, as in tigerbeetle's
+//! `exhaustigen`. A power cut is a fault like any other, so every cut point is among them, those in recovery
+//! and in the reversal too.
 use super::card::Temper;
 use super::chance::{Chance, Wrong};
 use super::host::Habit;

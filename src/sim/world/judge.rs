@@ -1,9 +1,9 @@
 //! The judge: what each side holds, in a few lines, and the eight properties that must follow.
 //!
-//! It keeps no copy of the machines' logic. It knows what was sent and what was told, looks into the bank's books and the
-//! journal's rows, and asks whether they can both be true. `1` to `8` in the comments are the properties of the
-//! architecture document: money, totals, numbers, cryptograms, receipts, secrets (looked for in traces by a test),
-//! liveness, recovery.
+//! It keeps no copy of the machines' logic. It knows what was sent and what was told, looks into the bank's
+//! books and the journal's rows, and asks whether they can both be true. `1` to `8` in the comments are the
+//! properties of the architecture document: money, totals, numbers, cryptograms, receipts, secrets (looked for
+//! in traces by a test), liveness, recovery.
 use super::disk::Disk;
 use super::host::{Asked, Bank, Habit, Name, Side, counts_as_foreign, side};
 use super::{Flow, broken};

@@ -8,10 +8,10 @@ use core::fmt::Write as _;
 const INTRODUCTION: &str = "\
 # The power-cut matrix
 
-Made by the simulator's own run (`src/sim/world/matrix.rs`): the real machines in a simulated shop, the power fails once,
-at every place, and nothing else goes wrong. Then the terminal starts again, sends what it owes and settles the day. The
-test `the_power_cut_matrix_is_fresh` fails when this page is stale; `POSD_BLESS=1` writes it anew. What the real daemon
-does on a real disk stands in `power-cuts.md`.
+Made by the simulator's own run (`src/sim/world/matrix.rs`): the real machines in a simulated shop, the power
+fails once, at every place, and nothing else goes wrong. Then the terminal starts again, sends what it owes and
+settles the day. The test `the_power_cut_matrix_is_fresh` fails when this page is stale; `POSD_BLESS=1` writes
+it anew. What the real daemon does on a real disk stands in `power-cuts.md`.
 
 - *State*: where the transaction stood; `queue` and `recovery` are not states of the transaction.
 - *The power fails*: what was about to happen, or had just happened.

@@ -1,13 +1,14 @@
 //! Worlds: a whole shop in memory that proves that no money is lost.
 //!
-//! The machines are the real ones: [`crate::domain::txn`], [`crate::domain::queue`], [`crate::domain::settlement`],
-//! the chip kernel, recovery. Around them stand a clock that jumps to the next deadline, a journal ([`disk`]), a bank
-//! ([`host`]), chips ([`card`]), paper, people and the power, all of which fail where [`chance`] says so. What the engine
-//! does is done here by a small scheduler: one transaction, one line, the queue in the order of the domain. [`judge`]
-//! watches every step and looks at everything when the world has come to rest.
+//! The machines are the real ones: [`crate::domain::txn`], [`crate::domain::queue`],
+//! [`crate::domain::settlement`], the chip kernel, recovery. Around them stand a clock that jumps to the next
+//! deadline, a journal ([`disk`]), a bank ([`host`]), chips ([`card`]), paper, people and the power, all of
+//! which fail where [`chance`] says so. What the engine does is done here by a small scheduler: one
+//! transaction, one line, the queue in the order of the domain. [`judge`] watches every step and looks at
+//! everything when the world has come to rest.
 //!
-//! Drivers: [`exhaustive`] (one transaction, up to two faults, each in every place) and [`days`] (long mixed days from a
-//! seed). [`matrix`] writes down what a power cut leaves behind.
+//! Drivers: [`exhaustive`] (one transaction, up to two faults, each in every place) and [`days`] (long mixed
+//! days from a seed). [`matrix`] writes down what a power cut leaves behind.
 pub mod card;
 pub mod chance;
 pub mod days;

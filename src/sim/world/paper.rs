@@ -1,7 +1,7 @@
 //! Paper: the plies of an outcome, as the printer's keeper prints them.
 //!
-//! A ply is `printing` durably before its first byte, so that after a power cut it is known that it may be on paper; what
-//! comes after is evidence whose loss only makes the terminal more careful.
+//! A ply is `printing` durably before its first byte, so that after a power cut it is known that it may be on
+//! paper; what comes after is evidence whose loss only makes the terminal more careful.
 use super::{Flow, World};
 use crate::domain::ident::TxnId;
 use crate::domain::outcome::{Ply, PrintState};
