@@ -11,7 +11,9 @@ PLAIN := target/plain
 SIM := target/sim
 export POSD_PLAIN := $(CURDIR)/$(PLAIN)/debug
 
-.PHONY: help deps build simulators sim demo test check lint core suite bench deb install clean
+N ?= 500
+
+.PHONY: help deps build simulators sim demo storm test check lint core suite bench deb install clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
@@ -31,6 +33,9 @@ sim: deps ## long simulated days in which anything goes wrong: make sim SEEDS=0.
 
 demo: build simulators ## a morning in a shop: sale, decline, lost reply; receipts in demo-out/
 	$(SIM)/debug/posd-sim demo --bin $(PLAIN)/debug --emv tests/data/emv.toml --out demo-out
+
+storm: build simulators ## the daemon is killed N=500 times in mixed business; both ends are compared
+	$(SIM)/debug/posd-sim storm --bin $(PLAIN)/debug --emv tests/data/emv.toml --kills $(N)
 
 test: deps lint core build suite ## everything that CI runs
 

@@ -1,14 +1,17 @@
-//! What stands on the slip (签购单) of a sale: which facts, in which order and words, on which ply.
+//! What stands on a slip (签购单): which facts, in which order and words, on which ply, for every kind.
 //!
 //! Order and Chinese labels follow the layout common among Chinese acquirers: title, ply, shop, card, numbers, amount,
 //! remarks, chip, signature. Spec: unverified (taken from bank-approved layouts of the 2010s, no document of the scheme
 //! was at hand). It does not decide how lines fall: that is [`crate::domain::receipt`]. The whole card number and the
-//! expiry never stand here. Slips of other kinds come with those kinds.
+//! expiry never stand here. What stands below the amount is in `foot`.
+mod foot;
+
 use super::calendar::LocalTime;
 use super::ident::{MerchantId, TerminalId};
-use super::outcome::{CvmMethod, EntryMode, Kind, Outcome, Ply, words};
+use super::money::Amount;
+use super::outcome::{EntryMode, Kind, Outcome, Ply, words};
 use super::receipt::{Block, Document};
-use super::record::{CardFacts, TxnRow};
+use super::record::TxnRow;
 
 words! {
     /// Language of the terminal, `[terminal] language`.
@@ -35,13 +38,22 @@ pub struct Shop {
     pub currency_symbol: String,
 }
 
-/// The slip of an approved sale; `None` for anything else, because only approvals go on paper.
+/// The slip of a transaction that stands; `None` for anything else, because only what stands goes on paper.
+///
+/// Choice: a balance is shown on the screen only; paper with a customer's balance is left lying about.
 ///
 /// `terminal_time` is when it ended in the terminal's zone; it stands there only if the host gave no time. `copy` marks
 /// a reprint.
 #[must_use]
-pub fn sale(txn: &TxnRow, shop: &Shop, terminal_time: LocalTime, ply: Ply, copy: bool) -> Option<Document> {
-    if txn.start.kind != Kind::Sale || txn.outcome != Outcome::Approved {
+pub fn receipt(
+    txn: &TxnRow,
+    shop: &Shop,
+    terminal_time: LocalTime,
+    ply: Ply,
+    copy: bool,
+) -> Option<Document> {
+    let stands = matches!(txn.outcome, Outcome::Approved | Outcome::StoredOffline);
+    if !stands || txn.start.kind == Kind::Balance {
         return None;
     }
     let mut slip = Slip { language: shop.language, blocks: Vec::new() };
@@ -51,16 +63,12 @@ pub fn sale(txn: &TxnRow, shop: &Shop, terminal_time: LocalTime, ply: Ply, copy:
     slip.card(txn);
     slip.blocks.push(Block::Rule);
     slip.numbers(txn, terminal_time);
-    let amount = format!("{} {}", shop.currency_symbol, txn.approved_amount.in_major(txn.start.currency));
-    let label = slip.label("金额", "AMOUNT");
-    slip.blocks.push(Block::Pair { label, value: amount.trim().to_owned(), double: true });
+    slip.amounts(txn, shop);
     slip.blocks.push(Block::Rule);
-    slip.remarks(txn);
-    if let Some(card) = &txn.card {
-        slip.chip(card);
-        if ply == Ply::Merchant {
-            slip.signature(card);
-        }
+    slip.remarks(txn, ply);
+    slip.chip(txn);
+    if ply == Ply::Merchant {
+        slip.signature(txn);
     }
     slip.blocks.push(Block::Cut);
     Some(Document { blocks: slip.blocks })
@@ -134,71 +142,66 @@ impl Slip {
         let letter = txn.card.as_ref().map_or("", |card| entry_letter(card.entry_mode));
         self.pair("卡号", "CARD", &format!("{} {letter}", grouped(&txn.masked_pan)));
         self.pair("收单行", "ACQUIRER", &acquirer);
-        self.pair("交易类型", "TYPE", self.word("消费 SALE", "SALE"));
+        let (zh, en) = kind(txn.start.kind);
+        self.pair("交易类型", "TYPE", &self.label(zh, en));
     }
 
     fn numbers(&mut self, txn: &TxnRow, terminal_time: LocalTime) {
         self.pair("批次号", "BATCH", &txn.batch.to_string());
         // The voucher number of Chinese slips is the STAN.
         self.pair("凭证号", "VOUCHER", &txn.stan.map(|stan| stan.to_string()).unwrap_or_default());
-        self.pair("授权码", "AUTH", txn.host.auth_code.as_ref().map_or("", |code| code.as_str()));
+        // A voice authorisation has no answer to take the code from: it was told to the cashier.
+        let told = txn.start.terms.auth_code.as_ref().filter(|_| txn.start.kind == Kind::OfflineSale);
+        let code = txn.host.auth_code.as_ref().or(told);
+        self.pair("授权码", "AUTH", code.map_or("", |code| code.as_str()));
         self.pair("参考号", "RRN", txn.host.rrn.as_ref().map_or("", |rrn| rrn.as_str()));
         self.pair("日期", "DATE", &txn.host.host_time.unwrap_or(terminal_time).to_string());
     }
 
-    /// 备注: what the banks say (DE 63.2: fields filled with spaces, each a line here), then the shop's reference.
-    fn remarks(&mut self, txn: &TxnRow) {
-        let texts = txn.host.text.as_deref().unwrap_or_default();
-        for text in texts.split("  ").map(str::trim).filter(|text| !text.is_empty()) {
-            self.blocks.push(Block::text(text));
-        }
-        self.pair("收银单号", "REF", txn.start.cashier_ref.as_deref().unwrap_or_default());
-    }
-
-    /// The chip's evidence. The ARQC is what the bank judged online; the TC stands where there was none.
-    fn chip(&mut self, card: &CardFacts) {
-        let fact = |name: &str| {
-            let found = card.chip.iter().find(|(known, _)| known == name);
-            found.map(|(_, value)| format!("{name} {value}"))
+    /// The amount that counts, large; above it what was asked for, if the bank approved a part only.
+    ///
+    /// Choice: money that goes back has no sign; the type of the transaction says it in words.
+    fn amounts(&mut self, txn: &TxnRow, shop: &Shop) {
+        let shown = |amount: Amount| {
+            let text = format!("{} {}", shop.currency_symbol, amount.in_major(txn.start.currency));
+            text.trim().to_owned()
         };
-        let named = |name: &str, value: &str| (!value.is_empty()).then(|| format!("{name} {value}"));
-        let sequence = card.sequence.map(|number| format!("CSN {number:03}"));
-        let lines = [
-            vec![named("AID", &card.aid)],
-            vec![named("APPLAB", &card.label)],
-            vec![fact("ARQC").or_else(|| fact("TC"))],
-            vec![fact("TVR"), fact("TSI")],
-            vec![fact("ATC"), sequence],
-        ];
-        for line in lines {
-            let facts: Vec<String> = line.into_iter().flatten().collect();
-            if !facts.is_empty() {
-                self.blocks.push(Block::text(facts.join("  ")));
-            }
+        let (asked, approved) = (txn.start.amount, txn.approved_amount);
+        let rest = asked.checked_sub(approved).filter(|rest| !rest.is_zero() && asks_for_all(txn.start.kind));
+        if rest.is_some() {
+            self.pair("应付金额", "REQUESTED", &shown(asked));
+        }
+        let label = match rest {
+            Some(_) => self.label("批准金额", "APPROVED"),
+            None => self.label("金额", "AMOUNT"),
+        };
+        self.blocks.push(Block::Pair { label, value: shown(approved), double: true });
+        if let Some(rest) = rest {
+            self.pair("未付余额", "STILL TO PAY", &shown(rest));
         }
     }
+}
 
-    /// The merchant ply's foot: room for a signature, or why there is none.
-    fn signature(&mut self, card: &CardFacts) {
-        self.blocks.push(Block::Rule);
-        if card.signature_required {
-            self.blocks.push(Block::text(self.label("持卡人签名", "CARDHOLDER SIGNATURE")));
-            self.blocks.push(Block::Feed(3));
-            self.blocks.push(Block::Rule);
-            self.blocks.push(Block::text(self.word(
-                "本人确认以上交易, 同意将其计入本卡账户",
-                "I confirm this transaction and agree that it is charged to my card account.",
-            )));
-            return;
-        }
-        // Choice: acquirers word these lines differently; no binding text is known.
-        let (zh, en) = match card.cvm {
-            CvmMethod::OnlinePin | CvmMethod::OfflinePin | CvmMethod::OnlinePinAndSignature => {
-                ("凭密码交易 免签名", "PIN VERIFIED, NO SIGNATURE")
-            }
-            CvmMethod::NoCvm | CvmMethod::Signature => ("免密免签", "NO PIN, NO SIGNATURE"),
-        };
-        self.blocks.push(Block::centred(self.word(zh, en), false, false));
+/// True for the kinds whose amount can be approved in part.
+const fn asks_for_all(kind: Kind) -> bool {
+    matches!(kind, Kind::Sale)
+}
+
+/// 交易类型. Spec: unverified (layouts of Chinese acquirers).
+const fn kind(kind: Kind) -> (&'static str, &'static str) {
+    match kind {
+        Kind::Sale => ("消费", "SALE"),
+        Kind::Void => ("消费撤销", "VOID"),
+        Kind::Refund => ("退货", "REFUND"),
+        Kind::Balance => ("余额查询", "BALANCE"),
+        Kind::PreAuth => ("预授权", "PRE-AUTH"),
+        Kind::PreAuthVoid => ("预授权撤销", "PRE-AUTH VOID"),
+        Kind::PreAuthComplete => ("预授权完成(请求)", "AUTH COMPLETE"),
+        Kind::PreAuthAdvice => ("预授权完成(通知)", "AUTH SETTLEMENT"),
+        Kind::PreAuthCompleteVoid => ("预授权完成撤销", "COMPLETE VOID"),
+        Kind::OfflineSale => ("离线消费", "OFFLINE SALE"),
+        Kind::QrSale => ("扫码消费", "QR SALE"),
+        Kind::QrRefund => ("扫码退货", "QR REFUND"),
     }
 }
 
@@ -223,6 +226,12 @@ fn grouped(masked_pan: &str) -> String {
         out.push(c);
     }
     out
+}
+
+/// `MMDD` as `MM/DD`; nothing where it is not known.
+fn grouped_date(mmdd: Option<&str>) -> String {
+    let parts = mmdd.filter(|text| *text != "0000").and_then(|text| Some((text.get(..2)?, text.get(2..4)?)));
+    parts.map(|(month, day)| format!("{month}/{day}")).unwrap_or_default()
 }
 
 /// DE 44: 11 characters issuer, 11 characters acquirer, filled with spaces.

@@ -5,7 +5,7 @@
 //! Every handler returns at once; what takes time is a command to somebody else. [`Engine::settle`] runs after each of
 //! them: it starts what has become possible, and publishes what has changed.
 //!
-//! Who uses the host line is decided in `line`, one user at a time: a sign-on, due reversals, other errands, then the
+//! Who uses the host line is decided in `line`, one user at a time: a sign-on, what the queue owes, other errands, then the
 //! transaction. What a running transaction wants is carried in `trade`; what follows its outcome in `paper`.
 mod authorize;
 mod commands;
@@ -18,6 +18,7 @@ mod line;
 mod operators;
 mod paper;
 mod password_thread;
+mod queue;
 mod settle;
 mod settle_paper;
 mod start;
@@ -108,6 +109,8 @@ enum Note {
     PrintBegun(paper::PrintKey),
     /// An operator record; the answer goes out when it is durable.
     Operator(Box<operators::Pending>),
+    /// A person's change of the queue; the answer goes out when it is durable.
+    Queue(Box<queue::Change>),
 }
 
 impl Engine {
@@ -175,7 +178,7 @@ impl Engine {
             self.active.as_ref().and_then(|active| active.txn.deadline().map(|(at, _)| at)),
             self.line.deadline(),
             self.settlement_deadline(),
-            self.next_reversal_at(),
+            self.next_entry_at(),
             self.next_sign_on_at(),
             self.next_idle_at(),
             self.next_job_gone_at(),
@@ -253,6 +256,7 @@ impl Engine {
             Note::Evidence => {}
             Note::PrintBegun(key) => self.print_begun(&key, result.is_ok()),
             Note::Operator(pending) => self.operator_stored(*pending, result),
+            Note::Queue(change) => self.queue_stored(*change, result),
             // These only read.
             Note::Start(_)
             | Note::Expose(..)
@@ -281,7 +285,8 @@ impl Engine {
             | Note::Evidence
             | Note::PrintBegun(_)
             | Note::Settled(_)
-            | Note::Operator(_) => {}
+            | Note::Operator(_)
+            | Note::Queue(_) => {}
         }
     }
 }

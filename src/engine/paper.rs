@@ -18,7 +18,6 @@ use crate::domain::receipt::{self, Document};
 use crate::domain::record::{Closed, PlyRow, Record, TxnRow};
 use crate::domain::slip::{self, Shop};
 use crate::domain::txn::aftercare::{Aftercare, Do, Event, Plan};
-use crate::domain::txn::reversal::Due;
 use crate::ports::{Durability, JournalError, PrintEnd, PrinterCommand, PrinterEvent, PrinterStatus};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -170,8 +169,13 @@ impl Engine {
             );
             self.show_print_job(&key);
         }
-        if closed.reversal.is_some() {
-            self.owe_reversal(&closed.id);
+        let owes = closed.reversal.is_some() || closed.upload.is_some() || closed.script.is_some();
+        if owes || unresolved {
+            self.owe(&closed.id);
+        }
+        if let Some(withdrawn) = &closed.withdraws {
+            self.queue.retain(|entry| entry.id != *withdrawn);
+            self.owe(&withdrawn.txn);
         }
         let plan = Plan {
             plies: closed.plies,
@@ -684,19 +688,16 @@ impl Engine {
     fn document(&self, row: &TxnRow, ply: Ply, copy: bool) -> Option<Document> {
         let shop = self.shop(row.start.currency);
         let at = row.finished_at.unwrap_or(row.start.created_at);
-        slip::sale(row, &shop, self.system.local(at), ply, copy)
+        slip::receipt(row, &shop, self.system.local(at), ply, copy)
     }
 
-    /// The row of an ended transaction was read again: its obligation and its outcome are taken from there.
+    /// The row of an ended transaction was read again: what it owes and its outcome are taken from there.
     pub(super) fn refreshed(&mut self, id: &TxnId, result: Result<Option<Box<TxnRow>>, JournalError>) {
         self.owed_row_read(id, result.as_ref().err());
         let Ok(Some(row)) = result else { return };
-        match Due::of(&row) {
-            Some(due) => self.reversal_due(due),
-            None => self.reversals.retain(|due| due.id != *id),
-        }
+        self.take_entries(&row);
         self.show_row(&row);
-        if !self.reversals.iter().any(|due| due.id == *id) {
+        if !self.queue.iter().any(|entry| entry.id.txn == *id) {
             self.care_resolved(id);
         }
     }

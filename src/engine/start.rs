@@ -172,7 +172,7 @@ impl Engine {
     pub(super) fn identity_changed(&self) -> bool {
         let Some((terminal, merchant, currency)) = &self.batch_identity else { return false };
         let now = &self.settings.identity;
-        (self.batch_has_records || !self.reversals.is_empty())
+        (self.batch_has_records || !self.queue.is_empty())
             && (*terminal != now.terminal_id
                 || *merchant != now.merchant_id
                 || currency != self.settings.currency.alpha())
@@ -344,7 +344,7 @@ impl Engine {
     fn is_live(&self, id: &TxnId) -> bool {
         self.active.as_ref().is_some_and(|active| active.txn.id() == id)
             || self.cares.iter().any(|care| care.id == *id)
-            || self.reversals.iter().any(|due| due.id == *id)
+            || self.queue.iter().any(|entry| entry.id.txn == *id)
             || self.desk.has_open(id)
     }
 }

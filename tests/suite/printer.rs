@@ -1,8 +1,7 @@
-//! Slips and the printer: golden slips, encoder against the simulated printer's own reader, and every fault to its
-//! [`PrintEnd`].
+//! The printer: encoder against the simulated printer's own reader, and every fault to its [`PrintEnd`].
 //!
 //! `/dev/usb/lp0` needs a kernel module and a device; here its port is tried over a socket pair (unit tests of the
-//! port), a plain file and a path that is not there. Golden files are written anew with `POSD_BLESS=1`.
+//! port), a plain file and a path that is not there.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -10,179 +9,22 @@
     clippy::disallowed_methods,
     reason = "helpers of tests fail like tests, and read golden and output files"
 )]
+use crate::slips::{approved, signed, slip};
 use posd::adapters::printer_escpos::{
     Chinese, Device, PrinterHandle, PrinterSettings, Timing, encode, start,
 };
-use posd::domain::calendar::{LocalTime, WallTime};
-use posd::domain::ident::{
-    AuthCode, BatchNumber, MerchantId, OperatorId, RequestId, ResponseCode, Rrn, Stan, TerminalId, TxnId,
-};
-use posd::domain::money::{Amount, Currency};
-use posd::domain::outcome::{CardClass, CvmMethod, EntryMode, Kind, Outcome, Ply, ResultCode};
+use posd::domain::outcome::Ply;
 use posd::domain::receipt::{Block, Document, text};
-use posd::domain::record::{CardFacts, HostFacts, Terms, TxnRow, TxnStart};
-use posd::domain::secret::Pan;
-use posd::domain::slip::{Language, Shop, sale};
+use posd::domain::slip::Language;
 use posd::ports::{PrintEnd, PrinterCommand, PrinterEvent, PrinterStatus};
 use posd::sim::printer::{Args, Fault, Printer};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
 const PATIENCE: Duration = Duration::from_secs(20);
-
-fn shop(language: Language) -> Shop {
-    Shop {
-        merchant_name: "示例商户".to_owned(),
-        terminal_id: TerminalId::new("10000001").unwrap(),
-        merchant_id: MerchantId::new("102100058120001").unwrap(),
-        language,
-        currency_symbol: "RMB".to_owned(),
-    }
-}
-
-const TERMINAL_TIME: LocalTime = LocalTime { year: 2026, month: 11, day: 22, hour: 9, minute: 30, second: 1 };
-
-/// An approved chip sale of 12.50 with online PIN.
-fn approved() -> TxnRow {
-    let request = RequestId::new("sale-1").unwrap();
-    let chip = [
-        ("ARQC", "0123456789ABCDEF"),
-        ("TC", "FEDCBA9876543210"),
-        ("TVR", "0000048000"),
-        ("TSI", "F800"),
-        ("ATC", "0012"),
-    ];
-    let start = TxnStart {
-        id: TxnId::of(&request),
-        request_id: request,
-        kind: Kind::Sale,
-        amount: Amount::from_minor(1250).unwrap(),
-        currency: Currency::CNY,
-        arguments_sha256: [0; 32],
-        operator: OperatorId::new("01").unwrap(),
-        created_at: WallTime(0),
-        cashier_ref: Some("A-1042".to_owned()),
-        metadata: Vec::new(),
-        plies: 2,
-        terms: Terms::default(),
-    };
-    let card = CardFacts {
-        pan: Pan::new("6225880012345678").unwrap(),
-        expiry: Some("3012".to_owned()),
-        sequence: Some(1),
-        entry_mode: EntryMode::Chip,
-        token: "0011223344556677".to_owned(),
-        brand: "unionpay".to_owned(),
-        aid: "A000000333010101".to_owned(),
-        label: "PBOC DEBIT".to_owned(),
-        cvm: CvmMethod::OnlinePin,
-        signature_required: false,
-        chip: chip.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
-    };
-    let host = HostFacts {
-        response_code: Some(ResponseCode::new("00").unwrap()),
-        rrn: Some(Rrn::new("092211000012").unwrap()),
-        auth_code: Some(AuthCode::new("A10042").unwrap()),
-        host_time: Some(LocalTime { second: 0, ..TERMINAL_TIME }),
-        settlement_date: Some("1122".to_owned()),
-        acquirer: Some("48021000".to_owned()),
-        institutions: Some("01030000   48021000   ".to_owned()),
-        organisation: Some("CUP".to_owned()),
-        text: Some("交易成功            ".to_owned()),
-        balance: None,
-    };
-    TxnRow {
-        start,
-        stan: Some(Stan::new(12).unwrap()),
-        batch: BatchNumber::FIRST,
-        masked_pan: card.pan.masked(),
-        card: Some(card),
-        wire: None,
-        outcome: Outcome::Approved,
-        result: Some(ResultCode::Approved),
-        host,
-        approved_amount: Amount::from_minor(1250).unwrap(),
-        finished_at: Some(WallTime(0)),
-        in_open_batch: true,
-        card_seen: None,
-        card_class: CardClass::Domestic,
-        entries: Vec::new(),
-        follow_ups: Vec::new(),
-        plies: Vec::new(),
-    }
-}
-
-fn signed() -> TxnRow {
-    let mut row = approved();
-    let card = row.card.as_mut().unwrap();
-    card.cvm = CvmMethod::Signature;
-    card.signature_required = true;
-    row
-}
-
-fn slip(row: &TxnRow, language: Language, ply: Ply, copy: bool) -> Document {
-    sale(row, &shop(language), TERMINAL_TIME, ply, copy).unwrap()
-}
-
-/// What stands on each slip, character by character.
-#[test]
-fn slips_say_what_the_golden_files_say() {
-    let check = |name: &str, document: &Document| {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/receipts/{name}.txt"));
-        let shown = text(document, 32);
-        if std::env::var_os("POSD_BLESS").is_some() {
-            std::fs::write(&path, &shown).unwrap();
-        }
-        let golden = std::fs::read_to_string(&path).unwrap_or_default();
-        assert_eq!(shown, golden, "{name}:\n{shown}");
-    };
-    for language in [Language::Zh, Language::En] {
-        check(&format!("sale-pin-merchant-{language}"), &slip(&approved(), language, Ply::Merchant, false));
-        check(&format!("sale-pin-customer-{language}"), &slip(&approved(), language, Ply::Customer, false));
-        check(
-            &format!("sale-signature-merchant-{language}"),
-            &slip(&signed(), language, Ply::Merchant, false),
-        );
-        check(&format!("sale-reprint-customer-{language}"), &slip(&signed(), language, Ply::Customer, true));
-    }
-}
-
-#[test]
-fn only_an_approved_sale_has_a_slip() {
-    for outcome in Outcome::ALL {
-        let mut row = approved();
-        row.outcome = *outcome;
-        let made = sale(&row, &shop(Language::Zh), TERMINAL_TIME, Ply::Customer, false);
-        assert_eq!(made.is_some(), *outcome == Outcome::Approved, "{outcome}");
-    }
-}
-
-/// No slip shows the whole card number or the expiry, also when the shop's own texts are long or hostile.
-#[test]
-fn no_slip_shows_card_data() {
-    for (ply, copy) in [(Ply::Merchant, false), (Ply::Customer, false), (Ply::Merchant, true)] {
-        let mut row = signed();
-        row.start.cashier_ref = Some("x".repeat(256));
-        let shown = text(&slip(&row, Language::Zh, ply, copy), 32).replace(' ', "");
-        assert!(!shown.contains("6225880012345678") && !shown.contains("3012"), "{shown}");
-        assert!(shown.contains("622588******5678I"), "{shown}");
-    }
-}
-
-/// Sealed card data is wiped after settlement; the slip can still be printed, without the chip's part.
-#[test]
-fn a_slip_of_a_wiped_card_keeps_the_masked_number_and_the_terminals_time() {
-    let mut row = approved();
-    row.card = None;
-    row.host.host_time = None;
-    let shown = text(&slip(&row, Language::En, Ply::Merchant, true), 32);
-    assert!(shown.contains("6225 88** **** 5678\n") && shown.contains("2026/11/22 09:30:01"), "{shown}");
-    assert!(!shown.contains("ARQC") && shown.contains("****DUPLICATED****"), "{shown}");
-}
 
 /// A printer thread and its events.
 struct Bench {
