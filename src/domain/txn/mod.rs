@@ -27,7 +27,7 @@ use super::ident::TxnId;
 use super::outcome::{Outcome, ResultCode, TxnState};
 use super::profile::Profile;
 use super::record::{CardFacts, Closed, TxnStart, WireFacts};
-use super::rules::Undo;
+use super::rules::{self, Route, Undo};
 use super::secret::{Pan, PinBlock, TokenKey, Track2};
 use super::unionpay::Identity;
 use super::unionpay::answers::FinancialAnswer;
@@ -344,6 +344,14 @@ impl Txn {
                 Some(Fault::new(FaultName::AlreadyFinished, "the transaction has ended; read its outcome"))
             }
         }
+    }
+
+    /// True if the bank is asked for its word: then the terminal must be signed on before it begins.
+    #[must_use]
+    pub fn asks_bank(&self) -> bool {
+        let kind = self.start.kind;
+        let locally = rules::undoes(kind) && matches!(self.setup.undo, Undo::Local(_));
+        rules::rule(kind).route == Route::Online && !locally
     }
 
     /// True once a byte may be on its way and until the answer is dealt with.
