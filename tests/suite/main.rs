@@ -25,3 +25,4 @@ mod storm;
 mod support;
 mod tidy;
 mod vectors;
+mod world;
