@@ -7,6 +7,7 @@ use super::operators::{Door, Session};
 use super::paper::{Care, PrintDesk};
 use super::settle::Settling;
 use super::trade::Active;
+use super::upkeep::Upkeep;
 use super::view::{Snapshot, TxnView};
 use super::{EngineError, Note, Receivers, Wiring};
 use crate::domain::calendar::{BootTime, WallTime};
@@ -67,6 +68,8 @@ pub struct Settings {
     pub width_dots: u32,
     /// Most transactions of a batch.
     pub batch_max: u32,
+    /// How long rows are kept after settlement, days.
+    pub retention_days: u32,
     /// How long an operator may be idle.
     pub idle_timeout: Duration,
     /// Factory passwords only serve to change them.
@@ -111,6 +114,7 @@ pub struct Engine {
     pub(super) queue_paused: Option<String>,
     pub(super) line: Line,
     pub(super) jobs: Jobs,
+    pub(super) upkeep: Upkeep,
     pub(super) desk: PrintDesk,
     pub(super) readers: Vec<ReaderStatus>,
     pub(super) reader_counts: [u64; 3],
@@ -185,7 +189,11 @@ impl Engine {
         let now = system.wall();
         let loaded = rebuild(journal.as_mut(), now)?;
         let no_thread = |error: std::io::Error| EngineError::Lost(error.to_string());
+        let check = journal.checker();
         let journal = JournalThread::start(journal).map_err(no_thread)?;
+        // After a restore nothing goes on by itself, an interrupted settlement neither.
+        let unconfirmed = loaded.restore_unconfirmed.then(|| loaded.settlement.clone());
+        let upkeep = Upkeep::new(wiring.courier, check, journal.door(), unconfirmed, system.boot());
         let door = Door::open().map_err(no_thread)?;
         let clock_floor = settings.built_at.max(loaded.newest);
         let mut entries: Vec<_> = loaded.open.iter().flat_map(queue::Entry::all_of).collect();
@@ -208,6 +216,7 @@ impl Engine {
             queue_paused: loaded.queue_paused,
             system,
             jobs: Jobs::default(),
+            upkeep,
             desk: PrintDesk::default(),
             readers: Vec::new(),
             reader_counts: [0; 3],
@@ -251,7 +260,9 @@ impl Engine {
         };
         engine.restore_keys(loaded.keys);
         engine.restore_entries(&loaded.recent, &loaded.open);
-        engine.resume_settlement(loaded.settlement.as_ref());
+        if !loaded.restore_unconfirmed {
+            engine.resume_settlement(loaded.settlement.as_ref());
+        }
         Ok((engine, wiring.receivers))
     }
 

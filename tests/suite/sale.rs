@@ -8,3 +8,4 @@ mod people;
 mod service;
 mod start;
 mod stop;
+mod upkeep;
