@@ -6,11 +6,12 @@
 //! each.
 mod aftercare;
 mod disk;
+mod kinds;
+mod makings;
 mod management;
 mod places;
 mod random;
 mod recovery;
-mod reversal;
 mod rows;
 mod small_world;
 mod world;
