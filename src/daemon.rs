@@ -10,6 +10,8 @@ use crate::api::{self, Parts, Security};
 use crate::config::{self, Config, PinEntry, PrinterDevice};
 use crate::domain::calendar::WallTime;
 use crate::domain::operators;
+use crate::domain::profile::Profile;
+use crate::domain::queue::limits;
 use crate::domain::record::OperatorRow;
 use crate::domain::secret::TokenKey;
 use crate::domain::unionpay::Identity;
@@ -28,10 +30,6 @@ use zeroize::Zeroizing;
 
 /// Longest time for one APDU. Choice: cards take up to 2 s for a cryptogram; 10 s leaves room for slow readers.
 const APDU_DEADLINE: Duration = Duration::from_secs(10);
-/// Attempts of a reversal: N + 1 with the factory default N = 3 of a public terminal application. Profile value.
-const REVERSAL_ATTEMPTS: u32 = 4;
-/// After an answer 25 the reversal is asked once more. Profile value `repeat-not-found-s`.
-const REPEAT_NOT_FOUND: Duration = Duration::from_secs(60);
 /// 2026-11-01: no clock below the release is true. Packages set SOURCE_DATE_EPOCH and move it forward.
 const RELEASED_S: u64 = 1_793_491_200;
 /// Events that may wait for the engine, per adapter.
@@ -297,6 +295,17 @@ fn printer_settings(config: &Config) -> Result<PrinterSettings, String> {
     Ok(PrinterSettings { device, width_dots: config.printer.width_dots, chinese, timing: Default::default() })
 }
 
+fn store_and_forward(config: &config::StoreAndForward) -> limits::Rules {
+    limits::Rules {
+        enabled: config.enabled,
+        max_amount: config.max_amount,
+        max_total: config.max_total,
+        max_count: config.max_count,
+        max_age: config.max_age,
+        entry_modes: config.entry_modes.clone(),
+    }
+}
+
 fn settings(
     config: &Config,
     config_invalid: bool,
@@ -327,8 +336,8 @@ fn settings(
         batch_max: config.batch.max_transactions,
         idle_timeout: config.operators.idle_timeout,
         require_change: config.operators.require_change,
-        reversal_attempts: REVERSAL_ATTEMPTS,
-        repeat_not_found: REPEAT_NOT_FOUND,
+        profile: Profile::UNIONPAY,
+        store_and_forward: store_and_forward(&config.store_and_forward),
         master_key,
         token_key,
         standing_reasons: if config_invalid { vec!["config-invalid".to_owned()] } else { Vec::new() },

@@ -1,5 +1,6 @@
 //! Requests of the bus: to whom each goes. Every one is answered exactly once, at once or when its answer comes.
 use super::handle::Command;
+use super::queue::Wish;
 use super::start::reply;
 use super::{Engine, Note};
 use crate::domain::fault::{Fault, FaultName};
@@ -45,6 +46,19 @@ impl Engine {
             Command::Flush(answer) => {
                 let result = self.flush();
                 reply(answer, result);
+            }
+            Command::PauseQueue { why, leave, caller, answer } => {
+                self.pause_queue(why, &leave, &caller, answer);
+            }
+            Command::ResumeQueue(answer) => self.resume_queue(answer),
+            Command::Park { entry, why, leave, caller, answer } => {
+                self.change_entry(&entry, &Wish::Park(why), &leave, &caller, answer);
+            }
+            Command::Unpark { entry, leave, caller, answer } => {
+                self.change_entry(&entry, &Wish::Unpark, &leave, &caller, answer);
+            }
+            Command::Resolve { entry, how, leave, caller, answer } => {
+                self.change_entry(&entry, &Wish::Resolve(how), &leave, &caller, answer);
             }
             Command::Settle { force_close, leave, caller, answer } => {
                 let result = self.settle_batch(force_close, &leave, &caller);

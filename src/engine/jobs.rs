@@ -4,6 +4,7 @@ use super::handle::{CancelAnswer, Notice};
 use super::view::{JobValue, JobView};
 use crate::domain::calendar::BootTime;
 use crate::domain::fault::{Fault, FaultName};
+use crate::domain::queue::delivery::End;
 use crate::domain::txn::management::Errand;
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -19,8 +20,17 @@ const JOBS_MAX: usize = 32;
 pub(super) struct Jobs {
     all: BTreeMap<u64, (JobView, Option<BootTime>)>,
     last: u64,
-    /// Flushes that wait for the reversals to be tried.
-    flushes: Vec<u64>,
+    /// Flushes that wait for the entries of the queue to be tried.
+    flushes: Vec<Flush>,
+}
+
+/// A flush that runs, and what has become of the entries since it began.
+#[derive(Clone, Copy)]
+struct Flush {
+    job: u64,
+    done: u32,
+    denied: u32,
+    failed: u32,
 }
 
 impl Engine {
@@ -87,28 +97,54 @@ impl Engine {
         self.start_errand(errand)
     }
 
-    /// `Queue.Flush`: everything that is due is tried now.
+    /// `Queue.Flush`: everything that can be sent is tried now, once.
     pub(super) fn flush(&mut self) -> Result<u64, Fault> {
-        let job = self.new_job("flush")?;
-        self.jobs.flushes.push(job);
-        self.kick_reversals();
-        self.job_phase(job, "running", "sending");
-        if self.reversals.is_empty() || self.keys.is_none() {
-            self.flush_jobs_done();
+        if self.queue_paused.is_some() {
+            return Err(Fault::new(FaultName::WrongState, "the queue is paused; call Queue.Resume first"));
         }
+        let job = self.new_job("flush")?;
+        self.jobs.flushes.push(Flush { job, done: 0, denied: 0, failed: 0 });
+        self.kick_queue();
+        self.hurry_sign_on();
+        self.job_phase(job, "running", "sending");
+        self.flush_when_calm();
         Ok(job)
     }
 
-    /// Every wanted reversal has been tried.
-    pub(super) fn flush_jobs_done(&mut self) {
-        let left = u64::try_from(self.reversals.len()).unwrap_or(u64::MAX);
+    /// An entry has come to an end: the flushes that run count it.
+    pub(super) fn count_delivery(&mut self, end: End) {
+        for flush in &mut self.jobs.flushes {
+            let count = match end {
+                End::Done => &mut flush.done,
+                End::Denied | End::Expired => &mut flush.denied,
+                End::Failed => &mut flush.failed,
+                End::AskAgain | End::Repeat | End::NoLine | End::StorageFault => continue,
+            };
+            *count = count.saturating_add(1);
+        }
+    }
+
+    /// The flushes end when every hurried entry was tried, or none can be: no keys, and no sign-on on its way.
+    pub(super) fn flush_when_calm(&mut self) {
+        let keyless = self.keys.is_none() && !self.line.signing_on() && self.next_sign_on_at().is_none();
+        if self.jobs.flushes.is_empty() || !(keyless || self.queue_is_calm()) {
+            return;
+        }
+        let left = self.queue.iter().filter(|entry| entry.is_sendable()).count();
+        let left = u64::try_from(left).unwrap_or(u64::MAX);
         let signed_on = self.keys.is_some();
-        for job in core::mem::take(&mut self.jobs.flushes) {
-            let result = vec![("remaining".to_owned(), JobValue::Number(left))];
+        for flush in core::mem::take(&mut self.jobs.flushes) {
+            let count = |name: &str, count| (name.to_owned(), JobValue::Count(count));
+            let result = vec![
+                count("done", flush.done),
+                count("denied", flush.denied),
+                count("failed", flush.failed),
+                ("remaining".to_owned(), JobValue::Number(left)),
+            ];
             let fault = (left > 0 && !signed_on).then(|| {
                 Fault::new(FaultName::NotSignedOn, "the terminal is not signed on; call Host.SignOn first")
             });
-            self.end_job(job, result, fault);
+            self.end_job(flush.job, result, fault);
         }
     }
 
@@ -199,7 +235,7 @@ impl Engine {
                 Err(Fault::new(FaultName::AlreadyFinished, "the job has ended; read its result"))
             }
             Some(("flush", _, false)) => {
-                self.jobs.flushes.retain(|flush| *flush != number);
+                self.jobs.flushes.retain(|flush| flush.job != number);
                 self.end_job(number, Vec::new(), Some(Fault::new(FaultName::Cancelled, "cancelled")));
                 Ok(CancelAnswer::Accepted)
             }

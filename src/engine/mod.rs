@@ -5,10 +5,11 @@
 //! Every handler returns at once; what takes time is a command to somebody else. [`Engine::settle`] runs after each of
 //! them: it starts what has become possible, and publishes what has changed.
 //!
-//! Who uses the host line is decided in `line`, one user at a time: a sign-on, due reversals, other errands, then the
+//! Who uses the host line is decided in `line`, one user at a time: a sign-on, what the queue owes, other errands, then the
 //! transaction. What a running transaction wants is carried in `trade`; what follows its outcome in `paper`.
 mod authorize;
 mod commands;
+mod create;
 mod cut;
 mod explain;
 pub mod handle;
@@ -18,6 +19,7 @@ mod line;
 mod operators;
 mod paper;
 mod password_thread;
+mod queue;
 mod settle;
 mod settle_paper;
 mod start;
@@ -90,6 +92,10 @@ enum Note {
     Evidence,
     /// A start that must first see whether the request id is known.
     Start(Box<start::PendingStart>),
+    /// A start whose original is being looked up.
+    Original(Box<start::PendingStart>),
+    /// A transaction whose signature was refused, and who started it.
+    Undo(handle::Caller),
     /// A transaction whose object is wanted.
     Expose(TxnId, oneshot::Sender<Result<(), Fault>>),
     /// A transaction wanted by batch and STAN.
@@ -108,6 +114,8 @@ enum Note {
     PrintBegun(paper::PrintKey),
     /// An operator record; the answer goes out when it is durable.
     Operator(Box<operators::Pending>),
+    /// A person's change of the queue; the answer goes out when it is durable.
+    Queue(Box<queue::Change>),
 }
 
 impl Engine {
@@ -175,7 +183,7 @@ impl Engine {
             self.active.as_ref().and_then(|active| active.txn.deadline().map(|(at, _)| at)),
             self.line.deadline(),
             self.settlement_deadline(),
-            self.next_reversal_at(),
+            self.next_entry_at(),
             self.next_sign_on_at(),
             self.next_idle_at(),
             self.next_job_gone_at(),
@@ -201,6 +209,7 @@ impl Engine {
 
     /// Starts what has become possible and publishes what has changed.
     async fn settle(&mut self) -> Result<(), EngineError> {
+        self.undo_when_free();
         self.begin_when_ready();
         self.watch_settlement();
         self.pump_line();
@@ -239,6 +248,7 @@ impl Engine {
                 self.committed(note, result);
             }
             Answer::Found { note, result } => self.found(note, result),
+            Answer::Duplicate { id, result } => self.duplicate_looked_up(&id, result),
             Answer::OpenBatch(result) => self.open_batch_read(result),
             Answer::Settled { note: Note::Settled(wish), result } => self.settled_read(*wish, result),
             Answer::Settled { .. } => {}
@@ -253,8 +263,11 @@ impl Engine {
             Note::Evidence => {}
             Note::PrintBegun(key) => self.print_begun(&key, result.is_ok()),
             Note::Operator(pending) => self.operator_stored(*pending, result),
+            Note::Queue(change) => self.queue_stored(*change, result),
             // These only read.
             Note::Start(_)
+            | Note::Original(_)
+            | Note::Undo(_)
             | Note::Expose(..)
             | Note::Open(_)
             | Note::Receipt(_)
@@ -268,6 +281,8 @@ impl Engine {
     fn found(&mut self, note: Note, result: Result<Option<Box<TxnRow>>, JournalError>) {
         match note {
             Note::Start(pending) => self.start_looked_up(*pending, result),
+            Note::Original(pending) => self.original_found(*pending, result),
+            Note::Undo(starter) => self.undo_row_read(starter, result),
             Note::Expose(id, answer) => self.expose_found(&id, answer, result),
             Note::Open(answer) => self.opened(answer, result),
             Note::Receipt(wish) => self.receipt_found(*wish, result),
@@ -281,7 +296,8 @@ impl Engine {
             | Note::Evidence
             | Note::PrintBegun(_)
             | Note::Settled(_)
-            | Note::Operator(_) => {}
+            | Note::Operator(_)
+            | Note::Queue(_) => {}
         }
     }
 }

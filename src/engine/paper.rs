@@ -18,7 +18,6 @@ use crate::domain::receipt::{self, Document};
 use crate::domain::record::{Closed, PlyRow, Record, TxnRow};
 use crate::domain::slip::{self, Shop};
 use crate::domain::txn::aftercare::{Aftercare, Do, Event, Plan};
-use crate::domain::txn::reversal::Due;
 use crate::ports::{Durability, JournalError, PrintEnd, PrinterCommand, PrinterEvent, PrinterStatus};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -159,7 +158,7 @@ pub(super) struct ReceiptWish {
 impl Engine {
     /// The outcome stands: bring paper and card home, and undo what is unknown.
     pub(super) fn look_after(&mut self, active: Active, closed: Closed) {
-        let approved = closed.outcome == Outcome::Approved;
+        let approved = matches!(closed.outcome, Outcome::Approved | Outcome::StoredOffline);
         let unresolved = closed.outcome == Outcome::Unknown;
         let signature = approved && closed.card.as_ref().is_some_and(|card| card.signature_required);
         for ply in &closed.plies {
@@ -170,8 +169,13 @@ impl Engine {
             );
             self.show_print_job(&key);
         }
-        if closed.reversal.is_some() {
-            self.owe_reversal(&closed.id);
+        let owes = closed.reversal.is_some() || closed.upload.is_some() || closed.script.is_some();
+        if owes || unresolved {
+            self.owe(&closed.id);
+        }
+        if let Some(withdrawn) = &closed.withdraws {
+            self.queue.retain(|entry| entry.id != *withdrawn);
+            self.owe(&withdrawn.txn);
         }
         let plan = Plan {
             plies: closed.plies,
@@ -212,14 +216,12 @@ impl Engine {
                 Do::Withdraw => self.withdraw_signature(&id),
                 Do::SignatureRefused => {
                     tracing::warn!(transaction = %id, "signature refused");
-                    self.timeline(
-                        &id,
-                        "signature-refused",
-                        "the cashier refused the signature; undo the sale by hand",
-                    );
+                    let text = "the cashier refused the signature; the transaction is undone";
+                    self.timeline(&id, "signature-refused", text);
                     let notes = self.take_notes();
                     self.commit(Note::Evidence, notes, Durability::Full);
                     self.signature_refused = Some(id.clone());
+                    self.undo_due = starter.clone().map(|starter| (id.clone(), starter));
                 }
             }
         }
@@ -687,16 +689,14 @@ impl Engine {
         slip::receipt(row, &shop, self.system.local(at), ply, copy)
     }
 
-    /// The row of an ended transaction was read again: its obligation and its outcome are taken from there.
+    /// The row of an ended transaction was read again: what it owes and its outcome are taken from there.
     pub(super) fn refreshed(&mut self, id: &TxnId, result: Result<Option<Box<TxnRow>>, JournalError>) {
         self.owed_row_read(id, result.as_ref().err());
         let Ok(Some(row)) = result else { return };
-        match Due::of(&row) {
-            Some(due) => self.reversal_due(due),
-            None => self.reversals.retain(|due| due.id != *id),
-        }
+        self.take_entries(&row);
         self.show_row(&row);
-        if !self.reversals.iter().any(|due| due.id == *id) {
+        self.refresh_original(&row.start);
+        if !self.queue.iter().any(|entry| entry.id.txn == *id) {
             self.care_resolved(id);
         }
     }

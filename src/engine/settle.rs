@@ -10,10 +10,10 @@ use crate::domain::fault::{Fault, FaultName};
 use crate::domain::ident::BatchNumber;
 use crate::domain::leave::Deed;
 use crate::domain::outcome::{BatchState, TxnState};
+use crate::domain::queue::{Entry, order};
 use crate::domain::record::{Committed, Record, SettlementRow, TxnRow};
 use crate::domain::settlement::suspects::Suspect;
 use crate::domain::settlement::{Answer, End, Event, Local, Report, Request, Settlement, Setup};
-use crate::domain::txn::reversal::Due;
 use crate::domain::txn::{Effects, Vital};
 use crate::domain::unionpay::Identity;
 use crate::domain::unionpay::messages::{self, BuildError};
@@ -145,7 +145,7 @@ impl Engine {
     fn begin_draining(&mut self) {
         // Whether the bank can be reached is found out anew.
         self.reachable = "unknown";
-        self.kick_reversals();
+        self.kick_queue();
     }
 
     /// Looks whether the queue has been drained, or cannot be; called after every event of the loop.
@@ -154,9 +154,13 @@ impl Engine {
         let unfrozen = settling.machine.cancellable();
         let unsigned = self.keys.is_none() && !self.line.signing_on() && !self.wants_sign_on_now();
         if settling.machine.draining() {
-            let owed = self.reversals.iter().any(Due::blocks_trading) || self.line.owes_unread();
+            let owed = !order::drained(&self.queue) || !self.queue_is_calm() || self.line.owes_unread();
             if !owed && !self.line.busy() {
                 return self.step_settlement(Event::Drained);
+            }
+            if self.queue_paused.is_some() && self.queue.iter().any(Entry::is_waiting_upload) {
+                let text = "the queue is paused, and sales wait in it; call Queue.Resume first";
+                return self.step_settlement(Event::NotDrained(Fault::new(FaultName::WrongState, text)));
             }
             if unsigned {
                 return self.step_settlement(Event::NotDrained(not_signed_on()));
@@ -169,6 +173,11 @@ impl Engine {
         } else if unfrozen && settling.machine.wants_line() && unsigned {
             self.step_settlement(Event::LineFailed("the terminal is not signed on".to_owned()));
         }
+    }
+
+    /// From the counting of the batch on nothing of the queue may change it.
+    pub(super) fn settlement_holds_queue(&self) -> bool {
+        self.settling.as_ref().is_some_and(|settling| !settling.machine.draining())
     }
 
     /// True while it is the settlement that wants the line.

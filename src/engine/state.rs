@@ -1,5 +1,5 @@
 //! What the engine holds, how it is made from the journal, and the small verbs that all its parts use.
-use super::handle::{AgentCommand, Notice};
+use super::handle::{AgentCommand, Caller, Notice};
 use super::jobs::Jobs;
 use super::journal_thread::{JournalThread, Task};
 use super::line::Line;
@@ -14,11 +14,13 @@ use crate::domain::emv::params::EmvConfig;
 use crate::domain::ident::{BatchNumber, MerchantId, Stan, TerminalId, TxnId};
 use crate::domain::money::Currency;
 use crate::domain::outcome::Kind;
+use crate::domain::profile::Profile;
+use crate::domain::queue::order::{self, Schedule};
+use crate::domain::queue::{self, limits};
 use crate::domain::record::{KeyRecord, OperatorRow, Record, TimelineRow};
 use crate::domain::secret::TokenKey;
 use crate::domain::slip::Language;
 use crate::domain::txn::recovery::recover;
-use crate::domain::txn::reversal::Due;
 use crate::domain::unionpay::Identity;
 use crate::domain::unionpay::keys::{MasterKey, WorkingKeys};
 use crate::ports::{
@@ -69,10 +71,10 @@ pub struct Settings {
     pub idle_timeout: Duration,
     /// Factory passwords only serve to change them.
     pub require_change: bool,
-    /// Attempts of a reversal before it is `failed`: N + 1 of the profile.
-    pub reversal_attempts: u32,
-    /// After 25: ask once more then; zero = never.
-    pub repeat_not_found: Duration,
+    /// Rules of the acquirer.
+    pub profile: Profile,
+    /// The merchant's limits on offline sales.
+    pub store_and_forward: limits::Rules,
     /// The master key, if one was given.
     pub master_key: Option<MasterKey>,
     /// Makes card tokens.
@@ -103,8 +105,10 @@ pub struct Engine {
     pub(super) cares: Vec<Care>,
     /// Every transaction that has an object.
     pub(super) entries: BTreeMap<TxnId, Entry>,
-    /// Obligations, oldest first.
-    pub(super) reversals: Vec<Due>,
+    /// What is owed to the bank or waits for the shop, in sending order.
+    pub(super) queue: Vec<queue::Entry>,
+    /// Why a person holds the uploads back.
+    pub(super) queue_paused: Option<String>,
     pub(super) line: Line,
     pub(super) jobs: Jobs,
     pub(super) desk: PrintDesk,
@@ -144,6 +148,8 @@ pub struct Engine {
     pub(super) storage_check_at: Option<BootTime>,
     /// The last transaction whose signature was refused and that nobody has undone.
     pub(super) signature_refused: Option<TxnId>,
+    /// Its undo, which starts as soon as the terminal is free, and who started the original.
+    pub(super) undo_due: Option<(TxnId, Caller)>,
     pub(super) commits_in_flight: u32,
     pub(super) next_id: u64,
     pub(super) stopping: bool,
@@ -182,9 +188,10 @@ impl Engine {
         let journal = JournalThread::start(journal).map_err(no_thread)?;
         let door = Door::open().map_err(no_thread)?;
         let clock_floor = settings.built_at.max(loaded.newest);
+        let mut entries: Vec<_> = loaded.open.iter().flat_map(queue::Entry::all_of).collect();
+        order::sort(&mut entries);
         let mut engine = Self {
             journal,
-            system,
             card: wiring.card,
             host: wiring.host,
             printer: wiring.printer,
@@ -196,8 +203,10 @@ impl Engine {
             settling: None,
             cares: Vec::new(),
             entries: BTreeMap::new(),
-            reversals: loaded.open.iter().filter_map(Due::of).collect(),
-            line: Line::new(),
+            line: Line::new(Schedule::new(settings.profile.repeat_not_found, &entries, system.boot())),
+            queue: entries,
+            queue_paused: loaded.queue_paused,
+            system,
             jobs: Jobs::default(),
             desk: PrintDesk::default(),
             readers: Vec::new(),
@@ -228,6 +237,7 @@ impl Engine {
             sign_on_asked_for: false,
             storage_check_at: None,
             signature_refused: None,
+            undo_due: None,
             commits_in_flight: 0,
             next_id: 0,
             stopping: false,
@@ -241,7 +251,6 @@ impl Engine {
         };
         engine.restore_keys(loaded.keys);
         engine.restore_entries(&loaded.recent, &loaded.open);
-        engine.restore_line();
         engine.resume_settlement(loaded.settlement.as_ref());
         Ok((engine, wiring.receivers))
     }

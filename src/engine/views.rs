@@ -1,18 +1,19 @@
 //! From what the engine holds to what the bus shows, and the publishing of changes.
 use super::handle::Notice;
 use super::state::Entry;
-use super::view::{
-    HostView, LedgerView, PrinterView, QueueRow, QueueView, ReaderView, Snapshot, TerminalView, TxnView,
-};
+use super::view::{HostView, LedgerView, PrinterView, ReaderView, Snapshot, TerminalView, TxnView};
 use super::{Engine, EngineError, Note};
 use crate::domain::calendar::{BootTime, WallTime};
 use crate::domain::fault::{Fault, FaultName};
 use crate::domain::ident::{BatchNumber, Stan, TxnId};
 use crate::domain::money::Amount;
 use crate::domain::outcome::{EntryType, Outcome, PrintState, TerminalState, TxnState};
-use crate::domain::record::{CardFacts, Closed, EntryId, HostFacts, PlyRow, TxnFilter, TxnRow, TxnStart};
+use crate::domain::queue;
+use crate::domain::record::{CardFacts, Closed, EntryRow, HostFacts, PlyRow, TxnFilter, TxnRow, TxnStart};
+use crate::domain::rules;
 use crate::domain::text;
 use crate::domain::txn::Cancellable;
+use crate::domain::unionpay::answers::available_balance;
 use crate::ports::{JournalError, ReaderStatus};
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -55,7 +56,7 @@ pub(super) fn of_start(start: &TxnStart, batch: BatchNumber) -> TxnView {
         response_code: String::new(),
         result_code: None,
         result_text: None,
-        original: None,
+        original: start.terms.original.as_ref().and_then(|original| original.txn.clone()),
         follow_ups: Vec::new(),
         allowed_follow_ups: Vec::new(),
         refunded_total: Amount::ZERO,
@@ -73,7 +74,7 @@ pub(super) fn of_row(row: &TxnRow) -> TxnView {
         show_card(&mut view, card);
     }
     view.masked_pan.clone_from(&row.masked_pan);
-    view.state = if row.outcome == Outcome::Unknown { TxnState::Resolving } else { TxnState::Finished };
+    view.state = if is_resolving(row) { TxnState::Resolving } else { TxnState::Finished };
     view.cancellable = false;
     view.armed_entry_modes.clear();
     show_end(&mut view, row);
@@ -81,6 +82,11 @@ pub(super) fn of_row(row: &TxnRow) -> TxnView {
     view.printed = row.plies.iter().any(|p| p.copy == 0)
         && row.plies.iter().filter(original).all(|p| p.state == PrintState::Confirmed);
     view
+}
+
+/// The outcome is unknown, and somebody may still find it out; what the shop has written off stays unknown.
+fn is_resolving(row: &TxnRow) -> bool {
+    row.outcome == Outcome::Unknown && row.entries.iter().any(EntryRow::is_open)
 }
 
 fn show_card(view: &mut TxnView, card: &CardFacts) {
@@ -98,6 +104,8 @@ fn show_host(view: &mut TxnView, host: &HostFacts) {
     view.rrn = host.rrn.as_ref().map(ToString::to_string).unwrap_or_default();
     view.auth_code = host.auth_code.as_ref().map(ToString::to_string).unwrap_or_default();
     view.response_code = host.response_code.as_ref().map(ToString::to_string).unwrap_or_default();
+    let balance = host.balance.as_deref().and_then(available_balance);
+    view.balance = balance.map(|(minor, currency)| (minor, currency.alpha()));
 }
 
 fn show_end(view: &mut TxnView, row: &TxnRow) {
@@ -108,6 +116,8 @@ fn show_end(view: &mut TxnView, row: &TxnRow) {
     show_host(view, &row.host);
     let code = row.host.response_code.as_ref().map(|code| code.as_str());
     view.result_text = row.result.map(|result| text::ended(row.start.kind, row.outcome, result, code));
+    view.follow_ups = row.follow_ups.iter().map(|follow| follow.id.clone()).collect();
+    view.refunded_total = rules::refunded_total(row);
 }
 
 impl Engine {
@@ -124,8 +134,10 @@ impl Engine {
             return;
         }
         let order = self.fresh_id();
+        let mut view = of_row(row);
+        view.allowed_follow_ups = self.allowed_follow_ups(row);
         let entry = Entry {
-            view: of_row(row),
+            view,
             published: None,
             arguments_sha256: row.start.arguments_sha256,
             order,
@@ -229,10 +241,12 @@ impl Engine {
 
     /// A stored row changed an outcome later: unknown becomes reversed.
     pub(super) fn show_row(&mut self, row: &TxnRow) {
+        let allowed = self.allowed_follow_ups(row);
         let Some(entry) = self.entries.get_mut(&row.start.id) else { return };
         show_end(&mut entry.view, row);
+        entry.view.allowed_follow_ups = allowed;
         let looked_after = self.cares.iter().any(|care| care.id == row.start.id);
-        if !looked_after && row.outcome != Outcome::Unknown {
+        if !looked_after && !is_resolving(row) {
             self.change_state(&row.start.id, TxnState::Finished);
         }
     }
@@ -349,7 +363,9 @@ impl Engine {
             (self.keys.is_none(), "not-signed-on"),
             (self.batch_mismatch, "batch-mismatch"),
             (self.reachable == "no", "host-unreachable"),
-            (!self.reversals.is_empty(), "reversal-pending"),
+            (self.queue.iter().any(|entry| entry.entry_type() == EntryType::Reversal), "reversal-pending"),
+            (self.queue.iter().any(queue::Entry::is_unresolved), "unresolved"),
+            (self.queue_paused.is_some(), "queue-paused"),
             (!self.readers.iter().any(|reader| !reader.contactless), "no-reader"),
             (self.printer_status.is_none(), "no-printer"),
             (self.printer_status.as_ref().is_some_and(|printer| !printer.online), "printer-not-ready"),
@@ -372,7 +388,8 @@ impl Engine {
             (self.settling(), "settlement"),
             (self.line.busy(), "host"),
             (self.desk.depth() > 0, "printing"),
-            (!self.reversals.is_empty(), "reversal"),
+            (self.queue.iter().any(|entry| entry.entry_type() == EntryType::Reversal), "reversal"),
+            (self.queue.iter().any(queue::Entry::is_sendable), "queue"),
         ];
         named.into_iter().filter(|(holds, _)| *holds).map(|(_, word)| word.to_owned()).collect()
     }
@@ -392,32 +409,6 @@ impl Engine {
             parameter_version: String::new(),
             last_exchange: self.last_exchange,
         }
-    }
-
-    fn queue_view(&self) -> QueueView {
-        let rows: Vec<QueueRow> = self
-            .reversals
-            .iter()
-            .map(|due| QueueRow {
-                id: EntryId::new(due.id.clone(), EntryType::Reversal).to_string(),
-                entry_type: EntryType::Reversal,
-                state: due.state,
-                amount: due.amount,
-                batch: due.batch.get(),
-                trace: due.stan.get(),
-                attempts: due.attempts,
-                created_at: due.created_at,
-                last_error: due.last_error.clone(),
-                transaction: due.id.clone(),
-            })
-            .collect();
-        let last_error = rows.iter().rev().map(|row| row.last_error.clone()).find(|text| !text.is_empty());
-        let next_attempt = self.next_reversal_at().map_or(WallTime::default(), |at| {
-            let wait = u64::try_from(at.since(self.system.boot()).as_micros()).unwrap_or(u64::MAX);
-            // Whole seconds, so that the property does not change with every reading.
-            WallTime(self.wall().0.saturating_add(wait) / 1_000_000 * 1_000_000)
-        });
-        QueueView { rows, next_attempt, last_error: last_error.unwrap_or_default(), ..QueueView::default() }
     }
 
     fn reader_views(&self) -> Vec<ReaderView> {

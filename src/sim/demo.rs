@@ -62,6 +62,8 @@ impl Morning {
             log: &args.out.join("posd.log"),
             state: None,
             tear_pause_s: 1,
+            host: "",
+            sections: "",
             output: Stdio::inherit(),
         })?;
         Ok(Self { shop, out: args.out.clone(), bin: args.bin.clone(), slips: 0 })

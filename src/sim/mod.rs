@@ -4,10 +4,13 @@
 pub mod bench;
 pub mod card;
 pub mod cardd;
+mod client;
 pub mod demo;
 pub mod host;
 pub mod issuer;
 pub mod printer;
 mod shop;
+pub mod storm;
 pub mod vpcd;
 pub mod world;
+pub mod worlds;

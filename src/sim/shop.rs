@@ -1,5 +1,5 @@
 //! A shop of simulated parts around the real daemon: a private bus, pcscd with a virtual reader, the acquirer and the
-//! printer on TCP. The demonstration and the measurements both open one; what happens in it is theirs.
+//! printer on TCP. Demonstration, measurements and storm open one each; what happens in it is theirs.
 use super::host::{Acquirer, Config as HostConfig};
 use super::printer::{self, Printer};
 use super::vpcd::Bench;
@@ -36,6 +36,10 @@ pub(super) struct Plan<'a> {
     pub(super) state: Option<&'a Path>,
     /// `[printer] tear-pause-s`.
     pub(super) tear_pause_s: u32,
+    /// More lines for section `[host]` of the configuration.
+    pub(super) host: &'a str,
+    /// More sections of the configuration.
+    pub(super) sections: &'a str,
     /// What becomes of the daemon's standard output.
     pub(super) output: Stdio,
 }
@@ -44,6 +48,7 @@ pub(super) struct Plan<'a> {
 pub(super) struct Shop {
     /// The daemon.
     pub(super) daemon: Running,
+    launch: Launch,
     _bus: Running,
     /// Address of the bus.
     pub(super) address: String,
@@ -71,30 +76,65 @@ impl Shop {
         let address = format!("unix:path={}", folder.join("bus").display());
         let bus = start_bus(&folder)?;
         write_configuration(&folder, &plan, &acquirer, &printer)?;
-        let state = plan.state.map_or_else(|| folder.join("state"), Path::to_path_buf);
         let mut words: Vec<OsString> = plan.under.iter().map(OsString::from).collect();
         words.push(plan.posd.into());
-        let daemon = Command::new(words.first().map_or(OsStr::new("posd"), OsString::as_os_str))
-            .args(words.iter().skip(1))
-            .arg("--config")
-            .arg(folder.join("posd.toml"))
-            .arg("--state-dir")
-            .arg(state)
-            .env("DBUS_SYSTEM_BUS_ADDRESS", &address)
-            .env("CREDENTIALS_DIRECTORY", folder.join("credentials"))
-            .env("RUNTIME_DIRECTORY", folder.join("run"))
-            .env("PCSCLITE_CSOCK_NAME", bench.socket())
-            .stdin(Stdio::null())
-            .stdout(plan.output)
-            .stderr(fs::File::create(plan.log)?)
-            .spawn()
-            .map_err(|error| Error::other(format!("{}: {error}", plan.posd.display())))?;
-        Ok(Self { daemon: Running(daemon), _bus: bus, address, acquirer, printer, bench, folder })
+        let launch = Launch {
+            words,
+            configuration: folder.join("posd.toml"),
+            state: plan.state.map_or_else(|| folder.join("state"), Path::to_path_buf),
+            environment: [
+                ("DBUS_SYSTEM_BUS_ADDRESS", OsString::from(&address)),
+                ("CREDENTIALS_DIRECTORY", folder.join("credentials").into()),
+                ("RUNTIME_DIRECTORY", folder.join("run").into()),
+                ("PCSCLITE_CSOCK_NAME", bench.socket().into()),
+            ],
+            log: plan.log.to_path_buf(),
+        };
+        drop(fs::File::create(&launch.log)?);
+        let daemon = launch.start(plan.output)?;
+        Ok(Self { daemon, launch, _bus: bus, address, acquirer, printer, bench, folder })
+    }
+
+    /// Ends the daemon without warning, as a power cut would, and starts it again on the same state directory.
+    pub(super) fn kill_and_restart(&mut self) -> Result<(), Error> {
+        self.daemon.kill()?;
+        self.daemon.wait()?;
+        self.daemon = self.launch.start(Stdio::null())?;
+        Ok(())
     }
 
     /// A file in the shop's own folder.
     pub(super) fn file(&self, name: &str) -> PathBuf {
         self.folder.join(name)
+    }
+}
+
+/// How the daemon is started.
+struct Launch {
+    words: Vec<OsString>,
+    configuration: PathBuf,
+    state: PathBuf,
+    environment: [(&'static str, OsString); 4],
+    log: PathBuf,
+}
+
+impl Launch {
+    fn start(&self, output: Stdio) -> Result<Running, Error> {
+        let program = self.words.first().map_or(OsStr::new("posd"), OsString::as_os_str);
+        let log = fs::File::options().append(true).open(&self.log)?;
+        Command::new(program)
+            .args(self.words.iter().skip(1))
+            .arg("--config")
+            .arg(&self.configuration)
+            .arg("--state-dir")
+            .arg(&self.state)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(output)
+            .stderr(log)
+            .spawn()
+            .map(Running)
+            .map_err(|error| Error::other(format!("{}: {error}", program.display())))
     }
 }
 
@@ -187,12 +227,14 @@ fn write_configuration(
     fs::write(folder.join("credentials/tmk"), TMK)?;
     let text = format!(
         "[terminal]\nid = \"10000001\"\nmerchant-id = \"102100058120001\"\nmerchant-name = \"示例商户\"\n\
-         [host]\nendpoints = [\"{}\"]\n[printer]\ndevice = \"tcp:{}\"\ntear-pause-s = {}\n\
-         [emv]\nparameters = \"{}\"\n[links]\nmanager = \"none\"\n[security]\npolkit = false\n",
+         [host]\nendpoints = [\"{}\"]\n{}\n[printer]\ndevice = \"tcp:{}\"\ntear-pause-s = {}\n\
+         [emv]\nparameters = \"{}\"\n[links]\nmanager = \"none\"\n[security]\npolkit = false\n{}",
         acquirer.address(),
+        plan.host,
         printer.address(),
         plan.tear_pause_s,
         fs::canonicalize(plan.emv)?.display(),
+        plan.sections,
     );
     fs::write(folder.join("posd.toml"), text)
 }

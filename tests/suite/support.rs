@@ -18,5 +18,5 @@ mod till;
 mod words;
 
 pub(crate) use agent::{Typed, sealed};
-pub(crate) use till::{Options, PASSWORD, Till, with_till};
+pub(crate) use till::{Options, PASSWORD, Till, skip, with_till};
 pub(crate) use words::{dict_text, fault, number};

@@ -137,6 +137,12 @@ impl Entry {
         self.is_sendable() && self.state != QueueState::Failed
     }
 
+    /// A sale or advice that the bank has still to hear of, and that goes by itself.
+    #[must_use]
+    pub fn is_waiting_upload(&self) -> bool {
+        self.waiting_state() == QueueState::Queued && self.goes_by_itself()
+    }
+
     /// The host answered 25, and its second answer is still wanted.
     #[must_use]
     pub fn waits_to_be_asked_again(&self) -> bool {

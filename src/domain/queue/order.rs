@@ -113,6 +113,11 @@ impl Schedule {
     /// A sign-on, a returned link, a flush, a settlement: every entry that can be sent is tried now.
     pub fn kick(&mut self, entries: &[Entry]) {
         self.kicked = entries.iter().filter(|e| e.is_sendable()).map(|entry| entry.id.clone()).collect();
+        self.wake(entries);
+    }
+
+    /// The bank answers: no pause is left but that of a reversal that was not found.
+    pub fn wake(&mut self, entries: &[Entry]) {
         let waits = |id: &EntryId| entries.iter().any(|e| e.id == *id && e.waits_to_be_asked_again());
         self.later.retain(|id, _| waits(id));
         self.line_is_good();
@@ -124,7 +129,7 @@ impl Schedule {
     }
 
     /// The bank was heard: nobody has to wait for the line's sake.
-    pub const fn line_is_good(&mut self) {
+    const fn line_is_good(&mut self) {
         self.quiet_until = None;
         self.pause = PAUSE_MIN;
     }

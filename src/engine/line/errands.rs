@@ -3,6 +3,7 @@ use super::{ERRANDS_MAX, Opened, RETRY_MAX, RETRY_MIN, User};
 use crate::domain::calendar::{BootTime, WallTime};
 use crate::domain::fault::{Fault, FaultName};
 use crate::domain::outcome::ResultCode;
+use crate::domain::queue::Entry;
 use crate::domain::record::Record;
 use crate::domain::txn::management::{self, Errand, Management};
 use crate::domain::txn::{self, Vital};
@@ -100,11 +101,12 @@ impl Engine {
             self.batch_opened_at = self.wall();
             self.counts.clear();
         }
-        // A sign-on that a refused reversal asked for must not send it at once: that could go on for ever.
+        // A sign-on that a refused entry asked for must not send it at once: that could go on for ever.
         if core::mem::take(&mut self.line.refused) {
-            self.line.kicked.clear();
+            self.line.schedule.calm();
+            self.flush_when_calm();
         } else {
-            self.kick_reversals();
+            self.kick_queue();
         }
     }
 
@@ -143,6 +145,10 @@ impl Engine {
         }
         self.line.sign_on_at = Some(self.system.boot().after(self.line.sign_on_pause));
         self.line.sign_on_pause = RETRY_MAX.min(self.line.sign_on_pause.saturating_mul(2));
+        if self.keys.is_none() {
+            self.line.schedule.calm();
+            self.flush_when_calm();
+        }
         let waits = self.active.as_ref().is_some_and(|active| active.txn.wants_line());
         if waits && self.keys.is_none() {
             self.step_txn(txn::Event::LineFailed(ResultCode::NotSignedOn));
@@ -155,10 +161,15 @@ impl Engine {
         self.line.signed_off = false;
     }
 
+    /// A flush needs the keys: a sign-on that is wanted anyway does not wait for its pause.
+    pub(in crate::engine) const fn hurry_sign_on(&mut self) {
+        self.line.sign_on_at = None;
+    }
+
     /// Keys are missing, somebody needs them, and the configuration lets the terminal ask for them.
     pub(super) fn wants_sign_on(&self) -> bool {
         let trade = self.session.is_some() && !self.line.signed_off;
-        let needed = trade || self.settling() || !self.reversals.is_empty();
+        let needed = trade || self.settling() || self.queue.iter().any(Entry::is_sendable);
         self.keys.is_none()
             && needed
             && self.settings.auto_sign_on

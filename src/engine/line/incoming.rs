@@ -1,8 +1,8 @@
 //! What comes in on the line: whose answer it is, whether it is one, and what the machines are told.
 use super::{Opened, User};
+use crate::domain::queue::delivery::{self, Delivery};
 use crate::domain::record::KeyRecord;
 use crate::domain::txn::management::{self, Errand, Management, SignOnAnswer};
-use crate::domain::txn::reversal::{self, Reversal};
 use crate::domain::txn::{self, Garbled};
 use crate::domain::unionpay::answers::{self, AnswerError};
 use crate::domain::unionpay::keys::WorkingKeys;
@@ -27,11 +27,11 @@ impl Engine {
                 self.line.user = Some(User::Txn);
                 self.sale_answer(&request, bytes)
             }
+            Some(User::Entry(machine)) => self.entry_answer(*machine, &request, bytes),
             Some(User::Settlement) => {
                 self.line.user = Some(User::Settlement);
                 self.settlement_answer(&request, bytes)
             }
-            Some(User::Reversal(machine)) => self.reversal_answer(*machine, &request, bytes),
             Some(User::Management { machine, job, opened }) => {
                 self.management_answer(machine, job, opened, &request, bytes)
             }
@@ -72,6 +72,7 @@ impl Engine {
         let event = match answers::read_financial(request, bytes, keys, local) {
             Ok(answer) => {
                 self.sign_on_asked_for |= answer.header_request == SIGN_ON_AGAIN;
+                self.line.schedule.wake(&self.queue);
                 txn::Event::HostAnswered(Box::new(answer))
             }
             Err(AnswerError::Foreign { .. }) => return true,
@@ -84,24 +85,21 @@ impl Engine {
         false
     }
 
-    pub(super) fn reversal_answer(&mut self, machine: Reversal, request: &Request, bytes: &[u8]) -> bool {
+    fn entry_answer(&mut self, machine: Delivery, request: &Request, bytes: &[u8]) -> bool {
         let local = self.system.local(self.wall());
-        let Some(keys) = self.keys.as_ref() else {
-            self.line.user = Some(User::Reversal(Box::new(machine)));
-            return true;
-        };
-        let event = match answers::read_financial(request, bytes, keys, local) {
-            Ok(answer) => match answer.host.response_code {
-                Some(code) => reversal::Event::Answered(code),
-                None => reversal::Event::Garbled(Garbled::Content),
-            },
-            Err(AnswerError::Foreign { .. }) => {
-                self.line.user = Some(User::Reversal(Box::new(machine)));
+        let answer = self.keys.as_ref().map(|keys| answers::read_financial(request, bytes, keys, local));
+        let event = match answer {
+            Some(Ok(answer)) => {
+                self.sign_on_asked_for |= answer.header_request == SIGN_ON_AGAIN;
+                delivery::Event::Answered(Box::new(answer.host))
+            }
+            None | Some(Err(AnswerError::Foreign { .. })) => {
+                self.line.user = Some(User::Entry(Box::new(machine)));
                 return true;
             }
-            Err(error) => reversal::Event::Garbled(garbled(&error)),
+            Some(Err(error)) => delivery::Event::Garbled(garbled(&error)),
         };
-        self.step_reversal(machine, event);
+        self.step_delivery(machine, event);
         false
     }
 
@@ -170,7 +168,7 @@ impl Engine {
             loaded_at: host.unwrap_or(system),
         };
         // A batch is only taken up while nothing of the own one is open.
-        let free = !self.batch_has_records && self.reversals.is_empty();
+        let free = !self.batch_has_records && self.queue.is_empty();
         let other = answer.batch.filter(|batch| *batch != self.batch && batch.get() < 999_999);
         let batch = other.filter(|_| free);
         let batch_mismatch = other.is_some() && !free;

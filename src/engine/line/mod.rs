@@ -1,22 +1,24 @@
 //! The one line to the bank: who uses it, dialling, and matching answers to questions.
 //!
-//! Order: a wanted sign-on, reversals that must go before trading, other errands, then the transaction. A line that is
-//! open is used again while somebody wants it: a reversal goes out first on the connection of its original, so that the
-//! bank sees the two in order. A line on which a reversal got no answer is closed.
+//! Order: a wanted sign-on, entries of the queue that go now ([`crate::domain::queue::order`]), other errands, then the
+//! transaction; uploads after the errands. A line that is open is used again while somebody wants it: a reversal goes
+//! out first on the connection of its original, so that the bank sees the two in order. A line on which a message got
+//! no answer is closed.
+mod deliveries;
 mod errands;
 mod incoming;
-mod reversals;
 
 use super::Engine;
 use super::cut;
 use super::handle::Notice;
 use crate::domain::calendar::BootTime;
 use crate::domain::ident::{BatchNumber, TxnId};
-use crate::domain::outcome::ResultCode;
-use crate::domain::record::{Committed, KeyRecord};
+use crate::domain::outcome::{QueueState, ResultCode};
+use crate::domain::queue::delivery::{self, Delivery};
+use crate::domain::queue::order::Schedule;
+use crate::domain::record::{Committed, EntryId, KeyRecord};
 use crate::domain::settlement;
 use crate::domain::txn::management::{self, Errand, Management};
-use crate::domain::txn::reversal::{self, Limits, Reversal};
 use crate::domain::txn::{self, FinancialRequest};
 use crate::domain::unionpay::keys::WorkingKeys;
 use crate::domain::unionpay::messages::{self, Request};
@@ -24,7 +26,7 @@ use crate::ports::{HostCommand, HostEvent, JournalError};
 use core::time::Duration;
 use std::collections::{BTreeSet, VecDeque};
 
-/// First pause before a reversal that found no line or no answer is tried again; doubles up to [`RETRY_MAX`].
+/// First pause before a sign-on that failed is tried again; doubles up to [`RETRY_MAX`].
 const RETRY_MIN: Duration = Duration::from_secs(2);
 const RETRY_MAX: Duration = Duration::from_secs(60);
 /// Pause before a row that could not be read is asked for again.
@@ -40,18 +42,18 @@ pub(super) struct Line {
     pending: Option<Request>,
     /// Errands that wait, with their job numbers.
     errands: VecDeque<(Errand, u64)>,
-    /// Reversals that are tried now although nobody trades: after a sign-on, a returned link, a flush.
-    kicked: BTreeSet<TxnId>,
-    retry_at: Option<BootTime>,
-    retry_pause: Duration,
+    /// When entries of the queue are tried.
+    pub(super) schedule: Schedule,
+    /// Entries whose state a person is changing: they are not sent before that is durable.
+    pub(super) changing: BTreeSet<EntryId>,
+    /// Whose request went out on the line that is open.
+    served: Option<TxnId>,
     /// When an automatic sign-on that failed is tried again.
     sign_on_at: Option<BootTime>,
     sign_on_pause: Duration,
     /// Somebody signed the terminal off: it does not sign on by itself before an operator comes.
     signed_off: bool,
-    /// When a reversal answered with 25 is asked again.
-    ask_again_at: Option<BootTime>,
-    /// Transactions that owe a reversal and whose row is being read: no other one trades before that, and the line
+    /// Transactions that owe something and whose row is being read: no other one trades before that, and the line
     /// that is still open is kept for them.
     unread: BTreeSet<TxnId>,
     /// When a row that could not be read is asked for again.
@@ -59,7 +61,7 @@ pub(super) struct Line {
     endpoint: usize,
     dialled_at: BootTime,
     sent_at: BootTime,
-    /// The bank refused the keys of a reversal: the sign-on that follows does not hurry it.
+    /// The bank refused the keys of an entry: the sign-on that follows does not hurry it.
     refused: bool,
     pub(super) dns_ms: Option<u64>,
     pub(super) tcp_ms: Option<u64>,
@@ -75,8 +77,8 @@ enum LineState {
 
 enum User {
     Txn,
+    Entry(Box<Delivery>),
     Settlement,
-    Reversal(Box<Reversal>),
     Management { machine: Management, job: u64, opened: Option<Box<Opened>> },
 }
 
@@ -99,19 +101,18 @@ enum Heard {
 }
 
 impl Line {
-    pub(super) const fn new() -> Self {
+    pub(super) const fn new(schedule: Schedule) -> Self {
         Self {
             state: LineState::Closed,
             user: None,
             pending: None,
             errands: VecDeque::new(),
-            kicked: BTreeSet::new(),
-            retry_at: None,
-            retry_pause: RETRY_MIN,
+            schedule,
+            changing: BTreeSet::new(),
+            served: None,
             sign_on_at: None,
             sign_on_pause: RETRY_MIN,
             signed_off: false,
-            ask_again_at: None,
             unread: BTreeSet::new(),
             read_again_at: None,
             endpoint: 0,
@@ -127,7 +128,7 @@ impl Line {
     /// The deadline of whoever uses it, the transaction aside.
     pub(super) fn deadline(&self) -> Option<BootTime> {
         let user = match &self.user {
-            Some(User::Reversal(machine)) => machine.deadline(),
+            Some(User::Entry(machine)) => machine.deadline(),
             Some(User::Management { machine, .. }) => machine.deadline(),
             Some(User::Txn | User::Settlement) | None => None,
         };
@@ -146,9 +147,14 @@ impl Line {
     pub(super) fn signing_on(&self) -> bool {
         let running = match &self.user {
             Some(User::Management { machine, .. }) => machine.errand() == Errand::SignOn,
-            Some(User::Txn | User::Settlement | User::Reversal(_)) | None => false,
+            Some(User::Txn | User::Settlement | User::Entry(_)) | None => false,
         };
         running || self.errands.iter().any(|(errand, _)| *errand == Errand::SignOn)
+    }
+
+    /// This entry is being sent.
+    pub(super) fn is_sending(&self, id: &EntryId) -> bool {
+        matches!(&self.user, Some(User::Entry(machine)) if machine.entry().id == *id)
     }
 
     fn id(&self) -> Option<u64> {
@@ -194,8 +200,13 @@ impl Engine {
         if let Some(line) = self.line.id() {
             self.put_host(HostCommand::Close { line });
         }
+        self.line_is_closed();
+    }
+
+    fn line_is_closed(&mut self) {
         self.line.state = LineState::Closed;
         self.line.pending = None;
+        self.line.served = None;
     }
 
     fn next_user(&mut self) -> Option<User> {
@@ -203,15 +214,10 @@ impl Engine {
         if let Some((errand, job)) = sign_on.and_then(|at| self.line.errands.remove(at)) {
             return Some(self.errand(errand, job));
         }
-        if self.keys.is_some()
-            && let Some(due) = self.next_reversal()
-        {
-            let limits = Limits {
-                attempts_max: self.settings.reversal_attempts,
-                response_timeout: self.settings.response_timeout,
-                ask_again: !self.settings.repeat_not_found.is_zero(),
-            };
-            return Some(User::Reversal(Box::new(Reversal::new(due, limits))));
+        let entry = self.next_entry();
+        let upload = entry.as_ref().is_some_and(|entry| entry.waiting_state() == QueueState::Queued);
+        if let Some(entry) = entry.filter(|_| !upload || self.line.errands.is_empty()) {
+            return Some(self.deliver(entry));
         }
         if !self.active.as_ref().is_some_and(|active| active.txn.money_may_move())
             && let Some((errand, job)) = self.line.errands.pop_front()
@@ -252,7 +258,7 @@ impl Engine {
                 self.line.state = LineState::Open { id: line };
                 if self.reachable == "no" {
                     // The link is back: what was given up is tried again.
-                    self.kick_reversals();
+                    self.kick_queue();
                 }
                 self.reachable = "yes";
                 self.tell_user(Heard::Ready);
@@ -262,8 +268,7 @@ impl Engine {
             HostEvent::Frame { line, bytes } if current == Some(line) => self.frame(&bytes),
             HostEvent::Lost { line, wrote, cause } if current == Some(line) => {
                 tracing::info!(%cause, wrote, "line lost");
-                self.line.state = LineState::Closed;
-                self.line.pending = None;
+                self.line_is_closed();
                 self.tell_user(Heard::Lost { wrote });
             }
             HostEvent::Connected { .. }
@@ -312,14 +317,14 @@ impl Engine {
                     Heard::Lost { .. } => settlement::Event::LineLost,
                 });
             }
-            Some(User::Reversal(machine)) => {
+            Some(User::Entry(machine)) => {
                 let event = match heard {
-                    Heard::Ready => reversal::Event::LineReady,
-                    Heard::NoLine(cause) => reversal::Event::LineFailed(cause),
-                    Heard::Sent => reversal::Event::RequestSent,
-                    Heard::Lost { .. } => reversal::Event::LineLost,
+                    Heard::Ready => delivery::Event::LineReady,
+                    Heard::NoLine(cause) => delivery::Event::LineFailed(cause),
+                    Heard::Sent => delivery::Event::RequestSent,
+                    Heard::Lost { .. } => delivery::Event::LineLost,
                 };
-                self.step_reversal(*machine, event);
+                self.step_delivery(*machine, event);
             }
             Some(User::Management { machine, job, opened }) => {
                 let event = match heard {
@@ -362,6 +367,9 @@ impl Engine {
         };
         cut::boundary(&format_args!("before send {}", request.mti));
         self.line.sent_at = self.system.boot();
+        if let (Some(User::Txn), Some(active)) = (&self.line.user, &self.active) {
+            self.line.served = Some(active.txn.id().clone());
+        }
         let frame = request.frame.clone();
         let mti = request.mti;
         self.line.pending = Some(request);
@@ -390,13 +398,18 @@ impl Engine {
 
     /// What the journal says to the user of the line, the transaction aside.
     pub(super) fn line_user_stored(&mut self, result: Result<Committed, JournalError>) {
-        let reversal = matches!(self.line.user, Some(User::Reversal(_)));
-        cut::boundary(&if reversal { "stored reversal" } else { "stored management" });
+        let what = match &self.line.user {
+            Some(User::Entry(machine)) => machine.entry().entry_type().word(),
+            Some(User::Txn | User::Settlement | User::Management { .. }) | None => "management",
+        };
+        cut::boundary(&format_args!("stored {what}"));
         match self.line.user.take() {
-            Some(User::Reversal(machine)) => {
-                let event =
-                    if result.is_ok() { reversal::Event::Stored } else { reversal::Event::StoreFailed };
-                self.step_reversal(*machine, event);
+            Some(User::Entry(machine)) => {
+                let event = match result {
+                    Ok(committed) => delivery::Event::Stored(committed.taken.map(|(stan, _)| stan)),
+                    Err(_) => delivery::Event::StoreFailed,
+                };
+                self.step_delivery(*machine, event);
             }
             Some(User::Management { machine, job, opened }) => {
                 let event = match result {
@@ -417,7 +430,7 @@ impl Engine {
             return;
         }
         match self.line.user.take() {
-            Some(User::Reversal(machine)) => self.step_reversal(*machine, reversal::Event::Tick),
+            Some(User::Entry(machine)) => self.step_delivery(*machine, delivery::Event::Tick),
             Some(User::Management { machine, job, opened }) => {
                 self.step_management(machine, job, opened, management::Event::Tick);
             }

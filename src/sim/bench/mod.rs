@@ -192,6 +192,8 @@ fn open_shop(args: &Args, folder: &Path, under: &[&str], output: Stdio) -> Resul
         state: Some(&folder.join("state")),
         // Both plies are printed; nobody stands there to tear.
         tear_pause_s: 0,
+        host: "",
+        sections: "",
         output,
     })
 }

@@ -1,0 +1,131 @@
+//! What is done next in a storm, drawn from a seed: a kind of business, a card, and often a fault of the bank.
+use crate::sim::host::rules::{Fault, Rule};
+use crate::sim::world::chance::SplitMix64;
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Deed {
+    /// A transaction of its own.
+    New {
+        /// Kind.
+        kind: &'static str,
+        /// Card in the reader.
+        card: &'static str,
+        /// The bank takes no connection meanwhile.
+        bank_away: bool,
+    },
+    /// One that follows an earlier transaction, if there is one that takes it.
+    Follow {
+        /// Kind.
+        kind: &'static str,
+    },
+    /// The queue is sent.
+    Flush,
+    /// The batch is settled.
+    Settle,
+}
+
+/// Message type and DE 60.1 of each kind at the bank.
+const fn names(kind: &str) -> (&'static str, &'static str) {
+    match kind.as_bytes() {
+        b"void" => ("0200", "23"),
+        b"refund" => ("0220", "25"),
+        b"balance" => ("0200", "01"),
+        b"pre-auth" => ("0100", "10"),
+        b"pre-auth-void" => ("0100", "11"),
+        b"pre-auth-complete" => ("0200", "20"),
+        b"pre-auth-advice" => ("0220", "24"),
+        b"pre-auth-complete-void" => ("0200", "21"),
+        b"offline-sale" => ("0200", "36"),
+        _ => ("0200", "22"),
+    }
+}
+
+/// Weights; they add up to 100.
+const DEEDS: &[(u32, Deed)] = &[
+    (24, Deed::New { kind: "sale", card: "unionpay", bank_away: false }),
+    (6, Deed::New { kind: "sale", card: "signature", bank_away: false }),
+    (4, Deed::New { kind: "sale", card: "visa", bank_away: false }),
+    (4, Deed::New { kind: "sale", card: "declines-after-approval", bank_away: false }),
+    (4, Deed::New { kind: "sale", card: "asks-first", bank_away: true }),
+    (3, Deed::New { kind: "sale", card: "unionpay", bank_away: true }),
+    (6, Deed::New { kind: "offline-sale", card: "approves-offline", bank_away: false }),
+    (4, Deed::New { kind: "offline-sale", card: "approves-offline", bank_away: true }),
+    (2, Deed::New { kind: "balance", card: "unionpay", bank_away: false }),
+    (8, Deed::New { kind: "pre-auth", card: "unionpay", bank_away: false }),
+    (10, Deed::Follow { kind: "void" }),
+    (7, Deed::Follow { kind: "refund" }),
+    (5, Deed::Follow { kind: "pre-auth-complete" }),
+    (3, Deed::Follow { kind: "pre-auth-advice" }),
+    (2, Deed::Follow { kind: "pre-auth-void" }),
+    (2, Deed::Follow { kind: "pre-auth-complete-void" }),
+    (3, Deed::Flush),
+    (3, Deed::Settle),
+];
+
+/// Draws the next deed.
+pub(super) fn draw(dice: &mut SplitMix64) -> Deed {
+    let mut at = dice.below(DEEDS.iter().map(|(weight, _)| weight).sum());
+    for (weight, deed) in DEEDS {
+        match at.checked_sub(*weight) {
+            Some(rest) => at = rest,
+            None => return deed.clone(),
+        }
+    }
+    Deed::Flush
+}
+
+/// Draws what goes wrong at the bank during a deed: nothing in two of three. What is told afterwards is never refused:
+/// the shop would have to clear that up with people.
+pub(super) fn fault(dice: &mut SplitMix64, kind: &str) -> Option<Rule> {
+    // A late answer comes after the terminal has given up: it waits one second.
+    let asked = [
+        Fault::Drop,
+        Fault::DropBefore,
+        Fault::Close,
+        Fault::CloseBefore,
+        Fault::Duplicate,
+        Fault::Late(1500),
+        Fault::BadMac,
+        Fault::Truncate,
+        Fault::Decline("51".to_owned()),
+    ];
+    let told = [Fault::Drop, Fault::CloseBefore, Fault::Late(1500)];
+    let undone = [Fault::Drop, Fault::CloseBefore, Fault::Decline("96".to_owned())];
+    let pick = |dice: &mut SplitMix64, faults: &[Fault]| {
+        let at = dice.below(u32::try_from(faults.len()).unwrap_or(0));
+        faults.get(usize::try_from(at).unwrap_or(0)).cloned()
+    };
+    let (mti, message_type) = names(kind);
+    let later = ["pre-auth-advice", "offline-sale"].contains(&kind);
+    match dice.below(30) {
+        0..=7 => pick(dice, if later { &told } else { &asked })
+            .map(|fault| Rule::once(mti, fault).of_type(message_type)),
+        8..=9 => pick(dice, &undone).map(|fault| Rule::once("0400", fault)),
+        _ => None,
+    }
+}
+
+/// An amount between 1.00 and 199.99: below the floor limit of the cards that approve alone.
+pub(super) fn amount(dice: &mut SplitMix64) -> i64 {
+    i64::from(dice.below(19_900)) + 100
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The same seed gives the same day, and a long day has every deed in it.
+    #[test]
+    fn a_seed_is_a_day() {
+        let day = |seed| {
+            let mut dice = SplitMix64::new(seed);
+            (0..2000).map(|_| draw(&mut dice)).collect::<Vec<_>>()
+        };
+        assert_eq!(day(1), day(1));
+        assert_ne!(day(1), day(2));
+        let long = day(3);
+        assert!(DEEDS.iter().all(|(_, deed)| long.contains(deed)));
+        assert_eq!(DEEDS.iter().map(|(weight, _)| weight).sum::<u32>(), 100);
+    }
+}
