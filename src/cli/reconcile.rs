@@ -1,5 +1,5 @@
-//! `posctl ledger reconcile`: the ledger against a statement of the bank. Reads both, decides nothing: the comparison is
-//! the domain's.
+//! `posctl ledger reconcile`: the ledger against a statement of the bank. Reads both, decides nothing: the comparison
+//! is the domain's.
 use super::args::Filter;
 use super::books::read_filter;
 use super::client::{Fields as _, Terminal, plain_dict, root};
