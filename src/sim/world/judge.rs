@@ -10,7 +10,7 @@ use super::{Flow, broken};
 use crate::domain::ident::{BatchNumber, Stan, TxnId};
 use crate::domain::outcome::{CardClass, EntryType, Kind, Outcome, Ply, QueueState, Resolution, Verdict};
 use crate::domain::queue::Entry;
-use crate::domain::record::{Record, SettlementRow, SettlementStep, TxnRow, TxnStart, WireFacts};
+use crate::domain::record::{Record, SettlementStep, TxnRow, TxnStart, WireFacts};
 use crate::domain::rules::{self, Silence};
 use crate::domain::settlement::{Report, Request, totals};
 use crate::domain::txn::{Event, FinancialRequest, Txn, TxnEffects, Vital};
@@ -45,8 +45,8 @@ pub struct Judge {
     /// Customer slips without a mark.
     slips: HashMap<TxnId, u32>,
     running: Running,
-    /// Rows of the batch that is about to be closed.
-    closing: Vec<TxnRow>,
+    /// Where the rows of the batch begin that is about to be closed.
+    closing: usize,
     /// Transactions begun, ended with a row, settled batches, and batches that did not agree.
     pub transactions: u64,
     /// Batches closed.
@@ -264,7 +264,7 @@ impl Judge {
                 if frozen != Some(&(field48.clone(), *stan)) {
                     return broken("the totals leave before they are frozen");
                 }
-                let reckoned = reckon(&disk.open_rows());
+                let reckoned = reckon(disk.open_stored());
                 if *field48 != reckoned {
                     return broken(format!("2: field 48 is {field48}, and should be {reckoned}"));
                 }
@@ -282,7 +282,7 @@ impl Judge {
             _ => false,
         });
         if closes && disk.settlement().is_some() {
-            self.closing = disk.open_rows();
+            self.closing = disk.settled_rows();
         }
     }
 
@@ -293,15 +293,16 @@ impl Judge {
     pub fn batch_closed(
         &mut self,
         report: &Report,
-        _: Option<&SettlementRow>,
-        _: &Disk,
+        disk: &Disk,
         bank: &Bank,
     ) -> Flow {
         self.batches = self.batches.saturating_add(1);
         if report.forced {
             return Ok(());
         }
-        let differing: Vec<&TxnRow> = self.closing.iter().filter(|row| differs(row, bank)).collect();
+        let rows = disk.all().take(disk.settled_rows()).skip(self.closing);
+        let differing: Vec<&TxnRow> =
+            rows.filter(|row| row.stan.is_some() && differs(row, bank)).collect();
         for row in &differing {
             if !report.suspects.iter().any(|suspect| suspect.txn == row.start.id) {
                 let text =
@@ -411,7 +412,7 @@ fn differs(row: &TxnRow, bank: &Bank) -> bool {
 }
 
 /// 2: field 48 by another hand.
-fn reckon(rows: &[TxnRow]) -> String {
+fn reckon<'a>(rows: impl Iterator<Item = &'a TxnRow>) -> String {
     let mut sums = [[(0_u64, 0_u32); 2]; 2];
     for row in rows {
         let told =

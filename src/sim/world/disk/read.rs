@@ -57,9 +57,13 @@ impl Disk {
         row
     }
 
-    /// What recovery reads.
+    /// What recovery reads, without the latest rows that are only shown.
     #[must_use]
     pub fn loaded(&mut self) -> Loaded {
+        self.load_with(0)
+    }
+
+    fn load_with(&mut self, recent: usize) -> Loaded {
         let rows = &self.rows;
         self.open.retain(|place| rows.get(*place).is_some_and(|kept| has_open_end(&kept.row)));
         let open = self.open.iter().filter_map(|place| self.rows.get(*place));
@@ -76,7 +80,7 @@ impl Disk {
         counts.sort();
         Loaded {
             open: open.map(|kept| self.whole(kept)).collect(),
-            recent: self.rows.iter().rev().take(RECENT).map(|kept| self.whole(kept)).collect(),
+            recent: self.rows.iter().rev().take(recent).map(|kept| self.whole(kept)).collect(),
             next_stan: Some(self.next_stan),
             batch: Some(self.batch_number()),
             batch_opened_at: self.batches.last().map(|batch| batch.opened_at).unwrap_or_default(),
@@ -98,6 +102,17 @@ impl Disk {
     pub fn open_rows(&self) -> Vec<TxnRow> {
         let open = self.rows.iter().skip(self.batch_from);
         open.filter(|kept| kept.row.stan.is_some()).map(|kept| self.whole(kept)).collect()
+    }
+
+    /// The same as stored, without what followed them.
+    pub fn open_stored(&self) -> impl Iterator<Item = &TxnRow> {
+        self.all().skip(self.batch_from).filter(|row| row.stan.is_some())
+    }
+
+    /// How many rows were made before the open batch was opened.
+    #[must_use]
+    pub const fn settled_rows(&self) -> usize {
+        self.batch_from
     }
 
     /// Rows with an open end, without the rest of what recovery reads.
@@ -164,7 +179,7 @@ impl Journal for Disk {
     }
 
     fn load(&mut self) -> Result<Loaded, JournalError> {
-        Ok(self.loaded())
+        Ok(self.load_with(RECENT))
     }
 
     fn find(&mut self, id: &TxnId) -> Result<Option<TxnRow>, JournalError> {
