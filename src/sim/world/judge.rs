@@ -123,7 +123,7 @@ impl Judge {
     ///
     /// # Errors
     /// A rule is broken.
-    pub fn sends(&mut self, request: &FinancialRequest, asked: &Asked, disk: &Disk) -> Flow {
+    pub fn sends(&self, request: &FinancialRequest, asked: &Asked, disk: &Disk) -> Flow {
         let id = &request.start.id;
         let Some(row) = disk.stored(id) else { return broken("a request leaves without its record") };
         if row.stan != Some(request.stan) || row.batch != request.batch || row.outcome != Outcome::None {
@@ -136,13 +136,18 @@ impl Judge {
         }
         self.number(asked.name, id)?;
         let amount = request.start.amount.minor();
-        let sent = Sent { id: id.clone(), wire: request.wire.clone(), amount };
-        match self.sent.insert(asked.name, sent) {
+        match self.sent.get(&asked.name) {
             Some(before) if before.wire != request.wire || before.amount != amount => {
                 broken("3: a repeated request differs from the first one")
             }
             _ => Ok(()),
         }
+    }
+
+    /// It has left.
+    pub fn has_sent(&mut self, request: FinancialRequest, name: Name) {
+        let amount = request.start.amount.minor();
+        self.sent.insert(name, Sent { id: request.start.id, wire: request.wire, amount });
     }
 
     /// 3: no batch and STAN serves another business.
@@ -290,19 +295,13 @@ impl Judge {
     ///
     /// # Errors
     /// A difference that nobody explains.
-    pub fn batch_closed(
-        &mut self,
-        report: &Report,
-        disk: &Disk,
-        bank: &Bank,
-    ) -> Flow {
+    pub fn batch_closed(&mut self, report: &Report, disk: &Disk, bank: &Bank) -> Flow {
         self.batches = self.batches.saturating_add(1);
         if report.forced {
             return Ok(());
         }
         let rows = disk.all().take(disk.settled_rows()).skip(self.closing);
-        let differing: Vec<&TxnRow> =
-            rows.filter(|row| row.stan.is_some() && differs(row, bank)).collect();
+        let differing: Vec<&TxnRow> = rows.filter(|row| row.stan.is_some() && differs(row, bank)).collect();
         for row in &differing {
             if !report.suspects.iter().any(|suspect| suspect.txn == row.start.id) {
                 let text =

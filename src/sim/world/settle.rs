@@ -72,11 +72,7 @@ impl World {
         self.settled(&machine)
     }
 
-    fn carry_settlement(
-        &mut self,
-        effects: Effects<Local, Request>,
-        events: &mut VecDeque<Event>,
-    ) -> Flow {
+    fn carry_settlement(&mut self, effects: Effects<Local, Request>, events: &mut VecDeque<Event>) -> Flow {
         for local in effects.local {
             match local {
                 Local::Drain => {
