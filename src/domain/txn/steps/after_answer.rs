@@ -1,5 +1,5 @@
-//! After the bank's answer, or without one: the card hears it before anybody else does, then the outcome becomes durable,
-//! then it is told.
+//! After the bank's answer, or without one: the card hears it before anybody else does, then the outcome becomes
+//! durable, then it is told.
 //!
 //! EMV 4.4 Book 3 §10.9 to §10.11 for what the card is told; the durability rules of this project for the
 //! rest.
