@@ -4,10 +4,10 @@ use super::{Disk, DiskFault, Kept, refuse};
 use crate::domain::calendar::WallTime;
 use crate::domain::ident::{BatchNumber, TxnId};
 use crate::domain::money::Amount;
-use crate::domain::outcome::{BatchState, Outcome, PrintState};
+use crate::domain::outcome::{BatchState, EntryType, Outcome, PrintState};
 use crate::domain::record::{
-    BatchRow, Committed, EntryRow, FollowUp, Loaded, OriginalRef, Record, SettlementRow, TimelineRow,
-    TotalsRow, TxnFilter, TxnRow,
+    BatchRow, Committed, FollowUp, Loaded, OriginalRef, Record, SettlementRow, TimelineRow, TotalsRow,
+    TxnFilter, TxnRow,
 };
 use crate::ports::{BackupFacts, CheckCopy, Durability, Journal, JournalError};
 use std::path::Path;
@@ -136,13 +136,14 @@ fn has_open_end(row: &TxnRow) -> bool {
 }
 
 fn follow_up(row: &TxnRow) -> FollowUp {
-    let known = matches!(row.outcome, Outcome::Approved | Outcome::StoredOffline);
+    let known = !matches!(row.outcome, Outcome::None | Outcome::Unknown);
     FollowUp {
         id: row.start.id.clone(),
         kind: row.start.kind,
         outcome: row.outcome,
         amount: if known { row.approved_amount } else { row.start.amount },
-        unresolved: row.entries.iter().any(EntryRow::is_open),
+        // A script result moves no money.
+        unresolved: row.entries.iter().any(|e| e.is_open() && e.entry_type != EntryType::Script),
     }
 }
 
