@@ -248,7 +248,7 @@ impl Txn {
             State::AwaitCard { .. } => TxnState::WaitingCard,
             State::AwaitPower { .. } => TxnState::ReadingCard,
             // The cardholder is known once the records are read: what follows is the first cryptogram.
-            State::AwaitChip { kernel, .. } if kernel.card().is_some() => TxnState::Risk,
+            State::AwaitChip { kernel, .. } if kernel.knows_card() => TxnState::Risk,
             State::AwaitLookup(known) => match known.then {
                 Then::Pin | Then::Read => TxnState::ReadingCard,
                 Then::Online | Then::Stored => TxnState::Risk,
