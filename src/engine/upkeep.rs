@@ -11,7 +11,7 @@ use super::{Engine, Note};
 use crate::domain::calendar::{BootTime, WallTime};
 use crate::domain::fault::{Fault, FaultName};
 use crate::domain::leave::Deed;
-use crate::domain::record::{Committed, Housekeeping, Record, SettlementRow};
+use crate::domain::record::{Committed, Housekeeping, Loaded, Record, SettlementRow};
 use crate::ports::{BackupFacts, CheckCopy, Courier, CourierError, Durability, JournalError};
 use core::time::Duration;
 use std::os::fd::OwnedFd;
@@ -70,9 +70,10 @@ impl Upkeep {
         courier: Arc<dyn Courier>,
         check: CheckCopy,
         door: JournalDoor<Note>,
-        unconfirmed: Option<Option<SettlementRow>>,
+        loaded: &Loaded,
         now: BootTime,
     ) -> Self {
+        let unconfirmed = loaded.restore_unconfirmed.then(|| loaded.settlement.clone());
         let (tell, done) = mpsc::channel(1);
         let due = now.after(FIRST);
         Self {
