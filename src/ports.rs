@@ -307,6 +307,10 @@ pub struct BackupFacts {
     pub newest_transaction: WallTime,
 }
 
+/// Checks a copy of the journal: whole, of a schema that this version reads, sealed under the storage key in use.
+/// [`JournalError::Unusable`] says what is wrong with it.
+pub type CheckCopy = Box<dyn Fn(&Path) -> Result<BackupFacts, JournalError> + Send>;
+
 /// The only way to durable storage. Runs on the journal thread, which is the sole writer.
 pub trait Journal: Send {
     /// Commits all records as one. [`Durability::Full`] returns after the disk has them.
@@ -380,24 +384,23 @@ pub trait Journal: Send {
     /// The storage cannot be read.
     fn batch(&mut self, number: Option<BatchNumber>) -> Result<Option<BatchRow>, JournalError>;
 
-    /// Writes a copy of the journal as it stands to a new file, while it is in use, and checks it.
+    /// Writes a copy of the journal as it stands to a new file, while it is in use. Nothing else is done meanwhile: about
+    /// a second for 200 MB. The copy is not checked.
     ///
     /// # Errors
-    /// The storage cannot be read, or the copy not be written.
-    fn backup(&mut self, to: &Path) -> Result<BackupFacts, JournalError>;
+    /// The storage cannot be read, or the copy not be written; there is no file then. [`JournalError::Full`] also where
+    /// the copy would leave the journal no room.
+    fn backup(&mut self, to: &Path) -> Result<(), JournalError>;
 
-    /// Checks a copy: whole, of a schema that this version reads, sealed under the storage key in use.
-    ///
-    /// # Errors
-    /// [`JournalError::Unusable`] says what is wrong with it.
-    fn verify(&mut self, copy: &Path) -> Result<BackupFacts, JournalError>;
+    /// Checks copies; may be used on any thread.
+    fn checker(&self) -> CheckCopy;
 
-    /// Puts a checked copy in the place of the journal and opens it. Entries that were not answered are parked, the
-    /// STAN jumps by 10,000, the sign-on is void, and trading waits for [`Record::RestoreConfirmed`].
+    /// Puts a copy in the place of the journal, after checking it. Entries that were not answered are parked, the STAN
+    /// jumps by 10,000, the sign-on is void, and trading waits for [`Record::RestoreConfirmed`]. This journal answers
+    /// nothing afterwards: the process must start again.
     ///
     /// # Errors
-    /// [`JournalError::Unusable`]: the copy is not usable, or the live journal has newer business. Nothing changed
-    /// then.
+    /// [`JournalError::Unusable`]: the copy is not usable, or the live journal has newer business. Then nothing changed.
     fn restore(&mut self, copy: &Path) -> Result<BackupFacts, JournalError>;
 
     /// Reads a transaction's timeline, oldest first.

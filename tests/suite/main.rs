@@ -13,6 +13,7 @@ mod cli;
 mod config;
 mod cuts;
 mod dbus;
+mod durability;
 mod host;
 mod journal;
 mod oracle;

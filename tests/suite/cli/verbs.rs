@@ -1,5 +1,5 @@
-//! Every verb of posctl that moves or manages money, against the real bus objects with the small engine of the bus tests
-//! behind them: what reaches the engine, what is shown, and the exit status.
+//! Every verb of posctl that moves or manages money, against the real bus objects with the small engine of the bus
+//! tests behind them: what reaches the engine, what is shown, and the exit status.
 use super::{document, posctl, stderr};
 use crate::dbus::world::{TOKEN, World, run, txn_id};
 use serde_json::Value as Json;

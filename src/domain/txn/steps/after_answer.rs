@@ -76,7 +76,7 @@ impl Base {
         self.end_sent(ending, card, answer.host, local, vec![], now)
     }
 
-    pub(super) fn completing(self, kernel: Kernel, output: Output, online: Box<Completed>, now: Now) -> Step {
+    pub(super) fn completing(self, kernel: Kernel, output: Output, online: Completed, now: Now) -> Step {
         let kernel = Box::new(kernel);
         match output {
             Output::Transmit(command) => {

@@ -9,7 +9,7 @@ use crate::domain::record::{
     BatchRow, Committed, EntryRow, FollowUp, Loaded, OriginalRef, Record, SettlementRow, TimelineRow,
     TotalsRow, TxnFilter, TxnRow,
 };
-use crate::ports::{BackupFacts, Durability, Journal, JournalError};
+use crate::ports::{BackupFacts, CheckCopy, Durability, Journal, JournalError};
 use std::path::Path;
 
 /// How many of the newest transactions are loaded at start.
@@ -213,12 +213,12 @@ impl Journal for Disk {
         Ok(self.batches.iter().rev().find(wanted).cloned())
     }
 
-    fn backup(&mut self, _: &Path) -> Result<BackupFacts, JournalError> {
+    fn backup(&mut self, _: &Path) -> Result<(), JournalError> {
         refuse("a journal in memory has no copies")
     }
 
-    fn verify(&mut self, _: &Path) -> Result<BackupFacts, JournalError> {
-        refuse("a journal in memory has no copies")
+    fn checker(&self) -> CheckCopy {
+        Box::new(|_| refuse("a journal in memory has no copies"))
     }
 
     fn restore(&mut self, _: &Path) -> Result<BackupFacts, JournalError> {
