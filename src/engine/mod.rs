@@ -5,8 +5,8 @@
 //! Every handler returns at once; what takes time is a command to somebody else. [`Engine::settle`] runs after each of
 //! them: it starts what has become possible, and publishes what has changed.
 //!
-//! Who uses the host line is decided in `line`, one user at a time: a sign-on, what the queue owes, other errands, then the
-//! transaction. What a running transaction wants is carried in `trade`; what follows its outcome in `paper`.
+//! Who uses the host line is decided in `line`, one user at a time: a sign-on, what the queue owes, other errands, then
+//! the transaction. What a running transaction wants is carried in `trade`; what follows its outcome in `paper`.
 mod authorize;
 mod commands;
 mod create;

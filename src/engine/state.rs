@@ -184,12 +184,9 @@ impl Engine {
         let Wiring { mut journal, system, .. } = wiring;
         let now = system.wall();
         let loaded = rebuild(journal.as_mut(), now)?;
-        let no_thread = |error: std::io::Error| EngineError::Lost(error.to_string());
-        let journal = JournalThread::start(journal).map_err(no_thread)?;
-        let door = Door::open().map_err(no_thread)?;
+        let (journal, door) = threads(journal).map_err(|error| EngineError::Lost(error.to_string()))?;
         let clock_floor = settings.built_at.max(loaded.newest);
-        let mut entries: Vec<_> = loaded.open.iter().flat_map(queue::Entry::all_of).collect();
-        order::sort(&mut entries);
+        let entries = order::in_order(&loaded.open);
         let mut engine = Self {
             journal,
             card: wiring.card,
@@ -220,8 +217,7 @@ impl Engine {
             keys: None,
             key_generation: 0,
             key_record: None,
-            // A clock that was set right since then needs no offset: it would count twice.
-            clock_offset: if now < clock_floor { loaded.clock_offset } else { 0 },
+            clock_offset: offset_still_needed(now, clock_floor, loaded.clock_offset),
             clock_anchor: None,
             clock_floor,
             reachable: "unknown",
@@ -326,6 +322,16 @@ impl Engine {
         }
         self.storage_trouble = error.cloned();
     }
+}
+
+/// The threads that the engine owns: the journal's, and the one that hashes passwords.
+fn threads(journal: Box<dyn Journal>) -> std::io::Result<(JournalThread<Note>, Door)> {
+    Ok((JournalThread::start(journal)?, Door::open()?))
+}
+
+/// A clock that was set right since the last sign-on needs no offset: it would count twice.
+fn offset_still_needed(now: WallTime, clock_floor: WallTime, stored: i64) -> i64 {
+    if now < clock_floor { stored } else { 0 }
 }
 
 /// Reads, repairs, reads again: what recovery returns is what the disk holds.

@@ -18,6 +18,7 @@ mod host;
 mod journal;
 mod oracle;
 mod printer;
+mod queue;
 mod sale;
 mod secrets;
 mod settle;

@@ -2,6 +2,8 @@
 //!
 //! The exhaustive worlds run in every suite; of the long days a few, and every seed that once broke a rule
 //! (`tests/data/seeds`). `make sim` runs as many as one likes.
+mod journals;
+
 use posd::sim::world::exhaustive::{Stage, scenarios};
 use posd::sim::world::{days, matrix};
 use std::path::Path;

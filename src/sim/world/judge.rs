@@ -10,7 +10,7 @@ use super::{Flow, broken};
 use crate::domain::ident::{BatchNumber, Stan, TxnId};
 use crate::domain::outcome::{CardClass, EntryType, Kind, Outcome, Ply, QueueState, Resolution, Verdict};
 use crate::domain::queue::Entry;
-use crate::domain::record::{Record, SettlementRow, SettlementStep, TxnRow, TxnStart, WireFacts};
+use crate::domain::record::{Record, SettlementStep, TxnRow, TxnStart, WireFacts};
 use crate::domain::rules::{self, Silence};
 use crate::domain::settlement::{Report, Request, totals};
 use crate::domain::txn::{Event, FinancialRequest, Txn, TxnEffects, Vital};
@@ -45,8 +45,8 @@ pub struct Judge {
     /// Customer slips without a mark.
     slips: HashMap<TxnId, u32>,
     running: Running,
-    /// Rows of the batch that is about to be closed.
-    closing: Vec<TxnRow>,
+    /// Where the rows of the batch begin that is about to be closed.
+    closing: usize,
     /// Transactions begun, ended with a row, settled batches, and batches that did not agree.
     pub transactions: u64,
     /// Batches closed.
@@ -123,7 +123,7 @@ impl Judge {
     ///
     /// # Errors
     /// A rule is broken.
-    pub fn sends(&mut self, request: &FinancialRequest, asked: &Asked, disk: &Disk) -> Flow {
+    pub fn sends(&self, request: &FinancialRequest, asked: &Asked, disk: &Disk) -> Flow {
         let id = &request.start.id;
         let Some(row) = disk.stored(id) else { return broken("a request leaves without its record") };
         if row.stan != Some(request.stan) || row.batch != request.batch || row.outcome != Outcome::None {
@@ -136,13 +136,18 @@ impl Judge {
         }
         self.number(asked.name, id)?;
         let amount = request.start.amount.minor();
-        let sent = Sent { id: id.clone(), wire: request.wire.clone(), amount };
-        match self.sent.insert(asked.name, sent) {
+        match self.sent.get(&asked.name) {
             Some(before) if before.wire != request.wire || before.amount != amount => {
                 broken("3: a repeated request differs from the first one")
             }
             _ => Ok(()),
         }
+    }
+
+    /// It has left.
+    pub fn has_sent(&mut self, request: FinancialRequest, name: Name) {
+        let amount = request.start.amount.minor();
+        self.sent.insert(name, Sent { id: request.start.id, wire: request.wire, amount });
     }
 
     /// 3: no batch and STAN serves another business.
@@ -264,7 +269,7 @@ impl Judge {
                 if frozen != Some(&(field48.clone(), *stan)) {
                     return broken("the totals leave before they are frozen");
                 }
-                let reckoned = reckon(&disk.open_rows());
+                let reckoned = reckon(disk.open_stored());
                 if *field48 != reckoned {
                     return broken(format!("2: field 48 is {field48}, and should be {reckoned}"));
                 }
@@ -282,7 +287,7 @@ impl Judge {
             _ => false,
         });
         if closes && disk.settlement().is_some() {
-            self.closing = disk.open_rows();
+            self.closing = disk.settled_rows();
         }
     }
 
@@ -290,18 +295,13 @@ impl Judge {
     ///
     /// # Errors
     /// A difference that nobody explains.
-    pub fn batch_closed(
-        &mut self,
-        report: &Report,
-        _: Option<&SettlementRow>,
-        _: &Disk,
-        bank: &Bank,
-    ) -> Flow {
+    pub fn batch_closed(&mut self, report: &Report, disk: &Disk, bank: &Bank) -> Flow {
         self.batches = self.batches.saturating_add(1);
         if report.forced {
             return Ok(());
         }
-        let differing: Vec<&TxnRow> = self.closing.iter().filter(|row| differs(row, bank)).collect();
+        let rows = disk.all().take(disk.settled_rows()).skip(self.closing);
+        let differing: Vec<&TxnRow> = rows.filter(|row| row.stan.is_some() && differs(row, bank)).collect();
         for row in &differing {
             if !report.suspects.iter().any(|suspect| suspect.txn == row.start.id) {
                 let text =
@@ -411,7 +411,7 @@ fn differs(row: &TxnRow, bank: &Bank) -> bool {
 }
 
 /// 2: field 48 by another hand.
-fn reckon(rows: &[TxnRow]) -> String {
+fn reckon<'a>(rows: impl Iterator<Item = &'a TxnRow>) -> String {
     let mut sums = [[(0_u64, 0_u32); 2]; 2];
     for row in rows {
         let told =

@@ -335,6 +335,7 @@ impl World {
         self.judge.sends(&request, &asked, &self.disk)?;
         self.memory.line_of = Some(request.start.id.clone());
         let amount = request.start.amount;
+        self.judge.has_sent(request, asked.name);
         let kept = asked.clone();
         let exchange = self.exchange("request", |world, mood| {
             let part = mood == Mood::Part;
