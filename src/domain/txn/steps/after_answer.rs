@@ -98,7 +98,7 @@ impl Base {
         now: Now,
     ) -> Step {
         match event {
-            Event::CardAnswered(response) => self.completion_answer(kernel, online, response, now),
+            Event::CardAnswered(response) => self.completion_answer(*kernel, *online, response, now),
             Event::CardRemoved | Event::CardFailed(_) => match kernel.gone() {
                 // The second cryptogram is there; only scripts were cut short.
                 Some(conclusion) => self.concluded(conclusion, *online, now),
@@ -108,16 +108,10 @@ impl Base {
         }
     }
 
-    fn completion_answer(
-        self,
-        kernel: Box<Kernel>,
-        online: Box<Completed>,
-        response: ResponseApdu,
-        now: Now,
-    ) -> Step {
+    fn completion_answer(self, kernel: Kernel, online: Completed, response: ResponseApdu, now: Now) -> Step {
         match kernel.step(Input::Response(response)) {
-            Ok((kernel, output)) => self.completing(kernel, output, *online, now),
-            Err(_) => self.card_lost(*online, ResultCode::CardUnreadable, vec![], now),
+            Ok((kernel, output)) => self.completing(kernel, output, online, now),
+            Err(_) => self.card_lost(online, ResultCode::CardUnreadable, vec![], now),
         }
     }
 
