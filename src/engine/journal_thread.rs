@@ -45,10 +45,13 @@ pub(super) enum Task<T> {
     /// Totals, straight back to the bus.
     Totals { filter: Box<TxnFilter>, answer: oneshot::Sender<Result<Vec<TotalsRow>, Fault>> },
     /// Something else with the journal, by [`JournalDoor::ask`].
-    With(Box<dyn FnOnce(&mut dyn Journal) + Send>),
+    With(Work),
     /// A timeline, straight back to the bus.
     Timeline { id: TxnId, answer: oneshot::Sender<Result<Vec<TimelineRow>, Fault>> },
 }
+
+/// What is done with the journal, on its thread.
+pub(super) type Work = Box<dyn FnOnce(&mut dyn Journal) + Send>;
 
 /// What is done with a page of rows, on the journal thread.
 pub(super) type Rows = Box<dyn FnOnce(Result<(Vec<TxnRow>, String), JournalError>) + Send>;

@@ -114,7 +114,8 @@ fn settlement_steps_out_of_order_are_refused() {
         reopened,
     ];
     // What is done first, and which of `all` are refused then.
-    let cases: [(&[fn() -> Record], &[usize]); 4] = [
+    type Step = fn() -> Record;
+    let cases: [(&[Step], &[usize]); 4] = [
         (&[], &[1, 2, 3, 4, 5]),
         (&[begun], &[0, 2, 3, 4]),
         (&[begun, frozen], &[0, 1, 3, 4, 5]),

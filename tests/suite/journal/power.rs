@@ -127,7 +127,7 @@ fn every_record_is_there_or_not_after_a_failed_write() {
         let prepare = format!("trap '' XFSZ; ulimit -f {blocks}");
         let output = child("journal::power::child_that_trades_for_days", &state, &prepare).output().unwrap();
         let output = String::from_utf8_lossy(&output.stdout);
-        let promised = output.lines().filter_map(promise).last().unwrap_or(0) as usize;
+        let promised = output.lines().filter_map(promise).next_back().unwrap_or(0) as usize;
         let (_dir, mut reference) = new_journal();
         let mut days = (0..20).flat_map(day);
         for records in days.by_ref().take(promised) {
