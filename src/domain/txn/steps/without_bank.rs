@@ -43,7 +43,7 @@ impl Base {
     /// is durable, and its obligation disarmed.
     pub(super) fn unable(self, online: Online, stored: bool, result: ResultCode, now: Now) -> Step {
         let Online { kernel, card, .. } = online;
-        let completed = Box::new(Completed { card, word: Word::NoLine { stored, result } });
+        let completed = Completed { card, word: Word::NoLine { stored, result } };
         match kernel.map(|kernel| kernel.step(Input::Host(HostAnswer::Unable))) {
             Some(Ok((kernel, output))) => self.completing(kernel, output, completed, now),
             Some(Err(_)) | None => self.card_lost(completed, ResultCode::CardUnreadable, vec![], now),
