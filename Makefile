@@ -25,7 +25,7 @@ build: deps ## posd and posctl as they are shipped, unoptimised
 sim: deps
 	$(CARGO) build --locked --target-dir $(SIM) --features sim --bin posd-sim
 
-demo: build sim ## a morning in a shop: sale, decline, lost reply; receipts in demo-out/
+demo: build sim ## a day in a shop, from sign-on to settlement; receipts in demo-out/
 	$(SIM)/debug/posd-sim demo --bin $(PLAIN)/debug --emv tests/data/emv.toml --out demo-out
 
 storm: build sim ## the daemon is killed N=500 times in mixed business; both ends are compared
