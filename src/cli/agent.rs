@@ -2,12 +2,12 @@
 //!
 //! Prompts are not shown from here: each arrives as the signal `Prompt` too, and that works without an agent as well.
 use super::args::AgentOptions;
-use super::client::Terminal;
+use super::client::{Fields as _, Terminal};
 use super::failure::Failure;
-use super::screen::Screen;
+use super::screen::{Screen, money};
 use super::secret::{self, Secret};
 use super::tty::{Question, Typed};
-use super::words::{self, Lang, Pair};
+use super::words::{self, Lang};
 use crate::api::proxy::{Dict, Options};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -157,12 +157,12 @@ impl Agent {
     }
 
     /// Asks until the answer is a yes or a no.
-    async fn confirm(&self, ask: Pair, options: &Dict) -> Result<bool, Refusal> {
+    async fn confirm(&self, ask: &str, options: &Dict) -> Result<bool, Refusal> {
         if self.yes {
             return Ok(true);
         }
         loop {
-            let line = self.ask(self.lang.of(ask), false, options).await?;
+            let line = self.ask(ask, false, options).await?;
             match line.first().map(u8::to_ascii_lowercase) {
                 Some(b'y') => return Ok(true),
                 Some(b'n') => return Ok(false),
@@ -215,7 +215,7 @@ impl Agent {
     }
 
     async fn confirm_card(&self, _transaction: OwnedObjectPath, options: Dict) -> Result<bool, Refusal> {
-        self.confirm(words::ASK_CARD, &options).await
+        self.confirm(self.lang.of(words::ASK_CARD), &options).await
     }
 
     async fn request_pin(
@@ -229,27 +229,40 @@ impl Agent {
     }
 
     async fn confirm_signature(&self, _transaction: OwnedObjectPath, options: Dict) -> Result<bool, Refusal> {
-        self.confirm(words::ASK_SIGNATURE, &options).await
+        self.confirm(self.lang.of(words::ASK_SIGNATURE), &options).await
     }
 
     async fn confirm_duplicate(
         &self,
         _transaction: OwnedObjectPath,
-        _earlier: OwnedObjectPath,
+        earlier: OwnedObjectPath,
         options: Dict,
+        #[zbus(connection)] bus: &zbus::Connection,
     ) -> Result<bool, Refusal> {
-        self.confirm(words::ASK_DUPLICATE, &options).await
+        // Without it the question can be answered too, only less surely.
+        let facts =
+            Terminal { bus: bus.clone() }.properties(&earlier, "Transaction").await.unwrap_or_default();
+        let earlier = format!(
+            "{}: {:06}  {}  {}\n",
+            self.lang.of(words::EARLIER),
+            facts.number("trace"),
+            money(facts.minor("amount"), facts.text("currency")),
+            facts.text("masked-pan"),
+        );
+        self.confirm(&format!("{earlier}{}", self.lang.of(words::ASK_DUPLICATE)), &options).await
     }
 
     async fn authorize(
         &self,
         _transaction: OwnedObjectPath,
-        _action: String,
+        action: String,
         options: Dict,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<(String, OwnedFd), Refusal> {
         self.only_for_the_daemon(&header)?;
-        let supervisor = self.ask(self.lang.of(words::ASK_SUPERVISOR), false, &options).await?;
+        let action = words::terms::term(&action).map_or(action.as_str(), |pair| self.lang.of(pair));
+        let (needs, ask) = (self.lang.of(words::NEEDS_SUPERVISOR), self.lang.of(words::ASK_SUPERVISOR));
+        let supervisor = self.ask(&format!("{needs}: {action}\n{ask}"), false, &options).await?;
         let password = self.ask(self.lang.of(words::ASK_PASSWORD), true, &options).await?;
         let supervisor = String::from_utf8_lossy(&supervisor).trim().to_owned();
         Ok((supervisor, OwnedFd::from(secret::sealed(&password)?)))

@@ -1,9 +1,14 @@
 //! What may be typed: commands, options and their help. Decides nothing and touches nothing.
 //!
 //! The set is the contract's, cut down to what this version does: a command of a later version is a usage error.
+pub(crate) mod shop;
+pub(crate) mod trade;
+
 use super::words::Lang;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use shop::{Backup, Host, Ledger, Operator, Queue, Settle};
 use std::path::PathBuf;
+use trade::{Balance, PreAuth, Refund, Sale, Void};
 
 /// Asks and operates posd, the payment-terminal daemon.
 ///
@@ -43,14 +48,36 @@ pub(crate) enum Command {
     Host(Host),
     /// Take a payment
     Sale(Sale),
+    /// Undo a sale of today that is not settled yet
+    Void(Void),
+    /// Give money of an older sale back, all or a part
+    Refund(Refund),
+    /// Ask the balance of a card
+    Balance(Balance),
+    /// Pre-authorisation: reserve an amount, then complete or release it
+    #[command(subcommand)]
+    PreAuth(PreAuth),
     /// List, show, follow and cancel transactions, read their slips
     #[command(subcommand)]
     Txn(Txn),
-    /// Print the slips of a transaction once more, marked as copies
+    /// Explain one transaction for support: timeline, message fields, chip facts, obligations, prints
+    Explain {
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Print the slips of a transaction once more, or the last settlement's, marked as copies
     Reprint(Reprint),
-    /// Show and send what is owed to the host
+    /// Show, send and manage what is owed to the host
     #[command(subcommand)]
     Queue(Queue),
+    /// Close the batch: compare totals with the bank, print the slip, open the next batch
+    Settle(Settle),
+    /// Totals, files for the books, comparison with a list of the bank
+    #[command(subcommand)]
+    Ledger(Ledger),
+    /// Copy the journal, check a copy, put one back
+    #[command(subcommand)]
+    Backup(Backup),
     /// Card readers
     #[command(subcommand)]
     Reader(Reader),
@@ -60,29 +87,6 @@ pub(crate) enum Command {
     /// Explain bytes, offline; card data is masked
     #[command(subcommand)]
     Decode(Decode),
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Operator {
-    /// Open the operator's session; the password is asked for
-    SignOn {
-        /// Two digits: 00 supervisor, 99 administrator
-        operator: String,
-        #[command(flatten)]
-        secret: SecretSource,
-    },
-    /// End the session
-    SignOff,
-    /// Change a password; needs no session
-    #[command(
-        after_help = "A secret file has the old password in its first line and the new one in its second."
-    )]
-    Password {
-        /// Two digits: 00 supervisor, 99 administrator
-        operator: String,
-        #[command(flatten)]
-        secret: SecretSource,
-    },
 }
 
 /// Where a password comes from when nobody shall be asked.
@@ -96,40 +100,54 @@ pub(crate) struct SecretSource {
     pub(crate) secret_fd: Option<u32>,
 }
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum Host {
-    /// Sign on: brings working keys, clock and batch
-    SignOn,
-    /// Sign off
-    SignOff,
-    /// Measure the line with an echo message
-    Test,
+/// Leave of a supervisor, where the signed-on operator's role does not suffice. A person at a terminal is asked.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct LeaveOptions {
+    /// A token of `posctl operator authorize`
+    #[arg(long, value_name = "TOKEN", conflicts_with = "supervisor")]
+    pub(crate) authorization: Option<String>,
+    /// Who allows it; the password is asked for, or read from --secret-file or --secret-fd
+    #[arg(long, value_name = "NN")]
+    pub(crate) supervisor: Option<String>,
+    #[command(flatten)]
+    pub(crate) secret: SecretSource,
 }
 
-#[derive(Args, Debug)]
-pub(crate) struct Sale {
-    /// Major units with exactly the currency's decimals, such as 12.50
-    pub(crate) amount: String,
-    /// Currency, three letters of ISO 4217
-    #[arg(long, default_value = "CNY", value_name = "CODE")]
-    pub(crate) currency: String,
-    /// Your own name for this sale; the same name never charges twice
-    #[arg(long, value_name = "ID")]
-    pub(crate) request_id: Option<String>,
-    /// Slips to print, 0 to 2; default is the terminal's setting
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=2))]
-    pub(crate) plies: Option<u32>,
-    /// The till's own reference, printed and kept with the sale
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) cashier_ref: Option<String>,
-    /// Seconds the customer has for card and PIN; default is the terminal's setting
-    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u32).range(1..=600))]
-    pub(crate) timeout: Option<u32>,
-    /// Have the card number confirmed before the amount goes out
+/// For what cannot be taken back.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub(crate) struct Certain {
+    /// Do it without asking; needed where nobody can be asked
     #[arg(long)]
-    pub(crate) confirm_card: bool,
-    #[command(flatten)]
-    pub(crate) agent: AgentOptions,
+    pub(crate) yes: bool,
+}
+
+/// Which transactions.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Filter {
+    /// Only this batch
+    #[arg(long)]
+    pub(crate) batch: Option<u32>,
+    /// Only this trace number
+    #[arg(long)]
+    pub(crate) trace: Option<u32>,
+    /// Only this kind, such as sale or refund
+    #[arg(long)]
+    pub(crate) kind: Option<String>,
+    /// Only this outcome, such as approved or unknown
+    #[arg(long)]
+    pub(crate) outcome: Option<String>,
+    /// Only this operator
+    #[arg(long)]
+    pub(crate) operator: Option<String>,
+    /// Created at or after, local time: 2026-11-22 or 2026-11-22T09:30
+    #[arg(long, value_name = "TIME")]
+    pub(crate) from: Option<String>,
+    /// Created before, local time
+    #[arg(long, value_name = "TIME")]
+    pub(crate) to: Option<String>,
+    /// Only this card, by its token
+    #[arg(long, value_name = "TOKEN")]
+    pub(crate) card: Option<String>,
 }
 
 /// How posctl serves the transaction it follows.
@@ -159,15 +177,8 @@ pub(crate) enum Txn {
         /// Continue where the last list ended (its `next`)
         #[arg(long, default_value = "")]
         cursor: String,
-        /// Only this batch
-        #[arg(long)]
-        batch: Option<u32>,
-        /// Only this outcome, such as approved or unknown
-        #[arg(long)]
-        outcome: Option<String>,
-        /// Only this operator
-        #[arg(long)]
-        operator: Option<String>,
+        #[command(flatten)]
+        filter: Filter,
     },
     /// Show one transaction and what happened in it
     Show {
@@ -216,10 +227,10 @@ pub(crate) struct Which {
 
 #[derive(Args, Debug)]
 pub(crate) struct Reprint {
-    /// Trace number, request id or object path; default is the last transaction
-    #[arg(value_name = "TRACE|ID")]
+    /// Trace number, request id or object path; or `settlement`; default is the last transaction
+    #[arg(value_name = "TRACE|ID|settlement")]
     pub(crate) id: Option<String>,
-    /// Batch of the trace number; default is the open batch
+    /// Batch of the trace number, by default the open one; of a settlement the last one
     #[arg(long)]
     pub(crate) batch: Option<u32>,
     /// Which slip; default is both
@@ -266,21 +277,6 @@ impl Format {
     pub(crate) const fn is_text(self) -> bool {
         matches!(self, Self::Text | Self::Svg)
     }
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Queue {
-    /// List what is owed to the host
-    List {
-        /// At most this many rows
-        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
-        limit: u32,
-        /// Continue where the last list ended (its `next`)
-        #[arg(long, default_value = "")]
-        cursor: String,
-    },
-    /// Send it now
-    Flush,
 }
 
 #[derive(Debug, Subcommand)]

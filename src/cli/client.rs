@@ -2,8 +2,8 @@
 use super::args::Which;
 use super::failure::{Exit, Failure};
 use crate::api::proxy::{
-    BUS_NAME, Dict, HostProxy, LedgerProxy, ManagerProxy, OBJECT_MANAGER_PATH, OperatorsProxy, Options,
-    QueueProxy, ROOT_PATH, TransactionProxy,
+    BUS_NAME, Dict, HostProxy, LedgerProxy, MaintenanceProxy, ManagerProxy, OBJECT_MANAGER_PATH,
+    OperatorsProxy, Options, QueueProxy, ROOT_PATH, TransactionProxy,
 };
 use serde_json::{Map, Value as Json};
 use std::collections::{BTreeMap, HashMap};
@@ -79,6 +79,13 @@ impl Terminal {
         Ok(LedgerProxy::builder(&self.bus).cache_properties(zbus::proxy::CacheProperties::No).build().await?)
     }
 
+    pub(crate) async fn maintenance(&self) -> Result<MaintenanceProxy<'static>, Failure> {
+        Ok(MaintenanceProxy::builder(&self.bus)
+            .cache_properties(zbus::proxy::CacheProperties::No)
+            .build()
+            .await?)
+    }
+
     pub(crate) async fn transaction(
         &self,
         path: &OwnedObjectPath,
@@ -118,8 +125,12 @@ impl Terminal {
         Ok(managed.into_iter().map(|(path, interfaces)| (path.to_string(), of_ours(interfaces))).collect())
     }
 
-    /// Finds the object of a transaction: by trace number of a batch, request id, or path.
+    /// Finds the object of a transaction: by trace number, `TRACE/BATCH`, request id, or path.
     pub(crate) async fn find(&self, id: &str, batch: Option<u32>) -> Result<OwnedObjectPath, Failure> {
+        let numbers = id.split_once('/').and_then(|(trace, batch)| Some((trace, batch.parse().ok()?)));
+        if let Some((trace, batch)) = numbers.filter(|(trace, _)| trace.parse::<u32>().is_ok()) {
+            return Box::pin(self.find(trace, Some(batch))).await;
+        }
         if id.starts_with(TRANSACTIONS) {
             return OwnedObjectPath::try_from(id)
                 .map_err(|_| Failure::usage(format!("{id} is not an object path")));
@@ -138,6 +149,16 @@ impl Terminal {
             return Err(Failure::usage("--batch goes with a trace number only"));
         }
         Ok(self.manager().await?.get_transaction(id, Options::new()).await?)
+    }
+
+    /// What people call a transaction: its trace number, while its object is there; else the end of its path.
+    pub(crate) async fn trace_of(&self, path: &str) -> String {
+        let id = path.rsplit('/').next().unwrap_or_default().to_owned();
+        let Ok(path) = ObjectPath::try_from(path) else { return id };
+        match self.properties(&path, "Transaction").await {
+            Ok(properties) if properties.number("trace") > 0 => format!("{:06}", properties.number("trace")),
+            _ => id,
+        }
     }
 
     /// Finds the object of a transaction named on the command line.

@@ -75,6 +75,11 @@ impl Failure {
         )
     }
 
+    /// The action that a supervisor would have to allow, if that is what was missing.
+    pub(crate) fn action(&self) -> Option<&str> {
+        self.details.get("action").and_then(Value::as_str)
+    }
+
     /// Adds a detail.
     #[must_use]
     pub(crate) fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
@@ -86,13 +91,25 @@ impl Failure {
     pub(crate) fn named(name: &str, message: &str) -> Self {
         let short = name.strip_prefix(ERRORS).unwrap_or(name);
         let exit = FaultName::from_word(short).map_or(Exit::Failed, exit_of_fault);
-        let failure = Self::new(exit, short, message);
+        let (message, details) = split_details(message);
+        let mut failure = Self::new(exit, short, message);
+        failure.details.extend(details);
         match short {
             "NotSignedOn" => failure.with("kind", "host"),
             "OperatorRequired" => failure.with("kind", "operator"),
             _ => failure,
         }
     }
+}
+
+/// Details that the daemon puts behind its sentence: ` [action=void]`.
+fn split_details(text: &str) -> (&str, Vec<(String, Value)>) {
+    let parts = text.strip_suffix(']').and_then(|text| text.rsplit_once(" ["));
+    let pair = |text: &str| text.split_once('=').map(|(key, value)| (key.to_owned(), Value::from(value)));
+    let read = parts.and_then(|(sentence, inside)| {
+        Some((sentence, inside.split(' ').map(pair).collect::<Option<Vec<_>>>()?))
+    });
+    read.unwrap_or((text, Vec::new()))
 }
 
 /// The status for a refusal of the daemon.
@@ -121,6 +138,7 @@ pub(crate) fn exit_of_outcome(outcome: &str, result_code: &str) -> Exit {
         Some(Outcome::Cancelled | Outcome::Failed) => match code {
             Some(ResultCode::CustomerTimeout | ResultCode::HostTimeout) => Exit::Timeout,
             Some(ResultCode::NotSignedOn) => Exit::NotSignedOn,
+            Some(ResultCode::NotAuthorized) => Exit::NotAuthorized,
             _ => Exit::Failed,
         },
         // An outcome of a later daemon, or none at all: nothing may be promised.
@@ -204,6 +222,7 @@ mod tests {
         check("cancelled", "customer-timeout", Exit::Timeout);
         check("failed", "card-unreadable", Exit::Failed);
         check("failed", "not-signed-on", Exit::NotSignedOn);
+        check("cancelled", "not-authorized", Exit::NotAuthorized);
         check("none", "", Exit::Unknown);
         check("a-later-word", "", Exit::Unknown);
     }
@@ -225,6 +244,12 @@ mod tests {
         check("WrongPassword", Exit::Failed);
         check("InvalidArgument", Exit::Usage);
         assert_eq!(Failure::named("NotSignedOn", "").details["kind"], "host");
+        let refused = Failure::named("NotAuthorized", "a supervisor must allow it [action=void]");
+        assert_eq!(
+            (refused.message.as_str(), refused.action()),
+            ("a supervisor must allow it", Some("void"))
+        );
+        assert_eq!(Failure::named("Failed", "odd [text]").message, "odd [text]");
         let missing = from_standard_name("org.posd.Pos1.Error.OperatorRequired", "");
         assert_eq!((missing.exit, &missing.details["kind"]), (Exit::NotSignedOn, &Value::from("operator")));
     }

@@ -5,16 +5,21 @@
 #![allow(clippy::result_large_err, reason = "an error ends the command: its size is paid once")]
 mod agent;
 mod args;
+mod backup;
+mod books;
 mod client;
 mod decode;
+mod explain;
 mod failure;
 mod follow;
 mod jobs;
-mod sale;
+mod leave;
+mod queue;
 mod screen;
 mod secret;
 mod status;
 mod till;
+mod trade;
 mod tty;
 mod txn;
 mod words;
@@ -94,8 +99,16 @@ async fn command(screen: &Screen, cli: Cli) -> Result<Exit, Failure> {
         Command::Status => status::status(screen, address).await,
         Command::Operator(verb) => till::operator(screen, address, &verb).await,
         Command::Host(verb) => till::host(screen, address, &verb).await,
-        Command::Queue(verb) => till::queue(screen, address, &verb).await,
-        Command::Sale(sale) => sale::run(screen, address, &sale).await,
+        Command::Queue(verb) => queue::queue(screen, address, &verb).await,
+        Command::Sale(sale) => trade::sale(screen, address, &sale).await,
+        Command::Void(void) => trade::void(screen, address, &void).await,
+        Command::Refund(refund) => trade::refund(screen, address, &refund).await,
+        Command::Balance(balance) => trade::balance(screen, address, &balance).await,
+        Command::PreAuth(verb) => trade::pre_auth(screen, address, &verb).await,
+        Command::Settle(settle) => books::settle(screen, address, &settle).await,
+        Command::Ledger(verb) => books::ledger(screen, address, &verb).await,
+        Command::Backup(verb) => backup::backup(screen, address, &verb).await,
+        Command::Explain { which } => explain::explain(screen, address, &which).await,
         Command::Txn(verb) => txn::txn(screen, address, &verb).await,
         Command::Reprint(wanted) => txn::reprint(screen, address, &wanted).await,
         Command::Reader(verb) => status::readers(screen, address, &verb).await,

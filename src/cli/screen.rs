@@ -3,6 +3,8 @@
 use super::failure::{Exit, Failure};
 use super::words::{self, Lang, Pair};
 use crate::domain::money::{Amount, Currency};
+use crate::domain::outcome::CvmMethod;
+use crate::domain::text::Bilingual;
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::io::Write as _;
@@ -54,6 +56,33 @@ impl Screen {
         self.lang.of(pair)
     }
 
+    /// A word of the contract (kind, outcome, state, phase …) in the chosen language; an unknown one as it is.
+    pub(crate) fn term<'a>(&self, word: &'a str) -> &'a str {
+        words::terms::term(word).map_or(word, |pair| self.lang.of(pair))
+    }
+
+    /// How the cardholder was verified, in the chosen language.
+    pub(crate) fn verified<'a>(&self, word: &'a str) -> &'a str {
+        CvmMethod::from_word(word).map_or(word, |method| self.lang.of(words::terms::cvm(method)))
+    }
+
+    /// A text of the domain in the chosen language.
+    pub(crate) fn bilingual(&self, text: &Bilingual) -> String {
+        match self.lang {
+            Lang::Zh => text.zh.clone(),
+            Lang::En => text.en.clone(),
+        }
+    }
+
+    /// The bank's word on totals, in its colour.
+    pub(crate) fn verdict(&self, word: &str) -> String {
+        match word {
+            "" => String::new(),
+            "agreed" => self.tone(Tone::Good, self.term(word)),
+            _ => self.tone(Tone::Bad, self.term(word)),
+        }
+    }
+
     /// Text in a colour, where colours are shown.
     pub(crate) fn tone(&self, tone: Tone, text: &str) -> String {
         let code = match tone {
@@ -80,6 +109,16 @@ impl Screen {
     pub(crate) fn raw(&self, bytes: &[u8]) {
         let mut out = std::io::stdout().lock();
         out.write_all(bytes).and_then(|()| out.flush()).ok();
+    }
+
+    /// A file as it is, of any size. A reader that went away is no trouble of ours.
+    pub(crate) fn copy(&self, source: &mut std::fs::File) -> Result<(), Failure> {
+        match std::io::copy(source, &mut std::io::stdout().lock()) {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                Err(Failure::io("stdout cannot be written", &error))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A line for the person who watches; never on stdout.
@@ -114,10 +153,19 @@ impl Screen {
 
     /// A wall time of the bus (µs since 1970) in the local zone; empty for 0.
     pub(crate) fn time(&self, micros: u64) -> String {
+        Self::format(micros, "%Y-%m-%d %H:%M:%S")
+    }
+
+    /// The same without the year, for tables.
+    pub(crate) fn short_time(&self, micros: u64) -> String {
+        Self::format(micros, "%m-%d %H:%M:%S")
+    }
+
+    fn format(micros: u64, form: &str) -> String {
         let stamp = i64::try_from(micros).ok().and_then(|us| jiff::Timestamp::from_microsecond(us).ok());
         match stamp {
             Some(stamp) if micros > 0 => {
-                stamp.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+                stamp.to_zoned(jiff::tz::TimeZone::system()).strftime(form).to_string()
             }
             _ => String::new(),
         }
@@ -144,11 +192,21 @@ fn put(text: &str) {
 
 /// An amount of the bus in major units with its currency: `12.50 CNY`.
 pub(crate) fn money(minor: i64, currency: &str) -> String {
+    if minor < 0 {
+        return format!("-{}", money(minor.saturating_neg(), currency));
+    }
     let amount = u64::try_from(minor).ok().and_then(|minor| Amount::from_minor(minor).ok());
     match (amount, Currency::from_alpha(currency)) {
         (Some(amount), Some(known)) => format!("{} {currency}", amount.in_major(known)),
         _ => format!("{minor} {currency} (minor units)"),
     }
+}
+
+/// An amount of a row that names no currency, for a terminal has one. Choice: two decimals, as all of them have but the
+/// yen.
+pub(crate) fn major(minor: i64) -> String {
+    let amount = u64::try_from(minor).ok().and_then(|minor| Amount::from_minor(minor).ok());
+    amount.map_or_else(|| minor.to_string(), |amount| amount.in_major(Currency::CNY))
 }
 
 /// Columns a text takes in a terminal; Chinese characters and full-width forms take two. Escape sequences take none.
@@ -219,6 +277,7 @@ mod tests {
     fn money_is_shown_in_major_units() {
         assert_eq!(money(1250, "CNY"), "12.50 CNY");
         assert_eq!(money(500, "JPY"), "500 JPY");
+        assert_eq!(money(-1250, "CNY"), "-12.50 CNY");
         assert_eq!(money(500, "XXX"), "500 XXX (minor units)");
     }
 

@@ -1,7 +1,7 @@
 //! Secrets on their way to the daemon: read from a file, an inherited descriptor or the terminal without echo, handed
 //! on in a sealed memfd, wiped here. They are never arguments, and never in the environment.
 use super::failure::{Exit, Failure};
-use super::tty::{Question, Typed};
+use super::tty::{self, Question};
 use super::words::Pair;
 use super::{args, screen::Screen};
 use crate::domain::secret::ClearPin;
@@ -10,7 +10,6 @@ use std::fs::File;
 use std::io::{Read as _, Seek as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// Bytes of a secret.
@@ -20,8 +19,6 @@ pub(crate) type Secret = Zeroizing<Vec<u8>>;
 const SECRET_MAX: usize = 64;
 /// The most bytes of a secret file: two secrets and their line ends.
 const FILE_MAX: u64 = 2 * (SECRET_MAX as u64 + 2);
-/// How long a person may think about a password.
-const TYPING_MAX: Duration = Duration::from_secs(120);
 
 /// Puts a secret into a memfd sealed against write, grow and shrink, as the contract asks.
 pub(crate) fn sealed(secret: &[u8]) -> Result<OwnedFd, Failure> {
@@ -54,10 +51,41 @@ pub(crate) async fn password(
     source: &args::SecretSource,
     ask: Pair,
 ) -> Result<Secret, Failure> {
-    match path_of(source.secret_file.as_deref(), source.secret_fd) {
-        Some(path) => Ok(first_line(&read(&path)?)),
-        None => typed(screen, ask).await,
+    password_in_line(screen, source, ask, 0).await
+}
+
+/// The password in one of the lines of the file or descriptor, counted from 0; else from the person.
+pub(crate) async fn password_in_line(
+    screen: &Screen,
+    source: &args::SecretSource,
+    ask: Pair,
+    line: usize,
+) -> Result<Secret, Failure> {
+    let Some(path) = path_of(source.secret_file.as_deref(), source.secret_fd) else {
+        return typed(screen, ask).await;
+    };
+    let bytes = read(&path)?;
+    let wanted = bytes.split(|byte| *byte == b'\n').nth(line);
+    let missing =
+        || Failure::usage(format!("the secret file has no password in line {}", line.saturating_add(1)));
+    wanted.map(first_line).ok_or_else(missing)
+}
+
+/// A new password: from the first line of the file or descriptor, or typed twice.
+pub(crate) async fn new_password(
+    screen: &Screen,
+    source: &args::SecretSource,
+    [new, again]: [Pair; 2],
+) -> Result<Secret, Failure> {
+    if path_of(source.secret_file.as_deref(), source.secret_fd).is_some() {
+        return password(screen, source, new).await;
     }
+    let (new, again) = (typed(screen, new).await?, typed(screen, again).await?);
+    if *new == *again { Ok(new) } else { Err(differ()) }
+}
+
+fn differ() -> Failure {
+    Failure::new(Exit::Failed, "Cancelled", "the two new passwords differ; nothing was changed")
 }
 
 /// Old and new password. A file has one in each of its first two lines; a person types the new one twice.
@@ -75,13 +103,8 @@ pub(crate) async fn password_change(
         };
     }
     let [old, new, again] = asks;
-    let (old, new, again) =
-        (typed(screen, old).await?, typed(screen, new).await?, typed(screen, again).await?);
-    if *new == *again {
-        Ok((old, new))
-    } else {
-        Err(Failure::new(Exit::Failed, "Cancelled", "the two new passwords differ; nothing was changed"))
-    }
+    let old = typed(screen, old).await?;
+    Ok((old, new_password(screen, source, [new, again]).await?))
 }
 
 /// Asks at the terminal without echo.
@@ -91,12 +114,7 @@ async fn typed(screen: &Screen, ask: Pair) -> Result<Secret, Failure> {
             "a secret is needed and nobody can be asked; use --secret-file or --secret-fd",
         ));
     }
-    let mut question = Question::silent(screen.word(ask))?;
-    match tokio::time::timeout(TYPING_MAX, question.answer()).await {
-        Ok(Typed::Line(line)) => Ok(line),
-        Ok(Typed::Ended) => Err(Failure::new(Exit::Failed, "Cancelled", "cancelled at the terminal")),
-        Err(_) => Err(Failure::new(Exit::Timeout, "Timeout", "nobody typed anything")),
-    }
+    tty::line(Question::silent(screen.word(ask))?).await
 }
 
 /// A descriptor is opened anew by its name under /proc, so that no ownership is taken of a number.

@@ -2,8 +2,9 @@
 use super::args::{Printer, Reader};
 use super::client::{Fields as _, Objects, Terminal, root};
 use super::failure::{Exit, Failure};
-use super::screen::{Screen, Tone, pairs, table};
+use super::screen::{Screen, Tone, major, pairs, table};
 use super::words;
+use crate::domain::text::names;
 use serde_json::{Map, Value as Json, json};
 
 /// Properties of one object.
@@ -98,6 +99,7 @@ fn overview(screen: &Screen, objects: &Objects) -> String {
         (screen.word(words::OPERATOR), operator_line(screen, &root_part(objects, "Operators"))),
         (screen.word(words::HOST), host_line(screen, &root_part(objects, "Host"))),
         (screen.word(words::QUEUE), queue_line(screen, &root_part(objects, "Queue"))),
+        (screen.word(words::STORED), offline_line(screen, &root_part(objects, "Queue"))),
         (screen.word(words::BATCH), batch_line(screen, &root_part(objects, "Ledger"))),
     ];
     let readers = listed(objects, "Reader");
@@ -119,9 +121,21 @@ fn overview(screen: &Screen, objects: &Objects) -> String {
     if !matches!(terminal.text("active-transaction"), "" | "/") {
         rows.push((screen.word(words::TRANSACTION), terminal.text("active-transaction").to_owned()));
     }
-    for reason in reasons(&terminal).split_whitespace() {
-        let said = words::remedy(reason).map_or(reason, |pair| screen.word(pair));
-        rows.push((screen.word(words::ATTENTION), screen.tone(Tone::Careful, said)));
+    let mut why: Vec<String> = reasons(&terminal).split_whitespace().map(str::to_owned).collect();
+    let queue = root_part(objects, "Queue");
+    for (holds, reason) in
+        [(queue.yes("paused"), "queue-paused"), (queue.number("unresolved-count") > 0, "queue-unresolved")]
+    {
+        if holds && !why.iter().any(|known| known == reason) {
+            why.push(reason.to_owned());
+        }
+    }
+    for reason in why.iter().map(String::as_str) {
+        let said = match words::remedy(reason) {
+            Some(pair) => screen.word(pair).to_owned(),
+            None => names::reason(reason).map_or_else(|| reason.to_owned(), |both| screen.bilingual(&both)),
+        };
+        rows.push((screen.word(words::ATTENTION), screen.tone(Tone::Careful, &said)));
     }
     pairs(&rows)
 }
@@ -134,13 +148,13 @@ fn terminal_line(screen: &Screen, terminal: &Properties) -> String {
         _ => Tone::Careful,
     };
     let identity = format!("{} · {}", terminal.text("terminal-id"), terminal.text("merchant-id"));
-    format!("{}  {}", screen.tone(tone, state), screen.tone(Tone::Dim, &identity))
+    format!("{}  {}", screen.tone(tone, screen.term(state)), screen.tone(Tone::Dim, &identity))
 }
 
 fn operator_line(screen: &Screen, operators: &Properties) -> String {
     match operators.text("current") {
         "" => screen.tone(Tone::Careful, screen.word(words::NOBODY)),
-        current => format!("{current} ({})", operators.text("role")),
+        current => format!("{current} ({})", screen.term(operators.text("role"))),
     }
 }
 
@@ -171,8 +185,9 @@ fn queue_line(screen: &Screen, queue: &Properties) -> String {
     count("depth", words::ENTRIES);
     count("pending-reversals", words::REVERSALS);
     count("unresolved-count", words::UNRESOLVED);
+    count("parked-count", words::PARKED);
     if queue.yes("paused") {
-        parts.push(screen.word(words::PAUSED).to_owned());
+        parts.push(format!("{} ({})", screen.word(words::PAUSED), queue.text("paused-why")));
     }
     if parts.is_empty() {
         return screen.word(words::EMPTY).to_owned();
@@ -183,18 +198,31 @@ fn queue_line(screen: &Screen, queue: &Properties) -> String {
     screen.tone(Tone::Careful, &parts.join(", "))
 }
 
+/// Sales that the bank has not heard of, and how many more there may be; empty without any.
+fn offline_line(screen: &Screen, queue: &Properties) -> String {
+    if queue.minor("stored-amount") == 0 {
+        return String::new();
+    }
+    let (stored, left) = (major(queue.minor("stored-amount")), major(queue.minor("remaining-amount")));
+    format!("{stored}, {} {left} / {}", screen.word(words::REMAINING), queue.number("remaining-count"))
+}
+
 fn batch_line(screen: &Screen, ledger: &Properties) -> String {
     let counts = ledger.get("counts").and_then(Json::as_object);
     let total: u64 = counts.map_or(0, |counts| counts.values().filter_map(Json::as_u64).sum());
     let number = ledger.number("batch");
-    format!("{number:06} {}, {total} {}", ledger.text("batch-state"), screen.word(words::TRANSACTIONS))
+    let state = match ledger.text("batch-state") {
+        "open" => screen.term("open").to_owned(),
+        state => screen.tone(Tone::Careful, screen.term(state)),
+    };
+    format!("{number:06}  {state}, {total} {}", screen.word(words::TRANSACTIONS))
 }
 
 fn reader_line(screen: &Screen, reader: &Properties) -> String {
     let state = reader.text("state");
     let tone = if matches!(state, "ready" | "busy") { Tone::Good } else { Tone::Bad };
     let card = screen.word(if reader.yes("card-present") { words::CARD_IN } else { words::NO_CARD });
-    let line = format!("{}  {}, {card}", reader.text("name"), screen.tone(tone, state));
+    let line = format!("{}  {}, {card}", reader.text("name"), screen.tone(tone, screen.term(state)));
     match reasons(reader) {
         why if why.is_empty() => line,
         why => format!("{line} ({why})"),

@@ -1,15 +1,17 @@
-//! The commands that open and close a shop day: operator, host, queue.
-use super::args::{Host, Operator, Queue};
-use super::client::{Fields as _, Terminal, plain_dict};
+//! The commands about people and the host: operators, a supervisor's leave, sign-on.
+use super::args::shop::{Host, Operator};
+use super::args::{LeaveOptions, SecretSource};
+use super::client::{Fields as _, Terminal, root};
 use super::failure::{Exit, Failure};
-use super::jobs;
+use super::leave::{certain, given, with_leave};
 use super::screen::{Screen, table};
-use super::secret::{password, password_change, sealed};
-use super::words;
+use super::secret::{new_password, password, password_change, sealed};
+use super::{jobs, words};
 use crate::api::proxy::Options;
 use crate::domain::ident::OperatorId;
 use crate::domain::money::{Amount, Currency};
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
+use zbus::zvariant::Value;
 
 /// `posctl operator …`
 pub(crate) async fn operator(
@@ -43,8 +45,126 @@ pub(crate) async fn operator(
             operators.change_password(operator.as_str(), old, new, Options::new()).await?;
             screen.answer(json!({ "operator": operator.as_str() }), screen.word(words::PASSWORD_CHANGED));
         }
+        Operator::List => list(screen, &Terminal::connect(address).await?).await?,
+        Operator::Add { operator, leave } => {
+            let operator = number(operator)?;
+            let terminal = Terminal::connect(address).await?;
+            let asks = [words::ASK_NEW_PASSWORD, words::ASK_AGAIN];
+            let secret = new_password(screen, &leave.secret, asks).await?;
+            let token = given(&terminal, screen, leave, "operators", 1).await?;
+            let operators = terminal.operators().await?;
+            with_leave(&terminal, screen, token, async |options| {
+                let secret = sealed(&secret).map_err(|failure| zbus::Error::Failure(failure.message))?;
+                operators.add(operator.as_str(), secret.into(), options).await
+            })
+            .await?;
+            told(screen, &operator, words::OPERATOR_ADDED);
+        }
+        Operator::Remove { operator, leave, certain: sure } => {
+            let operator = number(operator)?;
+            let what = format!("{} {operator}", screen.word(words::REMOVE_OPERATOR));
+            certain(screen, sure.yes, &what).await?;
+            let (terminal, token) = allowed(screen, address, leave, "operators").await?;
+            let operators = terminal.operators().await?;
+            let act = async |options| operators.remove(operator.as_str(), options).await;
+            with_leave(&terminal, screen, token, act).await?;
+            told(screen, &operator, words::OPERATOR_REMOVED);
+        }
+        Operator::Unlock { operator, leave } => {
+            let operator = number(operator)?;
+            let (terminal, token) = allowed(screen, address, leave, "operators").await?;
+            let operators = terminal.operators().await?;
+            let act = async |options| operators.unlock(operator.as_str(), options).await;
+            with_leave(&terminal, screen, token, act).await?;
+            told(screen, &operator, words::OPERATOR_UNLOCKED);
+        }
+        Operator::Authorize { action, supervisor, original, amount, secret } => {
+            let wish = Wish { action, supervisor, original: original.as_deref(), amount: amount.as_deref() };
+            authorize(screen, address, wish, secret).await?;
+        }
     }
     Ok(Exit::Done)
+}
+
+/// The connection, and the token that the command line brings.
+pub(crate) async fn allowed(
+    screen: &Screen,
+    address: Option<&str>,
+    leave: &LeaveOptions,
+    action: &str,
+) -> Result<(Terminal, Option<String>), Failure> {
+    let terminal = Terminal::connect(address).await?;
+    let token = given(&terminal, screen, leave, action, 0).await?;
+    Ok((terminal, token))
+}
+
+fn told(screen: &Screen, operator: &OperatorId, done: words::Pair) {
+    let text = format!("{} {operator}", screen.word(done));
+    screen.answer(json!({ "operator": operator.as_str() }), &text);
+}
+
+async fn list(screen: &Screen, terminal: &Terminal) -> Result<(), Failure> {
+    let properties = terminal.properties(&root(), "Operators").await?;
+    let words_of = |key: &str| -> Vec<String> {
+        let all = properties.get(key).and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
+        all.iter().filter_map(Json::as_str).map(str::to_owned).collect()
+    };
+    let locked = words_of("locked-out");
+    let cells = |operator: &String| {
+        let mut state = Vec::new();
+        if operator == properties.text("current") {
+            state.push(screen.word(words::SIGNED_ON_NOW));
+        }
+        if locked.contains(operator) {
+            state.push(screen.word(words::LOCKED));
+        }
+        let role = match operator.as_str() {
+            "00" => "supervisor",
+            "99" => "administrator",
+            _ => "cashier",
+        };
+        vec![operator.clone(), screen.term(role).to_owned(), state.join(", ")]
+    };
+    let rows: Vec<_> = words_of("operators").iter().map(cells).collect();
+    let head = [words::OPERATOR, words::ROLE, words::STATE].map(|label| screen.word(label));
+    screen.answer(Json::Object(properties.clone()), &table(&head, &rows));
+    Ok(())
+}
+
+/// What a token is wanted for.
+struct Wish<'a> {
+    action: &'a str,
+    supervisor: &'a str,
+    original: Option<&'a str>,
+    amount: Option<&'a str>,
+}
+
+async fn authorize(
+    screen: &Screen,
+    address: Option<&str>,
+    wish: Wish<'_>,
+    secret: &SecretSource,
+) -> Result<(), Failure> {
+    let supervisor = number(wish.supervisor)?;
+    let amount = wish.amount.map(minor).transpose()?;
+    let terminal = Terminal::connect(address).await?;
+    let mut bounds: Options<'_> = amount.map(|minor| ("amount", Value::from(minor))).into_iter().collect();
+    if let Some(name) = wish.original {
+        bounds.insert("original", Value::from(terminal.find(name, None).await?.into_inner()));
+    }
+    let secret = sealed(&password(screen, secret, words::ASK_PASSWORD).await?)?;
+    let operators = terminal.operators().await?;
+    let token = operators.authorize(wish.action, supervisor.as_str(), secret.into(), bounds).await?;
+    screen
+        .answer(json!({ "action": wish.action, "supervisor": supervisor.as_str(), "token": token }), &token);
+    Ok(())
+}
+
+/// Major units of CNY.
+fn minor(text: &str) -> Result<i64, Failure> {
+    let amount =
+        Amount::parse_major(text, Currency::CNY).map_err(|error| Failure::usage(error.to_string()))?;
+    i64::try_from(amount.minor()).map_err(|_| Failure::usage("the amount is too large"))
 }
 
 fn number(text: &str) -> Result<OperatorId, Failure> {
@@ -61,58 +181,4 @@ pub(crate) async fn host(screen: &Screen, address: Option<&str>, verb: &Host) ->
         Host::Test => host.test(Options::new()).await?,
     };
     jobs::follow(screen, &terminal, job).await
-}
-
-/// `posctl queue …`
-pub(crate) async fn queue(screen: &Screen, address: Option<&str>, verb: &Queue) -> Result<Exit, Failure> {
-    let terminal = Terminal::connect(address).await?;
-    let queue = terminal.queue().await?;
-    match verb {
-        Queue::Flush => {
-            let job = queue.flush(Options::new()).await?;
-            jobs::follow(screen, &terminal, job).await
-        }
-        Queue::List { limit, cursor } => {
-            let (rows, next) = queue.list(Options::new(), *limit, cursor, Options::new()).await?;
-            let rows: Vec<Map<String, Json>> = rows.into_iter().map(plain_dict).collect();
-            let text = queue_table(screen, &rows);
-            screen.answer(json!({ "rows": rows, "next": next }), &text);
-            Ok(Exit::Done)
-        }
-    }
-}
-
-fn queue_table(screen: &Screen, rows: &[Map<String, Json>]) -> String {
-    if rows.is_empty() {
-        return screen.word(words::EMPTY).to_owned();
-    }
-    let head = [
-        words::TYPE,
-        words::STATE,
-        words::AMOUNT,
-        words::BATCH,
-        words::TRACE,
-        words::ATTEMPTS,
-        words::TIME,
-        words::LAST_ERROR,
-    ];
-    let cells = |row: &Map<String, Json>| {
-        vec![
-            row.text("type").to_owned(),
-            row.text("state").to_owned(),
-            row_amount(row),
-            format!("{:06}", row.number("batch")),
-            format!("{:06}", row.number("trace")),
-            row.number("attempts").to_string(),
-            screen.time(row.number("created-at")),
-            row.text("last-error").to_owned(),
-        ]
-    };
-    table(&head.map(|label| screen.word(label)), &rows.iter().map(cells).collect::<Vec<_>>())
-}
-
-/// Rows name no currency, for a terminal has one. Choice: two decimals, as all of them have but the yen.
-fn row_amount(row: &Map<String, Json>) -> String {
-    let amount = Amount::from_minor(row.number("amount")).unwrap_or(Amount::MAX);
-    amount.in_major(Currency::CNY)
 }

@@ -1,11 +1,12 @@
 //! Questions at the terminal. A thread of its own reads, so that prompts and signals go on; whatever happens to the
 //! question, the terminal gets its echo back before the question is gone.
-use super::failure::Failure;
+use super::failure::{Exit, Failure};
 use rustix::event::{EventfdFlags, PollFd, PollFlags};
 use rustix::termios::{LocalModes, OptionalActions, Termios};
 use std::io::Write as _;
 use std::os::fd::OwnedFd;
 use std::thread::JoinHandle;
+use std::time::Duration;
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
@@ -71,6 +72,18 @@ impl Drop for Question {
         if let Some(thread) = self.thread.take() {
             thread.join().ok(); // it only waits in poll, which the write above ends
         }
+    }
+}
+
+/// How long a person may think about an answer.
+const THINKING_MAX: Duration = Duration::from_secs(120);
+
+/// One line of a person, or why there is none.
+pub(crate) async fn line(mut question: Question) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    match tokio::time::timeout(THINKING_MAX, question.answer()).await {
+        Ok(Typed::Line(line)) => Ok(line),
+        Ok(Typed::Ended) => Err(Failure::new(Exit::Failed, "Cancelled", "cancelled at the terminal")),
+        Err(_) => Err(Failure::new(Exit::Timeout, "Timeout", "nobody typed anything")),
     }
 }
 

@@ -1,20 +1,22 @@
 //! `posctl txn …` and `posctl reprint`: what happened, what it came to, and its slips.
-use super::agent;
 use super::args::{AgentOptions, Format, Ply, Reprint, Txn, Which};
+use super::books::read_filter;
 use super::client::{Fields as _, Terminal, next, plain_dict};
 use super::failure::{Exit, Failure};
 use super::follow::{Event, Follower, show_on};
-use super::sale::{detached, report, said};
 use super::screen::{Screen, money, pairs, table};
-use super::words;
+use super::trade::{detached, report, said};
+use super::{agent, words};
 use crate::api::proxy::{BUS_NAME, LedgerProxy, Options};
+use crate::domain::outcome::TxnState;
+use crate::domain::text::names;
 use serde_json::{Map, Value as Json, json};
 use std::fs::File;
 use std::io::Read as _;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
-use zbus::zvariant::{OwnedObjectPath, Value};
+use zbus::zvariant::OwnedObjectPath;
 
 /// The largest slip taken; a long one as PNG has some 100 kB.
 const SLIP_MAX: u64 = 8 << 20;
@@ -28,17 +30,8 @@ pub(crate) async fn txn(screen: &Screen, address: Option<&str>, verb: &Txn) -> R
     }
     let terminal = Terminal::connect(address).await?;
     match verb {
-        Txn::List { limit, cursor, batch, outcome, operator } => {
-            let mut filter = Options::new();
-            if let Some(batch) = batch {
-                filter.insert("batch", Value::from(*batch));
-            }
-            for (key, value) in [("outcome", outcome), ("operator", operator)] {
-                if let Some(value) = value {
-                    filter.insert(key, Value::from(value.as_str()));
-                }
-            }
-            list(screen, &terminal.ledger().await?, filter, *limit, cursor).await
+        Txn::List { limit, cursor, filter } => {
+            list(screen, &terminal.ledger().await?, read_filter(filter)?, *limit, cursor).await
         }
         Txn::Show { which } => show(screen, &terminal, which).await,
         Txn::Watch { which, agent } => watch(screen, &terminal, which, *agent).await,
@@ -70,26 +63,15 @@ async fn list(
     let text = if rows.is_empty() {
         screen.word(words::NOTHING_TO_SHOW).to_owned()
     } else {
-        let head = [
-            words::TIME,
-            words::BATCH,
-            words::TRACE,
-            words::KIND,
-            words::AMOUNT,
-            words::OUTCOME,
-            words::CARD,
-            words::REQUEST_ID,
-        ];
+        let head = [words::TIME, words::TRACE, words::KIND, words::AMOUNT, words::OUTCOME, words::CARD];
         let cells = |row: &Map<String, Json>| {
             vec![
-                screen.time(row.number("created-at")),
-                format!("{:06}", row.number("batch")),
+                screen.short_time(row.number("created-at")),
                 format!("{:06}", row.number("trace")),
-                row.text("kind").to_owned(),
+                screen.term(row.text("kind")).to_owned(),
                 money(row.minor("amount"), row.text("currency")),
-                row.text("outcome").to_owned(),
+                screen.term(row.text("outcome")).to_owned(),
                 row.text("masked-pan").to_owned(),
-                row.text("request-id").to_owned(),
             ]
         };
         table(&head.map(|label| screen.word(label)), &rows.iter().map(cells).collect::<Vec<_>>())
@@ -108,17 +90,22 @@ async fn show(screen: &Screen, terminal: &Terminal, which: &Which) -> Result<Exi
         number => format!("{number:06}"),
     };
     let own = |key| properties.text(key).to_owned();
+    let state = TxnState::from_word(properties.text("state"));
+    let state = state.map_or_else(|| own("state"), |state| screen.bilingual(&names::state(state)));
     let mut text = pairs(&[
         (screen.word(words::REQUEST_ID), own("request-id")),
-        (screen.word(words::KIND), own("kind")),
+        (screen.word(words::KIND), screen.term(properties.text("kind")).to_owned()),
         (screen.word(words::AMOUNT), money(properties.minor("amount"), properties.text("currency"))),
-        (screen.word(words::STATE), own("state")),
-        (screen.word(words::OUTCOME), format!("{}  {}", own("outcome"), said(screen, &properties))),
+        (screen.word(words::STATE), state),
+        (
+            screen.word(words::OUTCOME),
+            format!("{}  {}", screen.term(properties.text("outcome")), said(screen, &properties)),
+        ),
         (screen.word(words::BATCH), number("batch")),
         (screen.word(words::TRACE), number("trace")),
         (screen.word(words::CARD), own("masked-pan")),
-        (screen.word(words::ENTRY_MODE), own("entry-mode")),
-        (screen.word(words::CVM), own("cvm-method")),
+        (screen.word(words::ENTRY_MODE), screen.term(properties.text("entry-mode")).to_owned()),
+        (screen.word(words::CVM), screen.verified(properties.text("cvm-method")).to_owned()),
         (screen.word(words::RRN), own("rrn")),
         (screen.word(words::AUTH_CODE), own("auth-code")),
         (screen.word(words::RESPONSE_CODE), own("response-code")),
@@ -242,6 +229,9 @@ pub(crate) async fn reprint(
     wanted: &Reprint,
 ) -> Result<Exit, Failure> {
     let terminal = Terminal::connect(address).await?;
+    if wanted.id.as_deref() == Some("settlement") {
+        return reprint_settlement(screen, &terminal, wanted.batch.unwrap_or(0)).await;
+    }
     let path = match &wanted.id {
         Some(id) => terminal.find(id, wanted.batch).await?,
         None => last(&terminal).await?,
@@ -253,6 +243,18 @@ pub(crate) async fn reprint(
         let job = proxy.reprint(ply.word(), Options::new()).await?;
         jobs.push(watch_print(&terminal, ply, &job).await?);
     }
+    printed(screen, &jobs, &json!({ "transaction": path, "print-jobs": jobs }))
+}
+
+/// `posctl reprint settlement`
+async fn reprint_settlement(screen: &Screen, terminal: &Terminal, batch: u32) -> Result<Exit, Failure> {
+    let job = terminal.ledger().await?.reprint_settlement(batch, Options::new()).await?;
+    let jobs = [watch_print(terminal, Ply::Merchant, &job).await?];
+    printed(screen, &jobs, &json!({ "print-jobs": jobs }))
+}
+
+/// What came of print jobs; a slip that is not out is a device that is not ready.
+fn printed(screen: &Screen, jobs: &[Map<String, Json>], data: &Json) -> Result<Exit, Failure> {
     let states: Vec<&str> = jobs.iter().map(|job| job.text("state")).collect();
     let text: String = jobs.iter().map(|job| print_line(screen, job)).collect();
     if states.iter().any(|state| matches!(*state, "held" | "failed")) {
@@ -260,7 +262,7 @@ pub(crate) async fn reprint(
             Failure::new(Exit::Device, "NotReady", "the printer is not ready; a held slip prints by itself");
         return Err(failure.with("print-jobs", json!(jobs)));
     }
-    screen.answer(json!({ "transaction": path, "print-jobs": jobs }), &text);
+    screen.answer(data.clone(), &text);
     Ok(Exit::Done)
 }
 
@@ -270,7 +272,7 @@ fn print_line(screen: &Screen, job: &Map<String, Json>) -> String {
         "held" => screen.word(words::HELD),
         _ => "",
     };
-    format!("{}  {}  {more}\n", job.text("ply"), job.text("state"))
+    format!("{}  {}  {more}\n", screen.term(job.text("ply")), screen.term(job.text("state")))
 }
 
 /// The newest transaction of the ledger that has a slip.

@@ -6,6 +6,8 @@
     clippy::disallowed_methods,
     reason = "a test: a surprise shall end it, and it makes its own files"
 )]
+mod verbs;
+
 use proptest::prelude::*;
 use serde_json::Value as Json;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -41,7 +43,17 @@ fn stderr(output: &Output) -> String {
 #[test]
 fn a_wrong_command_line_is_told_in_text_and_json() {
     for arguments in [
-        &["settle"][..],
+        &["settle", "now"][..],
+        &["settle", "--force-close"],
+        &["void"],
+        &["refund", "1.00"],
+        &["refund", "1.00", "--rrn", "123456789012"],
+        &["pre-auth", "complete", "1.00"],
+        &["pre-auth", "start"],
+        &["sale", "1.00", "--auth-code", "123456"],
+        &["operator", "remove", "05"],
+        &["queue", "resolve", "7", "stolen"],
+        &["ledger", "totals", "--from", "22.11.2026"],
         &["sale"],
         &["sale", "12.5"],
         &["sale", "0.00"],
@@ -395,6 +407,11 @@ mod fake {
                 text("currency", "CNY"),
                 text("masked-pan", "622848******1234"),
             ]);
+            let said = match self.outcome.as_str() {
+                "approved" => HashMap::from([("zh", "消费成功"), ("en", "Sale approved")]),
+                _ => HashMap::from([("zh", "交易失败"), ("en", "Not approved")]),
+            };
+            result.insert("text".to_owned(), Value::from(said));
             result.insert("amount".to_owned(), Value::from(1250_i64));
             result.insert("trace".to_owned(), Value::from(7_u32));
             if let (Some(outcome), Some(code)) =

@@ -137,6 +137,7 @@ fn every_word_of_the_contract_stands_in_the_xml() {
         all.chain(EntryType::ALL.iter().map(|w| w.word())).chain(Resolution::ALL.iter().map(|w| w.word()));
     let all =
         all.chain(BatchState::ALL.iter().map(|w| w.word())).chain(Verdict::ALL.iter().map(|w| w.word()));
+    let all = all.chain(posd::domain::settlement::suspects::Reason::ALL.iter().map(|w| w.word()));
     let all = all.chain(CardClass::ALL.iter().map(|w| w.word()));
     let all = all.chain(QueueState::ALL.iter().map(|w| w.word())).chain(Action::ALL.iter().map(|w| w.word()));
     let all = all.chain(Capability::ALL.iter().map(|w| w.word()));

@@ -232,7 +232,8 @@ impl Ends {
 /// The one token that the fake engine knows.
 pub(crate) const TOKEN: &str = "00112233445566778899aabbccddeeff";
 
-/// Answers commands. A request id that begins with `hang` is never answered.
+/// Answers commands. A request id that begins with `hang` is never answered, one that begins with `cli` is approved at
+/// once.
 struct FakeEngine {
     notices: mpsc::Sender<Notice>,
     snapshots: watch::Sender<Arc<Snapshot>>,
@@ -355,24 +356,40 @@ impl FakeEngine {
             }
             Command::Settle { force_close, leave, answer, .. } => {
                 let refused = if force_close { allowed(&leave, "settle") } else { Ok(()) };
-                self.job(refused, answer).await;
+                self.job("settlement", refused, answer).await;
             }
-            Command::Restore { leave, answer, .. } => self.job(allowed(&leave, "backup"), answer).await,
+            Command::Restore { leave, answer, .. } => {
+                self.job("restore", allowed(&leave, "backup"), answer).await
+            }
             Command::Backup(target, answer) => {
                 rustix::io::write(&target, b"copy").unwrap();
-                self.job(Ok(()), answer).await;
+                self.job("backup", Ok(()), answer).await;
             }
-            Command::Verify(_, answer) => self.job(Ok(()), answer).await,
+            Command::Verify(_, answer) => self.job("verify", Ok(()), answer).await,
             other => panic!("no test asks for {other:?}"),
         }
     }
 
-    async fn job(&mut self, allowed: Result<(), Fault>, answer: oneshot::Sender<Result<u64, Fault>>) {
+    /// A job that has ended when its path is told.
+    async fn job(
+        &mut self,
+        kind: &'static str,
+        allowed: Result<(), Fault>,
+        answer: oneshot::Sender<Result<u64, Fault>>,
+    ) {
         if let Err(fault) = allowed {
             return answer.send(Err(fault)).unwrap();
         }
         self.jobs += 1;
-        self.tell(Notice::Job(Arc::new(job(self.jobs)))).await;
+        let end = JobView {
+            kind,
+            state: "succeeded",
+            phase: "done",
+            progress: 100,
+            result: job_result(kind),
+            ..job(self.jobs)
+        };
+        self.tell(Notice::Job(Arc::new(end))).await;
         answer.send(Ok(self.jobs)).unwrap();
     }
 
@@ -393,8 +410,13 @@ impl FakeEngine {
             Some(_) => {}
             None => {
                 self.known.insert(id.clone(), request.arguments_sha256);
-                let mut view = txn(request.request_id.as_str());
+                let name = request.request_id.as_str();
+                let mut view = if name.starts_with("cli") { finished(name) } else { txn(name) };
+                view.kind = request.kind;
                 view.amount = request.amount;
+                if request.kind == Kind::Balance {
+                    view.balance = Some((123_456, "CNY"));
+                }
                 self.tell(Notice::Txn(Arc::new(view))).await;
             }
         }
@@ -654,4 +676,31 @@ fn explained() -> ExplainView {
         plies: vec![ply],
         follow_ups: vec![follow],
     }
+}
+
+fn job_result(kind: &str) -> Vec<(String, JobValue)> {
+    let row = |pairs: Vec<(&str, JobValue)>| pairs.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
+    let text = |text: &str| JobValue::Text(text.to_owned());
+    if kind != "settlement" {
+        return row(vec![("bytes", JobValue::Number(4)), ("sha256", text("00ff"))]);
+    }
+    let total = row(vec![
+        ("kind", text("sale")),
+        ("card-class", text("domestic")),
+        ("operator", text("01")),
+        ("count", JobValue::Count(3)),
+        ("amount", JobValue::Money(3750)),
+    ]);
+    let suspect = row(vec![
+        ("path", JobValue::Transaction(txn_id("a-1"))),
+        ("reason", text("reversal-not-found")),
+        ("amount", JobValue::Money(1250)),
+    ]);
+    row(vec![
+        ("batch", JobValue::Count(1)),
+        ("verdict-domestic", text("disagreed")),
+        ("verdict-foreign", text("agreed")),
+        ("totals", JobValue::Rows(vec![total])),
+        ("suspects", JobValue::Rows(vec![suspect])),
+    ])
 }

@@ -1,0 +1,140 @@
+//! Labels, questions and notices.
+use super::Pair;
+
+macro_rules! pairs {
+    ($($name:ident = $zh:literal, $en:literal;)+) => {
+        $(pub(crate) const $name: Pair = Pair($zh, $en);)+
+        #[cfg(test)]
+        const ALL: &[Pair] = &[$($name),+];
+    };
+}
+
+pairs! {
+    TERMINAL = "终端", "Terminal";
+    MERCHANT = "商户", "Merchant";
+    OPERATOR = "操作员", "Operator";
+    HOST = "主机", "Host";
+    QUEUE = "待上送", "Queue";
+    BATCH = "批次", "Batch";
+    READER = "读卡器", "Reader";
+    PRINTER = "打印机", "Printer";
+    TRANSACTION = "当前交易", "Running";
+    CLOCK = "时钟", "Clock";
+    ATTENTION = "注意", "Attention";
+    NONE = "无", "none";
+    NOBODY = "未登录", "nobody signed on";
+    SIGNED_ON = "已签到", "signed on";
+    SIGNED_OFF = "未签到", "not signed on";
+    REACHABLE = "可连接", "reachable";
+    UNREACHABLE = "不可连接", "not reachable";
+    LAST_EXCHANGE = "最近通讯", "last exchange";
+    EMPTY = "空", "empty";
+    ENTRIES = "笔待上送", "waiting";
+    REVERSALS = "笔冲正", "reversals";
+    UNRESOLVED = "笔待处理", "to be resolved by hand";
+    PAUSED = "已暂停", "paused";
+    TRANSACTIONS = "笔", "transactions";
+    CARD_IN = "有卡", "card in";
+    NO_CARD = "无卡", "no card";
+    ONLINE = "在线", "online";
+    OFFLINE = "离线", "offline";
+    PAPER = "纸", "paper";
+    COVER = "盖", "cover";
+    JOBS_WAITING = "个打印任务等待", "jobs waiting";
+    CLOCK_UNTRUSTED = "不可信, 签到后校准", "not trusted; a sign-on sets it right";
+    ABSENT = "未连接", "not connected";
+    TIME = "时间", "Time";
+    KIND = "交易", "Kind";
+    AMOUNT = "金额", "Amount";
+    OUTCOME = "结果", "Outcome";
+    TRACE = "流水号", "Trace";
+    CARD = "卡号", "Card";
+    RRN = "参考号", "RRN";
+    AUTH_CODE = "授权码", "Auth code";
+    RESPONSE_CODE = "应答码", "Response";
+    STATE = "状态", "State";
+    REQUEST_ID = "请求号", "Request id";
+    CVM = "持卡人验证", "Verified by";
+    ENTRY_MODE = "读卡方式", "Read by";
+    NOTHING_TO_SHOW = "没有记录", "nothing to show";
+    TYPE = "类型", "Type";
+    ATTEMPTS = "次数", "Tries";
+    DONE = "完成", "done";
+    ASK_PASSWORD = "密码: ", "Password: ";
+    ASK_OLD_PASSWORD = "原密码: ", "Old password: ";
+    ASK_NEW_PASSWORD = "新密码: ", "New password: ";
+    ASK_AGAIN = "再输一次: ", "Once more: ";
+    ASK_PIN = "请输入密码 (直接回车为无密码, Ctrl-D 取消): ", "PIN (Enter alone for none, Ctrl-D cancels): ";
+    ASK_PIN_STRICT = "请输入密码 (Ctrl-D 取消): ", "PIN (Ctrl-D cancels): ";
+    ASK_CARD = "卡号正确吗? [y/n] ", "Is this the card? [y/n] ";
+    ASK_SIGNATURE = "签名相符吗? [y/n] ", "Does the signature match? [y/n] ";
+    ASK_DUPLICATE = "疑似重复交易, 继续吗? [y/n] ", "Looks like a duplicate; go on? [y/n] ";
+    ASK_APPLICATION = "请选择应用 [1-", "Choose an application [1-";
+    ASK_SUPERVISOR = "主管号: ", "Supervisor: ";
+    DAEMON_GONE = "posd 已停止, 等待恢复; 结果将从记录中读取",
+        "posd went away; waiting for it to come back and reading the outcome from its journal";
+    DAEMON_BACK = "posd 已恢复", "posd is back";
+    HELD = "打印机未就绪, 就绪后自动打印", "the printer is not ready; it prints by itself when it is";
+    UNCONFIRMED = "打印未确认, 请检查纸张", "the end of the print is not proven; look at the paper";
+    PASSWORD_CHANGED = "密码已修改", "password changed";
+    OPERATOR_OFF = "操作员已签退", "operator signed off";
+    CANCEL_ACCEPTED = "取消已受理", "cancel accepted";
+    CANCEL_ALREADY = "已在取消", "cancel was accepted before";
+    WRITTEN = "已写入", "written to";
+    BALANCE = "余额", "Balance";
+    ROLE = "角色", "Role";
+    SIGNED_ON_NOW = "当前登录", "signed on";
+    LOCKED = "已锁定", "locked";
+    OPERATOR_ADDED = "已增加操作员", "added operator";
+    OPERATOR_REMOVED = "已删除操作员", "removed operator";
+    OPERATOR_UNLOCKED = "已解锁操作员", "unlocked operator";
+    REMOVE_OPERATOR = "删除操作员", "Remove operator";
+    NEEDS_SUPERVISOR = "需要主管授权", "A supervisor has to allow it";
+    ASK_CERTAIN = "不可撤销, 确认吗? [y/n] ", "This cannot be taken back. Go on? [y/n] ";
+    FORCE_CLOSE = "未得到主机对账结果, 强制结束批次", "Close the batch without the bank's verdict";
+    RESTORE = "用备份替换当前流水:", "Put this copy in the place of the journal:";
+    RESTORE_UNCONFIRMED = "请核对: posctl queue list, posctl txn list; 无误后: posctl backup confirm",
+        "look at: posctl queue list, posctl txn list; then go on with: posctl backup confirm";
+    RESTORE_CONFIRMED = "已确认, 可以交易", "confirmed; trading goes on";
+    QUEUE_PAUSED = "已暂停上送, 恢复: posctl queue resume", "the queue is held; go on with: posctl queue resume";
+    QUEUE_RESUMED = "已恢复上送", "the queue goes on";
+    PARKED = "笔搁置", "put aside";
+    STORED = "脱机待送", "Offline";
+    REMAINING = "脱机余量", "room left";
+    TRIES = "次", "tries";
+    SINCE = "时间", "Since";
+    MORE = "还有更多", "more";
+    CARDS = "卡别", "Cards";
+    COUNT = "笔数", "Count";
+    VOIDED = "其中撤销", "Voided of it";
+    REASON = "原因", "Reason";
+    TRANSACTION_NAME = "交易", "Transaction";
+    SUSPECTS = "请先核对以下交易:", "Look at these first:";
+    EARLIER = "先前交易", "Earlier";
+    RESULT = "结论", "Result";
+    TIMELINE = "经过", "What happened";
+    REQUEST = "请求报文", "Request";
+    ANSWER = "应答报文", "Answer";
+    CHIP = "芯片数据", "Chip";
+    OBLIGATIONS = "上送与冲正", "Owed to the bank";
+    PRINTS = "打印", "Slips";
+    FOLLOW_UPS = "后续交易", "What followed";
+    ORIGINAL = "原交易", "Original";
+    COPY = "重印", "copy";
+    ORIGINAL_PLY = "原单", "original";
+    CLOSED_BY = "人工处理", "resolved by hand";
+    NOT_STORED = "尚无记录", "nothing is stored yet";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_label_has_both_languages() {
+        for pair in ALL {
+            assert!(!pair.0.is_empty() && !pair.1.is_empty() && pair.1.is_ascii(), "{pair:?}");
+            assert!(!pair.0.is_ascii(), "{pair:?}");
+        }
+    }
+}
