@@ -5,13 +5,15 @@
 CARGO ?= cargo
 DESTDIR ?=
 PREFIX ?= /usr
+# Seeds of `make sim`: so many make a million transactions.
+SEEDS ?= 0..16700
 PLAIN := target/plain
 SIM := target/sim
 export POSD_PLAIN := $(CURDIR)/$(PLAIN)/debug
 
 N ?= 500
 
-.PHONY: help deps build sim demo storm test check lint core suite bench deb install clean
+.PHONY: help deps build simulators sim demo storm test check lint core suite bench deb install clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
@@ -22,13 +24,17 @@ deps: ## install what is missing (apt; prints what it installs)
 build: deps ## posd and posctl as they are shipped, unoptimised
 	$(CARGO) build --locked --target-dir $(PLAIN) --bin posd --bin posctl
 
-sim: deps
+simulators: deps
 	$(CARGO) build --locked --target-dir $(SIM) --features sim --bin posd-sim
 
-demo: build sim ## a day in a shop, from sign-on to settlement; receipts in demo-out/
+sim: deps ## long simulated days in which anything goes wrong: make sim SEEDS=0..16700
+	$(CARGO) build --locked --release --target-dir $(SIM) --features sim --bin posd-sim
+	$(SIM)/release/posd-sim worlds --seeds $(SEEDS)
+
+demo: build simulators ## a day in a shop, from sign-on to settlement; receipts in demo-out/
 	$(SIM)/debug/posd-sim demo --bin $(PLAIN)/debug --emv tests/data/emv.toml --out demo-out
 
-storm: build sim ## the daemon is killed N=500 times in mixed business; both ends are compared
+storm: build simulators ## the daemon is killed N=500 times in mixed business; both ends are compared
 	$(SIM)/debug/posd-sim storm --bin $(PLAIN)/debug --emv tests/data/emv.toml --kills $(N)
 
 test: deps lint core build suite ## everything that CI runs

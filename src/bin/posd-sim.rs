@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use posd::adapters::journal_sqlite::SqliteJournal;
-use posd::sim::{bench, cardd, demo, host, printer, storm};
+use posd::sim::{bench, cardd, demo, host, printer, storm, worlds};
 
 /// Simulated devices for tests and demonstrations of posd
 #[derive(Parser)]
@@ -26,6 +26,8 @@ enum Command {
     Demo(demo::Args),
     /// Counts and ratios of the real daemon in a simulated shop
     Bench(bench::Args),
+    /// Whole shops in memory, in which anything goes wrong and no money may get lost
+    Worlds(worlds::Args),
     /// Mixed business of the real daemon, which is killed again and again
     Storm(storm::Args),
 }
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         Command::Host(args) => told(host::run(args)),
         Command::Printer(args) => told(printer::run(&args)),
         Command::Demo(args) => demo::run(&args),
+        Command::Worlds(args) => worlds::run(&args),
         Command::Storm(args) => storm::run(&args),
         Command::Bench(args) => bench::run(&args, |folder, now| {
             Ok(Box::new(SqliteJournal::open(folder, [0x5a; 32], now, Vec::new)?))

@@ -5,6 +5,7 @@
 pub mod calendar;
 pub mod emv;
 pub mod fault;
+pub mod followup;
 pub mod ident;
 pub mod iso8583;
 pub mod leave;

@@ -141,6 +141,12 @@ impl Currency {
         Self::KNOWN.iter().copied().find(|c| c.alpha == alpha)
     }
 
+    /// Finds a currency by the three digits of DE 49.
+    #[must_use]
+    pub fn from_numeric3(digits: &str) -> Option<Self> {
+        Self::KNOWN.iter().copied().find(|c| c.numeric3() == digits)
+    }
+
     /// The three letters of ISO 4217.
     #[must_use]
     pub const fn alpha(self) -> &'static str {

@@ -65,6 +65,7 @@ pub fn suspicion(reason: Reason) -> Bilingual {
         Reason::UploadFailed => ("离线交易未上送成功", "offline sale not uploaded"),
         Reason::UploadLate => ("离线交易上送过迟", "offline sale uploaded late"),
         Reason::UploadDuplicate => ("银行称重复上送(94)", "bank calls it a duplicate (94)"),
+        Reason::ResolvedPaid => ("仅商户确认已入账", "only the shop says paid"),
         Reason::PartialApproval => ("部分金额批准", "approved in part"),
     };
     Bilingual::of(zh, en)

@@ -1,8 +1,10 @@
 //! The thread that owns the journal. What is done when a commit is reported as failed stands in
 //! [`crate::ports::commit`].
+use crate::domain::calendar::WallTime;
 use crate::domain::fault::{Fault, FaultName};
 use crate::domain::ident::{BatchNumber, TxnId};
-use crate::domain::record::{BatchRow, Committed, Record, TimelineRow, TxnFilter, TxnRow};
+use crate::domain::money::Amount;
+use crate::domain::record::{BatchRow, Committed, OriginalRef, Record, TimelineRow, TxnFilter, TxnRow};
 use crate::ports::commit::commit_or_look;
 use crate::ports::{Durability, Journal, JournalError};
 use std::sync::Arc;
@@ -23,6 +25,10 @@ pub(super) enum Task<T> {
     Commit { note: T, records: Vec<Record>, durability: Durability },
     /// Read one transaction.
     Find { note: T, id: TxnId },
+    /// Read the original of a follow-up; answered by [`Answer::Found`].
+    FindOriginal { note: T, wanted: Box<OriginalRef> },
+    /// What the transaction `id` may be a duplicate of.
+    FindDuplicate { id: TxnId, token: String, amount: Amount, since: WallTime },
     /// A page, straight back to the bus.
     Query { filter: Box<TxnFilter>, limit: u32, cursor: String, done: Rows },
     /// Read one transaction by batch and STAN.
@@ -44,6 +50,8 @@ pub(super) enum Answer<T> {
     Committed { note: T, result: Result<Committed, JournalError> },
     /// To [`Task::Find`].
     Found { note: T, result: Result<Option<Box<TxnRow>>, JournalError> },
+    /// To [`Task::FindDuplicate`].
+    Duplicate { id: TxnId, result: Result<Option<TxnId>, JournalError> },
     /// To [`Task::OpenBatch`].
     OpenBatch(Result<Vec<TxnRow>, JournalError>),
     /// To [`Task::Settled`].
@@ -108,6 +116,14 @@ fn run<T>(
             Task::Find { note, id } => {
                 let result = journal.find(&id).map(|row| row.map(Box::new));
                 Answer::Found { note, result }
+            }
+            Task::FindOriginal { note, wanted } => {
+                let result = journal.find_original(&wanted).map(|row| row.map(Box::new));
+                Answer::Found { note, result }
+            }
+            Task::FindDuplicate { id, token, amount, since } => {
+                let result = journal.find_duplicate(&token, amount, since);
+                Answer::Duplicate { id, result }
             }
             Task::FindTrace { note, batch, trace } => {
                 let filter = TxnFilter { batch: Some(batch), trace: Some(trace), ..TxnFilter::default() };

@@ -9,6 +9,7 @@
 //! transaction. What a running transaction wants is carried in `trade`; what follows its outcome in `paper`.
 mod authorize;
 mod commands;
+mod create;
 mod cut;
 mod explain;
 pub mod handle;
@@ -91,6 +92,10 @@ enum Note {
     Evidence,
     /// A start that must first see whether the request id is known.
     Start(Box<start::PendingStart>),
+    /// A start whose original is being looked up.
+    Original(Box<start::PendingStart>),
+    /// A transaction whose signature was refused, and who started it.
+    Undo(handle::Caller),
     /// A transaction whose object is wanted.
     Expose(TxnId, oneshot::Sender<Result<(), Fault>>),
     /// A transaction wanted by batch and STAN.
@@ -204,6 +209,7 @@ impl Engine {
 
     /// Starts what has become possible and publishes what has changed.
     async fn settle(&mut self) -> Result<(), EngineError> {
+        self.undo_when_free();
         self.begin_when_ready();
         self.watch_settlement();
         self.pump_line();
@@ -242,6 +248,7 @@ impl Engine {
                 self.committed(note, result);
             }
             Answer::Found { note, result } => self.found(note, result),
+            Answer::Duplicate { id, result } => self.duplicate_looked_up(&id, result),
             Answer::OpenBatch(result) => self.open_batch_read(result),
             Answer::Settled { note: Note::Settled(wish), result } => self.settled_read(*wish, result),
             Answer::Settled { .. } => {}
@@ -259,6 +266,8 @@ impl Engine {
             Note::Queue(change) => self.queue_stored(*change, result),
             // These only read.
             Note::Start(_)
+            | Note::Original(_)
+            | Note::Undo(_)
             | Note::Expose(..)
             | Note::Open(_)
             | Note::Receipt(_)
@@ -272,6 +281,8 @@ impl Engine {
     fn found(&mut self, note: Note, result: Result<Option<Box<TxnRow>>, JournalError>) {
         match note {
             Note::Start(pending) => self.start_looked_up(*pending, result),
+            Note::Original(pending) => self.original_found(*pending, result),
+            Note::Undo(starter) => self.undo_row_read(starter, result),
             Note::Expose(id, answer) => self.expose_found(&id, answer, result),
             Note::Open(answer) => self.opened(answer, result),
             Note::Receipt(wish) => self.receipt_found(*wish, result),

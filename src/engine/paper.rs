@@ -158,7 +158,7 @@ pub(super) struct ReceiptWish {
 impl Engine {
     /// The outcome stands: bring paper and card home, and undo what is unknown.
     pub(super) fn look_after(&mut self, active: Active, closed: Closed) {
-        let approved = closed.outcome == Outcome::Approved;
+        let approved = matches!(closed.outcome, Outcome::Approved | Outcome::StoredOffline);
         let unresolved = closed.outcome == Outcome::Unknown;
         let signature = approved && closed.card.as_ref().is_some_and(|card| card.signature_required);
         for ply in &closed.plies {
@@ -216,14 +216,12 @@ impl Engine {
                 Do::Withdraw => self.withdraw_signature(&id),
                 Do::SignatureRefused => {
                     tracing::warn!(transaction = %id, "signature refused");
-                    self.timeline(
-                        &id,
-                        "signature-refused",
-                        "the cashier refused the signature; undo the sale by hand",
-                    );
+                    let text = "the cashier refused the signature; the transaction is undone";
+                    self.timeline(&id, "signature-refused", text);
                     let notes = self.take_notes();
                     self.commit(Note::Evidence, notes, Durability::Full);
                     self.signature_refused = Some(id.clone());
+                    self.undo_due = starter.clone().map(|starter| (id.clone(), starter));
                 }
             }
         }
@@ -697,6 +695,7 @@ impl Engine {
         let Ok(Some(row)) = result else { return };
         self.take_entries(&row);
         self.show_row(&row);
+        self.refresh_original(&row.start);
         if !self.queue.iter().any(|entry| entry.id.txn == *id) {
             self.care_resolved(id);
         }

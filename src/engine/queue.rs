@@ -159,7 +159,6 @@ impl Engine {
     }
 
     /// The limit that stands against storing one more sale of this amount, if any.
-    #[allow(dead_code, reason = "offline sales are about to ask")]
     pub(super) fn store_excess(&self, amount: Amount, entry_mode: Option<EntryMode>) -> Option<Excess> {
         let wanted = Wanted { amount, entry_mode, at: self.wall(), clock_trusted: self.clock_trusted() };
         limits::excess(&self.settings.store_and_forward, Stored::of(&self.queue), wanted)

@@ -1,18 +1,12 @@
 //! Starting a transaction: is the request id known, may it run, and when may the customer be asked.
 use super::handle::{Caller, StartRequest};
-use super::state::Entry;
-use super::trade::Active;
 use super::{Engine, Note};
 use crate::domain::calendar::BootTime;
-use crate::domain::emv::params::{Purpose, TxnParams};
 use crate::domain::fault::{Fault, FaultName};
 use crate::domain::ident::TxnId;
-use crate::domain::money::Amount;
-use crate::domain::outcome::{Kind, Prompt, ResultCode, TxnState};
-use crate::domain::profile::Profile;
-use crate::domain::record::{Terms, TxnRow, TxnStart};
-use crate::domain::rules::Undo;
-use crate::domain::txn::{Event, Setup, Txn};
+use crate::domain::outcome::Kind;
+use crate::domain::record::TxnRow;
+use crate::domain::rules::{self, AmountRule, CardUse, Route, rule};
 use crate::ports::JournalError;
 use core::time::Duration;
 use tokio::sync::oneshot;
@@ -24,11 +18,11 @@ const EXPOSED_MAX: usize = 64;
 /// How many old transactions keep their objects anyway.
 const KEPT: usize = 20;
 
-/// A start whose request id is being looked up.
+/// A start whose request id, or original, is being looked up.
 pub(super) struct PendingStart {
-    request: StartRequest,
-    caller: Caller,
-    answer: oneshot::Sender<Result<TxnId, Fault>>,
+    pub(super) request: StartRequest,
+    pub(super) caller: Caller,
+    pub(super) answer: oneshot::Sender<Result<TxnId, Fault>>,
 }
 
 impl Engine {
@@ -47,7 +41,7 @@ impl Engine {
     }
 
     /// The transaction of this name, if it was asked for with the same arguments.
-    fn same_request(&self, id: &TxnId, request: &StartRequest) -> Result<TxnId, Fault> {
+    pub(super) fn same_request(&self, id: &TxnId, request: &StartRequest) -> Result<TxnId, Fault> {
         let entry = self.entries.get(id);
         let same = entry.is_some_and(|entry| entry.arguments_sha256 == request.arguments_sha256);
         if same { Ok(id.clone()) } else { Err(conflict()) }
@@ -69,28 +63,40 @@ impl Engine {
             Ok(Some(_)) => Err(conflict()),
             // A second start with the same id may have come while the first was looked up.
             Ok(None) if self.entries.contains_key(&id) => self.same_request(&id, &request),
-            Ok(None) => self.may_start(&request, &caller).map(|()| self.create(request, caller)),
+            Ok(None) => return self.follow_or_create(PendingStart { request, caller, answer }),
         };
         reply(answer, outcome);
     }
 
-    /// Everything that can be known before a card is read.
-    fn may_start(&self, request: &StartRequest, caller: &Caller) -> Result<(), Fault> {
+    /// Everything that can be known before the original is looked up.
+    pub(super) fn may_start(&self, request: &StartRequest, caller: &Caller) -> Result<(), Fault> {
         let fault = |name, text: &str| Err(Fault::new(name, text));
-        if request.kind != Kind::Sale {
-            return fault(FaultName::NotSupported, "this version does sales only");
+        let kind = request.kind;
+        if !kind.is_built() {
+            return fault(
+                FaultName::NotSupported,
+                "this version does not do that kind; EnabledKinds lists them",
+            );
         }
         if !request.entry_modes.is_empty() && !request.entry_modes.iter().any(|mode| mode == "chip") {
             return fault(FaultName::NotSupported, "this terminal reads chips only; leave entry-modes out");
         }
-        if !self.settings.enabled_kinds.contains(&request.kind) {
+        if !self.settings.enabled_kinds.contains(&kind) {
             return fault(
                 FaultName::FunctionDisabled,
                 "this kind is switched off in [terminal] enabled-kinds",
             );
         }
-        if request.amount.is_zero() {
-            return fault(FaultName::AmountInvalid, "the amount of a sale is above 0");
+        let fits = match rule(kind).amount {
+            AmountRule::Positive => !request.amount.is_zero(),
+            AmountRule::Zero => request.amount.is_zero(),
+            AmountRule::Originals => true,
+        };
+        if !fits {
+            return fault(FaultName::AmountInvalid, "the amount is above 0; of a balance inquiry it is 0");
+        }
+        if request.allow_partial && kind != Kind::Sale {
+            return fault(FaultName::InvalidArgument, "option allow-partial goes with kind sale only");
         }
         if request.currency != self.settings.currency {
             let text = format!("this terminal trades in {:?}", self.settings.currency);
@@ -112,17 +118,33 @@ impl Engine {
         if self.active.is_some() {
             return fault(FaultName::Busy, "another transaction runs; wait for it or cancel it");
         }
-        self.terminal_may_trade()?;
-        if self.settings.pin_by_agent && !request.has_pin_agent {
+        // How a void is carried out is not known yet; one that the bank need not hear of needs no sign-on.
+        self.terminal_may_trade(kind, kind != Kind::Void)?;
+        if self.settings.pin_by_agent && self.may_ask_pin(request) && !request.has_pin_agent {
             return fault(FaultName::NotReady, "no agent can ask the PIN; call Manager.RegisterAgent first");
         }
         Ok(())
     }
 
-    fn terminal_may_trade(&self) -> Result<(), Fault> {
+    /// A PIN may be wanted: by the chip, or by the profile.
+    fn may_ask_pin(&self, request: &StartRequest) -> bool {
+        match (rule(request.kind).card, request.kind) {
+            (CardUse::Pay, Kind::OfflineSale) => false,
+            (CardUse::Pay, _) => true,
+            (CardUse::Read, kind) => rules::asks_pin_after_reading(kind, &self.settings.profile),
+        }
+    }
+
+    /// May a transaction of this kind begin as far as the terminal is concerned?
+    pub(super) fn terminal_may_trade(&self, kind: Kind, asks_bank: bool) -> Result<(), Fault> {
         let fault = |name, text: &str| Err(Fault::new(name, text));
-        if let Some(reason) = self.blocked_reason(Kind::Sale) {
+        let about_bank = |reason: &&str| matches!(*reason, "keys-missing" | "not-signed-on");
+        if let Some(reason) = self.blocked_reason(kind).filter(|reason| asks_bank || !about_bank(reason)) {
             return match reason {
+                "clock-untrusted" => fault(
+                    FaultName::ClockUntrusted,
+                    "the clock is behind the last record; sign on to the host, which tells the time",
+                ),
                 "batch-closing" => {
                     fault(FaultName::BatchClosing, "the batch is being settled; wait until it is closed")
                 }
@@ -159,6 +181,9 @@ impl Engine {
             Some("batch-full")
         } else if !self.readers.iter().any(|reader| !reader.contactless && reader.ok) {
             Some("no-reader")
+        } else if rule(kind).route == Route::Queue {
+            // The bank hears of it later: its keys do not matter now, the terminal's clock does.
+            (!self.clock_trusted()).then_some("clock-untrusted")
         } else if self.settings.master_key.is_none() {
             Some("keys-missing")
         } else if self.keys.is_none() && !self.line.signing_on() {
@@ -176,97 +201,6 @@ impl Engine {
             && (*terminal != now.terminal_id
                 || *merchant != now.merchant_id
                 || currency != self.settings.currency.alpha())
-    }
-
-    fn create(&mut self, request: StartRequest, caller: Caller) -> TxnId {
-        let id = TxnId::of(&request.request_id);
-        let operator = self.session.as_mut().map(|session| {
-            session.last_used = self.system.boot();
-            session.operator.clone()
-        });
-        let plies = request.plies.unwrap_or(self.settings.plies);
-        let seconds =
-            |asked: Option<u32>, set: Duration| asked.map_or(set, |s| Duration::from_secs(u64::from(s)));
-        let setup = Setup {
-            emv: self.settings.emv.clone(),
-            identity: self.settings.identity.clone(),
-            customer_timeout: seconds(request.customer_timeout_s, self.settings.customer_timeout),
-            response_timeout: seconds(request.host_timeout_s, self.settings.response_timeout),
-            token_key: self.settings.token_key.clone(),
-            confirm_card: request.confirm_card,
-            profile: Profile::UNIONPAY,
-            may_store: false,
-            allow_duplicate: request.allow_duplicate,
-            undo: Undo::Online,
-            stored_card: None,
-        };
-        let start = TxnStart {
-            id: id.clone(),
-            request_id: request.request_id,
-            kind: request.kind,
-            amount: request.amount,
-            currency: request.currency,
-            arguments_sha256: request.arguments_sha256,
-            operator: operator.unwrap_or_else(super::operators::nobody),
-            created_at: self.wall(),
-            cashier_ref: request.cashier_ref,
-            metadata: request.metadata,
-            plies,
-            terms: Terms::default(),
-        };
-        let order = self.fresh_id();
-        let entry = Entry {
-            view: super::views::of_start(&start, self.batch),
-            published: None,
-            arguments_sha256: start.arguments_sha256,
-            order,
-            exposed_until: None,
-        };
-        self.entries.insert(id.clone(), entry);
-        tracing::info!(transaction = %id, kind = %start.kind, amount = start.amount.minor(), "started");
-        self.active = Some(Active::new(Txn::new(start, setup), caller));
-        self.tell_txn(&id);
-        if self.keys.is_none() {
-            self.prompt(Prompt::SigningOn);
-        }
-        id
-    }
-
-    /// The customer may be asked once the terminal is signed on.
-    pub(super) fn begin_when_ready(&mut self) {
-        if self.active.as_ref().is_none_or(|active| active.txn.state() != TxnState::Created) {
-            return;
-        }
-        if self.keys.is_some() {
-            let params = self.txn_params();
-            self.step_txn(Event::Begun(Box::new(params)));
-            if self.card_in && self.card_used {
-                self.prompt(Prompt::RemoveCard);
-            }
-            self.offer_card();
-        } else if !self.line.signing_on() {
-            self.step_txn(Event::NotBegun(ResultCode::NotSignedOn));
-        }
-    }
-
-    /// Draws this transaction's chance and date.
-    fn txn_params(&mut self) -> TxnParams {
-        let mut chance = [0_u8; 8];
-        self.system.random(&mut chance);
-        let [a, b, c, d, e, ..] = chance;
-        let start = self.active.as_ref().map(|active| active.txn.start());
-        let amount = start.map_or(Amount::ZERO, |start| start.amount);
-        TxnParams {
-            amount,
-            amount_other: Amount::ZERO,
-            currency: self.settings.currency,
-            transaction_type: 0x00,
-            now: self.system.local(self.wall()),
-            unpredictable_number: [a, b, c, d],
-            sequence_counter: self.next_stan.get(),
-            selection_roll: 1 + e % 99,
-            purpose: Purpose::Pay,
-        }
     }
 
     /// `GetTransaction` and `Ledger.Open`: an older one gets its object back for ten minutes.

@@ -1,5 +1,5 @@
 //! What the engine holds, how it is made from the journal, and the small verbs that all its parts use.
-use super::handle::{AgentCommand, Notice};
+use super::handle::{AgentCommand, Caller, Notice};
 use super::jobs::Jobs;
 use super::journal_thread::{JournalThread, Task};
 use super::line::Line;
@@ -148,6 +148,8 @@ pub struct Engine {
     pub(super) storage_check_at: Option<BootTime>,
     /// The last transaction whose signature was refused and that nobody has undone.
     pub(super) signature_refused: Option<TxnId>,
+    /// Its undo, which starts as soon as the terminal is free, and who started the original.
+    pub(super) undo_due: Option<(TxnId, Caller)>,
     pub(super) commits_in_flight: u32,
     pub(super) next_id: u64,
     pub(super) stopping: bool,
@@ -235,6 +237,7 @@ impl Engine {
             sign_on_asked_for: false,
             storage_check_at: None,
             signature_refused: None,
+            undo_due: None,
             commits_in_flight: 0,
             next_id: 0,
             stopping: false,

@@ -1,9 +1,12 @@
 //! The running transaction: its effects go to the adapters, their answers come back as its events.
 use super::cut;
 use super::handle::{AgentAnswer, AgentAsk, AgentCommand, AgentEvent, Caller, CancelAnswer, Notice};
+use super::journal_thread::Task;
 use super::{Engine, Note};
+use crate::domain::calendar::WallTime;
 use crate::domain::fault::{Fault, FaultName};
 use crate::domain::ident::TxnId;
+use crate::domain::money::Amount;
 use crate::domain::outcome::{Outcome, Prompt, ResultCode, TxnState};
 use crate::domain::record::{Closed, Committed, Record};
 use crate::domain::txn::{Answer, Ask, Cancellable, CardTrouble, Event, Local, Txn, TxnEffects, Vital};
@@ -38,10 +41,18 @@ impl Engine {
             return;
         };
         let now = self.now();
+        let before = txn.state();
         let (txn, effects) = txn.step(event, now);
+        let asks_card = txn.state() == TxnState::WaitingCard && asked_nobody(before);
         self.active = Some(Active { txn, starter, card_wait, ask_wait, pin_keys });
         self.show_txn();
         self.carry(effects);
+        if asks_card {
+            if self.card_in && self.card_used {
+                self.prompt(Prompt::RemoveCard);
+            }
+            self.offer_card();
+        }
     }
 
     fn carry(&mut self, effects: TxnEffects) {
@@ -90,8 +101,7 @@ impl Engine {
             Local::PowerOff => _ = self.card_command("power off", |id| CardCommand::PowerOff { id }),
             Local::Ask(ask) => self.ask(ask),
             Local::Withdraw => self.withdraw("cancelled"),
-            // Nothing is suspected until the journal can be asked.
-            Local::LookForDuplicate { .. } => self.step_txn(Event::DuplicateLookedUp(None)),
+            Local::LookForDuplicate { token, amount } => self.look_for_duplicate(token, amount),
             // The pump sees that the machine wants a line, and what has to go before.
             Local::OpenLine => self.give_line_back(),
             Local::DropSignOn => self.drop_sign_on(),
@@ -297,13 +307,36 @@ impl Engine {
 
     fn card_removed(&mut self) {
         let early = self.active.as_ref().is_some_and(|active| {
-            !matches!(active.txn.state(), TxnState::Created | TxnState::WaitingCard | TxnState::Resolving)
+            let unasked = asked_nobody(active.txn.state());
+            !unasked && !matches!(active.txn.state(), TxnState::WaitingCard | TxnState::Resolving)
         });
         self.card_in = false;
         self.card_used = false;
         self.tell(Notice::CardRemoved { reader: self.contact_reader(), early });
         self.step_txn(Event::CardRemoved);
         self.cares_card_removed();
+    }
+
+    /// Has this card paid this amount a moment ago? The journal answers with [`Self::duplicate_looked_up`].
+    fn look_for_duplicate(&mut self, token: String, amount: Amount) {
+        let Some(id) = self.active.as_ref().map(|active| active.txn.id().clone()) else { return };
+        let window = u64::try_from(self.settings.profile.duplicate_window.as_micros()).unwrap_or(u64::MAX);
+        let since = WallTime(self.wall().0.saturating_sub(window));
+        self.put_task(Task::FindDuplicate { id, token, amount, since });
+    }
+
+    /// What the journal says to that. Who cannot look does not know.
+    pub(super) fn duplicate_looked_up(&mut self, id: &TxnId, result: Result<Option<TxnId>, JournalError>) {
+        if self.active.as_ref().is_none_or(|active| active.txn.id() != id) {
+            return;
+        }
+        self.step_txn(match result {
+            Ok(earlier) => Event::DuplicateLookedUp(earlier),
+            Err(error) => {
+                tracing::warn!(%error, "duplicates cannot be looked for");
+                Event::StoreFailed
+            }
+        });
     }
 
     /// Offers a card that is not left over from an earlier transaction.
@@ -352,10 +385,14 @@ impl Engine {
             transaction = %closed.id, outcome = %closed.outcome, result = %closed.result, "finished"
         );
         self.count_finished(&active, &closed);
+        self.original_followed(&active.txn.start().clone(), &closed);
         self.show_closed(&closed);
         self.tell_txn(&closed.id);
         self.tell(Notice::Finished { id: closed.id.clone(), outcome: closed.outcome });
         cut::boundary(&"after finished");
+        if matches!(closed.outcome, Outcome::Approved | Outcome::StoredOffline) {
+            self.refresh(&closed.id); // what may follow it is told by its row
+        }
         self.look_after(active, closed);
         if core::mem::take(&mut self.sign_on_asked_for) {
             tracing::info!("the host wants a sign-on");
@@ -365,7 +402,7 @@ impl Engine {
 
     fn count_finished(&mut self, active: &Active, closed: &Closed) {
         let count = self.counts.entry(active.txn.start().kind.word().to_owned()).or_default();
-        if closed.outcome == Outcome::Approved {
+        if matches!(closed.outcome, Outcome::Approved | Outcome::StoredOffline) {
             *count = count.saturating_add(1);
         }
     }
@@ -402,4 +439,9 @@ impl Engine {
             self.step_txn(Event::Hurry);
         }
     }
+}
+
+/// The customer has not been asked for a card yet.
+const fn asked_nobody(state: TxnState) -> bool {
+    matches!(state, TxnState::Created | TxnState::WaitingAuthorization)
 }

@@ -10,8 +10,10 @@ use crate::domain::money::Amount;
 use crate::domain::outcome::{EntryType, Outcome, PrintState, TerminalState, TxnState};
 use crate::domain::queue;
 use crate::domain::record::{CardFacts, Closed, EntryRow, HostFacts, PlyRow, TxnFilter, TxnRow, TxnStart};
+use crate::domain::rules;
 use crate::domain::text;
 use crate::domain::txn::Cancellable;
+use crate::domain::unionpay::answers::available_balance;
 use crate::ports::{JournalError, ReaderStatus};
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -54,7 +56,7 @@ pub(super) fn of_start(start: &TxnStart, batch: BatchNumber) -> TxnView {
         response_code: String::new(),
         result_code: None,
         result_text: None,
-        original: None,
+        original: start.terms.original.as_ref().and_then(|original| original.txn.clone()),
         follow_ups: Vec::new(),
         allowed_follow_ups: Vec::new(),
         refunded_total: Amount::ZERO,
@@ -102,6 +104,8 @@ fn show_host(view: &mut TxnView, host: &HostFacts) {
     view.rrn = host.rrn.as_ref().map(ToString::to_string).unwrap_or_default();
     view.auth_code = host.auth_code.as_ref().map(ToString::to_string).unwrap_or_default();
     view.response_code = host.response_code.as_ref().map(ToString::to_string).unwrap_or_default();
+    let balance = host.balance.as_deref().and_then(available_balance);
+    view.balance = balance.map(|(minor, currency)| (minor, currency.alpha()));
 }
 
 fn show_end(view: &mut TxnView, row: &TxnRow) {
@@ -112,6 +116,8 @@ fn show_end(view: &mut TxnView, row: &TxnRow) {
     show_host(view, &row.host);
     let code = row.host.response_code.as_ref().map(|code| code.as_str());
     view.result_text = row.result.map(|result| text::ended(row.start.kind, row.outcome, result, code));
+    view.follow_ups = row.follow_ups.iter().map(|follow| follow.id.clone()).collect();
+    view.refunded_total = rules::refunded_total(row);
 }
 
 impl Engine {
@@ -128,8 +134,10 @@ impl Engine {
             return;
         }
         let order = self.fresh_id();
+        let mut view = of_row(row);
+        view.allowed_follow_ups = self.allowed_follow_ups(row);
         let entry = Entry {
-            view: of_row(row),
+            view,
             published: None,
             arguments_sha256: row.start.arguments_sha256,
             order,
@@ -233,8 +241,10 @@ impl Engine {
 
     /// A stored row changed an outcome later: unknown becomes reversed.
     pub(super) fn show_row(&mut self, row: &TxnRow) {
+        let allowed = self.allowed_follow_ups(row);
         let Some(entry) = self.entries.get_mut(&row.start.id) else { return };
         show_end(&mut entry.view, row);
+        entry.view.allowed_follow_ups = allowed;
         let looked_after = self.cares.iter().any(|care| care.id == row.start.id);
         if !looked_after && !is_resolving(row) {
             self.change_state(&row.start.id, TxnState::Finished);

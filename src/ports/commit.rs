@@ -25,8 +25,28 @@ pub fn commit_or_look(
     journal.reopen()?;
     match present(journal, records)? {
         Some(committed) => Ok(committed),
-        None => journal.commit(records, durability),
+        None => {
+            let committed = journal.commit(records, durability)?;
+            with_script_number(journal, records, committed)
+        }
     }
+}
+
+/// An attempt is counted twice without harm, but the STAN of a script result is taken once only: by the commit that was
+/// reported as failed, if it was there after all. Then it stands in the entry.
+fn with_script_number(
+    journal: &mut dyn Journal,
+    records: &[Record],
+    committed: Committed,
+) -> Result<Committed, JournalError> {
+    let script = records.iter().find_map(|record| match record {
+        Record::QueueAttempt { entry, .. } if entry.entry_type == EntryType::Script => Some(&entry.txn),
+        _ => None,
+    });
+    let (Some(txn), None) = (script, committed.taken) else { return Ok(committed) };
+    let Some(row) = journal.find(txn)? else { return Ok(committed) };
+    let own = row.entry(EntryType::Script).and_then(|entry| entry.stan);
+    Ok(own.and_then(|stan| numbers(stan, row.batch)).unwrap_or(committed))
 }
 
 /// Looks whether the records are there after all. They were one commit: one of them stands for all.

@@ -13,3 +13,4 @@ mod shop;
 pub mod storm;
 pub mod vpcd;
 pub mod world;
+pub mod worlds;

@@ -28,6 +28,9 @@ words! {
         UploadLate = "upload-late",
         /// The bank called the upload a duplicate (94): it has it once, perhaps with other facts.
         UploadDuplicate = "upload-duplicate",
+        /// Only the shop says that the bank has it; whose card it was the bank never said, so it may count it in the
+        /// other class.
+        ResolvedPaid = "resolved-paid",
         /// Approved for less than asked.
         PartialApproval = "partial-approval",
     }
@@ -69,7 +72,11 @@ fn of_row(row: &TxnRow) -> Vec<Suspect> {
         let rest = row.start.amount.checked_sub(row.approved_amount).unwrap_or(Amount::ZERO);
         (Reason::PartialApproval, rest)
     });
-    [reversal, refund, upload, partial].into_iter().flatten().map(suspect).collect()
+    let paid = |entry: &EntryRow| {
+        entry.resolution == Some(Resolution::Paid) && entry.entry_type != EntryType::Script
+    };
+    let resolved = row.entries.iter().any(paid).then_some((Reason::ResolvedPaid, row.approved_amount));
+    [reversal, refund, upload, resolved, partial].into_iter().flatten().map(suspect).collect()
 }
 
 fn code(entry: &EntryRow) -> &str {

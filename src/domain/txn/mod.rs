@@ -1,8 +1,8 @@
 //! One business transaction as a consuming step function, and the machines beside it that use the same line.
 //!
 //! [`Txn`] is a transaction of any kind, as [`crate::domain::rules::rule`] describes the kind;
-//! [`reversal::Reversal`] undoes one of unknown outcome; [`management::Management`] signs on and tests the line;
-//! [`aftercare::Aftercare`] brings paper and card home after the outcome. Each has
+//! [`management::Management`] signs on and tests the line; [`aftercare::Aftercare`] brings paper and card home after the
+//! outcome. What is owed to the bank after that is sent by [`crate::domain::queue`]. Each has
 //! `step(self, event, now) -> (self, Effects)`, is total over its events (a late or repeated event changes
 //! nothing) and knows its own deadline. Nothing here waits, reads a clock or draws a number.
 //!
@@ -13,7 +13,6 @@ mod card;
 mod event;
 pub mod management;
 pub mod recovery;
-pub mod reversal;
 mod steps;
 
 pub use event::{
@@ -28,7 +27,7 @@ use super::ident::TxnId;
 use super::outcome::{Outcome, ResultCode, TxnState};
 use super::profile::Profile;
 use super::record::{CardFacts, Closed, TxnStart, WireFacts};
-use super::rules::Undo;
+use super::rules::{self, Route, Undo};
 use super::secret::{Pan, PinBlock, TokenKey, Track2};
 use super::unionpay::Identity;
 use super::unionpay::answers::FinancialAnswer;
@@ -345,6 +344,14 @@ impl Txn {
                 Some(Fault::new(FaultName::AlreadyFinished, "the transaction has ended; read its outcome"))
             }
         }
+    }
+
+    /// True if the bank is asked for its word: then the terminal must be signed on before it begins.
+    #[must_use]
+    pub fn asks_bank(&self) -> bool {
+        let kind = self.start.kind;
+        let locally = rules::undoes(kind) && matches!(self.setup.undo, Undo::Local(_));
+        rules::rule(kind).route == Route::Online && !locally
     }
 
     /// True once a byte may be on its way and until the answer is dealt with.

@@ -1,11 +1,10 @@
 //! From what the journal holds to what must be put right. Pure and idempotent: applied twice, or cut in the
 //! middle, it leaves the same obligations.
 use crate::domain::calendar::WallTime;
-use crate::domain::ident::TxnId;
 use crate::domain::money::Amount;
-use crate::domain::outcome::{EntryType, Outcome, PrintState, QueueState, ResultCode};
-
-use crate::domain::record::{Closed, EntryId, EntryRow, HostFacts, Loaded, Record, ReversalReason, TxnRow};
+use crate::domain::outcome::{EntryType, Outcome, PrintState, ResultCode};
+use crate::domain::queue;
+use crate::domain::record::{Closed, HostFacts, Loaded, Record, ReversalReason, TxnRow};
 
 /// The records that recovery writes before the terminal promises anything: a request without an outcome becomes unknown
 /// with its reversal due (98), unknown with its exception (a refund), or failed where nothing can be owed; an entry that
@@ -21,7 +20,8 @@ fn recover_row(row: &TxnRow, now: WallTime) -> Vec<Record> {
     if row.outcome == Outcome::None {
         records.push(Record::Closed(Box::new(closed(row, now))));
     }
-    records.extend(row.entries.iter().filter_map(|entry| interrupted(id, entry, now)));
+    // Nobody knows whether what was being sent arrived; repeats are harmless.
+    records.extend(queue::recover(row, now));
     let plies = row.plies.iter().filter_map(|ply| {
         let state = match ply.state {
             PrintState::Printing => PrintState::Unconfirmed,
@@ -37,28 +37,6 @@ fn recover_row(row: &TxnRow, now: WallTime) -> Vec<Record> {
     });
     records.extend(plies);
     records
-}
-
-/// An entry that was being sent waits for its turn again; nobody knows whether it arrived, and repeats are harmless.
-fn interrupted(id: &TxnId, entry: &EntryRow, now: WallTime) -> Option<Record> {
-    if entry.armed || entry.state != QueueState::Sending {
-        return None;
-    }
-    let state = match entry.entry_type {
-        EntryType::Reversal | EntryType::Script => QueueState::Due,
-        EntryType::OfflineSale | EntryType::Advice => QueueState::Queued,
-        // It is never sent; where it says otherwise it waits for the shop all the same.
-        EntryType::RefundUnknown => QueueState::Failed,
-    };
-    Some(Record::QueueState {
-        entry: EntryId::new(id.clone(), entry.entry_type),
-        state,
-        response_code: None,
-        ask_again: entry.ask_again,
-        error: "restarted".to_owned(),
-        host: None,
-        at: now,
-    })
 }
 
 /// The end of a transaction that has none: what is armed tells whether its request may have left. A kind that arms

@@ -10,7 +10,6 @@ mod management;
 mod places;
 mod random;
 mod recovery;
-mod reversal;
 mod rows;
 mod small_world;
 mod world;

@@ -12,7 +12,7 @@ use super::response::{Class, class};
 use crate::domain::calendar::LocalTime;
 use crate::domain::ident::{AuthCode, BatchNumber, ResponseCode, Rrn};
 use crate::domain::iso8583::{De, Frame, FrameError, Message, UnpackError, unpack};
-use crate::domain::money::Amount;
+use crate::domain::money::{Amount, Currency};
 use crate::domain::record::HostFacts;
 
 /// Why bytes from the host are not a usable answer to a request.
@@ -186,6 +186,23 @@ pub fn read_financial(
     })
 }
 
+/// The available balance (amount type 02) of DE 54 in minor units, negative for a debit, and its currency. `None` where
+/// there is none, or none that can be read.
+#[must_use]
+pub fn available_balance(balance: &str) -> Option<(i64, Currency)> {
+    let parts = (0..balance.len()).step_by(20).filter_map(|at| balance.get(at..at.saturating_add(20)));
+    parts.filter(|part| part.get(2..4) == Some("02")).find_map(|part| {
+        let currency = Currency::from_numeric3(part.get(4..7)?)?;
+        let digits = part.get(8..20).filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()))?;
+        let minor: i64 = digits.parse().ok()?;
+        match part.get(7..8)? {
+            "C" => Some((minor, currency)),
+            "D" => Some((minor.checked_neg()?, currency)),
+            _ => None,
+        }
+    })
+}
+
 /// Puts a year to `hhmmss` and `MMDD`: the one that lies nearest to `now`, because a host may be past
 /// midnight of New Year while we are not, and the other way round. `None` if the digits are no time.
 #[must_use]
@@ -329,6 +346,21 @@ fn host_facts(answer: &Message, response_code: ResponseCode, now: LocalTime) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// DE 54: the available balance is found among others, with its sign.
+    #[test]
+    fn the_available_balance_is_read() {
+        let check = |text: &str, expected: Option<i64>| {
+            assert_eq!(available_balance(text).map(|(minor, _)| minor), expected, "{text}");
+        };
+        check("1002156C000000123456", Some(123_456));
+        check("1001156C0000000000011002156D000000000250", Some(-250));
+        check("1001156C000000000001", None);
+        check("1002999C000000000001", None);
+        check("1002156X000000000001", None);
+        check("1002156C00000000+001", None);
+        check("1002156C", None);
+    }
 
     /// The host may be past New Year while we are not, and the other way round.
     #[test]

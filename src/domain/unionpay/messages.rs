@@ -6,7 +6,7 @@
 mod financial;
 mod queued;
 
-pub use financial::{RequestFields, ReversalFields, WireSource, request, reversal, wire_facts};
+pub use financial::{RequestFields, WireSource, request, wire_facts};
 pub use queued::queued;
 
 use super::Identity;

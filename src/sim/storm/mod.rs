@@ -401,7 +401,10 @@ impl Storm {
         self.look()?;
         for batch in self.shop.acquirer.batches()? {
             if !batch.agrees() || !batch.trouble.is_empty() {
-                self.differences.insert(format!("the bank on batch {}: {:?}", batch.number, batch.trouble));
+                let (number, told, known) = (batch.number, &batch.told, &batch.known);
+                let trouble = &batch.trouble;
+                self.differences
+                    .insert(format!("the bank on batch {number}: {told} told, {known} known; {trouble:?}"));
             }
         }
         Ok(())

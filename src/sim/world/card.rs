@@ -3,7 +3,7 @@
 //! No keys: the terminal of a world does no offline data authentication, which moves no money. What a chip does to the
 //! money it does: it says ARQC, TC or AAC, asks for a PIN or a signature, may be pulled, answer nonsense or change its
 //! mind.
-use super::host::{CARDS, is_foreign};
+use super::host::CARDS;
 use crate::domain::emv::apdu::{CommandApdu, ResponseApdu, StatusWord};
 use crate::domain::emv::params::{Aid, AidEntry, EmvConfig, TerminalData};
 use crate::domain::emv::tlv::{Tag, write};
@@ -178,8 +178,8 @@ impl Cards {
 
     /// Card class as the bank's answers name it: field 63.1.
     #[must_use]
-    pub fn organisation(card: u8) -> &'static str {
-        if is_foreign(card) { "VIS" } else { "CUP" }
+    pub const fn organisation(foreign: bool) -> &'static str {
+        if foreign { "VIS" } else { "CUP" }
     }
 
     /// The answer to one command.

@@ -116,6 +116,8 @@ pub struct Bank {
     spent: [i64; CARDS],
     /// Records of the batch upload that came, by STAN.
     detail: Vec<u32>,
+    /// Batches that are settled.
+    closed: Vec<u32>,
 }
 
 /// Cards in the shop; the last one is foreign.
@@ -132,6 +134,12 @@ impl Bank {
     #[must_use]
     pub fn new(habit: Habit) -> Self {
         Self { habit, ..Self::default() }
+    }
+
+    /// How it behaves.
+    #[must_use]
+    pub const fn habit(&self) -> Habit {
+        self.habit
     }
 
     /// What it has under a name.
@@ -167,7 +175,10 @@ impl Bank {
             said.code = if known.reversed { "05" } else { "94" };
             return said;
         }
-        if self.unmatched.contains(&asked.name) && self.habit == Habit::Remembers {
+        // What was told offline comes whenever it comes; a question of a batch that is over is none.
+        let told = matches!(asked.kind, Kind::OfflineSale | Kind::PreAuthAdvice);
+        let over = !told && self.closed.contains(&asked.name.0);
+        if (over || self.unmatched.contains(&asked.name)) && self.habit == Habit::Remembers {
             said.code = "05";
             return said;
         }
@@ -282,7 +293,7 @@ impl Bank {
             .filter(|((of, _), booking)| *of == batch && !booking.reversed)
             .filter_map(|line| Some((line, side(line.1.kind)?)))
         {
-            let class = if is_foreign(booking.card) { &mut both.1 } else { &mut both.0 };
+            let class = if counts_as_foreign(booking) { &mut both.1 } else { &mut both.0 };
             let sum = if side == Side::Debit { &mut class.debit } else { &mut class.credit };
             *sum = (sum.0.saturating_add(booking.amount), sum.1.saturating_add(1));
         }
@@ -300,7 +311,14 @@ impl Bank {
     pub fn close(&mut self, batch: u32) {
         self.detail.clear();
         self.unmatched.retain(|(of, _)| *of != batch);
+        self.closed.push(batch);
     }
+}
+
+/// Which class a booking counts in: what a chip approved without the bank is always domestic.
+#[must_use]
+pub fn counts_as_foreign(booking: &Booking) -> bool {
+    booking.kind != Kind::OfflineSale && is_foreign(booking.card)
 }
 
 /// Which side of field 48 a booking stands on.

@@ -3,12 +3,13 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use posd::domain::calendar::LocalTime;
+use posd::domain::calendar::{LocalTime, WallTime};
 use posd::domain::emv::tlv::{Tag, TagStore};
-use posd::domain::ident::{BatchNumber, MerchantId, Stan, TerminalId};
+use posd::domain::ident::{BatchNumber, MerchantId, Stan, TerminalId, TxnId};
 use posd::domain::money::{Amount, Currency};
-use posd::domain::outcome::{EntryMode, Kind};
-use posd::domain::record::{ReversalReason, WireFacts};
+use posd::domain::outcome::{EntryMode, EntryType, Kind, QueueState};
+use posd::domain::queue::{Content, Entry};
+use posd::domain::record::{EntryId, ReversalReason, WireFacts};
 use posd::domain::rules::rule;
 use posd::domain::secret::{ClearPin, Pan, PinBlock};
 use posd::domain::unionpay::answers::{
@@ -16,7 +17,7 @@ use posd::domain::unionpay::answers::{
 };
 use posd::domain::unionpay::issuer::{ClearMak, key_block};
 use posd::domain::unionpay::keys::{MasterKey, WorkingKeys};
-use posd::domain::unionpay::messages::{self, Request, RequestFields, ReversalFields, WireSource};
+use posd::domain::unionpay::messages::{self, Request, RequestFields, WireSource};
 use posd::domain::unionpay::{Identity, de55};
 use posd::sim::host::TEST_TMK;
 use posd::sim::issuer::{self, Cvn, TEST_IMK};
@@ -203,20 +204,37 @@ impl Terminal {
     }
 
     pub(super) fn reversal_request(&self, stan: u32, amount: u64, wire: &WireFacts) -> Request {
-        let fields = ReversalFields {
-            wire,
-            stan: Stan::new(stan).unwrap(),
+        let txn = TxnId::parse("0123456789abcdef0123456789abcdef").unwrap();
+        let content = Content {
+            pan: Pan::new(PAN).unwrap(),
+            expiry: Some("3012".to_owned()),
+            sequence: Some(1),
+            brand: "unionpay".to_owned(),
+            wire: wire.clone(),
+            acquirer: None,
+            rrn: None,
+            auth_code: None,
+            answered_on: None,
+            reason: Some(ReversalReason::NoAnswer),
+            icc: Vec::new(),
+        };
+        let owed = Entry {
+            id: EntryId::new(txn, EntryType::Reversal),
+            kind: Kind::Sale,
+            txn_stan: Some(Stan::new(stan).unwrap()),
+            own_stan: None,
             batch: self.batch,
             amount: Amount::from_minor(amount).unwrap(),
             currency: Currency::CNY,
-            pan: &Pan::new(PAN).unwrap(),
-            expiry: Some("3012"),
-            sequence: Some(1),
-            auth_code: None,
-            icc: &[],
-            reason: ReversalReason::NoAnswer,
+            state: QueueState::Due,
+            attempts: 0,
+            ask_again: false,
+            response_code: None,
+            created_at: WallTime::default(),
+            last_error: String::new(),
+            content: Some(Box::new(content)),
         };
-        messages::reversal(&self.identity, &fields, &self.session()).unwrap()
+        messages::queued(&self.identity, &owed, &self.session()).unwrap()
     }
 
     /// Reads an answer as the product does.

@@ -65,6 +65,8 @@ fn what_is_missing_for_a_sale_is_named() {
         let refused = manager.start_transaction("s-1", "sale", 1, "USD", Default::default()).await;
         assert_eq!(fault(refused), "CurrencyMismatch");
         let refused = manager.start_transaction("s-1", "void", 0, "CNY", Default::default()).await;
+        assert_eq!(fault(refused), "InvalidArgument", "a void of what?");
+        let refused = manager.start_transaction("s-1", "qr-sale", 1, "CNY", Default::default()).await;
         assert_eq!(fault(refused), "NotSupported");
         till.sale("s-1", 1).await;
     });

@@ -161,6 +161,12 @@ fn suspects_are_named_with_the_sum_each_would_explain() {
     let mut found_out = refund_unknown(1, 100);
     found_out.entries[0].resolution = Some(Resolution::NotPaid);
     check(found_out, None);
+    // Found by a world: a refund of a foreign card, paid by the shop's word, stood in the class of domestic cards.
+    let mut paid = refund_unknown(1, 100);
+    paid.outcome = Outcome::Approved;
+    paid.approved_amount = amount(100);
+    paid.entries[0].resolution = Some(Resolution::Paid);
+    check(paid, Some((Reason::ResolvedPaid, 100)));
     let mut written_off = reversed(1, 100, QueueState::Done, "");
     written_off.entries[0].resolution = Some(Resolution::WrittenOff);
     check(written_off, Some((Reason::ReversalFailed, 100)));

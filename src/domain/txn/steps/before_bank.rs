@@ -7,7 +7,7 @@ use super::{Base, Step, interruption, removed_prompt, trouble};
 use crate::domain::calendar::BootTime;
 use crate::domain::emv::kernel::{CardSummary, Conclusion, Input, Kernel, Output, Verdict};
 use crate::domain::emv::params::{Aid, Purpose, TxnParams};
-use crate::domain::outcome::{EntryMode, Kind, Prompt, ResultCode};
+use crate::domain::outcome::{CvmMethod, EntryMode, Kind, Prompt, ResultCode};
 use crate::domain::record::{CardFacts, WireFacts};
 use crate::domain::rules::{self, Route, Rule, Undo};
 use crate::domain::secret::{PinBlock, Track2};
@@ -168,7 +168,11 @@ impl Base {
 
     /// The card was read, which is all that was wanted of it.
     pub(super) fn after_reading(self, summary: &CardSummary, pin: Option<PinBlock>, now: Now) -> Step {
-        let card = card::facts(summary, &self.setup.token_key);
+        let mut card = card::facts(summary, &self.setup.token_key);
+        if self.start.kind == Kind::PreAuthComplete && pin.is_none() {
+            // Money is taken for goods: who gives no PIN signs. Choice.
+            (card.cvm, card.signature_required) = (CvmMethod::Signature, true);
+        }
         self.carry_out(card, summary.track2.clone(), pin, now)
     }
 

@@ -1,7 +1,6 @@
 //! One transaction of any kind in a world of its own: terminal, chip, bank, disk and power. Faults are chosen beforehand;
 //! the rules are checked at every step and once more at rest.
 use super::super::recovery::recover;
-use super::super::reversal::{self, Due, End, Limits, Reversal};
 use super::super::{
     Answer, Ask, CardTrouble, Event, FinancialRequest, Garbled, Local, Now, Setup, State, Txn, TxnEffects,
     Vital,
@@ -18,6 +17,8 @@ use crate::domain::outcome::{
     CvmMethod, EntryMode, EntryType, Kind, Outcome, Prompt, QueueState, ResultCode,
 };
 use crate::domain::profile::Profile;
+use crate::domain::queue::Entry;
+use crate::domain::queue::delivery::{self, Delivery, End, Limits};
 use crate::domain::record::{
     CardFacts, Closed, EntryId, HostFacts, OriginalRef, Record, ReversalReason, Terms, TxnStart,
 };
@@ -176,8 +177,8 @@ impl Bank {
         answer
     }
 
-    fn reversal(&mut self, due: &Due, fault: Option<BankFault>) -> ResponseCode {
-        self.reversals.push(due.stan);
+    fn reversal(&mut self, due: &Entry, fault: Option<BankFault>) -> ResponseCode {
+        self.reversals.extend(due.stan());
         let code = match fault {
             Some(BankFault::Decline) => "96",
             _ if self.holds => "00",
@@ -721,20 +722,23 @@ impl World {
     /// Runs the reversal, if one is due, until the bank has confirmed it.
     fn reverse(&mut self) -> Result<(), PowerCut> {
         for _ in 0..10 {
-            let Some(due) = self.disk.row.as_ref().and_then(Due::of) else { return Ok(()) };
+            let owed = self.disk.row.as_ref().map(Entry::all_of).unwrap_or_default();
+            let due = owed.into_iter().find(|entry| entry.entry_type() == EntryType::Reversal);
+            let Some(due) = due else { return Ok(()) };
             self.reversal_run(due)?;
         }
         panic!("the reversal never comes to its end");
     }
 
-    fn reversal_run(&mut self, due: Due) -> Result<(), PowerCut> {
-        let limits = Limits { attempts_max: 3, response_timeout: RESPONSE_TIMEOUT, ask_again: true };
-        let mut machine = Reversal::new(due, limits);
-        let mut events = VecDeque::from([reversal::Event::LineReady]);
+    fn reversal_run(&mut self, due: Entry) -> Result<(), PowerCut> {
+        let profile = Profile { reversal_attempts: 3, ..Profile::UNIONPAY };
+        let limits = Limits { profile, response_timeout: RESPONSE_TIMEOUT, late_after: None };
+        let mut machine = Delivery::new(due, limits);
+        let mut events = VecDeque::from([delivery::Event::LineReady]);
         while machine.ended().is_none() {
             let event = events.pop_front().unwrap_or_else(|| {
                 self.now.boot = machine.deadline().expect("an event or a deadline");
-                reversal::Event::Tick
+                delivery::Event::Tick
             });
             let (next, effects) = machine.step(event, self.now);
             machine = next;
@@ -743,7 +747,9 @@ impl World {
                 Vital::Store(records) => {
                     self.effect()?;
                     let stored = self.store(&records);
-                    let event = stored.map_or(reversal::Event::StoreFailed, |_| reversal::Event::Stored);
+                    let event = stored.map_or(delivery::Event::StoreFailed, |taken| {
+                        delivery::Event::Stored(taken.map(|(stan, _)| stan))
+                    });
                     events.push_back(event);
                 }
                 Vital::Send(due) => {
@@ -759,24 +765,27 @@ impl World {
         Ok(())
     }
 
-    fn send_reversal(&mut self, due: &Due, events: &mut VecDeque<reversal::Event>) {
+    fn send_reversal(&mut self, due: &Entry, events: &mut VecDeque<delivery::Event>) {
         let row = self.disk.row.as_ref().expect("the row of a reversal that leaves");
         let reversal = row.reversal().expect("the reversal that leaves");
         assert_eq!(reversal.state, QueueState::Sending, "a 0400 leaves before its attempt is durable");
         assert!(reversal.attempts >= due.attempts);
-        assert_eq!((Some(due.stan), due.batch, due.amount), (row.stan, row.batch, row.start.amount));
+        assert_eq!((due.stan(), due.batch, due.amount), (row.stan, row.batch, row.start.amount));
         let fault = self.bank_fault();
         if matches!(fault, Some(BankFault::LostBefore | BankFault::LostAfterUnseen)) {
-            return events.push_back(reversal::Event::LineLost);
+            return events.push_back(delivery::Event::LineLost);
         }
         let code = self.bank.reversal(due, fault);
-        events.push_back(reversal::Event::RequestSent);
+        events.push_back(delivery::Event::RequestSent);
         match fault {
             Some(BankFault::LoseReply | BankFault::LateReply) => {}
-            Some(BankFault::BadMac) => events.push_back(reversal::Event::Garbled(Garbled::Mac)),
-            Some(BankFault::Garbled) => events.push_back(reversal::Event::Garbled(Garbled::Content)),
-            Some(BankFault::LostAfterSeen) => events.push_back(reversal::Event::LineLost),
-            _ => events.push_back(reversal::Event::Answered(code)),
+            Some(BankFault::BadMac) => events.push_back(delivery::Event::Garbled(Garbled::Mac)),
+            Some(BankFault::Garbled) => events.push_back(delivery::Event::Garbled(Garbled::Content)),
+            Some(BankFault::LostAfterSeen) => events.push_back(delivery::Event::LineLost),
+            _ => {
+                let host = HostFacts { response_code: Some(code), ..HostFacts::default() };
+                events.push_back(delivery::Event::Answered(Box::new(host)));
+            }
         }
     }
 

@@ -8,11 +8,11 @@ use crate::domain::ident::{AuthCode, BatchNumber, Rrn, Stan};
 use crate::domain::iso8583::{De, Message};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::outcome::{EntryMode, Kind};
-use crate::domain::record::{OriginalRef, ReversalReason, WireFacts};
+use crate::domain::record::{OriginalRef, WireFacts};
 use crate::domain::rules::Rule;
 use crate::domain::secret::{Pan, PinBlock, Track2};
+use crate::domain::unionpay::Identity;
 use crate::domain::unionpay::keys::WorkingKeys;
-use crate::domain::unionpay::{Identity, de55};
 
 /// DE 61.1 and 61.2 where no batch and trace are told.
 const NO_NUMBERS: &str = "000000000000";
@@ -182,57 +182,6 @@ pub fn request(
     }
     set_icc(&mut message, &wire.icc);
     signed(identity, mti, stan, message, keys)
-}
-
-/// What a reversal carries.
-#[derive(Clone, Copy, Debug)]
-pub struct ReversalFields<'a> {
-    /// What the original said: DE 3, 22, 25, 41, 42, 60.1, 60.4 to 60.6.
-    pub wire: &'a WireFacts,
-    /// DE 11 of the original; a reversal takes no number of its own.
-    pub stan: Stan,
-    /// DE 60.2 of the original.
-    pub batch: BatchNumber,
-    /// DE 4 of the original.
-    pub amount: Amount,
-    /// DE 49 of the original.
-    pub currency: Currency,
-    /// DE 2, sent unless the card was swiped or a code scanned.
-    pub pan: &'a Pan,
-    /// DE 14, sent with DE 2.
-    pub expiry: Option<&'a str>,
-    /// DE 23, sent with DE 2.
-    pub sequence: Option<u8>,
-    /// DE 38, if an answer brought one.
-    pub auth_code: Option<&'a AuthCode>,
-    /// DE 55 of the reversal; empty leaves it out. Its tag 9F36 is taken out when the answer's MAC was wrong.
-    pub icc: &'a [u8],
-    /// DE 39.
-    pub reason: ReversalReason,
-}
-
-/// Reversal (冲正), 0400: DE 2, 3, 4, 11, 14, 22, 23, 25, 38, 39, 41, 42, 49, 55, 60, 64 of the original.
-///
-/// No track, PIN, security control or RRN; the MAC is made with the current key. Of `identity` only TPDU and
-/// header are taken: terminal and merchant are those of the original.
-///
-/// # Errors
-/// [`BuildError`]: what was stored does not fit.
-pub fn reversal(
-    identity: &Identity,
-    reversal: &ReversalFields<'_>,
-    keys: &WorkingKeys,
-) -> Result<Request, BuildError> {
-    let ReversalFields { wire, stan, batch, amount, currency, .. } = *reversal;
-    let card = Card { pan: reversal.pan, expiry: reversal.expiry, sequence: reversal.sequence };
-    let mut message = common("0400", wire, &Money { stan, batch, amount, currency }, &card);
-    message.set_some(De::AUTH_CODE, reversal.auth_code.map(AuthCode::as_str));
-    message.set(De::RESPONSE_CODE, reversal.reason.code());
-    match reversal.reason {
-        ReversalReason::MacError => set_icc(&mut message, &de55::without(reversal.icc, de55::ATC)),
-        ReversalReason::NoAnswer | ReversalReason::Refused => set_icc(&mut message, reversal.icc),
-    }
-    signed(identity, "0400", stan, message, keys)
 }
 
 pub(super) struct Money {

@@ -90,14 +90,10 @@ fn chip_upload(entry: &Entry, content: &Content, stan: Stan) -> Message {
 }
 
 /// 0220/30, approved by voice: DE 2, 3, 4, 11, 14, 22, 25, 38, 41, 42, 49, 60, 61, 63, 64.
-///
-/// Choice: DE 61 names no original, and 01 (phone) as the way of authorisation, unless one was stored.
 fn voice_upload(entry: &Entry, content: &Content, stan: Stan) -> Message {
     let mut message = with_pan("0220", entry, content, stan);
-    message.remove(De::CARD_SEQUENCE);
     message.set_some(De::AUTH_CODE, content.auth_code.as_ref().map(AuthCode::as_str));
-    let stored = Some(content.wire.original.as_str()).filter(|stored| !stored.is_empty());
-    message.set(De::ORIGINAL, stored.unwrap_or("000000000000000001"));
+    message.set(De::ORIGINAL, &content.wire.original);
     message.set(De::PRIVATE_63, organisation(&content.brand));
     message
 }

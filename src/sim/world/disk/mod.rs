@@ -126,6 +126,11 @@ impl Disk {
         self.faults.extend(faults);
     }
 
+    /// Faults that were not reached go.
+    pub fn no_more_faults(&mut self) {
+        self.faults.clear();
+    }
+
     pub(super) fn write(
         &mut self,
         records: &[Record],
@@ -180,7 +185,9 @@ impl Disk {
         self.commits
     }
 
-    fn batch_number(&self) -> BatchNumber {
+    /// Number of the open batch.
+    #[must_use]
+    pub fn batch_number(&self) -> BatchNumber {
         self.batches.last().map_or(BatchNumber::FIRST, |batch| batch.number)
     }
 

@@ -6,8 +6,8 @@ use crate::domain::ident::{BatchNumber, TxnId};
 use crate::domain::money::Amount;
 use crate::domain::outcome::{BatchState, Outcome, PrintState};
 use crate::domain::record::{
-    BatchRow, Committed, EntryRow, FollowUp, Loaded, OriginalRef, Record, TimelineRow, TotalsRow, TxnFilter,
-    TxnRow,
+    BatchRow, Committed, EntryRow, FollowUp, Loaded, OriginalRef, Record, SettlementRow, TimelineRow,
+    TotalsRow, TxnFilter, TxnRow,
 };
 use crate::ports::{BackupFacts, Durability, Journal, JournalError};
 use std::path::Path;
@@ -25,6 +25,18 @@ impl Disk {
     #[must_use]
     pub fn row(&self, id: &TxnId) -> Option<TxnRow> {
         self.rows.get(self.place(id).ok()?).map(|kept| self.whole(kept))
+    }
+
+    /// A row as stored, without what followed it.
+    #[must_use]
+    pub fn stored(&self, id: &TxnId) -> Option<&TxnRow> {
+        self.find_row(id)
+    }
+
+    /// The settlement that is under way.
+    #[must_use]
+    pub const fn settlement(&self) -> Option<&SettlementRow> {
+        self.settlement.as_ref()
     }
 
     /// Its outcome, if it has a row.
@@ -52,7 +64,7 @@ impl Disk {
         self.open.retain(|place| rows.get(*place).is_some_and(|kept| has_open_end(&kept.row)));
         let open = self.open.iter().filter_map(|place| self.rows.get(*place));
         let serial = self.batch_serial();
-        let of_batch = |kept: &&Kept| kept.batch == serial && kept.row.outcome == Outcome::Approved;
+        let of_batch = |kept: &&Kept| kept.batch == serial && moved(kept.row.outcome);
         let mut counts: Vec<(String, u32)> = Vec::new();
         for kept in self.rows.iter().skip(self.batch_from).filter(of_batch) {
             let word = kept.row.start.kind.word();
@@ -95,6 +107,10 @@ impl Disk {
         self.open.retain(|place| rows.get(*place).is_some_and(|kept| has_open_end(&kept.row)));
         self.open.iter().filter_map(|place| self.rows.get(*place)).map(|kept| self.whole(kept)).collect()
     }
+}
+
+const fn moved(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Approved | Outcome::StoredOffline)
 }
 
 fn has_open_end(row: &TxnRow) -> bool {

@@ -48,8 +48,8 @@ impl Disk {
             SettlementStep::Verdict { domestic, foreign, at } => {
                 self.newer(*at);
                 let running = self.running()?;
-                if running.frozen.is_none() {
-                    return refuse("the totals are not frozen");
+                if running.frozen.is_none() || running.verdict.is_some() {
+                    return refuse("a verdict follows frozen totals, and there is one only");
                 }
                 running.verdict = Some((*domestic, *foreign));
                 running.state = BatchState::Uploading;
@@ -65,6 +65,11 @@ impl Disk {
             SettlementStep::Closed { domestic, foreign, forced, at } => {
                 self.newer(*at);
                 let running = self.running()?.clone();
+                if running.verdict.is_none() && !(*forced && running.frozen.is_some()) {
+                    return refuse(
+                        "a batch is closed after its verdict, or by force after its totals are frozen",
+                    );
+                }
                 self.close_batch(&running, (*domestic, *foreign), *forced, *at);
             }
         }
@@ -113,8 +118,7 @@ impl Disk {
         if self.batch_number() == number {
             return Ok(());
         }
-        let owes = self.rows.iter().any(|kept| kept.row.entries.iter().any(EntryRow::is_open));
-        if self.batch_has_records || owes || self.settlement.is_some() {
+        if !self.batch_is_free() {
             return refuse("the open batch has records or obligations: its number stays until settlement");
         }
         if let Some(batch) = self.batches.last_mut() {
@@ -127,6 +131,15 @@ impl Disk {
         self.batch_from = self.rows.len();
         self.batches.push(fresh_batch(number, at));
         Ok(())
+    }
+
+    /// Nothing hangs on the open batch: no record, no obligation, no settlement.
+    #[must_use]
+    pub fn batch_is_free(&self) -> bool {
+        let owes = |place: &usize| {
+            self.rows.get(*place).is_some_and(|kept| kept.row.entries.iter().any(EntryRow::is_open))
+        };
+        !self.batch_has_records && self.settlement.is_none() && !self.open.iter().any(owes)
     }
 
     fn totals_of_open(&self) -> Vec<TotalsRow> {

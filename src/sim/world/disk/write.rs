@@ -8,6 +8,7 @@ use crate::domain::record::{
     CardFacts, Closed, Committed, EntryId, EntryRow, HostFacts, PlyRow, Record, Sending, TxnRow, TxnStart,
     Upload, WireFacts,
 };
+use crate::domain::rules::{Silence, rule};
 use crate::ports::{Durability, JournalError};
 use std::collections::BTreeSet;
 
@@ -137,11 +138,7 @@ impl Disk {
             Record::Operator(row) => {
                 self.operators.insert(row.id.as_str().to_owned(), row.clone());
             }
-            Record::OperatorRemoved(id) => {
-                if self.operators.remove(id.as_str()).is_none() {
-                    return refuse("no operator of that number");
-                }
-            }
+            Record::OperatorRemoved(id) => _ = self.operators.remove(id.as_str()),
             Record::Audit { at, .. } => self.newer(*at),
             // Nothing of it changes what is owed; worlds are too short for it.
             Record::Housekeep(_) | Record::RestoreConfirmed => {}
@@ -266,11 +263,11 @@ impl Disk {
         let row = self.row_mut(&sending.start.id)?;
         set_card(row, &sending.card);
         if let Some(entry_type) = sending.arms() {
-            let mut entry = entry(entry_type, sending.at, sending.wire.reversal_icc.clone());
+            let reversal = entry_type == EntryType::Reversal;
+            let icc = if reversal { sending.wire.reversal_icc.clone() } else { Vec::new() };
+            let mut entry = entry(entry_type, sending.at, icc);
             entry.armed = true;
-            if entry_type == EntryType::Reversal {
-                entry.reason = Some(crate::domain::record::ReversalReason::NoAnswer);
-            }
+            entry.reason = reversal.then_some(crate::domain::record::ReversalReason::NoAnswer);
             row.entries.push(entry);
         }
         Ok(taken)
@@ -278,8 +275,9 @@ impl Disk {
 
     fn unsent(&mut self, id: &TxnId) -> Result<(), JournalError> {
         let row = self.row_mut(id)?;
-        if row.outcome != Outcome::None || row.stan.is_none() {
-            return refuse("the transaction has no request that was not sent");
+        let arms = rule(row.start.kind).silence.entry().is_some();
+        if arms != row.entries.iter().any(|entry| entry.armed) {
+            return refuse("the transaction has nothing armed");
         }
         row.entries.retain(|entry| !entry.armed);
         Ok(())
@@ -288,6 +286,9 @@ impl Disk {
     fn closed(&mut self, closed: &Closed) -> Result<Taken, JournalError> {
         if closed.outcome == Outcome::None {
             return refuse("a closed transaction has an outcome");
+        }
+        if (closed.outcome == Outcome::StoredOffline) != closed.upload.is_some() {
+            return refuse("what is stored offline is uploaded later, and nothing else is");
         }
         self.check_closed(closed)?;
         if let Some(entry) = &closed.withdraws {
@@ -304,13 +305,15 @@ impl Disk {
         };
         row.outcome = closed.outcome;
         row.result = Some(closed.result);
-        row.host = closed.host.clone();
         row.approved_amount = closed.approved_amount;
         row.finished_at = Some(closed.finished_at);
-        row.card_class = card_class(&closed.host);
         if let Some(card) = &closed.card {
             set_card(row, card);
         }
+        if let Some(upload) = &closed.upload {
+            row.wire = Some(upload.wire.clone());
+        }
+        hear(row, &closed.host);
         close_entries(row, closed);
         let held = |ply| PlyRow { ply, copy: 0, state: PrintState::Held, reason: String::new() };
         row.plies = closed.plies.iter().copied().map(held).collect();
@@ -338,8 +341,9 @@ impl Disk {
             }
             Some(Some(row)) => Some(row),
         };
-        let sent = row.is_some_and(|row| row.stan.is_some());
-        if closed.reversal.is_some() && !sent {
+        let reversible =
+            row.is_some_and(|row| row.stan.is_some() && rule(row.start.kind).silence == Silence::Reverse);
+        if closed.reversal.is_some() && !reversible {
             return refuse("it sent no request that could be reversed");
         }
         let excepted = row.is_some_and(|row| row.entry(EntryType::RefundUnknown).is_some());
@@ -403,8 +407,8 @@ impl Disk {
     fn entry_mut(&mut self, id: &EntryId) -> Result<&mut EntryRow, JournalError> {
         let row = self.row_mut(&id.txn)?;
         match row.entries.iter_mut().find(|entry| entry.entry_type == id.entry_type) {
-            Some(entry) if !entry.armed => Ok(entry),
-            _ => refuse("the entry is not in the queue"),
+            Some(entry) if !entry.armed && entry.is_open() => Ok(entry),
+            _ => refuse("the entry is not open"),
         }
     }
 
@@ -416,8 +420,8 @@ impl Disk {
         (ask_again, error): (bool, &str),
         host: Option<&HostFacts>,
     ) -> Result<(), JournalError> {
-        if state == QueueState::Sending {
-            return refuse("an entry is being sent by an attempt only");
+        if !may_become(id.entry_type, state) {
+            return refuse("an entry of this type does not become that");
         }
         let entry = self.entry_mut(id)?;
         entry.state = state;
@@ -434,8 +438,7 @@ impl Disk {
             row.outcome = Outcome::Reversed;
         }
         if let Some(host) = host {
-            row.host = host.clone();
-            row.card_class = card_class(host);
+            hear(row, host);
         }
         Ok(())
     }
@@ -443,13 +446,13 @@ impl Disk {
     fn resolved(&mut self, id: &EntryId, how: Resolution, at: WallTime) -> Result<(), JournalError> {
         self.newer(at);
         let entry = self.entry_mut(id)?;
-        if !entry.is_open() {
-            return refuse("the entry is done");
-        }
         entry.state = QueueState::Done;
+        entry.ask_again = false;
         entry.resolution = Some(how);
         let row = self.row_mut(&id.txn)?;
-        if row.outcome != Outcome::Unknown {
+        // A script result says nothing about money.
+        let decides = matches!(id.entry_type, EntryType::Reversal | EntryType::RefundUnknown);
+        if row.outcome != Outcome::Unknown || !decides {
             return Ok(());
         }
         match how {
@@ -461,6 +464,7 @@ impl Disk {
             Resolution::NotPaid => {
                 row.outcome = Outcome::Failed;
                 row.result = Some(ResultCode::ResolvedNotPaid);
+                row.approved_amount = Amount::ZERO;
             }
             Resolution::WrittenOff => {}
         }
@@ -487,6 +491,19 @@ pub(super) struct Before {
     timeline: usize,
 }
 
+/// The states that an answer, the end of attempts or a person can give to an entry of a type.
+const fn may_become(entry_type: EntryType, state: QueueState) -> bool {
+    use QueueState::{Denied, Done, Due, Expired, Failed, Parked, Queued};
+    match entry_type {
+        EntryType::Reversal => matches!(state, Due | Done | Failed | Parked),
+        EntryType::Script => matches!(state, Due | Done | Denied | Failed | Parked),
+        EntryType::OfflineSale | EntryType::Advice => {
+            matches!(state, Queued | Done | Denied | Failed | Expired | Parked)
+        }
+        EntryType::RefundUnknown => matches!(state, Failed | Parked),
+    }
+}
+
 /// May an attempt be counted?
 fn may_be_tried(entry: &EntryRow) -> bool {
     let waits = match entry.state {
@@ -497,9 +514,7 @@ fn may_be_tried(entry: &EntryRow) -> bool {
 }
 
 fn set_card(row: &mut TxnRow, card: &CardFacts) {
-    if row.masked_pan.is_empty() {
-        row.masked_pan = card.pan.masked();
-    }
+    row.masked_pan = card.pan.masked();
     row.card = Some(card.clone());
     row.card_seen = Some(card.seen());
 }
@@ -519,6 +534,7 @@ fn close_entries(row: &mut TxnRow, closed: &Closed) {
         None if closed.outcome == Outcome::Unknown => {
             for entry in row.entries.iter_mut().filter(|entry| entry.armed) {
                 entry.armed = false;
+                "no answer".clone_into(&mut entry.last_error);
                 entry.state = QueueState::Failed;
                 entry.created_at = at;
             }
@@ -547,10 +563,24 @@ fn entry(entry_type: EntryType, created_at: WallTime, icc: Vec<u8>) -> EntryRow 
     }
 }
 
-/// Field 63.1 is CUP: an own card. Nothing said counts as one.
-fn card_class(host: &HostFacts) -> CardClass {
-    match host.organisation.as_deref() {
-        None | Some("CUP") => CardClass::Domestic,
-        Some(_) => CardClass::Foreign,
+/// Keeps what the host said; what it did not say this time stays.
+fn hear(row: &mut TxnRow, host: &HostFacts) {
+    fn keep<T: Clone>(known: &mut Option<T>, said: &Option<T>) {
+        if said.is_some() {
+            known.clone_from(said);
+        }
     }
+    let known = &mut row.host;
+    keep(&mut known.response_code, &host.response_code);
+    keep(&mut known.rrn, &host.rrn);
+    keep(&mut known.auth_code, &host.auth_code);
+    keep(&mut known.host_time, &host.host_time);
+    keep(&mut known.settlement_date, &host.settlement_date);
+    keep(&mut known.acquirer, &host.acquirer);
+    keep(&mut known.institutions, &host.institutions);
+    keep(&mut known.organisation, &host.organisation);
+    keep(&mut known.text, &host.text);
+    keep(&mut known.balance, &host.balance);
+    let message_type = row.wire.as_ref().map(|wire| wire.message_type.as_str());
+    row.card_class = CardClass::of(message_type, known.organisation.as_deref());
 }

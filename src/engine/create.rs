@@ -1,0 +1,367 @@
+//! A start that may go on: its original is found and judged, leave is given, and the transaction is made; and the undo
+//! that the terminal starts by itself.
+use super::handle::{Caller, Leave, OriginalArgument, StartRequest};
+use super::journal_thread::{Task, read_fault};
+use super::start::{PendingStart, reply};
+use super::state::Entry;
+use super::trade::Active;
+use super::{Engine, Note};
+use crate::domain::calendar::LocalTime;
+use crate::domain::emv::params::{Purpose, TxnParams};
+use crate::domain::fault::Fault;
+use crate::domain::followup::{self, Followed};
+use crate::domain::ident::{BatchNumber, OperatorId, RequestId, Stan, TxnId};
+use crate::domain::leave::Deed;
+use crate::domain::money::Amount;
+use crate::domain::outcome::{EntryMode, Kind, Outcome, Prompt, ResultCode, TxnState};
+use crate::domain::record::{CardFacts, Closed, OriginalRef, Terms, TxnRow, TxnStart};
+use crate::domain::rules::{self, OriginalRule, Present, Route, Undo, rule};
+use crate::domain::txn::{Event, Setup, Txn};
+use crate::ports::JournalError;
+use core::time::Duration;
+
+/// Request ids of undos that the terminal starts by itself begin so; the id of the original follows.
+const LINKED: &str = "linked:";
+
+impl Engine {
+    /// The day of a stored transaction as the bank counts it (DE 13), else as the terminal does.
+    fn day_of(&self, row: &TxnRow) -> Option<LocalTime> {
+        row.host.host_time.or_else(|| row.finished_at.map(|at| self.system.local(at)))
+    }
+
+    fn is_of_today(&self, row: &TxnRow) -> bool {
+        let date = |time: LocalTime| (time.year, time.month, time.day);
+        let today = date(self.system.local(self.wall()));
+        self.day_of(row).is_some_and(|day| date(day) == today)
+    }
+
+    /// `AllowedFollowUps` of a stored transaction.
+    pub(super) fn allowed_follow_ups(&self, row: &TxnRow) -> Vec<Kind> {
+        let present = Present { same_day: self.is_of_today(row), profile: &self.settings.profile };
+        rules::allowed_follow_ups(row, &self.settings.enabled_kinds, present)
+    }
+
+    /// The request id is new: what it follows is looked up, if it follows anything.
+    pub(super) fn follow_or_create(&mut self, pending: PendingStart) {
+        let PendingStart { request, caller, .. } = &pending;
+        if let Err(fault) = self.may_start(request, caller) {
+            return reply(pending.answer, Err(fault));
+        }
+        if rule(request.kind).original == OriginalRule::None {
+            return self.admit(pending, None);
+        }
+        let wanted = told(request);
+        match followup::check_told(request.kind, &wanted) {
+            Err(fault) => reply(pending.answer, Err(fault)),
+            Ok(()) => {
+                let (note, wanted) = (Note::Original(Box::new(pending)), Box::new(wanted));
+                self.put_task(Task::FindOriginal { note, wanted });
+            }
+        }
+    }
+
+    /// The original was looked up.
+    pub(super) fn original_found(
+        &mut self,
+        pending: PendingStart,
+        result: Result<Option<Box<TxnRow>>, JournalError>,
+    ) {
+        let PendingStart { request, caller, .. } = &pending;
+        let id = TxnId::of(&request.request_id);
+        let judged = match result {
+            // Time has passed: another start may have been quicker.
+            _ if self.entries.contains_key(&id) => {
+                let same = self.same_request(&id, request);
+                return reply(pending.answer, same);
+            }
+            Err(error) => Err(read_fault(&error)),
+            Ok(row) => {
+                self.may_start(request, caller).and_then(|()| self.judge_original(request, row.as_deref()))
+            }
+        };
+        match judged {
+            Ok(followed) => self.admit(pending, Some(followed)),
+            Err(fault) => reply(pending.answer, Err(fault)),
+        }
+    }
+
+    fn judge_original(&self, request: &StartRequest, row: Option<&TxnRow>) -> Result<Followed, Fault> {
+        let same_day = row.is_some_and(|row| self.is_of_today(row));
+        let found = row.map(|row| (row, self.day_of(row)));
+        let profile = self.settings.profile;
+        let present = Present { same_day, profile: &profile };
+        followup::judge(request.kind, request.amount, &told(request), found, present)
+    }
+
+    /// Nothing but leave is missing.
+    fn admit(&mut self, pending: PendingStart, followed: Option<Followed>) {
+        let PendingStart { request, caller, answer } = pending;
+        let kind = request.kind;
+        let locally = followed.as_ref().is_some_and(|followed| matches!(followed.undo, Undo::Local(_)));
+        let amount = followed.as_ref().map_or(request.amount, |followed| followed.amount);
+        let allowed = self
+            .terminal_may_trade(kind, rule(kind).route == Route::Online && !locally)
+            .and_then(|()| self.storable(&request))
+            .and_then(|()| self.leave_for(&request, amount, followed.as_ref(), &caller));
+        let supervisor = match allowed {
+            Ok(supervisor) => supervisor,
+            Err(fault) => return reply(answer, Err(fault)),
+        };
+        let id = TxnId::of(&request.request_id);
+        let (original, undo, card) = match followed {
+            Some(Followed { original, undo, card, .. }) => (Some(original), undo, card),
+            None => (None, Undo::Online, None),
+        };
+        let terms = Terms {
+            original,
+            auth_code: request.auth_code.clone(),
+            supervisor,
+            allow_partial: request.allow_partial,
+            linked: false,
+        };
+        self.create(request, caller, amount, terms, (undo, card));
+        reply(answer, Ok(id));
+    }
+
+    /// A sale that the bank hears of later must keep the merchant's limits; one that the bank has allowed by voice is
+    /// no risk of the merchant's. Choice.
+    fn storable(&self, request: &StartRequest) -> Result<(), Fault> {
+        let at_risk = request.kind == Kind::OfflineSale && request.auth_code.is_none();
+        let excess = self.store_excess(request.amount, Some(EntryMode::Chip)).filter(|_| at_risk);
+        excess.map_or(Ok(()), |excess| Err(excess.fault()))
+    }
+
+    /// Who allowed it: the signed-on operator or a token. Nobody yet: the transaction waits for a supervisor.
+    fn leave_for(
+        &mut self,
+        request: &StartRequest,
+        amount: Amount,
+        followed: Option<&Followed>,
+        caller: &Caller,
+    ) -> Result<Option<OperatorId>, Fault> {
+        let rule = rule(request.kind);
+        if !rule.supervisor {
+            return Ok(None);
+        }
+        let original = followed.and_then(|followed| followed.original.txn.clone());
+        let deed = Deed { action: rule.action, original, amount: Some(amount) };
+        let leave = Leave { authorization: request.authorization.clone() };
+        match self.may(&deed, &leave, caller) {
+            Ok(supervisor) => Ok(Some(supervisor)),
+            Err(_) if request.authorization.is_none() => Ok(None),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    fn create(
+        &mut self,
+        request: StartRequest,
+        caller: Caller,
+        amount: Amount,
+        terms: Terms,
+        (undo, stored_card): (Undo, Option<CardFacts>),
+    ) {
+        let operator = self.session.as_mut().map(|session| {
+            session.last_used = self.system.boot();
+            session.operator.clone()
+        });
+        let seconds =
+            |asked: Option<u32>, set: Duration| asked.map_or(set, |s| Duration::from_secs(u64::from(s)));
+        let setup = Setup {
+            customer_timeout: seconds(request.customer_timeout_s, self.settings.customer_timeout),
+            response_timeout: seconds(request.host_timeout_s, self.settings.response_timeout),
+            confirm_card: request.confirm_card,
+            may_store: request.kind == Kind::Sale
+                && self.clock_trusted()
+                && self.store_excess(amount, Some(EntryMode::Chip)).is_none(),
+            allow_duplicate: request.allow_duplicate,
+            ..self.setup(undo, stored_card)
+        };
+        let start = TxnStart {
+            id: TxnId::of(&request.request_id),
+            request_id: request.request_id,
+            kind: request.kind,
+            amount,
+            currency: request.currency,
+            arguments_sha256: request.arguments_sha256,
+            operator: operator.unwrap_or_else(super::operators::nobody),
+            created_at: self.wall(),
+            cashier_ref: request.cashier_ref,
+            metadata: request.metadata,
+            plies: request.plies.unwrap_or(self.settings.plies),
+            terms,
+        };
+        self.begin(start, setup, caller);
+    }
+
+    /// What every transaction is told, with the terminal's own times.
+    fn setup(&self, undo: Undo, stored_card: Option<CardFacts>) -> Setup {
+        Setup {
+            emv: self.settings.emv.clone(),
+            identity: self.settings.identity.clone(),
+            customer_timeout: self.settings.customer_timeout,
+            response_timeout: self.settings.response_timeout,
+            token_key: self.settings.token_key.clone(),
+            confirm_card: false,
+            profile: self.settings.profile,
+            may_store: false,
+            allow_duplicate: false,
+            undo,
+            stored_card,
+        }
+    }
+
+    fn begin(&mut self, start: TxnStart, setup: Setup, starter: Caller) {
+        let id = start.id.clone();
+        let order = self.fresh_id();
+        let entry = Entry {
+            view: super::views::of_start(&start, self.batch),
+            published: None,
+            arguments_sha256: start.arguments_sha256,
+            order,
+            exposed_until: None,
+        };
+        self.entries.insert(id.clone(), entry);
+        tracing::info!(transaction = %id, kind = %start.kind, amount = start.amount.minor(), "started");
+        let txn = Txn::new(start, setup);
+        let waits = txn.asks_bank() && self.keys.is_none();
+        self.active = Some(Active::new(txn, starter));
+        self.tell_txn(&id);
+        if waits {
+            self.prompt(Prompt::SigningOn);
+        }
+    }
+
+    /// The customer may be asked once the terminal is signed on, where the bank is to be asked at all.
+    pub(super) fn begin_when_ready(&mut self) {
+        let Some(txn) = self.active.as_ref().map(|active| &active.txn) else { return };
+        if txn.state() != TxnState::Created {
+            return;
+        }
+        if self.keys.is_some() || !txn.asks_bank() {
+            let params = self.txn_params();
+            self.step_txn(Event::Begun(Box::new(params)));
+        } else if !self.line.signing_on() {
+            self.step_txn(Event::NotBegun(ResultCode::NotSignedOn));
+        }
+    }
+
+    /// Draws this transaction's chance and date. What its business is the transaction puts in itself.
+    fn txn_params(&mut self) -> TxnParams {
+        let mut chance = [0_u8; 8];
+        self.system.random(&mut chance);
+        let [a, b, c, d, e, ..] = chance;
+        TxnParams {
+            amount: Amount::ZERO,
+            amount_other: Amount::ZERO,
+            currency: self.settings.currency,
+            transaction_type: 0x00,
+            now: self.system.local(self.wall()),
+            unpredictable_number: [a, b, c, d],
+            sequence_counter: self.next_stan.get(),
+            selection_roll: 1 + e % 99,
+            purpose: Purpose::Pay,
+        }
+    }
+
+    /// A refused signature is undone as soon as the terminal is free. What was begun once is not begun again.
+    pub(super) fn undo_when_free(&mut self) {
+        if self.active.is_some() || self.stopping || self.storage_trouble.is_some() {
+            return;
+        }
+        let Some((id, starter)) = self.undo_due.take() else { return };
+        if linked_id(&id).is_none_or(|linked| !self.entries.contains_key(&TxnId::of(&linked))) {
+            self.find(Note::Undo(starter), id);
+        }
+    }
+
+    /// The row of a transaction whose signature was refused was read: its undo is started, without card and operator.
+    pub(super) fn undo_row_read(
+        &mut self,
+        starter: Caller,
+        result: Result<Option<Box<TxnRow>>, JournalError>,
+    ) {
+        let Ok(Some(row)) = result else {
+            return tracing::error!("the transaction of a refused signature cannot be read; undo it by hand");
+        };
+        if self.active.is_some() {
+            self.undo_due = Some((row.start.id.clone(), starter));
+            return;
+        }
+        let (kind, request_id) = match (rules::undo_of(row.start.kind), linked_id(&row.start.id)) {
+            (Some(kind), Some(request_id)) => (kind, request_id),
+            _ => return,
+        };
+        let told = OriginalRef { txn: Some(row.start.id.clone()), ..OriginalRef::default() };
+        let profile = self.settings.profile;
+        let present = Present { same_day: self.is_of_today(&row), profile: &profile };
+        let found = Some((&*row, self.day_of(&row)));
+        match followup::judge(kind, Amount::ZERO, &told, found, present) {
+            Err(fault) => {
+                tracing::warn!(transaction = %row.start.id, %fault, "no undo of a refused signature")
+            }
+            Ok(Followed { original, amount, undo, card }) => {
+                let terms = Terms { original: Some(original), linked: true, ..Terms::default() };
+                let start = TxnStart {
+                    id: TxnId::of(&request_id),
+                    request_id,
+                    kind,
+                    amount,
+                    arguments_sha256: [0; 32],
+                    created_at: self.wall(),
+                    cashier_ref: None,
+                    metadata: Vec::new(),
+                    plies: self.settings.plies,
+                    terms,
+                    ..row.start.clone()
+                };
+                let setup = self.setup(undo, card);
+                self.begin(start, setup, starter);
+            }
+        }
+    }
+
+    /// What an ended follow-up means for its original: it is shown anew, and a refused signature is settled.
+    pub(super) fn original_followed(&mut self, start: &TxnStart, closed: &Closed) {
+        let original = start.terms.original.as_ref().and_then(|original| original.txn.as_ref());
+        let undone = rules::undoes(start.kind) && closed.outcome == Outcome::Approved;
+        if undone && original.is_some() && self.signature_refused.as_ref() == original {
+            self.signature_refused = None;
+        }
+        self.refresh_original(start);
+    }
+
+    /// A follow-up has moved on: its original is shown anew.
+    pub(super) fn refresh_original(&mut self, start: &TxnStart) {
+        let original = start.terms.original.as_ref().and_then(|original| original.txn.as_ref());
+        if let Some(original) = original.filter(|original| self.entries.contains_key(original)) {
+            self.refresh(&original.clone());
+        }
+    }
+}
+
+/// The request id of the undo that the terminal starts by itself.
+fn linked_id(original: &TxnId) -> Option<RequestId> {
+    RequestId::new(&format!("{LINKED}{original}")).ok()
+}
+
+/// What the caller tells of the original, as the journal is asked for it.
+fn told(request: &StartRequest) -> OriginalRef {
+    let mut told = OriginalRef {
+        rrn: request.rrn.clone(),
+        date: request.date.clone(),
+        auth_code: request.auth_code.clone(),
+        ..OriginalRef::default()
+    };
+    match &request.original {
+        Some(OriginalArgument::Object(id)) => told.txn = Some(id.clone()),
+        Some(OriginalArgument::Numbers { batch, trace, date }) => {
+            told.batch = BatchNumber::new(*batch).ok();
+            told.stan = Stan::new(*trace).ok();
+            let date = Some(date.clone()).filter(|date| !date.is_empty());
+            told.date = told.date.or(date);
+        }
+        None => {}
+    }
+    told
+}
