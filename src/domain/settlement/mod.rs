@@ -8,6 +8,7 @@
 //!
 //! What the batch adds up to is in [`totals`], what goes up in [`upload`], whom to suspect in [`suspects`].
 mod phases;
+pub mod reconcile;
 pub mod slip;
 pub mod suspects;
 pub mod totals;

@@ -1,4 +1,5 @@
 //! What a batch adds up to, what goes up, and the machine against a model of journal, queue and bank.
+mod reconcile;
 mod rows;
 mod slip;
 mod totals;

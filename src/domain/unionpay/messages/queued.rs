@@ -92,6 +92,7 @@ fn chip_upload(entry: &Entry, content: &Content, stan: Stan) -> Message {
 /// 0220/30, approved by voice: DE 2, 3, 4, 11, 14, 22, 25, 38, 41, 42, 49, 60, 61, 63, 64.
 fn voice_upload(entry: &Entry, content: &Content, stan: Stan) -> Message {
     let mut message = with_pan("0220", entry, content, stan);
+    message.remove(De::CARD_SEQUENCE);
     message.set_some(De::AUTH_CODE, content.auth_code.as_ref().map(AuthCode::as_str));
     message.set(De::ORIGINAL, &content.wire.original);
     message.set(De::PRIVATE_63, organisation(&content.brand));
