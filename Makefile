@@ -31,7 +31,7 @@ sim: deps ## long simulated days in which anything goes wrong: make sim SEEDS=0.
 	$(CARGO) build --locked --profile dist --target-dir $(SIM) --features sim --bin posd-sim
 	$(SIM)/dist/posd-sim worlds --seeds $(SEEDS)
 
-demo: build simulators ## a morning in a shop: sale, decline, lost reply; receipts in demo-out/
+demo: build simulators ## a day in a shop, from sign-on to settlement; receipts in demo-out/
 	$(SIM)/debug/posd-sim demo --bin $(PLAIN)/debug --emv tests/data/emv.toml --out demo-out
 
 storm: build simulators ## the daemon is killed N=500 times in mixed business; both ends are compared
