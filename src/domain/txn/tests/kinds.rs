@@ -50,8 +50,11 @@ fn faults() -> Vec<Fault> {
     bank.chain(stores).chain(chip).chain((0..40).map(Fault::Cut)).chain(rest).collect()
 }
 
+/// A kind's name, and its world with faults.
+type Make = (&'static str, fn(&[Fault]) -> World);
+
 /// Every way in which a transaction of any kind can be set up.
-fn makes() -> Vec<(&'static str, fn(&[Fault]) -> World)> {
+fn makes() -> Vec<Make> {
     vec![
         ("sale", |faults| World::sale(faults).with_icc()),
         ("sale, the chip decides", |faults| World::sale(faults).lenient()),
