@@ -7,6 +7,7 @@ use super::operators::{Door, Session};
 use super::paper::{Care, PrintDesk};
 use super::settle::Settling;
 use super::trade::Active;
+use super::upkeep::Upkeep;
 use super::view::{Snapshot, TxnView};
 use super::{EngineError, Note, Receivers, Wiring};
 use crate::domain::calendar::{BootTime, WallTime};
@@ -67,6 +68,8 @@ pub struct Settings {
     pub width_dots: u32,
     /// Most transactions of a batch.
     pub batch_max: u32,
+    /// How long rows are kept after settlement, days.
+    pub retention_days: u32,
     /// How long an operator may be idle.
     pub idle_timeout: Duration,
     /// Factory passwords only serve to change them.
@@ -111,6 +114,7 @@ pub struct Engine {
     pub(super) queue_paused: Option<String>,
     pub(super) line: Line,
     pub(super) jobs: Jobs,
+    pub(super) upkeep: Upkeep,
     pub(super) desk: PrintDesk,
     pub(super) readers: Vec<ReaderStatus>,
     pub(super) reader_counts: [u64; 3],
@@ -184,7 +188,9 @@ impl Engine {
         let Wiring { mut journal, system, .. } = wiring;
         let now = system.wall();
         let loaded = rebuild(journal.as_mut(), now)?;
+        let check = journal.checker();
         let (journal, door) = threads(journal).map_err(|error| EngineError::Lost(error.to_string()))?;
+        let upkeep = Upkeep::new(wiring.courier, check, journal.door(), &loaded, system.boot());
         let clock_floor = settings.built_at.max(loaded.newest);
         let entries = order::in_order(&loaded.open);
         let mut engine = Self {
@@ -205,6 +211,7 @@ impl Engine {
             queue_paused: loaded.queue_paused,
             system,
             jobs: Jobs::default(),
+            upkeep,
             desk: PrintDesk::default(),
             readers: Vec::new(),
             reader_counts: [0; 3],
@@ -247,7 +254,8 @@ impl Engine {
         };
         engine.restore_keys(loaded.keys);
         engine.restore_entries(&loaded.recent, &loaded.open);
-        engine.resume_settlement(loaded.settlement.as_ref());
+        // After a restore nothing goes on by itself, an interrupted settlement neither.
+        engine.resume_settlement(loaded.settlement.as_ref().filter(|_| !loaded.restore_unconfirmed));
         Ok((engine, wiring.receivers))
     }
 

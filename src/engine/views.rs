@@ -325,7 +325,7 @@ impl Engine {
             TerminalState::Trading
         } else if self.settling() {
             TerminalState::Settling
-        } else if self.identity_changed() {
+        } else if self.identity_changed() || self.upkeep.is_unconfirmed() {
             TerminalState::Maintenance
         } else if offline {
             TerminalState::ReadyOffline
@@ -363,6 +363,7 @@ impl Engine {
         let near = count >= max.saturating_sub(max / 10);
         let named = [
             (self.storage_trouble.is_some(), "storage-fault"),
+            (self.upkeep.is_unconfirmed(), "restore-unconfirmed"),
             (self.identity_changed(), "identity-changed"),
             (self.settings.master_key.is_none(), "keys-missing"),
             (self.settings.emv.aids.is_empty(), "parameters-missing"),

@@ -28,6 +28,7 @@ use files::JournalDir;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use seal::Seal;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Pages in the write-ahead log after which a full commit also writes them back: 4 MiB.
 const CHECKPOINT_PAGES: i64 = 1000;
@@ -222,7 +223,7 @@ impl Journal for SqliteJournal {
 
     fn checker(&self) -> CheckCopy {
         let seal = self.seal.clone();
-        Box::new(move |path| copy::check(path, &seal))
+        Arc::new(move |path: &Path| copy::check(path, &seal))
     }
 
     /// Choice: this journal answers nothing afterwards, not even a reopen: what the process knows belongs to the journal
