@@ -42,7 +42,7 @@ fn a_void_asks_supervisor_and_card_and_undoes_the_sale() {
         assert_eq!(till.acquirer.held().unwrap().0, 0, "the bank holds nothing any more");
         assert_eq!(till.get::<i64>(void.as_str(), "Transaction.Amount").await, 1250, "the whole amount");
         assert_eq!(till.get::<OwnedObjectPath>(void.as_str(), "Transaction.Original").await, sale);
-        let follows = |paths: &Paths| paths == std::slice::from_ref(&void);
+        let follows = |paths: &Paths| paths == core::slice::from_ref(&void);
         till.until::<Paths>(sale.as_str(), "Transaction.FollowUps", follows).await;
         allowed(till, &sale, &[]).await;
         let again = HashMap::from([("original", Value::from(sale.clone()))]);

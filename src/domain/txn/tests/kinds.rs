@@ -50,11 +50,18 @@ fn faults() -> Vec<Fault> {
     bank.chain(stores).chain(chip).chain((0..40).map(Fault::Cut)).chain(rest).collect()
 }
 
+<<<<<<< HEAD
 /// A kind's name, and its world with faults.
 type Make = (&'static str, fn(&[Fault]) -> World);
 
 /// Every way in which a transaction of any kind can be set up.
 fn makes() -> Vec<Make> {
+=======
+type Make = fn(&[Fault]) -> World;
+
+/// Every way in which a transaction of any kind can be set up.
+fn makes() -> Vec<(&'static str, Make)> {
+>>>>>>> main
     vec![
         ("sale", |faults| World::sale(faults).with_icc()),
         ("sale, the chip decides", |faults| World::sale(faults).lenient()),
@@ -321,7 +328,8 @@ fn a_sale_that_the_chip_approves_is_stored_with_its_upload() {
     }
 }
 
-/// "no connection on any attempt ... the card is asked as unable to go online": before a Sending nothing else is stored.
+/// "no connection on any attempt ... the card is asked as unable to go online": before a Sending nothing else is
+/// stored.
 #[test]
 fn without_a_line_the_chip_may_approve() {
     let world =
