@@ -330,8 +330,8 @@ pub enum CourierError {
     Io(#[from] std::io::Error),
 }
 
-/// Carries copies of the journal between a caller's descriptor and a file of the daemon's own. May be used on any thread;
-/// its calls block, at most ten minutes.
+/// Carries copies of the journal between a caller's descriptor and a file of the daemon's own. May be used on any
+/// thread; its calls block, at most ten minutes.
 pub trait Courier: Send + Sync {
     /// Where a copy can be put: a file that is not there yet.
     fn place(&self) -> PathBuf;
@@ -422,8 +422,8 @@ pub trait Journal: Send {
     /// The storage cannot be read.
     fn batch(&mut self, number: Option<BatchNumber>) -> Result<Option<BatchRow>, JournalError>;
 
-    /// Writes a copy of the journal as it stands to a new file, while it is in use. Nothing else is done meanwhile: about
-    /// a second for 200 MB. The copy is not checked.
+    /// Writes a copy of the journal as it stands to a new file, while it is in use. Nothing else is done meanwhile:
+    /// about a second for 200 MB. The copy is not checked.
     ///
     /// # Errors
     /// The storage cannot be read, or the copy not be written; there is no file then. [`JournalError::Full`] also where
@@ -438,7 +438,8 @@ pub trait Journal: Send {
     /// nothing afterwards: the process must start again.
     ///
     /// # Errors
-    /// [`JournalError::Unusable`]: the copy is not usable, or the live journal has newer business. Then nothing changed.
+    /// [`JournalError::Unusable`]: the copy is not usable, or the live journal has newer business. Then nothing
+    /// changed.
     fn restore(&mut self, copy: &Path) -> Result<BackupFacts, JournalError>;
 
     /// Reads a transaction's timeline, oldest first.

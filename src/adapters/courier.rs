@@ -1,7 +1,7 @@
 //! Carries copies of the journal between a caller's file descriptor and a file of the daemon's own.
 //!
-//! Descriptors are regular files or pipes; the api has checked it. A pipe is waited for with poll, never longer than the
-//! deadline, so a caller who stops reading or writing holds one thread for ten minutes and nothing else.
+//! Descriptors are regular files or pipes; the api has checked it. A pipe is waited for with poll, never longer
+//! than the deadline, so a caller who stops reading or writing holds one thread for ten minutes and nothing else.
 use crate::ports::{Courier, CourierError};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, OFlags, fcntl_getfl, fcntl_setfl, fstat, statvfs};
@@ -106,7 +106,8 @@ impl Caller {
     fn new(fd: OwnedFd) -> Result<Self, CourierError> {
         let pipe = FileType::from_raw_mode(fstat(&fd).map_err(io::Error::from)?.st_mode) == FileType::Fifo;
         if pipe {
-            // The caller holds the other descriptors of this pipe and may use it too: then a call after poll would block.
+            // The caller holds the other descriptors of this pipe and may use it too: then a call after poll would
+            // block.
             let flags = fcntl_getfl(&fd).map_err(io::Error::from)?;
             fcntl_setfl(&fd, flags | OFlags::NONBLOCK).map_err(io::Error::from)?;
         }

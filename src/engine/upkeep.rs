@@ -252,8 +252,8 @@ impl Engine {
         }
     }
 
-    /// The end after a restore; housekeeping at the start and once a day, in portions, when nothing else wants the disk. A clock behind the last
-    /// record makes nothing old.
+    /// The end after a restore; housekeeping at the start and once a day, in portions, when nothing else wants the
+    /// disk. A clock behind the last record makes nothing old.
     pub(super) fn tick_upkeep(&mut self) {
         let now = self.system.boot();
         if self.upkeep.end_at.take_if(|at| now >= *at).is_some() {

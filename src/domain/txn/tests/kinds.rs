@@ -50,18 +50,10 @@ fn faults() -> Vec<Fault> {
     bank.chain(stores).chain(chip).chain((0..40).map(Fault::Cut)).chain(rest).collect()
 }
 
-<<<<<<< HEAD
-/// A kind's name, and its world with faults.
-type Make = (&'static str, fn(&[Fault]) -> World);
-
-/// Every way in which a transaction of any kind can be set up.
-fn makes() -> Vec<Make> {
-=======
 type Make = fn(&[Fault]) -> World;
 
 /// Every way in which a transaction of any kind can be set up.
 fn makes() -> Vec<(&'static str, Make)> {
->>>>>>> main
     vec![
         ("sale", |faults| World::sale(faults).with_icc()),
         ("sale, the chip decides", |faults| World::sale(faults).lenient()),
