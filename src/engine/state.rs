@@ -188,12 +188,10 @@ impl Engine {
         let Wiring { mut journal, system, .. } = wiring;
         let now = system.wall();
         let loaded = rebuild(journal.as_mut(), now)?;
-        let check = journal.checker();
-        let (journal, door) = threads(journal).map_err(|error| EngineError::Lost(error.to_string()))?;
-        let upkeep = Upkeep::new(wiring.courier, check, journal.door(), &loaded, system.boot());
-        let clock_floor = settings.built_at.max(loaded.newest);
-        let entries = order::in_order(&loaded.open);
+        let (check, (journal, door)) = (journal.checker(), threads(journal)?);
+        let (clock_floor, queue) = (settings.built_at.max(loaded.newest), order::in_order(&loaded.open));
         let mut engine = Self {
+            upkeep: Upkeep::new(wiring.courier, check, journal.door(), &loaded, system.boot()),
             journal,
             card: wiring.card,
             host: wiring.host,
@@ -206,12 +204,11 @@ impl Engine {
             settling: None,
             cares: Vec::new(),
             entries: BTreeMap::new(),
-            line: Line::new(Schedule::new(settings.profile.repeat_not_found, &entries, system.boot())),
-            queue: entries,
+            line: Line::new(Schedule::new(settings.profile.repeat_not_found, &queue, system.boot())),
+            queue,
             queue_paused: loaded.queue_paused,
             system,
             jobs: Jobs::default(),
-            upkeep,
             desk: PrintDesk::default(),
             readers: Vec::new(),
             reader_counts: [0; 3],
@@ -254,7 +251,6 @@ impl Engine {
         };
         engine.restore_keys(loaded.keys);
         engine.restore_entries(&loaded.recent, &loaded.open);
-        // After a restore nothing goes on by itself, an interrupted settlement neither.
         engine.resume_settlement(loaded.settlement.as_ref().filter(|_| !loaded.restore_unconfirmed));
         Ok((engine, wiring.receivers))
     }
@@ -333,8 +329,9 @@ impl Engine {
 }
 
 /// The threads that the engine owns: the journal's, and the one that hashes passwords.
-fn threads(journal: Box<dyn Journal>) -> std::io::Result<(JournalThread<Note>, Door)> {
-    Ok((JournalThread::start(journal)?, Door::open()?))
+fn threads(journal: Box<dyn Journal>) -> Result<(JournalThread<Note>, Door), EngineError> {
+    let started = JournalThread::start(journal).and_then(|journal| Ok((journal, Door::open()?)));
+    started.map_err(|error| EngineError::Lost(error.to_string()))
 }
 
 /// A clock that was set right since the last sign-on needs no offset: it would count twice.
