@@ -437,9 +437,8 @@ pub trait Journal: Send {
     /// jumps by 10,000, the sign-on is void, and trading waits for [`Record::RestoreConfirmed`]. This journal answers
     /// nothing afterwards: the process must start again.
     ///
-    /// # Errors
-    /// [`JournalError::Unusable`]: the copy is not usable, or the live journal has newer business. Then nothing
-    /// changed.
+    /// # Errors [`JournalError::Unusable`]: the copy is not usable, or the live journal has newer business. Then
+    /// nothing changed.
     fn restore(&mut self, copy: &Path) -> Result<BackupFacts, JournalError>;
 
     /// Reads a transaction's timeline, oldest first.

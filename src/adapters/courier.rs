@@ -1,7 +1,7 @@
 //! Carries copies of the journal between a caller's file descriptor and a file of the daemon's own.
 //!
-//! Descriptors are regular files or pipes; the api has checked it. A pipe is waited for with poll, never longer
-//! than the deadline, so a caller who stops reading or writing holds one thread for ten minutes and nothing else.
+//! Descriptors are regular files or pipes; the api has checked it. A pipe is waited for with poll, never longer than
+//! the deadline, so a caller who stops reading or writing holds one thread for ten minutes and nothing else.
 use crate::ports::{Courier, CourierError};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, OFlags, fcntl_getfl, fcntl_setfl, fstat, statvfs};

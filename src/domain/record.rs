@@ -541,8 +541,8 @@ pub enum SettlementStep {
 pub struct Housekeeping {
     /// Now.
     pub at: WallTime,
-    /// Card data of batches settled before this is wiped, unless an obligation, queue entry or exception is open,
-    /// or the batch was closed by force: its detail is kept for later.
+    /// Card data of batches settled before this is wiped, unless an obligation, queue entry or exception is open, or
+    /// the batch was closed by force: its detail is kept for later.
     pub wipe_before: WallTime,
     /// Rows of batches settled before this are deleted with all that belongs to them, those closed by force too, unless
     /// an obligation, queue entry or exception is open.

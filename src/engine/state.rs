@@ -18,14 +18,14 @@ use crate::domain::outcome::Kind;
 use crate::domain::profile::Profile;
 use crate::domain::queue::order::{self, Schedule};
 use crate::domain::queue::{self, limits};
-use crate::domain::record::{KeyRecord, OperatorRow, Record, TimelineRow};
+use crate::domain::record::{KeyRecord, Loaded, OperatorRow, Record, TimelineRow};
 use crate::domain::secret::TokenKey;
 use crate::domain::slip::Language;
 use crate::domain::txn::recovery::recover;
 use crate::domain::unionpay::Identity;
 use crate::domain::unionpay::keys::{MasterKey, WorkingKeys};
 use crate::ports::{
-    CardCommand, Durability, EncodeSlip, HostCommand, Journal, JournalError, Outlet, PrinterCommand,
+    CardCommand, Courier, Durability, EncodeSlip, HostCommand, Journal, JournalError, Outlet, PrinterCommand,
     PrinterStatus, ReaderStatus, System,
 };
 use core::time::Duration;
@@ -186,12 +186,11 @@ impl Engine {
     /// [`EngineError`] if the journal cannot be read or written, or a thread cannot be started.
     pub fn recover(settings: Settings, wiring: Wiring) -> Result<(Self, Receivers), EngineError> {
         let Wiring { mut journal, system, .. } = wiring;
-        let now = system.wall();
-        let loaded = rebuild(journal.as_mut(), now)?;
-        let (check, (journal, door)) = (journal.checker(), threads(journal)?);
-        let (clock_floor, queue) = (settings.built_at.max(loaded.newest), order::in_order(&loaded.open));
+        let loaded = rebuild(journal.as_mut(), system.wall())?;
+        let (journal, door, upkeep) = threads(journal, wiring.courier, &loaded, system.boot())?;
+        let (clock_floor, clock_offset) = clock(system.wall(), settings.built_at, &loaded);
+        let entries = order::in_order(&loaded.open);
         let mut engine = Self {
-            upkeep: Upkeep::new(wiring.courier, check, journal.door(), &loaded, system.boot()),
             journal,
             card: wiring.card,
             host: wiring.host,
@@ -204,11 +203,12 @@ impl Engine {
             settling: None,
             cares: Vec::new(),
             entries: BTreeMap::new(),
-            line: Line::new(Schedule::new(settings.profile.repeat_not_found, &queue, system.boot())),
-            queue,
+            line: Line::new(Schedule::new(settings.profile.repeat_not_found, &entries, system.boot())),
+            queue: entries,
             queue_paused: loaded.queue_paused,
             system,
             jobs: Jobs::default(),
+            upkeep,
             desk: PrintDesk::default(),
             readers: Vec::new(),
             reader_counts: [0; 3],
@@ -221,7 +221,7 @@ impl Engine {
             keys: None,
             key_generation: 0,
             key_record: None,
-            clock_offset: offset_still_needed(now, clock_floor, loaded.clock_offset),
+            clock_offset,
             clock_anchor: None,
             clock_floor,
             reachable: "unknown",
@@ -251,7 +251,7 @@ impl Engine {
         };
         engine.restore_keys(loaded.keys);
         engine.restore_entries(&loaded.recent, &loaded.open);
-        engine.resume_settlement(loaded.settlement.as_ref().filter(|_| !loaded.restore_unconfirmed));
+        engine.resume_interrupted();
         Ok((engine, wiring.receivers))
     }
 
@@ -328,19 +328,28 @@ impl Engine {
     }
 }
 
-/// The threads that the engine owns: the journal's, and the one that hashes passwords.
-fn threads(journal: Box<dyn Journal>) -> Result<(JournalThread<Note>, Door), EngineError> {
-    let started = JournalThread::start(journal).and_then(|journal| Ok((journal, Door::open()?)));
-    started.map_err(|error| EngineError::Lost(error.to_string()))
+/// The threads of the journal and of the passwords, and the keeper of copies that has its own when it needs one.
+fn threads(
+    journal: Box<dyn Journal>,
+    courier: Arc<dyn Courier>,
+    loaded: &Loaded,
+    now: BootTime,
+) -> Result<(JournalThread<Note>, Door, Upkeep), EngineError> {
+    let none = |error: std::io::Error| EngineError::Lost(error.to_string());
+    let check = journal.checker();
+    let journal = JournalThread::start(journal).map_err(none)?;
+    let upkeep = Upkeep::new(courier, check, journal.door(), loaded, now);
+    Ok((journal, Door::open().map_err(none)?, upkeep))
 }
 
-/// A clock that was set right since the last sign-on needs no offset: it would count twice.
-fn offset_still_needed(now: WallTime, clock_floor: WallTime, stored: i64) -> i64 {
-    if now < clock_floor { stored } else { 0 }
+/// Floor and offset of the clock. One that was set right since the last sign-on needs no offset: it would count twice.
+fn clock(now: WallTime, built_at: WallTime, loaded: &Loaded) -> (WallTime, i64) {
+    let floor = built_at.max(loaded.newest);
+    (floor, if now < floor { loaded.clock_offset } else { 0 })
 }
 
 /// Reads, repairs, reads again: what recovery returns is what the disk holds.
-fn rebuild(journal: &mut dyn Journal, now: WallTime) -> Result<crate::domain::record::Loaded, EngineError> {
+fn rebuild(journal: &mut dyn Journal, now: WallTime) -> Result<Loaded, EngineError> {
     let loaded = journal.load().map_err(EngineError::Recovery)?;
     let records = recover(&loaded, now);
     if records.is_empty() {

@@ -57,8 +57,10 @@ pub(super) struct Upkeep {
     moving: Option<u64>,
     /// It replaces the journal: no money moves meanwhile.
     restoring: bool,
-    /// The journal was restored, and nobody has confirmed the list. Holds the settlement that goes on then.
-    unconfirmed: Option<Option<SettlementRow>>,
+    /// The journal was restored, and nobody has confirmed the list.
+    unconfirmed: bool,
+    /// The settlement that was interrupted; after a restore it goes on when the list is confirmed.
+    interrupted: Option<SettlementRow>,
     /// The next housekeeping.
     due: BootTime,
     /// The journal was replaced: the process ends then.
@@ -73,7 +75,7 @@ impl Upkeep {
         loaded: &Loaded,
         now: BootTime,
     ) -> Self {
-        let unconfirmed = loaded.restore_unconfirmed.then(|| loaded.settlement.clone());
+        let (unconfirmed, interrupted) = (loaded.restore_unconfirmed, loaded.settlement.clone());
         let (tell, done) = mpsc::channel(1);
         let due = now.after(FIRST);
         Self {
@@ -85,6 +87,7 @@ impl Upkeep {
             moving: None,
             restoring: false,
             unconfirmed,
+            interrupted,
             due,
             end_at: None,
         }
@@ -92,11 +95,11 @@ impl Upkeep {
 
     /// Trading waits: a restore runs, or waits for a person.
     pub(super) const fn holds_money(&self) -> bool {
-        self.restoring || self.unconfirmed.is_some()
+        self.restoring || self.unconfirmed
     }
 
     pub(super) const fn is_unconfirmed(&self) -> bool {
-        self.unconfirmed.is_some()
+        self.unconfirmed
     }
 
     /// When something is to happen.
@@ -243,12 +246,19 @@ impl Engine {
     ) {
         match result {
             Ok(_) => {
-                if let Some(interrupted) = self.upkeep.unconfirmed.take() {
-                    self.resume_settlement(interrupted.as_ref());
-                }
+                self.upkeep.unconfirmed = false;
+                self.resume_interrupted();
                 reply(answer, Ok(()));
             }
             Err(error) => reply(answer, Err(read_fault(&error))),
+        }
+    }
+
+    /// What was interrupted goes on: at the start, or after a restore when its list is confirmed.
+    pub(super) fn resume_interrupted(&mut self) {
+        if !self.upkeep.unconfirmed {
+            let interrupted = self.upkeep.interrupted.take();
+            self.resume_settlement(interrupted.as_ref());
         }
     }
 

@@ -334,11 +334,8 @@ impl Engine {
         };
         let mut blocked = Vec::new();
         for kind in &settings.enabled_kinds {
-            let reason = self.blocked_reason(*kind).or(if self.session.is_none() {
-                Some("no-operator")
-            } else {
-                None
-            });
+            let nobody = self.session.is_none().then_some("no-operator");
+            let reason = self.blocked_reason(*kind).or(nobody).or_else(|| self.store_blocked(*kind));
             if let Some(reason) = reason {
                 blocked.push((kind.word().to_owned(), reason.to_owned()));
             }

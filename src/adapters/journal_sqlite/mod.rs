@@ -1,10 +1,10 @@
 //! The journal on SQLite: one file `journal.db` in write-ahead mode, one connection, one writer.
 //!
-//! A full commit is one WAL commit with one fdatasync; a lazy one is written in order and synced by the next
-//! full one. The meaning of each record stands in [`crate::domain::record`]; `write` carries it out, `read.rs` reads
-//! back, `find.rs` and `query.rs` look things up, `schema.sql` explains each column, `migrate.rs` brings older schemas
-//! up to it, `seal.rs` seals card data and keys. Nothing here decides about money, and nothing is retried here:
-//! after an error the caller reopens and looks.
+//! A full commit is one WAL commit with one fdatasync; a lazy one is written in order and synced by the next full
+//! one. The meaning of each record stands in [`crate::domain::record`]; `write` carries it out, `read.rs` reads back,
+//! `find.rs` and `query.rs` look things up, `schema.sql` explains each column, `migrate.rs` brings older schemas up
+//! to it, `seal.rs` seals card data and keys. Nothing here decides about money, and nothing is retried here: after an
+//! error the caller reopens and looks.
 mod columns;
 mod copy;
 mod files;

@@ -80,7 +80,9 @@ fn a_restore_waits_for_a_supervisor() {
         till.sign_on("00", SUPERVISOR).await.unwrap();
         maintenance.confirm_restore(Default::default()).await.unwrap();
         assert!(!reasons(till).await.contains(&"restore-unconfirmed".to_owned()));
-        till.open_again().await;
+        till.sign_on("01", PASSWORD).await.unwrap();
+        till.until::<bool>(ROOT_PATH, "Host.SignedOn", |on| *on).await;
+        till.reader_ready().await;
         let sale = till.sale("s-1", 1250).await;
         till.finished(&sale).await;
         assert!(till.get::<u32>(sale.as_str(), "Transaction.Trace").await > 10_000, "the number has jumped");
