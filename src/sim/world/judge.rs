@@ -135,6 +135,9 @@ impl Judge {
             return broken("a request leaves without what silence owes");
         }
         self.number(asked.name, id)?;
+        if request.start.kind == Kind::Refund {
+            refund_fits(row, disk)?;
+        }
         let amount = request.start.amount.minor();
         match self.sent.get(&asked.name) {
             Some(before) if before.wire != request.wire || before.amount != amount => {
@@ -351,6 +354,7 @@ impl Judge {
         let name = row.stan.map(|stan| (row.batch.get(), stan.get()));
         let booking = name.and_then(|name| bank.booking(name)).filter(|booking| !booking.reversed);
         let holds = booking.is_some();
+        entries_are_true(row, holds)?;
         let owed = row.entries.iter().any(|entry| entry.is_open());
         let written_off = row.entries.iter().any(|e| e.resolution == Some(Resolution::WrittenOff));
         // The listed exception: a bank that books what it said it did not know.
@@ -386,6 +390,39 @@ impl Judge {
                 && matches!(row.outcome, Outcome::Reversed | Outcome::Approved | Outcome::Failed));
         if fits { Ok(()) } else { broken(format!("told {told}: a {}", what())) }
     }
+}
+
+/// 1: a refund never gives back more than its original has left, as far as the terminal knows.
+fn refund_fits(row: &TxnRow, disk: &Disk) -> Flow {
+    let original = row.start.terms.original.as_ref().and_then(|original| original.txn.as_ref());
+    let Some(original) = original.and_then(|id| disk.row(id)) else { return Ok(()) };
+    let undone = |outcome| {
+        matches!(outcome, Outcome::Declined | Outcome::Failed | Outcome::Cancelled | Outcome::Reversed)
+    };
+    let refunds = original.follow_ups.iter().filter(|f| f.kind == Kind::Refund && !undone(f.outcome));
+    let given: u64 = refunds.map(|refund| refund.amount.minor()).sum();
+    if given > original.approved_amount.minor() {
+        return broken(format!("1: {given} refunded of {}", original.approved_amount.minor()));
+    }
+    Ok(())
+}
+
+/// What an entry says of the bank must be what the bank says.
+fn entries_are_true(row: &TxnRow, holds: bool) -> Flow {
+    for entry in row.entries.iter().filter(|entry| entry.resolution.is_none()) {
+        let code = entry.response_code.as_ref().map_or("", |code| code.as_str());
+        match (entry.entry_type, entry.state) {
+            (EntryType::OfflineSale | EntryType::Advice, QueueState::Denied) if holds => {
+                return broken("1: an upload counts as denied, and the bank has it");
+            }
+            // The profile of the worlds wants a second asking after 25.
+            (EntryType::Reversal, QueueState::Done) if code == "25" && !entry.ask_again => {
+                return broken("1: a reversal that found nothing was not asked again");
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// A local void took its entry out of the queue.
