@@ -535,13 +535,14 @@ pub enum SettlementStep {
 }
 
 /// What may go, by `[batch] retention-days` and the rules for sealed card data. One record does a bounded portion, so
-/// that no commit is long; [`Committed::more`] tells whether another is worth it. What still owes something stays whole.
+/// that no commit is long; [`Committed::more`] tells whether another is worth it. What still owes something stays
+/// whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Housekeeping {
     /// Now.
     pub at: WallTime,
-    /// Card data of batches settled before this is wiped, unless an obligation, queue entry or exception is open, or the
-    /// batch was closed by force: its detail is kept for later.
+    /// Card data of batches settled before this is wiped, unless an obligation, queue entry or exception is open, or
+    /// the batch was closed by force: its detail is kept for later.
     pub wipe_before: WallTime,
     /// Rows of batches settled before this are deleted with all that belongs to them, those closed by force too, unless
     /// an obligation, queue entry or exception is open.

@@ -51,6 +51,9 @@ impl Engine {
         if let Some(error) = &self.storage_trouble {
             return Err(super::journal_thread::read_fault(error));
         }
+        if self.upkeep.holds_money() {
+            return Err(super::upkeep::restored_fault());
+        }
         if self.active.is_some() {
             return Err(Fault::new(FaultName::Busy, "a transaction runs; wait for it or cancel it"));
         }

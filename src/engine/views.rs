@@ -325,7 +325,7 @@ impl Engine {
             TerminalState::Trading
         } else if self.settling() {
             TerminalState::Settling
-        } else if self.identity_changed() {
+        } else if self.identity_changed() || self.upkeep.is_unconfirmed() {
             TerminalState::Maintenance
         } else if offline {
             TerminalState::ReadyOffline
@@ -334,11 +334,8 @@ impl Engine {
         };
         let mut blocked = Vec::new();
         for kind in &settings.enabled_kinds {
-            let reason = self.blocked_reason(*kind).or(if self.session.is_none() {
-                Some("no-operator")
-            } else {
-                None
-            });
+            let nobody = self.session.is_none().then_some("no-operator");
+            let reason = self.blocked_reason(*kind).or(nobody).or_else(|| self.store_blocked(*kind));
             if let Some(reason) = reason {
                 blocked.push((kind.word().to_owned(), reason.to_owned()));
             }
@@ -363,6 +360,7 @@ impl Engine {
         let near = count >= max.saturating_sub(max / 10);
         let named = [
             (self.storage_trouble.is_some(), "storage-fault"),
+            (self.upkeep.is_unconfirmed(), "restore-unconfirmed"),
             (self.identity_changed(), "identity-changed"),
             (self.settings.master_key.is_none(), "keys-missing"),
             (self.settings.emv.aids.is_empty(), "parameters-missing"),

@@ -9,3 +9,4 @@ mod people;
 mod service;
 mod start;
 mod stop;
+mod upkeep;

@@ -1,20 +1,20 @@
 //! The journal on SQLite: one file `journal.db` in write-ahead mode, one connection, one writer.
 //!
-//! A full commit is one WAL commit with one fdatasync; a lazy one is written in order and synced by the next
-//! full one. The meaning of each record stands in [`crate::domain::record`]; `write` carries it out, `read.rs` reads
-//! back, `find.rs` and `query.rs` look things up, `schema.sql` explains each column, `migrate.rs` brings older schemas
-//! up to it, `seal.rs` seals card data and keys. Nothing here decides about money, and nothing is retried here: after an
+//! A full commit is one WAL commit with one fdatasync; a lazy one is written in order and synced by the next full
+//! one. The meaning of each record stands in [`crate::domain::record`]; `write` carries it out, `read.rs` reads back,
+//! `find.rs` and `query.rs` look things up, `schema.sql` explains each column, `migrate.rs` brings older schemas up
+//! to it, `seal.rs` seals card data and keys. Nothing here decides about money, and nothing is retried here: after an
 //! error the caller reopens and looks.
 mod columns;
 mod copy;
 mod files;
 mod find;
 mod migrate;
-#[cfg(test)]
-mod plans;
 mod query;
 mod read;
 mod seal;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use crate::domain::calendar::WallTime;
@@ -28,6 +28,7 @@ use files::JournalDir;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use seal::Seal;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Pages in the write-ahead log after which a full commit also writes them back: 4 MiB.
 const CHECKPOINT_PAGES: i64 = 1000;
@@ -222,11 +223,11 @@ impl Journal for SqliteJournal {
 
     fn checker(&self) -> CheckCopy {
         let seal = self.seal.clone();
-        Box::new(move |path| copy::check(path, &seal))
+        Arc::new(move |path: &Path| copy::check(path, &seal))
     }
 
-    /// Choice: this journal answers nothing afterwards, not even a reopen: what the process knows belongs to the journal
-    /// that was there before. The process starts again, and recovery reads the restored one.
+    /// Choice: this journal answers nothing afterwards, not even a reopen: what the process knows belongs to the
+    /// journal that was there before. The process starts again, and recovery reads the restored one.
     fn restore(&mut self, from: &Path) -> Result<BackupFacts, JournalError> {
         let facts = copy::check(from, &self.seal)?;
         if self.connection.is_none() {

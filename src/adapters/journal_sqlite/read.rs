@@ -52,7 +52,7 @@ impl<'a> Reader<'a> {
         read: impl Fn(&Columns<'_>) -> Result<T, JournalError>,
     ) -> Result<Vec<T>, JournalError> {
         #[cfg(test)]
-        super::plans::note(self.connection, sql);
+        super::tests::note(self.connection, sql);
         let mut statement = self.connection.prepare_cached(sql)?;
         let mut rows = statement.query(values)?;
         let mut all = Vec::new();

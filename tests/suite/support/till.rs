@@ -426,6 +426,10 @@ impl Till {
         proxy::HostProxy::new(&self.client).await.unwrap()
     }
 
+    pub(crate) async fn maintenance(&self) -> proxy::MaintenanceProxy<'static> {
+        proxy::MaintenanceProxy::new(&self.client).await.unwrap()
+    }
+
     /// Signs on at the bank, although keys may be there.
     pub(crate) async fn host_sign_on(&mut self) {
         let job = self.host().await.sign_on(Default::default()).await.unwrap();

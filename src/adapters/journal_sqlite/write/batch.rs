@@ -179,6 +179,12 @@ impl Writer<'_> {
             "UPDATE terminal SET next_stan = (next_stan + :jump - 1) % 999999 + 1, restore_unconfirmed = 1",
             named_params! { ":jump": jump },
         )?;
+        // A settlement that had not said anything to the bank begins anew.
+        self.run(
+            "UPDATE batch SET state = 'open', begun_at = NULL, operator = NULL
+             WHERE state = 'settling' AND field48 IS NULL",
+            &[],
+        )?;
         self.signed_off()?;
         self.audit(at, None, &format!("restored from the copy with SHA-256 {sha256}"))
     }

@@ -1,5 +1,5 @@
-//! What may go: sealed card data some time after its settlement, whole rows at the end of their retention. A portion at a
-//! time, so that a sale never waits long behind it. The database overwrites what it deletes (`secure_delete`).
+//! What may go: sealed card data some time after its settlement, whole rows at the end of their retention. A portion
+//! at a time, so that a sale never waits long behind it. The database overwrites what it deletes (`secure_delete`).
 //!
 //! Choice: detail of a batch that was closed by force is sealed until its retention ends, because nothing tells earlier
 //! that nobody will ask for it. The audit trail is never shortened.

@@ -1,5 +1,5 @@
-//! What is owed: attempts, answers, what the shop says. An entry goes only by [`Writer::withdraw`], by being disarmed, or
-//! with its transaction; everything else keeps it with its end.
+//! What is owed: attempts, answers, what the shop says. An entry goes only by [`Writer::withdraw`], by being
+//! disarmed, or with its transaction; everything else keeps it with its end.
 use super::super::columns::time;
 use super::{Taken, Writer, numbers, refuse};
 use crate::domain::calendar::WallTime;

@@ -11,6 +11,7 @@ use crate::domain::record::{
 };
 use crate::ports::{BackupFacts, CheckCopy, Durability, Journal, JournalError};
 use std::path::Path;
+use std::sync::Arc;
 
 /// How many of the newest transactions are loaded at start.
 const RECENT: usize = 20;
@@ -234,7 +235,7 @@ impl Journal for Disk {
     }
 
     fn checker(&self) -> CheckCopy {
-        Box::new(|_| refuse("a journal in memory has no copies"))
+        Arc::new(|_| refuse("a journal in memory has no copies"))
     }
 
     fn restore(&mut self, _: &Path) -> Result<BackupFacts, JournalError> {

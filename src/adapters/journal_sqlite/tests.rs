@@ -1,5 +1,5 @@
-//! How SQLite goes about each question: every statement that [`Reader::rows`] runs in these tests is also explained, and
-//! no plan may read a whole ledger or sort one.
+//! How SQLite goes about each question: every statement that [`Reader::rows`] runs in these tests is also explained,
+//! and no plan may read a whole ledger or sort one.
 use super::find;
 use super::query;
 use super::read::Reader;
