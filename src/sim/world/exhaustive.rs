@@ -191,7 +191,6 @@ impl Stage {
     }
 
     /// Runs one world with a trace: whether a rule broke, and what happened.
-    #[must_use]
     pub fn traced(&self, wrong: &[Wrong]) -> (Result<(), String>, String) {
         let mut world = self.world.clone();
         world.trace = super::Trace(Some(String::new()));
