@@ -2,6 +2,7 @@
 //! adapters and the bus, runs the engine, and says how it ended.
 #![allow(clippy::disallowed_methods, reason = "the environment is read here and nowhere else")]
 use crate::adapters::card_pcsc::{self, ReaderNames};
+use crate::adapters::courier::FileCourier;
 use crate::adapters::host_tcp::{self, HostSettings};
 use crate::adapters::journal_sqlite::SqliteJournal;
 use crate::adapters::printer_escpos::{self, Device, PrinterSettings};
@@ -147,6 +148,7 @@ async fn serve(config: &Config, config_invalid: bool, state_dir: &Path) -> Resul
         card: adapters.card,
         host: adapters.host,
         printer: adapters.printer,
+        courier: Arc::new(FileCourier::new(state_dir)),
         encode_slip: Box::new(move |slip| {
             printer_escpos::encode(slip, width_dots).map_err(|error| error.to_string())
         }),
@@ -334,6 +336,7 @@ fn settings(
         tear_pause: config.printer.tear_pause,
         width_dots: config.printer.width_dots,
         batch_max: config.batch.max_transactions,
+        retention_days: config.batch.retention_days,
         idle_timeout: config.operators.idle_timeout,
         require_change: config.operators.require_change,
         profile: Profile::UNIONPAY,

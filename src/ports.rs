@@ -15,7 +15,9 @@ use crate::domain::record::{
 };
 use core::fmt;
 use core::time::Duration;
-use std::path::Path;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// To the card thread. Every command is answered by exactly one event that carries its `id`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -307,6 +309,46 @@ pub struct BackupFacts {
     pub newest_transaction: WallTime,
 }
 
+/// Checks a copy of the journal: whole, of a schema that this version reads, sealed under the storage key in use.
+/// [`JournalError::Unusable`] says what is wrong with it.
+pub type CheckCopy = Arc<dyn Fn(&Path) -> Result<BackupFacts, JournalError> + Send + Sync>;
+
+/// Why a copy did not come or go.
+#[derive(Debug, thiserror::Error)]
+pub enum CourierError {
+    /// The caller's pipe was not read or written in time.
+    #[error("the pipe was not used for too long; try again")]
+    TooSlow,
+    /// More bytes than a journal may have.
+    #[error("the copy has more than {0} bytes")]
+    TooLarge(u64),
+    /// It would leave the journal no room.
+    #[error("the disk has no room for the copy beside the journal")]
+    NoRoom,
+    /// The operating system says no.
+    #[error("the copy cannot be read or written: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// Carries copies of the journal between a caller's descriptor and a file of the daemon's own. May be used on any
+/// thread; its calls block, at most ten minutes.
+pub trait Courier: Send + Sync {
+    /// Where a copy can be put: a file that is not there yet.
+    fn place(&self) -> PathBuf;
+    /// Reads all of the descriptor into a new file, and syncs it. After an error there is no file.
+    ///
+    /// # Errors
+    /// As in [`CourierError`].
+    fn receive(&self, from: OwnedFd, to: &Path) -> Result<(), CourierError>;
+    /// Writes all of the file to the descriptor; a regular file is synced.
+    ///
+    /// # Errors
+    /// As in [`CourierError`].
+    fn deliver(&self, from: &Path, to: OwnedFd) -> Result<(), CourierError>;
+    /// Removes a file of the daemon's own.
+    fn remove(&self, path: &Path);
+}
+
 /// The only way to durable storage. Runs on the journal thread, which is the sole writer.
 pub trait Journal: Send {
     /// Commits all records as one. [`Durability::Full`] returns after the disk has them.
@@ -380,24 +422,23 @@ pub trait Journal: Send {
     /// The storage cannot be read.
     fn batch(&mut self, number: Option<BatchNumber>) -> Result<Option<BatchRow>, JournalError>;
 
-    /// Writes a copy of the journal as it stands to a new file, while it is in use, and checks it.
+    /// Writes a copy of the journal as it stands to a new file, while it is in use. Nothing else is done meanwhile:
+    /// about a second for 200 MB. The copy is not checked.
     ///
     /// # Errors
-    /// The storage cannot be read, or the copy not be written.
-    fn backup(&mut self, to: &Path) -> Result<BackupFacts, JournalError>;
+    /// The storage cannot be read, or the copy not be written; there is no file then. [`JournalError::Full`] also where
+    /// the copy would leave the journal no room.
+    fn backup(&mut self, to: &Path) -> Result<(), JournalError>;
 
-    /// Checks a copy: whole, of a schema that this version reads, sealed under the storage key in use.
-    ///
-    /// # Errors
-    /// [`JournalError::Unusable`] says what is wrong with it.
-    fn verify(&mut self, copy: &Path) -> Result<BackupFacts, JournalError>;
+    /// Checks copies; may be used on any thread.
+    fn checker(&self) -> CheckCopy;
 
-    /// Puts a checked copy in the place of the journal and opens it. Entries that were not answered are parked, the
-    /// STAN jumps by 10,000, the sign-on is void, and trading waits for [`Record::RestoreConfirmed`].
+    /// Puts a copy in the place of the journal, after checking it. Entries that were not answered are parked, the STAN
+    /// jumps by 10,000, the sign-on is void, and trading waits for [`Record::RestoreConfirmed`]. This journal answers
+    /// nothing afterwards: the process must start again.
     ///
-    /// # Errors
-    /// [`JournalError::Unusable`]: the copy is not usable, or the live journal has newer business. Nothing changed
-    /// then.
+    /// # Errors [`JournalError::Unusable`]: the copy is not usable, or the live journal has newer business. Then
+    /// nothing changed.
     fn restore(&mut self, copy: &Path) -> Result<BackupFacts, JournalError>;
 
     /// Reads a transaction's timeline, oldest first.

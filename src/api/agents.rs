@@ -1,8 +1,9 @@
 //! The agents' keeper: which programs show prompts and take PINs, and which of them serves whom.
 //!
 //! A transaction is served by the starter's own agent, else by the newest agent of the starter's uid, else by the
-//! newest that took over with a supervisor's leave, else by none. The keeper is one task and never waits for the bus itself: each call runs in a task of its own and
-//! reports back. An answer that comes after its question was withdrawn finds no question and is dropped.
+//! newest that took over with a supervisor's leave, else by none. The keeper is one task and never waits for the bus
+//! itself: each call runs in a task of its own and reports back. An answer that comes after its question was withdrawn
+//! finds no question and is dropped.
 use super::agent_call::{self, Address, CallEnd, Capability};
 use super::row::Row;
 use crate::domain::calendar::BootTime;

@@ -15,7 +15,7 @@ use crate::engine::handle::{Command, Leave};
 use crate::engine::view::Snapshot;
 use std::collections::HashMap;
 use std::sync::Arc;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Semaphore, watch};
 use zbus::interface;
 use zbus::message::Header;
 use zbus::zvariant::{OwnedFd, OwnedObjectPath};
@@ -28,8 +28,8 @@ const TEXT_MAX: usize = 128;
 pub(super) struct LedgerObject {
     pub(super) desk: Desk,
     pub(super) snapshot: watch::Receiver<Arc<Snapshot>>,
-    /// Held while a file is written.
-    pub(super) exporting: Arc<Mutex<()>>,
+    /// One permit: held while a file is written.
+    pub(super) exporting: Arc<Semaphore>,
 }
 
 #[interface(name = "org.posd.Pos1.Ledger", introspection_docs = false)]
@@ -100,7 +100,7 @@ impl LedgerObject {
         self.desk.admit(&header, Need::backup_by_cashiers("Export")).await?;
         let busy = |_| Fault::new(FaultName::Busy, "another export is being written; wait for it");
         // Held to the end: each export keeps a page and a growing file.
-        let _one_at_a_time = self.exporting.try_lock().map_err(busy)?;
+        let _one_at_a_time = self.exporting.try_acquire().map_err(busy)?;
         Ok(export(&self.desk, format, filter).await?.into())
     }
 

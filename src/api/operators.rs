@@ -1,4 +1,5 @@
-//! `org.posd.Pos1.Operators`: who is signed on, who there is, and a supervisor's leave for one act. Passwords come through file descriptors only.
+//! `org.posd.Pos1.Operators`: who is signed on, who there is, and a supervisor's leave for one act. Passwords come
+//! through file descriptors only.
 use super::auth::Action;
 use super::desk::Desk;
 use super::error::{ApiError, invalid};

@@ -23,7 +23,7 @@ use crate::engine::view::{JobView, PrintJobView, PrinterView, ReaderView, Snapsh
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use zbus::Connection;
 use zbus::object_server::Interface;
 use zbus::zvariant::{ObjectPath, OwnedObjectPath};
@@ -65,8 +65,12 @@ impl Publisher {
             operators: put(&bus, &root, OperatorsObject { desk: d(), snapshot: s() }).await?,
             host: put(&bus, &root, HostObject { desk: d(), snapshot: s() }).await?,
             queue: put(&bus, &root, QueueObject { desk: d(), snapshot: s() }).await?,
-            ledger: put(&bus, &root, LedgerObject { desk: d(), snapshot: s(), exporting: Arc::default() })
-                .await?,
+            ledger: put(
+                &bus,
+                &root,
+                LedgerObject { desk: d(), snapshot: s(), exporting: Arc::new(Semaphore::new(1)) },
+            )
+            .await?,
             readers: Vec::new(),
             printer: None,
             transactions: BTreeMap::new(),

@@ -6,7 +6,7 @@ use super::failure::{Exit, Failure};
 use super::leave::{certain, with_leave};
 use super::screen::{Screen, major, pairs, table};
 use super::till::allowed;
-use super::{jobs, words};
+use super::{jobs, reconcile, words};
 use crate::api::proxy::Options;
 use crate::domain::settlement::suspects::Reason;
 use crate::domain::text;
@@ -86,6 +86,7 @@ fn rows(result: &Map<String, Json>, key: &str) -> Vec<Map<String, Json>> {
 pub(crate) async fn ledger(screen: &Screen, address: Option<&str>, verb: &Ledger) -> Result<Exit, Failure> {
     match verb {
         Ledger::Totals { filter } => totals(screen, address, filter).await,
+        Ledger::Reconcile { file, filter } => reconcile::reconcile(screen, address, file, filter).await,
         Ledger::Export { format, output, filter } => {
             export(screen, address, *format, output.as_deref(), filter).await
         }

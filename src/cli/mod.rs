@@ -15,6 +15,7 @@ mod follow;
 mod jobs;
 mod leave;
 mod queue;
+mod reconcile;
 mod screen;
 mod secret;
 mod status;

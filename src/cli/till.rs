@@ -46,20 +46,7 @@ pub(crate) async fn operator(
             screen.answer(json!({ "operator": operator.as_str() }), screen.word(words::PASSWORD_CHANGED));
         }
         Operator::List => list(screen, &Terminal::connect(address).await?).await?,
-        Operator::Add { operator, leave } => {
-            let operator = number(operator)?;
-            let terminal = Terminal::connect(address).await?;
-            let asks = [words::ASK_NEW_PASSWORD, words::ASK_AGAIN];
-            let secret = new_password(screen, &leave.secret, asks).await?;
-            let token = given(&terminal, screen, leave, "operators", 1).await?;
-            let operators = terminal.operators().await?;
-            with_leave(&terminal, screen, token, async |options| {
-                let secret = sealed(&secret).map_err(|failure| zbus::Error::Failure(failure.message))?;
-                operators.add(operator.as_str(), secret.into(), options).await
-            })
-            .await?;
-            told(screen, &operator, words::OPERATOR_ADDED);
-        }
+        Operator::Add { operator, leave } => add(screen, address, &number(operator)?, leave).await?,
         Operator::Remove { operator, leave, certain: sure } => {
             let operator = number(operator)?;
             let what = format!("{} {operator}", screen.word(words::REMOVE_OPERATOR));
@@ -84,6 +71,26 @@ pub(crate) async fn operator(
         }
     }
     Ok(Exit::Done)
+}
+
+async fn add(
+    screen: &Screen,
+    address: Option<&str>,
+    operator: &OperatorId,
+    leave: &LeaveOptions,
+) -> Result<(), Failure> {
+    let terminal = Terminal::connect(address).await?;
+    let asks = [words::ASK_NEW_PASSWORD, words::ASK_AGAIN];
+    let secret = new_password(screen, &leave.secret, asks).await?;
+    let token = given(&terminal, screen, leave, "operators", 1).await?;
+    let operators = terminal.operators().await?;
+    with_leave(&terminal, screen, token, async |options| {
+        let secret = sealed(&secret).map_err(|failure| zbus::Error::Failure(failure.message))?;
+        operators.add(operator.as_str(), secret.into(), options).await
+    })
+    .await?;
+    told(screen, operator, words::OPERATOR_ADDED);
+    Ok(())
 }
 
 /// The connection, and the token that the command line brings.

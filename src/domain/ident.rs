@@ -164,7 +164,8 @@ impl TxnId {
     #[must_use]
     pub fn of(request: &RequestId) -> Self {
         let digest = Sha256::digest(request.as_str().as_bytes());
-        Self(digest.iter().take(16).map(|b| format!("{b:02x}")).collect())
+        let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0');
+        Self(digest.iter().take(16).flat_map(|b| [digit(b >> 4), digit(b & 0x0F)]).collect())
     }
 
     /// Takes 32 hex digits read back from the journal or an object path.

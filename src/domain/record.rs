@@ -534,24 +534,30 @@ pub enum SettlementStep {
     },
 }
 
-/// What may go, `[batch] retention-days` and the rules for sealed card data.
+/// What may go, by `[batch] retention-days` and the rules for sealed card data. One record does a bounded portion, so
+/// that no commit is long; [`Committed::more`] tells whether another is worth it. What still owes something stays
+/// whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Housekeeping {
     /// Now.
     pub at: WallTime,
-    /// Card data of batches settled before this is wiped, unless an obligation, exception or forced detail is open.
+    /// Card data of batches settled before this is wiped, unless an obligation, queue entry or exception is open, or
+    /// the batch was closed by force: its detail is kept for later.
     pub wipe_before: WallTime,
-    /// Rows of batches settled before this are deleted, under the same condition.
+    /// Rows of batches settled before this are deleted with all that belongs to them, those closed by force too, unless
+    /// an obligation, queue entry or exception is open.
     pub delete_before: WallTime,
 }
 
 /// What a commit fixed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Committed {
-    /// STAN and batch taken by this commit: by a [`Record::Sending`], a [`Record::ReserveStan`], a [`Closed::upload`]
-    /// whose transaction had no STAN, the first [`Record::QueueAttempt`] of a script result, or
-    /// [`SettlementStep::TotalsFrozen`]. At most one number is taken.
+    /// STAN and batch of the one record of this commit that needs a number: taken by [`Record::Sending`],
+    /// [`Record::ReserveStan`] and [`SettlementStep::TotalsFrozen`]; taken, or what it had already, by a
+    /// [`Closed::upload`] and by the [`Record::QueueAttempt`] of a script result.
     pub taken: Option<(Stan, BatchNumber)>,
+    /// [`Record::Housekeep`] did its portion and left more for another commit.
+    pub more: bool,
 }
 
 /// An entry of the queue as stored.

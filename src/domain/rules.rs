@@ -247,8 +247,8 @@ pub const fn undoes(kind: Kind) -> bool {
     matches!(kind, Kind::Void | Kind::PreAuthVoid | Kind::PreAuthCompleteVoid)
 }
 
-/// True if the PIN is asked although the chip is only read: the profile says for which kinds. Where the chip is asked to
-/// pay, it says itself what it wants.
+/// True if the PIN is asked although the chip is only read: the profile says for which kinds. Where the chip is asked
+/// to pay, it says itself what it wants.
 #[must_use]
 pub const fn asks_pin_after_reading(kind: Kind, profile: &Profile) -> bool {
     match kind {

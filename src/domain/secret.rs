@@ -207,7 +207,9 @@ impl TokenKey {
     /// HMAC-SHA-256 of the card number, first 16 hex digits.
     #[must_use]
     pub fn token(&self, pan: &Pan) -> String {
-        hmac_sha256(&self.0, pan.0.as_bytes()).iter().take(8).map(|b| format!("{b:02x}")).collect()
+        let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0');
+        let mac = hmac_sha256(&self.0, pan.0.as_bytes());
+        mac.iter().take(8).flat_map(|b| [digit(b >> 4), digit(b & 0x0F)]).collect()
     }
 }
 

@@ -7,8 +7,8 @@ use super::{Engine, Note};
 use crate::domain::fault::{Fault, FaultName};
 use crate::domain::ident::{OperatorId, TxnId};
 use crate::domain::leave::{self, Deed, Grant};
-use crate::domain::operators::role;
-use crate::domain::outcome::TxnState;
+use crate::domain::operators::{check_there, role};
+use crate::domain::outcome::{Role, TxnState};
 use crate::domain::record::Record;
 use crate::domain::rules::rule;
 use crate::domain::secret::Password;
@@ -116,14 +116,10 @@ impl Engine {
     ) {
         let AuthorizeRequest { action, supervisor, password, original, amount } = request;
         let deed = leave::needed(&action).and_then(|(action, least)| {
+            self.may_give_leave(&supervisor, least)?;
             // Void kinds may write 0 for the original's amount; that binds nothing.
             let amount = amount.filter(|amount| !amount.is_zero());
-            let deed = Deed { action, original, amount };
-            if leave::suffices(role(&supervisor), least) {
-                Ok(deed)
-            } else {
-                Err(leave::too_low(&supervisor, least))
-            }
+            Ok(Deed { action, original, amount })
         });
         match deed {
             Ok(deed) => {
@@ -145,13 +141,16 @@ impl Engine {
     /// An agent named a supervisor for the transaction that waits for one.
     pub(super) fn supervisor_named(&mut self, supervisor: OperatorId, password: Password) {
         let Some((txn, action)) = self.waits_for_supervisor() else { return };
-        let able = leave::needed(action).is_ok_and(|(_, least)| leave::suffices(role(&supervisor), least));
-        if able {
-            self.verify(Visit::new(supervisor, Wish::Allow(txn)), password);
-        } else {
-            let fault = Fault::new(FaultName::NotAuthorized, "this operator may not allow it");
-            self.supervisor_judged(&txn, Err(fault));
+        match leave::needed(action).and_then(|(_, least)| self.may_give_leave(&supervisor, least)) {
+            Ok(()) => self.verify(Visit::new(supervisor, Wish::Allow(txn)), password),
+            Err(fault) => self.supervisor_judged(&txn, Err(fault)),
         }
+    }
+
+    /// There is such an operator, and its role suffices. Told before the password is looked at: numbers are no secret.
+    fn may_give_leave(&self, supervisor: &OperatorId, least: Role) -> Result<(), Fault> {
+        check_there(self.operator(supervisor))?;
+        if leave::suffices(role(supervisor), least) { Ok(()) } else { Err(leave::too_low(supervisor, least)) }
     }
 
     /// What became of it. A wrong password or number may be corrected while tries and the customer's deadline last.

@@ -1,5 +1,6 @@
 //! Requests of the bus: to whom each goes. Every one is answered exactly once, at once or when its answer comes.
 use super::handle::Command;
+use super::journal_thread::Task;
 use super::queue::Wish;
 use super::start::reply;
 use super::{Engine, Note};
@@ -12,6 +13,7 @@ impl Engine {
     pub(super) fn command(&mut self, command: Command) {
         let Some(command) = self.refused_when_behind(command) else { return };
         let Some(command) = self.people_command(command) else { return };
+        let Some(command) = self.upkeep_command(command) else { return };
         match command {
             Command::Start(request, caller, answer) => self.start(*request, caller, answer),
             Command::Expose(id, answer) => self.expose(id, answer),
@@ -25,7 +27,7 @@ impl Engine {
                 if !notes.is_empty() {
                     self.commit(Note::Evidence, notes, crate::ports::Durability::Lazy);
                 }
-                self.put_task(super::journal_thread::Task::Timeline { id, answer });
+                self.put_task(Task::Timeline { id, answer });
             }
             Command::Receipt { id, ply, format, answer } => self.receipt(id, ply, format, answer),
             Command::Reprint { id, ply, answer } => {
@@ -71,7 +73,9 @@ impl Engine {
             }
             Command::Query { filter, limit, cursor, answer } => self.query(filter, limit, cursor, answer),
             Command::Explain(id, answer) => self.explain(id, answer),
-            other => not_built(other),
+            Command::Totals { filter, answer } => self.put_task(Task::Totals { filter, answer }),
+            // People and upkeep have taken theirs above.
+            _ => {}
         }
     }
 
@@ -88,6 +92,7 @@ impl Engine {
             Command::Timeline(_, answer) => reply(answer, Err(busy())),
             Command::Receipt { answer, .. } => reply(answer, Err(busy())),
             Command::Query { answer, .. } => reply(answer, Err(busy())),
+            Command::Totals { answer, .. } => reply(answer, Err(busy())),
             Command::Explain(_, answer) => reply(answer, Err(busy())),
             other => return Some(other),
         }
@@ -97,25 +102,5 @@ impl Engine {
     fn errand_command(&mut self, errand: Errand, answer: oneshot::Sender<Result<u64, Fault>>) {
         let result = self.host_errand(errand);
         super::start::reply(answer, result);
-    }
-}
-
-/// What no part of the engine takes yet.
-fn not_built(command: Command) {
-    fn no<T>(answer: oneshot::Sender<Result<T, Fault>>) {
-        reply(answer, Err(Fault::new(FaultName::NotSupported, "this version does not do that")));
-    }
-    match command {
-        Command::PauseQueue { answer, .. }
-        | Command::ResumeQueue(answer)
-        | Command::Park { answer, .. }
-        | Command::Unpark { answer, .. }
-        | Command::Resolve { answer, .. }
-        | Command::ConfirmRestore { answer, .. } => no(answer),
-        Command::Backup(_, answer) | Command::Verify(_, answer) | Command::Restore { answer, .. } => {
-            no(answer)
-        }
-        Command::Totals { answer, .. } => no(answer),
-        _ => {}
     }
 }

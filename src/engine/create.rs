@@ -14,6 +14,7 @@ use crate::domain::ident::{BatchNumber, OperatorId, RequestId, Stan, TxnId};
 use crate::domain::leave::Deed;
 use crate::domain::money::Amount;
 use crate::domain::outcome::{EntryMode, Kind, Outcome, Prompt, ResultCode, TxnState};
+use crate::domain::queue::limits;
 use crate::domain::record::{CardFacts, Closed, OriginalRef, Terms, TxnRow, TxnStart};
 use crate::domain::rules::{self, OriginalRule, Present, Route, Undo, rule};
 use crate::domain::txn::{Event, Setup, Txn};
@@ -121,6 +122,13 @@ impl Engine {
         };
         self.create(request, caller, amount, terms, (undo, card));
         reply(answer, Ok(id));
+    }
+
+    /// The merchant's limit that leaves no room for even the smallest offline sale, as a word. One that the bank has
+    /// allowed by voice may start all the same.
+    pub(super) fn store_blocked(&self, kind: Kind) -> Option<&'static str> {
+        let excess = self.store_excess(Amount::ONE, None).filter(|_| kind == Kind::OfflineSale);
+        excess.map(limits::Excess::limit)
     }
 
     /// A sale that the bank hears of later must keep the merchant's limits; one that the bank has allowed by voice is

@@ -4,9 +4,12 @@ use crate::domain::calendar::WallTime;
 use crate::domain::fault::{Fault, FaultName};
 use crate::domain::ident::{BatchNumber, TxnId};
 use crate::domain::money::Amount;
-use crate::domain::record::{BatchRow, Committed, OriginalRef, Record, TimelineRow, TxnFilter, TxnRow};
+use crate::domain::record::{
+    BatchRow, Committed, OriginalRef, Record, TimelineRow, TotalsRow, TxnFilter, TxnRow,
+};
 use crate::ports::commit::commit_or_look;
 use crate::ports::{Durability, Journal, JournalError};
+use core::time::Duration;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -14,10 +17,15 @@ use tokio::sync::{mpsc, oneshot};
 
 /// Tasks that may wait for the journal thread.
 const QUEUE: usize = 64;
+/// How long [`JournalDoor::ask`] waits.
+const ASK_DEADLINE: Duration = Duration::from_secs(600);
 /// Rows read at once of a batch of the past.
 const PAGE: u32 = 200;
 /// Of these, how many may be questions of the bus: the rest is kept for commits.
 const QUESTIONS: usize = 24;
+
+/// Work with the journal that answers by itself.
+pub(super) type Errand = Box<dyn FnOnce(&mut dyn Journal) + Send>;
 
 /// What the engine wants of the journal. `T` is the engine's own note of who asked.
 pub(super) enum Task<T> {
@@ -37,6 +45,10 @@ pub(super) enum Task<T> {
     OpenBatch,
     /// Read a batch of the past and its transactions; without a number the one that was closed last.
     Settled { note: T, number: Option<BatchNumber> },
+    /// Totals, straight back to the bus.
+    Totals { filter: Box<TxnFilter>, answer: oneshot::Sender<Result<Vec<TotalsRow>, Fault>> },
+    /// Something else with the journal, by [`JournalDoor::ask`].
+    With(Errand),
     /// A timeline, straight back to the bus.
     Timeline { id: TxnId, answer: oneshot::Sender<Result<Vec<TimelineRow>, Fault>> },
 }
@@ -93,10 +105,47 @@ impl<T: Send + 'static> JournalThread<T> {
         self.waiting.load(Ordering::Relaxed) < QUESTIONS
     }
 
+    /// A way to the journal for a thread that may wait.
+    pub(super) fn door(&self) -> JournalDoor<T> {
+        JournalDoor { tasks: self.tasks.clone(), waiting: Arc::clone(&self.waiting) }
+    }
+
     /// Hands a task over. `Err`: the thread is gone or hopelessly behind; the engine ends then.
     pub(super) fn put(&self, task: Task<T>) -> Result<(), &'static str> {
         self.waiting.fetch_add(1, Ordering::Relaxed);
         self.tasks.try_send(task).map_err(|_| "the journal thread does not take tasks")
+    }
+}
+
+/// A way to the journal for a thread that may wait: copies of the whole journal are made through it.
+pub(super) struct JournalDoor<T> {
+    tasks: SyncSender<Task<T>>,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl<T> Clone for JournalDoor<T> {
+    fn clone(&self) -> Self {
+        Self { tasks: self.tasks.clone(), waiting: Arc::clone(&self.waiting) }
+    }
+}
+
+impl<T> JournalDoor<T> {
+    /// Does something with the journal, in its turn, and waits for the end, at most ten minutes.
+    ///
+    /// # Errors
+    /// The thread is gone, or took longer.
+    pub(super) fn ask<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut dyn Journal) -> R + Send + 'static,
+    ) -> Result<R, Fault> {
+        let (done, wait) = sync_channel(1);
+        let work = Box::new(move |journal: &mut dyn Journal| {
+            let _gone = done.send(work(journal)).is_err();
+        });
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let gone = || Fault::new(FaultName::Failed, "the journal thread does not answer");
+        self.tasks.send(Task::With(work)).map_err(|_| gone())?;
+        wait.recv_timeout(ASK_DEADLINE).map_err(|_| gone())
     }
 }
 
@@ -133,6 +182,15 @@ fn run<T>(
             }
             Task::Query { filter, limit, cursor, done } => {
                 done(journal.query(&filter, limit, &cursor));
+                continue;
+            }
+            Task::Totals { filter, answer } => {
+                let rows = journal.totals(&filter).map_err(|error| read_fault(&error));
+                let _gone = answer.send(rows).is_err();
+                continue;
+            }
+            Task::With(work) => {
+                work(journal.as_mut());
                 continue;
             }
             Task::OpenBatch => Answer::OpenBatch(journal.open_batch()),

@@ -5,8 +5,8 @@
 //! Every handler returns at once; what takes time is a command to somebody else. [`Engine::settle`] runs after each of
 //! them: it starts what has become possible, and publishes what has changed.
 //!
-//! Who uses the host line is decided in `line`, one user at a time: a sign-on, what the queue owes, other errands, then the
-//! transaction. What a running transaction wants is carried in `trade`; what follows its outcome in `paper`.
+//! Who uses the host line is decided in `line`, one user at a time: a sign-on, what the queue owes, other errands, then
+//! the transaction. What a running transaction wants is carried in `trade`; what follows its outcome in `paper`.
 mod authorize;
 mod commands;
 mod create;
@@ -25,6 +25,7 @@ mod settle_paper;
 mod start;
 mod state;
 mod trade;
+mod upkeep;
 pub mod view;
 mod views;
 
@@ -34,7 +35,7 @@ use crate::domain::ident::TxnId;
 use crate::domain::record::{Committed, TxnRow};
 use crate::domain::txn::Now;
 use crate::ports::{
-    CardCommand, CardEvent, EncodeSlip, HostCommand, HostEvent, Journal, JournalError, Outlet,
+    CardCommand, CardEvent, Courier, EncodeSlip, HostCommand, HostEvent, Journal, JournalError, Outlet,
 };
 use crate::ports::{PrinterCommand, PrinterEvent, System};
 use core::time::Duration;
@@ -59,6 +60,8 @@ pub struct Wiring {
     pub printer: Outlet<PrinterCommand>,
     /// Slip to printer bytes.
     pub encode_slip: EncodeSlip,
+    /// Carries copies of the journal.
+    pub courier: Arc<dyn Courier>,
     /// To the publisher.
     pub notices: mpsc::Sender<Notice>,
     /// To the agents' keeper.
@@ -114,6 +117,10 @@ enum Note {
     PrintBegun(paper::PrintKey),
     /// An operator record; the answer goes out when it is durable.
     Operator(Box<operators::Pending>),
+    /// The confirmation of a restore; the answer goes out when it is durable.
+    RestoreConfirmed(oneshot::Sender<Result<(), Fault>>),
+    /// A portion of housekeeping.
+    Housekeeping,
     /// A person's change of the queue; the answer goes out when it is durable.
     Queue(Box<queue::Change>),
 }
@@ -136,6 +143,7 @@ impl Engine {
                 Some(event) = wiring.agent_events.recv() => self.agent_event(event),
                 Some(event) = wiring.printer_events.recv() => self.printer_event(event),
                 Some((visit, checked)) = self.door.judged() => self.judged(visit, checked),
+                Some(done) = self.upkeep.done.recv() => self.copy_moved(done),
                 Some(command) = wiring.commands.recv() => self.command(command),
                 () = tokio::time::sleep(wait) => {}
             }
@@ -177,7 +185,7 @@ impl Engine {
     }
 
     /// Every point in time at which something is to happen.
-    fn deadlines(&self) -> [Option<BootTime>; 11] {
+    fn deadlines(&self) -> [Option<BootTime>; 12] {
         let care = self.cares.iter().filter_map(|care| care.machine.deadline()).min();
         [
             self.active.as_ref().and_then(|active| active.txn.deadline().map(|(at, _)| at)),
@@ -190,6 +198,7 @@ impl Engine {
             self.storage_check_at.filter(|_| self.storage_trouble.is_some()),
             care,
             self.next_forget_at(),
+            Some(self.upkeep.next_at()),
             self.stop_by,
         ]
     }
@@ -205,6 +214,7 @@ impl Engine {
         self.forget_jobs();
         self.tick_operators();
         self.tick_storage();
+        self.tick_upkeep();
     }
 
     /// Starts what has become possible and publishes what has changed.
@@ -264,6 +274,8 @@ impl Engine {
             Note::PrintBegun(key) => self.print_begun(&key, result.is_ok()),
             Note::Operator(pending) => self.operator_stored(*pending, result),
             Note::Queue(change) => self.queue_stored(*change, result),
+            Note::RestoreConfirmed(answer) => self.restore_confirmed(answer, result),
+            Note::Housekeeping => self.housekept(result),
             // These only read.
             Note::Start(_)
             | Note::Original(_)
@@ -297,6 +309,8 @@ impl Engine {
             | Note::PrintBegun(_)
             | Note::Settled(_)
             | Note::Operator(_)
+            | Note::RestoreConfirmed(_)
+            | Note::Housekeeping
             | Note::Queue(_) => {}
         }
     }

@@ -192,7 +192,7 @@ impl Engine {
         }
     }
 
-    fn operator(&self, id: &OperatorId) -> Option<&OperatorRow> {
+    pub(super) fn operator(&self, id: &OperatorId) -> Option<&OperatorRow> {
         self.operators.iter().find(|row| row.id == *id)
     }
 

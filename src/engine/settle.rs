@@ -51,6 +51,9 @@ impl Engine {
         if let Some(error) = &self.storage_trouble {
             return Err(super::journal_thread::read_fault(error));
         }
+        if self.upkeep.holds_money() {
+            return Err(super::upkeep::restored_fault());
+        }
         if self.active.is_some() {
             return Err(Fault::new(FaultName::Busy, "a transaction runs; wait for it or cancel it"));
         }
@@ -86,7 +89,8 @@ impl Engine {
         Ok(job)
     }
 
-    /// After a restart: the settlement goes on where it was.
+    /// After a restart: the settlement goes on where it was. `None` after a restore too: then nothing goes on by
+    /// itself.
     pub(super) fn resume_settlement(&mut self, row: Option<&SettlementRow>) {
         let Some(row) = row else { return };
         match self.new_job("settlement") {

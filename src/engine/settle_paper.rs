@@ -1,7 +1,7 @@
 //! The paper on a settlement: the slip after the close, and its reprint.
 //!
-//! It is made anew from the journal whenever it is printed. Choice: nothing is noted in the journal of its printing, and
-//! a restart prints no second one: it proves nothing, and `ReprintSettlement` gives it at any time.
+//! It is made anew from the journal whenever it is printed. Choice: nothing is noted in the journal of its printing,
+//! and a restart prints no second one: it proves nothing, and `ReprintSettlement` gives it at any time.
 use super::handle::Notice;
 use super::journal_thread::{Settled, Task};
 use super::paper::{Of, PrintKey};

@@ -148,6 +148,7 @@ impl Engine {
                 "batch-closing" => {
                     fault(FaultName::BatchClosing, "the batch is being settled; wait until it is closed")
                 }
+                "restore-unconfirmed" => Err(super::upkeep::restored_fault()),
                 "parameters-missing" => fault(FaultName::ParametersMissing, "emv.toml has no application"),
                 "identity-changed" => fault(
                     FaultName::WrongState,
@@ -171,6 +172,8 @@ impl Engine {
             Some("not-supported")
         } else if self.storage_trouble.is_some() {
             Some("storage-fault")
+        } else if self.upkeep.holds_money() {
+            Some("restore-unconfirmed")
         } else if self.settling() {
             Some("batch-closing")
         } else if self.settings.emv.aids.is_empty() {

@@ -7,6 +7,7 @@ use super::operators::{Door, Session};
 use super::paper::{Care, PrintDesk};
 use super::settle::Settling;
 use super::trade::Active;
+use super::upkeep::Upkeep;
 use super::view::{Snapshot, TxnView};
 use super::{EngineError, Note, Receivers, Wiring};
 use crate::domain::calendar::{BootTime, WallTime};
@@ -17,14 +18,14 @@ use crate::domain::outcome::Kind;
 use crate::domain::profile::Profile;
 use crate::domain::queue::order::{self, Schedule};
 use crate::domain::queue::{self, limits};
-use crate::domain::record::{KeyRecord, OperatorRow, Record, TimelineRow};
+use crate::domain::record::{KeyRecord, Loaded, OperatorRow, Record, TimelineRow};
 use crate::domain::secret::TokenKey;
 use crate::domain::slip::Language;
 use crate::domain::txn::recovery::recover;
 use crate::domain::unionpay::Identity;
 use crate::domain::unionpay::keys::{MasterKey, WorkingKeys};
 use crate::ports::{
-    CardCommand, Durability, EncodeSlip, HostCommand, Journal, JournalError, Outlet, PrinterCommand,
+    CardCommand, Courier, Durability, EncodeSlip, HostCommand, Journal, JournalError, Outlet, PrinterCommand,
     PrinterStatus, ReaderStatus, System,
 };
 use core::time::Duration;
@@ -67,6 +68,8 @@ pub struct Settings {
     pub width_dots: u32,
     /// Most transactions of a batch.
     pub batch_max: u32,
+    /// How long rows are kept after settlement, days.
+    pub retention_days: u32,
     /// How long an operator may be idle.
     pub idle_timeout: Duration,
     /// Factory passwords only serve to change them.
@@ -111,6 +114,7 @@ pub struct Engine {
     pub(super) queue_paused: Option<String>,
     pub(super) line: Line,
     pub(super) jobs: Jobs,
+    pub(super) upkeep: Upkeep,
     pub(super) desk: PrintDesk,
     pub(super) readers: Vec<ReaderStatus>,
     pub(super) reader_counts: [u64; 3],
@@ -182,14 +186,10 @@ impl Engine {
     /// [`EngineError`] if the journal cannot be read or written, or a thread cannot be started.
     pub fn recover(settings: Settings, wiring: Wiring) -> Result<(Self, Receivers), EngineError> {
         let Wiring { mut journal, system, .. } = wiring;
-        let now = system.wall();
-        let loaded = rebuild(journal.as_mut(), now)?;
-        let no_thread = |error: std::io::Error| EngineError::Lost(error.to_string());
-        let journal = JournalThread::start(journal).map_err(no_thread)?;
-        let door = Door::open().map_err(no_thread)?;
-        let clock_floor = settings.built_at.max(loaded.newest);
-        let mut entries: Vec<_> = loaded.open.iter().flat_map(queue::Entry::all_of).collect();
-        order::sort(&mut entries);
+        let loaded = rebuild(journal.as_mut(), system.wall())?;
+        let (journal, door, upkeep) = threads(journal, wiring.courier, &loaded, system.boot())?;
+        let (clock_floor, clock_offset) = clock(system.wall(), settings.built_at, &loaded);
+        let entries = order::in_order(&loaded.open);
         let mut engine = Self {
             journal,
             card: wiring.card,
@@ -208,6 +208,7 @@ impl Engine {
             queue_paused: loaded.queue_paused,
             system,
             jobs: Jobs::default(),
+            upkeep,
             desk: PrintDesk::default(),
             readers: Vec::new(),
             reader_counts: [0; 3],
@@ -220,8 +221,7 @@ impl Engine {
             keys: None,
             key_generation: 0,
             key_record: None,
-            // A clock that was set right since then needs no offset: it would count twice.
-            clock_offset: if now < clock_floor { loaded.clock_offset } else { 0 },
+            clock_offset,
             clock_anchor: None,
             clock_floor,
             reachable: "unknown",
@@ -251,7 +251,7 @@ impl Engine {
         };
         engine.restore_keys(loaded.keys);
         engine.restore_entries(&loaded.recent, &loaded.open);
-        engine.resume_settlement(loaded.settlement.as_ref());
+        engine.resume_interrupted();
         Ok((engine, wiring.receivers))
     }
 
@@ -328,8 +328,28 @@ impl Engine {
     }
 }
 
+/// The threads of the journal and of the passwords, and the keeper of copies that has its own when it needs one.
+fn threads(
+    journal: Box<dyn Journal>,
+    courier: Arc<dyn Courier>,
+    loaded: &Loaded,
+    now: BootTime,
+) -> Result<(JournalThread<Note>, Door, Upkeep), EngineError> {
+    let none = |error: std::io::Error| EngineError::Lost(error.to_string());
+    let check = journal.checker();
+    let journal = JournalThread::start(journal).map_err(none)?;
+    let upkeep = Upkeep::new(courier, check, journal.door(), loaded, now);
+    Ok((journal, Door::open().map_err(none)?, upkeep))
+}
+
+/// Floor and offset of the clock. One that was set right since the last sign-on needs no offset: it would count twice.
+fn clock(now: WallTime, built_at: WallTime, loaded: &Loaded) -> (WallTime, i64) {
+    let floor = built_at.max(loaded.newest);
+    (floor, if now < floor { loaded.clock_offset } else { 0 })
+}
+
 /// Reads, repairs, reads again: what recovery returns is what the disk holds.
-fn rebuild(journal: &mut dyn Journal, now: WallTime) -> Result<crate::domain::record::Loaded, EngineError> {
+fn rebuild(journal: &mut dyn Journal, now: WallTime) -> Result<Loaded, EngineError> {
     let loaded = journal.load().map_err(EngineError::Recovery)?;
     let records = recover(&loaded, now);
     if records.is_empty() {

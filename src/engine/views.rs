@@ -9,7 +9,9 @@ use crate::domain::ident::{BatchNumber, Stan, TxnId};
 use crate::domain::money::Amount;
 use crate::domain::outcome::{EntryType, Outcome, PrintState, TerminalState, TxnState};
 use crate::domain::queue;
-use crate::domain::record::{CardFacts, Closed, EntryRow, HostFacts, PlyRow, TxnFilter, TxnRow, TxnStart};
+use crate::domain::record::{
+    CardFacts, CardSeen, Closed, EntryRow, HostFacts, PlyRow, TxnFilter, TxnRow, TxnStart,
+};
 use crate::domain::rules;
 use crate::domain::text;
 use crate::domain::txn::Cancellable;
@@ -70,8 +72,8 @@ pub(super) fn of_start(start: &TxnStart, batch: BatchNumber) -> TxnView {
 pub(super) fn of_row(row: &TxnRow) -> TxnView {
     let mut view = of_start(&row.start, row.batch);
     view.trace = row.stan.map_or(0, Stan::get);
-    if let Some(card) = &row.card {
-        show_card(&mut view, card);
+    if let Some(card) = &row.card_seen {
+        show_seen(&mut view, card);
     }
     view.masked_pan.clone_from(&row.masked_pan);
     view.state = if is_resolving(row) { TxnState::Resolving } else { TxnState::Finished };
@@ -91,6 +93,10 @@ fn is_resolving(row: &TxnRow) -> bool {
 
 fn show_card(view: &mut TxnView, card: &CardFacts) {
     view.masked_pan = card.pan.masked();
+    show_seen(view, &card.seen());
+}
+
+fn show_seen(view: &mut TxnView, card: &CardSeen) {
     view.card_token.clone_from(&card.token);
     view.card_brand.clone_from(&card.brand);
     view.aid.clone_from(&card.aid);
@@ -319,7 +325,7 @@ impl Engine {
             TerminalState::Trading
         } else if self.settling() {
             TerminalState::Settling
-        } else if self.identity_changed() {
+        } else if self.identity_changed() || self.upkeep.is_unconfirmed() {
             TerminalState::Maintenance
         } else if offline {
             TerminalState::ReadyOffline
@@ -328,11 +334,8 @@ impl Engine {
         };
         let mut blocked = Vec::new();
         for kind in &settings.enabled_kinds {
-            let reason = self.blocked_reason(*kind).or(if self.session.is_none() {
-                Some("no-operator")
-            } else {
-                None
-            });
+            let nobody = self.session.is_none().then_some("no-operator");
+            let reason = self.blocked_reason(*kind).or(nobody).or_else(|| self.store_blocked(*kind));
             if let Some(reason) = reason {
                 blocked.push((kind.word().to_owned(), reason.to_owned()));
             }
@@ -357,6 +360,7 @@ impl Engine {
         let near = count >= max.saturating_sub(max / 10);
         let named = [
             (self.storage_trouble.is_some(), "storage-fault"),
+            (self.upkeep.is_unconfirmed(), "restore-unconfirmed"),
             (self.identity_changed(), "identity-changed"),
             (self.settings.master_key.is_none(), "keys-missing"),
             (self.settings.emv.aids.is_empty(), "parameters-missing"),

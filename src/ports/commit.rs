@@ -87,7 +87,7 @@ fn taken(row: &TxnRow) -> Option<Committed> {
 }
 
 const fn numbers(stan: Stan, batch: BatchNumber) -> Option<Committed> {
-    Some(Committed { taken: Some((stan, batch)) })
+    Some(Committed { taken: Some((stan, batch)), more: false })
 }
 
 /// A step of a settlement that is there already.

@@ -1,6 +1,6 @@
 //! `posd-sim demo`: a day in a shop, from the first sign-on to the settlement. The real daemon and the real posctl on a
-//! private bus, with the simulated card in a virtual PC/SC reader, the simulated acquirer and printer on TCP. Everything
-//! is started here and ended here.
+//! private bus, with the simulated card in a virtual PC/SC reader, the simulated acquirer and printer on TCP.
+//! Everything is started here and ended here.
 //!
 //! It shows; it does not judge. The same scenes are judged by the test suite.
 use super::host::rules::{Fault, Rule};

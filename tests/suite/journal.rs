@@ -23,13 +23,16 @@ use posd::domain::record::{
     ReversalReason, Sending, Terms, TimelineRow, TxnFilter, TxnRow, TxnStart, Upload, WireFacts,
 };
 use posd::domain::secret::Pan;
-use posd::ports::{Durability, Journal, JournalError};
+use posd::ports::{BackupFacts, Durability, Journal, JournalError};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use tempfile::TempDir;
 
 mod batch;
+mod copies;
+mod find;
 mod house;
+mod housekeeping;
 mod money;
 mod pages;
 mod power;

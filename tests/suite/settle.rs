@@ -213,7 +213,7 @@ fn a_settlement_survives_a_power_cut_at_every_step() {
             till.open_again().await;
             let day = till.get::<u32>(ROOT_PATH, "Ledger.Batch").await;
             till.put_card("unionpay");
-            let sale = till.sale(&format!("day-{day}"), 100).await;
+            let sale = till.sale(&format!("day-{day}"), 100 + i64::from(day)).await;
             assert_eq!(till.finished(&sale).await.outcome, "approved");
             till.plies_are(&sale, "confirmed").await;
             till.take_card().await;

@@ -17,6 +17,6 @@ mod daemon;
 mod till;
 mod words;
 
-pub(crate) use agent::Typed;
+pub(crate) use agent::{SUPERVISOR, Typed, sealed};
 pub(crate) use till::{Options, PASSWORD, Till, skip, with_till};
 pub(crate) use words::{dict_text, fault, number};

@@ -14,6 +14,9 @@ const BALLAST_BYTES: usize = 1024 * 1024;
 /// Free bytes beside the ballast before it is made again, so that it does not fill the disk itself.
 const BALLAST_MARGIN: u64 = 4 * 1024 * 1024;
 
+/// Free bytes that a copy leaves on the disk: the shop goes on selling while it is written.
+const COPY_MARGIN: u64 = 16 * 1024 * 1024;
+
 /// The journal's directory, locked for this process.
 pub(super) struct JournalDir {
     dir: PathBuf,
@@ -56,6 +59,55 @@ impl JournalDir {
         File::open(&self.dir)?.sync_all()
     }
 
+    /// A database that is being made to take the journal's place.
+    pub(super) fn next_database(&self) -> PathBuf {
+        self.dir.join("journal.db.next")
+    }
+
+    /// Removes what an interrupted restore has left.
+    pub(super) fn drop_next(&self) {
+        for name in ["journal.db.next", "journal.db.next-wal", "journal.db.next-journal"] {
+            remove(&self.dir.join(name));
+        }
+    }
+
+    /// The journal that a restore has replaced; kept until a supervisor has confirmed the list.
+    fn replaced_database(&self) -> PathBuf {
+        self.dir.join("journal.db.replaced")
+    }
+
+    /// Removes the replaced journal: its sealed card data must not outlive its use.
+    pub(super) fn drop_replaced(&self) {
+        remove(&self.replaced_database());
+        remove(&self.replaced_log());
+    }
+
+    fn replaced_log(&self) -> PathBuf {
+        self.dir.join("journal.db.replaced-wal")
+    }
+
+    /// Puts the prepared database in the journal's place. A power cut at any point leaves the old one or the new one:
+    /// the old file gets a second name, then one rename replaces it. A log that is left belongs to a journal that could
+    /// not be opened; it goes aside first, because it would be read into the new one.
+    pub(super) fn put_next(&self) -> io::Result<()> {
+        self.drop_replaced();
+        let log = self.dir.join("journal.db-wal");
+        if log.exists() {
+            std::fs::rename(&log, self.replaced_log())?;
+        }
+        if self.database().exists() {
+            std::fs::hard_link(self.database(), self.replaced_database())?;
+        }
+        File::open(&self.dir)?.sync_all()?;
+        std::fs::rename(self.next_database(), self.database())?;
+        File::open(&self.dir)?.sync_all()
+    }
+
+    /// Readable to nobody else.
+    pub(super) fn make_private(&self, path: &Path) -> io::Result<()> {
+        std::fs::set_permissions(path, Permissions::from_mode(0o600))
+    }
+
     fn ballast(&self) -> PathBuf {
         self.dir.join("ballast")
     }
@@ -87,6 +139,23 @@ impl JournalDir {
         // Not there, or not to be had: the next commit tells.
         drop(std::fs::remove_file(self.ballast()));
     }
+}
+
+/// A file of its own that was not there.
+pub(super) fn new_private_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)
+}
+
+/// True if a file of this size leaves the journal room to grow beside it.
+pub(super) fn has_room(path: &Path, bytes: u64) -> bool {
+    let folder = path.parent().unwrap_or(path);
+    let wanted = bytes.saturating_add(COPY_MARGIN);
+    statvfs(folder).is_ok_and(|s| s.f_bavail.saturating_mul(s.f_frsize) > wanted)
+}
+
+/// Removes a file that may not be there.
+pub(super) fn remove(path: &Path) {
+    drop(std::fs::remove_file(path));
 }
 
 fn private_file(path: &Path) -> io::Result<File> {

@@ -21,8 +21,8 @@ const SAME_DAY: &str = "(:date IS NULL OR txn.host_time IS NULL OR substr(txn.ho
 const FOLLOWED: &str =
     "txn.kind IN ('sale', 'offline-sale', 'pre-auth', 'pre-auth-complete', 'pre-auth-advice')";
 
-/// The newest transaction that fits what a follow-up tells. The first name it gives decides: transaction, STAN with batch,
-/// RRN, authorisation code.
+/// The newest transaction that fits what a follow-up tells. The first name it gives decides: transaction, STAN with
+/// batch, RRN, authorisation code.
 pub(super) fn original(reader: &Reader<'_>, wanted: &OriginalRef) -> Result<Option<TxnRow>, JournalError> {
     if let Some(id) = &wanted.txn {
         return reader.find(id);

@@ -1,17 +1,20 @@
 //! The journal on SQLite: one file `journal.db` in write-ahead mode, one connection, one writer.
 //!
-//! A full commit is one WAL commit with one fdatasync; a lazy one is written in order and synced by the next
-//! full one. The meaning of each record stands in [`crate::domain::record`]; `write` carries it out, `read.rs` reads
-//! back, `find.rs` and `query.rs` look things up, `schema.sql` explains each column, `migrate.rs` brings older schemas
-//! up to it, `seal.rs` seals card data and keys. Nothing here decides about money, and nothing is retried here: after an
+//! A full commit is one WAL commit with one fdatasync; a lazy one is written in order and synced by the next full
+//! one. The meaning of each record stands in [`crate::domain::record`]; `write` carries it out, `read.rs` reads back,
+//! `find.rs` and `query.rs` look things up, `schema.sql` explains each column, `migrate.rs` brings older schemas up
+//! to it, `seal.rs` seals card data and keys. Nothing here decides about money, and nothing is retried here: after an
 //! error the caller reopens and looks.
 mod columns;
+mod copy;
 mod files;
 mod find;
 mod migrate;
 mod query;
 mod read;
 mod seal;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use crate::domain::calendar::WallTime;
@@ -20,11 +23,12 @@ use crate::domain::money::Amount;
 use crate::domain::record::{
     BatchRow, Committed, Loaded, OperatorRow, OriginalRef, Record, TimelineRow, TotalsRow, TxnFilter, TxnRow,
 };
-use crate::ports::{BackupFacts, Durability, Journal, JournalError};
+use crate::ports::{BackupFacts, CheckCopy, Durability, Journal, JournalError};
 use files::JournalDir;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use seal::Seal;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Pages in the write-ahead log after which a full commit also writes them back: 4 MiB.
 const CHECKPOINT_PAGES: i64 = 1000;
@@ -37,6 +41,8 @@ pub struct SqliteJournal {
     connection: Option<Connection>,
     /// What the connection is set to.
     durability: Option<Durability>,
+    /// Another journal stands in the place of the one that was read: nothing is written until the process starts again.
+    replaced: bool,
 }
 
 impl SqliteJournal {
@@ -57,40 +63,17 @@ impl SqliteJournal {
     ) -> Result<Self, JournalError> {
         let storage_key = zeroize::Zeroizing::new(storage_key);
         let dir = JournalDir::open(dir)?;
+        dir.drop_next();
         dir.make_database().map_err(|e| JournalError::Fault(format!("cannot make journal.db: {e}")))?;
         let seal = Seal::new(&storage_key)?;
-        let mut journal = Self { dir, seal, connection: None, durability: None };
-        let mut connection = journal.connect()?;
+        let mut journal = Self { dir, seal, connection: None, durability: None, replaced: false };
+        let mut connection = open_database(&journal.dir.database())?;
         if migrate::version(&connection)? == 0 {
             migrate::create(&mut connection, &journal.seal, now, &factory())?;
         }
         journal.adopt(connection)?;
         journal.dir.make_ballast();
         Ok(journal)
-    }
-
-    /// A connection set up as the house wants it; the schema is not looked at yet.
-    fn connect(&self) -> Result<Connection, JournalError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(self.dir.database(), flags)?;
-        // Exclusive before the first read: SQLite then keeps the WAL index in memory, makes no -shm file, and
-        // no other program can hold a checkpoint back.
-        connection.pragma_update_and_check(None, "locking_mode", "EXCLUSIVE", |_| Ok(()))?;
-        let mode: String =
-            connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
-        if mode != "wal" {
-            return Err(JournalError::Fault(format!("journal mode is {mode}, not wal")));
-        }
-        for (name, value) in [
-            ("synchronous", "FULL"),
-            ("foreign_keys", "ON"),
-            ("trusted_schema", "OFF"),
-            ("secure_delete", "ON"),
-        ] {
-            connection.pragma_update(None, name, value)?;
-        }
-        connection.set_prepared_statement_cache_capacity(64);
-        Ok(connection)
     }
 
     /// Takes a connection into use if its schema and storage key are ours, and brings an older schema up. The
@@ -148,6 +131,9 @@ impl SqliteJournal {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let committed = write::Writer::new(&transaction, &self.seal).write_all(records)?;
         transaction.commit()?;
+        if records.contains(&Record::RestoreConfirmed) {
+            self.dir.drop_replaced();
+        }
         Ok(committed)
     }
 }
@@ -174,7 +160,10 @@ impl Journal for SqliteJournal {
             // Dropped either way: a connection whose commit failed is not asked for anything again.
             drop(old.close());
         }
-        let connection = self.connect()?;
+        if self.replaced {
+            return Err(restored());
+        }
+        let connection = open_database(&self.dir.database())?;
         self.adopt(connection)?;
         self.dir.make_ballast();
         Ok(())
@@ -222,16 +211,48 @@ impl Journal for SqliteJournal {
         find::batch(&self.reader()?, number)
     }
 
-    fn backup(&mut self, _: &Path) -> Result<BackupFacts, JournalError> {
-        not_yet()
+    fn backup(&mut self, to: &Path) -> Result<(), JournalError> {
+        let from = self.connection()?;
+        let pages: u32 = from.query_row("PRAGMA page_count", [], |row| row.get(0))?;
+        let size: u32 = from.query_row("PRAGMA page_size", [], |row| row.get(0))?;
+        if !files::has_room(to, u64::from(pages).saturating_mul(size.into())) {
+            return Err(JournalError::Full);
+        }
+        copy::write(from, to)
     }
 
-    fn verify(&mut self, _: &Path) -> Result<BackupFacts, JournalError> {
-        not_yet()
+    fn checker(&self) -> CheckCopy {
+        let seal = self.seal.clone();
+        Arc::new(move |path: &Path| copy::check(path, &seal))
     }
 
-    fn restore(&mut self, _: &Path) -> Result<BackupFacts, JournalError> {
-        not_yet()
+    /// Choice: this journal answers nothing afterwards, not even a reopen: what the process knows belongs to the
+    /// journal that was there before. The process starts again, and recovery reads the restored one.
+    fn restore(&mut self, from: &Path) -> Result<BackupFacts, JournalError> {
+        let facts = copy::check(from, &self.seal)?;
+        if self.connection.is_none() {
+            // Broken is what does not open even now.
+            drop(self.reopen());
+        }
+        if let Some(live) = &self.connection
+            && copy::newest_business(live)? > copy::newest_business_of(from)?
+        {
+            return Err(JournalError::Unusable(
+                "the journal in use has newer business than the copy, which a restore would lose; \
+                 settle first, or move journal.db away and start posd again"
+                    .to_owned(),
+            ));
+        }
+        copy::prepare(from, &self.dir, &self.seal, &facts).inspect_err(|_| self.dir.drop_next())?;
+        if let Some(live) = self.connection.take() {
+            // Everything in its log goes into the file that is kept aside.
+            live.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+            drop(live.close());
+        }
+        self.durability = None;
+        self.dir.put_next().map_err(|e| JournalError::Fault(format!("cannot replace journal.db: {e}")))?;
+        self.replaced = true;
+        Ok(facts)
     }
 
     fn timeline(&mut self, id: &TxnId) -> Result<Vec<TimelineRow>, JournalError> {
@@ -239,8 +260,28 @@ impl Journal for SqliteJournal {
     }
 }
 
-fn not_yet<T>() -> Result<T, JournalError> {
-    Err(JournalError::Fault("the schema of this version does not hold it".to_owned()))
+fn restored() -> JournalError {
+    JournalError::Fault("the journal was restored; posd must start again to read it".to_owned())
+}
+
+/// A connection set up as the house wants it; the schema is not looked at yet.
+fn open_database(path: &Path) -> Result<Connection, JournalError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    // Exclusive before the first read: SQLite then keeps the WAL index in memory, makes no -shm file, and
+    // no other program can hold a checkpoint back.
+    connection.pragma_update_and_check(None, "locking_mode", "EXCLUSIVE", |_| Ok(()))?;
+    let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(JournalError::Fault(format!("journal mode is {mode}, not wal")));
+    }
+    for (name, value) in
+        [("synchronous", "FULL"), ("foreign_keys", "ON"), ("trusted_schema", "OFF"), ("secure_delete", "ON")]
+    {
+        connection.pragma_update(None, name, value)?;
+    }
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
 }
 
 /// SQLite's errors in the words of the port. None of its texts quotes a value.

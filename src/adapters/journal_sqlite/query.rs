@@ -1,9 +1,9 @@
 //! Pages of transactions, newest first. A page ends at a row, not at an offset, so rows that arrive meanwhile neither
 //! repeat nor hide any.
 //!
-//! Whatever is asked for, a page costs the logarithm of the ledger and not its size: [`Wanted`] chooses one index. Kind,
-//! outcome and operator have few values, and any of them may be left open; so for these the page is put together from
-//! one sorted run of the index for each combination that exists.
+//! Whatever is asked for, a page costs the logarithm of the ledger and not its size: [`Wanted`] chooses one index.
+//! Kind, outcome and operator have few values, and any of them may be left open; so for these the page is put
+//! together from one sorted run of the index for each combination that exists.
 use super::read::Reader;
 use crate::domain::calendar::WallTime;
 use crate::domain::record::{TxnFilter, TxnRow};

@@ -51,6 +51,8 @@ impl<'a> Reader<'a> {
         values: impl Params,
         read: impl Fn(&Columns<'_>) -> Result<T, JournalError>,
     ) -> Result<Vec<T>, JournalError> {
+        #[cfg(test)]
+        super::tests::note(self.connection, sql);
         let mut statement = self.connection.prepare_cached(sql)?;
         let mut rows = statement.query(values)?;
         let mut all = Vec::new();
@@ -101,14 +103,15 @@ impl<'a> Reader<'a> {
              ORDER BY txn.created_at, txn.id LIMIT {ROWS_MAX}"
         );
         let recent = format!("ORDER BY txn.created_at DESC, txn.id DESC LIMIT {RECENT}");
-        let counts = "SELECT kind, count(*) AS finished FROM txn JOIN terminal ON terminal.batch = txn.batch
-                      WHERE outcome IN ('approved', 'stored-offline') GROUP BY kind ORDER BY kind";
+        let counts = "SELECT kind, count(*) AS finished FROM txn INDEXED BY txn_by_batch
+                      WHERE batch = (SELECT batch FROM terminal) AND outcome IN ('approved', 'stored-offline')
+                      GROUP BY kind ORDER BY kind";
         let count = |c: &Columns<'_>| {
             let kind = c.word("kind", Kind::from_word)?;
             Ok((kind.word().to_owned(), c.number("finished")?))
         };
-        let records = "SELECT EXISTS (SELECT 1 FROM txn JOIN terminal ON terminal.batch = txn.batch
-                       WHERE stan IS NOT NULL)";
+        let records = "SELECT EXISTS (SELECT 1 FROM txn INDEXED BY txn_by_batch
+                       WHERE batch = (SELECT batch FROM terminal) AND stan IS NOT NULL)";
         Ok(Loaded {
             open: self.txns(&open, [])?,
             recent: self.txns(&recent, [])?,

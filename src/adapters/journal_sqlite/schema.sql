@@ -125,6 +125,7 @@ CREATE INDEX txn_by_stan ON txn (stan) WHERE stan IS NOT NULL;
 CREATE INDEX txn_by_rrn ON txn (rrn) WHERE rrn IS NOT NULL;
 CREATE INDEX txn_by_auth_code ON txn (auth_code) WHERE auth_code IS NOT NULL AND kind = 'pre-auth';
 CREATE INDEX txn_by_original ON txn (original) WHERE original IS NOT NULL;
+CREATE INDEX txn_sealed ON txn (batch) WHERE card_sealed IS NOT NULL;
 CREATE INDEX txn_by_words ON txn (kind, outcome, operator, created_at, id);
 
 -- What is owed to the bank or the shop, one entry of each type for a transaction: from Sending until it is disarmed, and

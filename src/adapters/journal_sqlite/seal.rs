@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 const NONCE_LENGTH: usize = 12;
 
 /// The keys derived from one storage key.
+#[derive(Clone)]
 pub(super) struct Seal {
     cipher: Aes256Gcm,
     key_id: String,

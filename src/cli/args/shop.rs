@@ -197,6 +197,18 @@ pub(crate) enum Ledger {
         #[command(flatten)]
         filter: Filter,
     },
+    /// Compare the ledger with a statement of the bank, line by line
+    #[command(
+        after_help = "FILE is CSV in UTF-8 with a heading line. Columns are found by their names, in Chinese or \
+                      English: trace and amount, and if there terminal, batch, date, card, RRN, authorisation code, \
+                      response. Without a filter the batches that the statement names are compared."
+    )]
+    Reconcile {
+        /// The statement
+        file: PathBuf,
+        #[command(flatten)]
+        filter: Filter,
+    },
     /// Write all transactions as a file for the books; card numbers are masked
     Export {
         /// Form of the file

@@ -123,6 +123,10 @@ pairs! {
     COPY = "重印", "copy";
     ORIGINAL_PLY = "原单", "original";
     CLOSED_BY = "人工处理", "resolved by hand";
+    MATCHED = "相符", "Matched";
+    TERMINAL_SUM = "终端合计", "Terminal";
+    BANK_SUM = "银行合计", "Bank";
+    DIFFERENCE = "差额", "Difference";
     NOT_STORED = "尚无记录", "nothing is stored yet";
 }
 

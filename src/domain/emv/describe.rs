@@ -1,7 +1,6 @@
 //! Data objects for people: names, lengths, values with card data masked. Used by `posctl decode tlv`.
 //!
 //! It does not judge values. EMV 4.4 Book 3 Annex A and B. Spec: unverified.
-use core::fmt::Write as _;
 
 use super::results::{Aip, Capabilities, Tsi, Tvr};
 use super::tlv::{DEPTH_MAX, Reader, Tag, Tlv, TlvError};
@@ -64,10 +63,10 @@ fn bits(object: Tlv<'_>) -> Vec<&'static str> {
 /// Bytes as upper-case hexadecimal without spaces.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02X}").unwrap_or_default();
-        text
-    })
+    let mut text = String::with_capacity(bytes.len().saturating_mul(2));
+    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0').to_ascii_uppercase();
+    text.extend(bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0x0F)]));
+    text
 }
 
 /// A card number keeps six digits in front and four behind; everything else is hidden whole.

@@ -233,6 +233,12 @@ impl Kernel {
         self.session().map(Session::summary)
     }
 
+    /// True where [`Kernel::card`] tells something.
+    #[must_use]
+    pub const fn knows_card(&self) -> bool {
+        self.session().is_some()
+    }
+
     /// The card is gone, or silent. If its second cryptogram is there, only scripts were cut short: they count as not
     /// performed and the conversation has its end. Otherwise `None`: the card has not decided.
     #[must_use]

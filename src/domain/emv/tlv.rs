@@ -5,7 +5,6 @@
 //! unverified.
 use super::dol::DolEntry;
 use core::fmt;
-use std::collections::BTreeMap;
 use zeroize::Zeroize;
 
 /// How deep templates may nest. Choice: cards use four levels (6F, A5, BF0C, 61).
@@ -280,14 +279,41 @@ pub fn encode(tag: Tag, value: &[u8]) -> Result<Vec<u8>, TlvError> {
 }
 
 /// Data objects by tag. `Debug` shows tags and lengths only.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct TagStore(BTreeMap<Tag, Vec<u8>>);
+///
+/// All values stand in one buffer: a store is copied at each step that tells the world about the card, and forty small
+/// buffers would cost forty allocations each time. The buffer is wiped when it is given up.
+#[derive(Clone, Default)]
+pub struct TagStore {
+    /// By rising tag.
+    slots: Vec<Slot>,
+    bytes: Vec<u8>,
+}
+
+/// Where a value stands.
+#[derive(Clone, Copy)]
+struct Slot {
+    tag: Tag,
+    at: usize,
+    length: usize,
+}
+
+/// First size of the buffer: a card and its terminal fill about so much.
+const BUFFER: usize = 512;
 
 impl TagStore {
+    fn find(&self, tag: Tag) -> Result<usize, usize> {
+        self.slots.binary_search_by_key(&tag, |slot| slot.tag)
+    }
+
+    fn of(&self, slot: Slot) -> Option<&[u8]> {
+        self.bytes.get(slot.at..slot.at.checked_add(slot.length)?)
+    }
+
     /// The value of a tag.
     #[must_use]
     pub fn value(&self, tag: Tag) -> Option<&[u8]> {
-        self.0.get(&tag).map(Vec::as_slice)
+        let at = self.find(tag).ok()?;
+        self.of(*self.slots.get(at)?)
     }
 
     /// The value of a tag whose length is fixed; `None` if it is absent or has another length.
@@ -299,12 +325,40 @@ impl TagStore {
     /// True if the tag is there, also with an empty value.
     #[must_use]
     pub fn contains(&self, tag: Tag) -> bool {
-        self.0.contains_key(&tag)
+        self.find(tag).is_ok()
     }
 
     /// Puts a value in, replacing an older one.
     pub fn put(&mut self, tag: Tag, value: &[u8]) {
-        if let Some(mut old) = self.0.insert(tag, value.to_vec()) {
+        let slot = Slot { tag, at: self.bytes.len(), length: value.len() };
+        match self.find(tag) {
+            Ok(at) => {
+                self.wipe(at);
+                if let Some(known) = self.slots.get_mut(at) {
+                    *known = slot;
+                }
+            }
+            Err(at) => self.slots.insert(at, slot),
+        }
+        self.make_room(value.len());
+        self.bytes.extend_from_slice(value);
+    }
+
+    /// A buffer that grows by itself would leave its old content behind.
+    fn make_room(&mut self, more: usize) {
+        let needed = self.bytes.len().saturating_add(more);
+        if needed > self.bytes.capacity() {
+            let mut bytes = Vec::with_capacity(needed.saturating_mul(2).max(BUFFER));
+            bytes.extend_from_slice(&self.bytes);
+            self.bytes.zeroize();
+            self.bytes = bytes;
+        }
+    }
+
+    fn wipe(&mut self, at: usize) {
+        if let Some(Slot { at, length, .. }) = self.slots.get(at).copied()
+            && let Some(old) = self.bytes.get_mut(at..at.saturating_add(length))
+        {
             old.zeroize();
         }
     }
@@ -323,38 +377,48 @@ impl TagStore {
 
     /// Takes a tag out.
     pub fn remove(&mut self, tag: Tag) {
-        if let Some(mut old) = self.0.remove(&tag) {
-            old.zeroize();
+        if let Ok(at) = self.find(tag) {
+            self.wipe(at);
+            self.slots.remove(at);
         }
     }
 
     /// All objects, by rising tag number.
     pub fn iter(&self) -> impl Iterator<Item = (Tag, &[u8])> {
-        self.0.iter().map(|(tag, value)| (*tag, value.as_slice()))
+        self.slots.iter().filter_map(|slot| Some((slot.tag, self.of(*slot)?)))
     }
 
     /// How many objects there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.slots.len()
     }
 
     /// True for a store without objects.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.slots.is_empty()
     }
 }
 
+impl PartialEq for TagStore {
+    /// The same objects; in which order they came does not count.
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for TagStore {}
+
 impl Drop for TagStore {
     fn drop(&mut self) {
-        self.0.values_mut().for_each(Zeroize::zeroize);
+        self.bytes.zeroize();
     }
 }
 
 impl fmt::Debug for TagStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.0.iter().map(|(tag, value)| (tag, value.len()))).finish()
+        f.debug_map().entries(self.iter().map(|(tag, value)| (tag, value.len()))).finish()
     }
 }
 
@@ -362,6 +426,30 @@ impl fmt::Debug for TagStore {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    /// Goal: a store is a map, in whatever order, length and repetition its objects come.
+    #[test]
+    fn a_store_keeps_the_last_value_of_each_tag() {
+        let mut store = TagStore::default();
+        let mut model = std::collections::BTreeMap::new();
+        for step in 0..400_usize {
+            let tag = Tag(u32::try_from(step * 7 % 23).unwrap());
+            let value = vec![u8::try_from(step % 251).unwrap(); step % 13];
+            if step % 5 == 4 {
+                store.remove(tag);
+                model.remove(&tag);
+            } else {
+                store.put(tag, &value);
+                model.insert(tag, value);
+            }
+            assert!(store.iter().eq(model.iter().map(|(tag, value)| (*tag, value.as_slice()))));
+            assert_eq!(store.len(), model.len());
+        }
+        assert_eq!(store.clone(), store);
+        let mut other = TagStore::default();
+        model.iter().rev().for_each(|(tag, value)| other.put(*tag, value));
+        assert_eq!(other, store);
+    }
 
     fn read(input: &[u8]) -> Result<Vec<(u32, Vec<u8>)>, TlvError> {
         Reader::new(input).map(|tlv| tlv.map(|tlv| (tlv.tag.0, tlv.value.to_vec()))).collect()

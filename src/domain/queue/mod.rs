@@ -1,7 +1,7 @@
 //! The store-and-forward queue: everything the terminal still owes the bank, or the shop must clear up.
 //!
-//! One durable queue holds all five types. [`Entry`] is what a message needs, as the journal has it; [`delivery`] is one
-//! run of one entry; [`order`] says which goes next and when; [`limits`] says how much may wait. Nothing is ever
+//! One durable queue holds all five types. [`Entry`] is what a message needs, as the journal has it; [`delivery`] is
+//! one run of one entry; [`order`] says which goes next and when; [`limits`] says how much may wait. Nothing is ever
 //! dropped: an entry ends with the bank's word or with the shop's, and each end is durable.
 pub mod delivery;
 pub mod limits;

@@ -1,8 +1,8 @@
 //! Which entry goes next, and when one is tried again. Pure: time and chance are told.
 //!
-//! Fixed order: script results, reversals, then offline sales and advices by age. A reversal whose original has used the
-//! line that is still open goes before all, so that the bank sees the two in order. While a transaction waits for the
-//! line only what must precede it goes; uploads go when no transaction runs at all.
+//! Fixed order: script results, reversals, then offline sales and advices by age. A reversal whose original has used
+//! the line that is still open goes before all, so that the bank sees the two in order. While a transaction waits for
+//! the line only what must precede it goes; uploads go when no transaction runs at all.
 //!
 //! An entry that got no answer waits for its own growing pause, so that it holds up nobody else; a line on which
 //! nothing was heard makes everybody wait for a common one, so that a silent bank does not use up all attempts at once.
@@ -11,6 +11,7 @@ use super::{Entry, EntryId};
 use crate::domain::calendar::BootTime;
 use crate::domain::ident::TxnId;
 use crate::domain::outcome::EntryType;
+use crate::domain::record::TxnRow;
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -190,6 +191,14 @@ impl Schedule {
 #[must_use]
 pub fn drained(entries: &[Entry]) -> bool {
     !entries.iter().any(Entry::goes_by_itself)
+}
+
+/// The open entries of these transactions in the order in which they go.
+#[must_use]
+pub fn in_order(rows: &[TxnRow]) -> Vec<Entry> {
+    let mut entries: Vec<_> = rows.iter().flat_map(Entry::all_of).collect();
+    sort(&mut entries);
+    entries
 }
 
 /// Puts entries into the order in which they go.

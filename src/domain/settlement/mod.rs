@@ -1,10 +1,10 @@
 //! Settlement (结算) of the open batch: a consuming step function from "sales are refused" to "the next batch is open".
 //!
 //! `Begun` ⇒ D → the queue is drained → the batch is read and counted → a line is open → `TotalsFrozen` ⇒ D → 0500,
-//! repeated identically until it is answered → `Verdict` ⇒ D → batch upload, its progress durable every eight records or fewer
-//! → end → `Closed` ⇒ D. Until the totals are frozen it may fail or be cancelled, and sales are taken again (`Reopened` ⇒ D); afterwards
-//! only the bank's word ends it, or a supervisor's force. Every phase is resumed by [`Settlement::recover`]; repeats on
-//! the wire are harmless. Nothing here waits, reads a clock or sends.
+//! repeated identically until it is answered → `Verdict` ⇒ D → batch upload, its progress durable every eight records
+//! or fewer → end → `Closed` ⇒ D. Until the totals are frozen it may fail or be cancelled, and sales are taken again
+//! (`Reopened` ⇒ D); afterwards only the bank's word ends it, or a supervisor's force. Every phase is resumed by
+//! [`Settlement::recover`]; repeats on the wire are harmless. Nothing here waits, reads a clock or sends.
 //!
 //! What the batch adds up to is in [`totals`], what goes up in [`upload`], whom to suspect in [`suspects`].
 mod phases;
@@ -393,8 +393,8 @@ impl Settlement {
         &self.trouble
     }
 
-    /// For the job's `Phase`: `draining`, `counting`, `connecting`, `comparing`, `uploading`, `ending`, `retrying` between two
-    /// attempts, `closing`, `done`.
+    /// For the job's `Phase`: `draining`, `counting`, `connecting`, `comparing`, `uploading`, `ending`, `retrying`
+    /// between two attempts, `closing`, `done`.
     #[must_use]
     pub const fn phase(&self) -> &'static str {
         match &self.state {

@@ -3,8 +3,8 @@
 //!
 //! A pure comparison of two lists. The statement is CSV with a heading line; the columns are found by their names, in
 //! Chinese or English, in any order: terminal, batch, trace, date, time, card number (masked), kind or processing code,
-//! amount, RRN, authorisation code, response. Trace and amount must be there; the rest only makes matches surer. Choice:
-//! no acquirer's file format is public, so that names are taken as they are met in exports of Chinese acquirers.
+//! amount, RRN, authorisation code, response. Trace and amount must be there; the rest only makes matches surer.
+//! Choice: no acquirer's file format is public, so that names are taken as exports of Chinese acquirers have them.
 use core::fmt;
 use std::collections::BTreeMap;
 
@@ -307,9 +307,9 @@ const NAMES: &[(Column, &[&str])] = &[
     (Column::Response, &["response", "responsecode", "应答码", "返回码", "交易状态", "状态"]),
 ];
 
-/// Reads a statement. `decimals` of the currency; amounts are in major units (`12.50`), and an integer is taken as such.
-/// UTF-8, with or without a byte order mark; fields may stand in double quotes; blank lines and lines of sums (without a
-/// trace number) are skipped.
+/// Reads a statement. `decimals` of the currency; amounts are in major units (`12.50`), and an integer is taken as
+/// such. UTF-8, with or without a byte order mark; fields may stand in double quotes; blank lines and lines of sums
+/// (without a trace number) are skipped.
 ///
 /// # Errors
 /// [`StatementError`] names the line and what is wrong with it.

@@ -1,4 +1,5 @@
 //! From what the chip said to what records, messages and paper need.
+use crate::domain::emv::describe::hex;
 use crate::domain::emv::kernel::CardSummary;
 use crate::domain::emv::tlv::Tag;
 use crate::domain::outcome::{CvmMethod, EntryMode};
@@ -60,8 +61,4 @@ pub(super) fn facts(summary: &CardSummary, token_key: &TokenKey) -> CardFacts {
         signature_required: matches!(summary.cvm, CvmMethod::Signature | CvmMethod::OnlinePinAndSignature),
         chip,
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02X}")).collect()
 }

@@ -1,8 +1,8 @@
 //! One business transaction as a consuming step function, and the machines beside it that use the same line.
 //!
 //! [`Txn`] is a transaction of any kind, as [`crate::domain::rules::rule`] describes the kind;
-//! [`management::Management`] signs on and tests the line; [`aftercare::Aftercare`] brings paper and card home after the
-//! outcome. What is owed to the bank after that is sent by [`crate::domain::queue`]. Each has
+//! [`management::Management`] signs on and tests the line; [`aftercare::Aftercare`] brings paper and card home after
+//! the outcome. What is owed to the bank after that is sent by [`crate::domain::queue`]. Each has
 //! `step(self, event, now) -> (self, Effects)`, is total over its events (a late or repeated event changes
 //! nothing) and knows its own deadline. Nothing here waits, reads a clock or draws a number.
 //!
@@ -248,7 +248,7 @@ impl Txn {
             State::AwaitCard { .. } => TxnState::WaitingCard,
             State::AwaitPower { .. } => TxnState::ReadingCard,
             // The cardholder is known once the records are read: what follows is the first cryptogram.
-            State::AwaitChip { kernel, .. } if kernel.card().is_some() => TxnState::Risk,
+            State::AwaitChip { kernel, .. } if kernel.knows_card() => TxnState::Risk,
             State::AwaitLookup(known) => match known.then {
                 Then::Pin | Then::Read => TxnState::ReadingCard,
                 Then::Online | Then::Stored => TxnState::Risk,

@@ -6,9 +6,9 @@ use crate::domain::outcome::{EntryType, Outcome, PrintState, ResultCode};
 use crate::domain::queue;
 use crate::domain::record::{Closed, HostFacts, Loaded, Record, ReversalReason, TxnRow};
 
-/// The records that recovery writes before the terminal promises anything: a request without an outcome becomes unknown
-/// with its reversal due (98), unknown with its exception (a refund), or failed where nothing can be owed; an entry that
-/// was being sent waits again; a ply that was being printed is unconfirmed, one that waited is held.
+/// The records that recovery writes before the terminal promises anything: a request without an outcome becomes
+/// unknown with its reversal due (98), unknown with its exception (a refund), or failed where nothing can be owed; an
+/// entry that was being sent waits again; a ply that was being printed is unconfirmed, one that waited is held.
 #[must_use]
 pub fn recover(loaded: &Loaded, now: WallTime) -> Vec<Record> {
     loaded.open.iter().flat_map(|row| recover_row(row, now)).collect()

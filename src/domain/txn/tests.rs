@@ -6,6 +6,8 @@
 //! each.
 mod aftercare;
 mod disk;
+mod kinds;
+mod makings;
 mod management;
 mod places;
 mod random;

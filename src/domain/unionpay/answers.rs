@@ -151,7 +151,8 @@ pub fn read_management(request: &Request, payload: &[u8]) -> Result<ManagementAn
     Ok(ManagementAnswer { response_code, header_request: header_request(frame.header) })
 }
 
-/// Reads the answer to a request for money, an upload, a script result or a reversal. `now` gives the year of DE 12 and 13.
+/// Reads the answer to a request for money, an upload, a script result or a reversal. `now` gives the year of DE 12
+/// and 13.
 ///
 /// # Errors
 /// [`AnswerError`].

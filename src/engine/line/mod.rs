@@ -349,8 +349,8 @@ impl Engine {
         }
     }
 
-    /// The settlement keeps the line, wants it anew for its next message (whoever must go before it goes first), or needs
-    /// it no more, or only after a pause.
+    /// The settlement keeps the line, wants it anew for its next message (whoever must go before it goes first), or
+    /// needs it no more, or only after a pause.
     pub(super) fn settlement_uses_line(&mut self, keeps: bool, wants: bool) {
         if matches!(self.line.user, Some(User::Settlement)) && (wants || !keeps) {
             self.line.user = None;

@@ -12,6 +12,8 @@ use crate::domain::outcome::{Kind, Outcome};
 use crate::domain::record::Record;
 use core::fmt;
 
+/// Transactions before a shop settles in the middle of a day: a batch holds at most 900.
+const SHIFT: u32 = 600;
 /// Originals that the shop still remembers.
 const REMEMBERED: usize = 24;
 
@@ -81,7 +83,7 @@ struct Day {
 /// # Errors
 /// The first broken rule, with the trace of the whole day.
 pub fn run(seed: u64, transactions: u32) -> Result<Told, Failure> {
-    let (ended, world) = play(seed, transactions, false);
+    let (ended, world) = play(seed, transactions, Keep::Nothing);
     match ended {
         Ok(()) => Ok(tell(&world)),
         Err(what) => {
@@ -96,13 +98,26 @@ pub fn run(seed: u64, transactions: u32) -> Result<Told, Failure> {
 }
 
 /// Runs the day of a seed with its trace.
-#[must_use]
 pub fn traced(seed: u64, transactions: u32) -> (Result<(), String>, String) {
-    let (ended, world) = play(seed, transactions, true);
+    let (ended, world) = play(seed, transactions, Keep::Trace);
     (ended, world.map(|world| world.trace().to_owned()).unwrap_or_default())
 }
 
-fn play(seed: u64, transactions: u32, traced: bool) -> (Result<(), String>, Option<World>) {
+/// Every commit that the day of a seed tries, in order: what a journal has to take, or to refuse.
+#[must_use]
+pub fn commits(seed: u64, transactions: u32) -> Vec<Vec<Record>> {
+    play(seed, transactions, Keep::Commits).1.and_then(|world| world.tried).unwrap_or_default()
+}
+
+/// What is kept of a day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Keep {
+    Nothing,
+    Trace,
+    Commits,
+}
+
+fn play(seed: u64, transactions: u32, keep: Keep) -> (Result<(), String>, Option<World>) {
     let mut draws = SplitMix64::new(seed);
     let habit = if draws.below(8) == 0 { Habit::BooksLate } else { Habit::Remembers };
     let per_mille =
@@ -110,8 +125,9 @@ fn play(seed: u64, transactions: u32, traced: bool) -> (Result<(), String>, Opti
     let near_wrap = draws.below(4) == 0;
     let first_stan = if near_wrap { 999_999_u32.saturating_sub(draws.below(transactions.max(1))) } else { 1 };
     let chance = Chance::seeded(draws.draw(), per_mille);
-    let beginning = Beginning { chance, seed, habit, first_stan, traced };
+    let beginning = Beginning { chance, seed, habit, first_stan, traced: keep == Keep::Trace };
     let Some(mut world) = World::new(beginning) else { return (Err("no world".to_owned()), None) };
+    world.tried = (keep == Keep::Commits).then(Vec::new);
     let mut day = Day { draws, originals: Vec::new() };
     let ended = day.trade(&mut world, transactions).and_then(|()| world.come_to_rest());
     (ended, Some(world))
@@ -156,6 +172,9 @@ impl Day {
             })?;
             if let Some(id) = made {
                 self.remember((id, wanted.card));
+            }
+            if number % SHIFT == SHIFT - 1 {
+                world.survive(|world| world.settle(false))?;
             }
             if number % 8 == 7 {
                 let act = self.draws.below(12);

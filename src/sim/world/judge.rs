@@ -8,9 +8,11 @@ use super::disk::Disk;
 use super::host::{Asked, Bank, Habit, Name, Side, counts_as_foreign, side};
 use super::{Flow, broken};
 use crate::domain::ident::{BatchNumber, Stan, TxnId};
-use crate::domain::outcome::{CardClass, EntryType, Kind, Outcome, Ply, QueueState, Resolution, Verdict};
+use crate::domain::outcome::{
+    CardClass, EntryType, Kind, Outcome, Ply, QueueState, Resolution, ResultCode, Verdict,
+};
 use crate::domain::queue::Entry;
-use crate::domain::record::{Record, SettlementRow, SettlementStep, TxnRow, TxnStart, WireFacts};
+use crate::domain::record::{Record, SettlementStep, TxnRow, TxnStart, WireFacts};
 use crate::domain::rules::{self, Silence};
 use crate::domain::settlement::{Report, Request, totals};
 use crate::domain::txn::{Event, FinancialRequest, Txn, TxnEffects, Vital};
@@ -45,8 +47,8 @@ pub struct Judge {
     /// Customer slips without a mark.
     slips: HashMap<TxnId, u32>,
     running: Running,
-    /// Rows of the batch that is about to be closed.
-    closing: Vec<TxnRow>,
+    /// Where the rows of the batch begin that is about to be closed.
+    closing: usize,
     /// Transactions begun, ended with a row, settled batches, and batches that did not agree.
     pub transactions: u64,
     /// Batches closed.
@@ -123,7 +125,7 @@ impl Judge {
     ///
     /// # Errors
     /// A rule is broken.
-    pub fn sends(&mut self, request: &FinancialRequest, asked: &Asked, disk: &Disk) -> Flow {
+    pub fn sends(&self, request: &FinancialRequest, asked: &Asked, disk: &Disk) -> Flow {
         let id = &request.start.id;
         let Some(row) = disk.stored(id) else { return broken("a request leaves without its record") };
         if row.stan != Some(request.stan) || row.batch != request.batch || row.outcome != Outcome::None {
@@ -135,14 +137,20 @@ impl Judge {
             return broken("a request leaves without what silence owes");
         }
         self.number(asked.name, id)?;
+        follows_rightly(row, disk)?;
         let amount = request.start.amount.minor();
-        let sent = Sent { id: id.clone(), wire: request.wire.clone(), amount };
-        match self.sent.insert(asked.name, sent) {
+        match self.sent.get(&asked.name) {
             Some(before) if before.wire != request.wire || before.amount != amount => {
                 broken("3: a repeated request differs from the first one")
             }
             _ => Ok(()),
         }
+    }
+
+    /// It has left.
+    pub fn has_sent(&mut self, request: FinancialRequest, name: Name) {
+        let amount = request.start.amount.minor();
+        self.sent.insert(name, Sent { id: request.start.id, wire: request.wire, amount });
     }
 
     /// 3: no batch and STAN serves another business.
@@ -264,7 +272,7 @@ impl Judge {
                 if frozen != Some(&(field48.clone(), *stan)) {
                     return broken("the totals leave before they are frozen");
                 }
-                let reckoned = reckon(&disk.open_rows());
+                let reckoned = reckon(disk.open_stored());
                 if *field48 != reckoned {
                     return broken(format!("2: field 48 is {field48}, and should be {reckoned}"));
                 }
@@ -282,7 +290,7 @@ impl Judge {
             _ => false,
         });
         if closes && disk.settlement().is_some() {
-            self.closing = disk.open_rows();
+            self.closing = disk.settled_rows();
         }
     }
 
@@ -290,18 +298,13 @@ impl Judge {
     ///
     /// # Errors
     /// A difference that nobody explains.
-    pub fn batch_closed(
-        &mut self,
-        report: &Report,
-        _: Option<&SettlementRow>,
-        _: &Disk,
-        bank: &Bank,
-    ) -> Flow {
+    pub fn batch_closed(&mut self, report: &Report, disk: &Disk, bank: &Bank) -> Flow {
         self.batches = self.batches.saturating_add(1);
         if report.forced {
             return Ok(());
         }
-        let differing: Vec<&TxnRow> = self.closing.iter().filter(|row| differs(row, bank)).collect();
+        let rows = disk.all().take(disk.settled_rows()).skip(self.closing);
+        let differing: Vec<&TxnRow> = rows.filter(|row| row.stan.is_some() && differs(row, bank)).collect();
         for row in &differing {
             if !report.suspects.iter().any(|suspect| suspect.txn == row.start.id) {
                 let text =
@@ -309,6 +312,7 @@ impl Judge {
                 return broken(text);
             }
         }
+        self.detail_went_up(report, disk, bank)?;
         let agreed = report.verdict == (Verdict::Agreed, Verdict::Agreed);
         if !agreed {
             self.disagreed = self.disagreed.saturating_add(1);
@@ -321,6 +325,24 @@ impl Judge {
             return broken("2: the bank agrees although a record differs");
         }
         Ok(())
+    }
+
+    /// 2: where a class did not agree the bank has heard of each of its records.
+    fn detail_went_up(&self, report: &Report, disk: &Disk, bank: &Bank) -> Flow {
+        let missing = disk.all().take(disk.settled_rows()).skip(self.closing).find(|row| {
+            let verdict = match row.card_class {
+                CardClass::Domestic => report.verdict.0,
+                CardClass::Foreign => report.verdict.1,
+            };
+            let wanted = verdict != Verdict::Agreed && totals::side(row).is_some();
+            wanted && row.stan.is_some_and(|stan| !bank.has_detail(stan.get()))
+        });
+        match missing {
+            Some(row) => {
+                broken(format!("2: the bank did not agree and was not told of a {}", row.start.kind))
+            }
+            None => Ok(()),
+        }
     }
 
     /// What must hold at any time.
@@ -351,6 +373,10 @@ impl Judge {
         let name = row.stan.map(|stan| (row.batch.get(), stan.get()));
         let booking = name.and_then(|name| bank.booking(name)).filter(|booking| !booking.reversed);
         let holds = booking.is_some();
+        if row.result == Some(ResultCode::Partial) && !row.start.terms.allow_partial {
+            return broken("1: a part was approved that nobody allowed");
+        }
+        entries_are_true(row, holds)?;
         let owed = row.entries.iter().any(|entry| entry.is_open());
         let written_off = row.entries.iter().any(|e| e.resolution == Some(Resolution::WrittenOff));
         // The listed exception: a bank that books what it said it did not know.
@@ -388,6 +414,47 @@ impl Judge {
     }
 }
 
+/// 1: what was undone is not undone again, and a refund never gives back more than its original has left, as far as the
+/// terminal knows.
+fn follows_rightly(row: &TxnRow, disk: &Disk) -> Flow {
+    let original = row.start.terms.original.as_ref().and_then(|original| original.txn.as_ref());
+    let Some(original) = original.and_then(|id| disk.row(id)) else { return Ok(()) };
+    let stands = |outcome| matches!(outcome, Outcome::Approved | Outcome::StoredOffline);
+    if original.follow_ups.iter().any(|f| stands(f.outcome) && f.kind != Kind::Refund) {
+        return broken(format!("1: a {} of what was followed already", row.start.kind));
+    }
+    if row.start.kind != Kind::Refund {
+        return Ok(());
+    }
+    let undone = |outcome| {
+        matches!(outcome, Outcome::Declined | Outcome::Failed | Outcome::Cancelled | Outcome::Reversed)
+    };
+    let refunds = original.follow_ups.iter().filter(|f| f.kind == Kind::Refund && !undone(f.outcome));
+    let given: u64 = refunds.map(|refund| refund.amount.minor()).sum();
+    if given > original.approved_amount.minor() {
+        return broken(format!("1: {given} refunded of {}", original.approved_amount.minor()));
+    }
+    Ok(())
+}
+
+/// What an entry says of the bank must be what the bank says.
+fn entries_are_true(row: &TxnRow, holds: bool) -> Flow {
+    for entry in row.entries.iter().filter(|entry| entry.resolution.is_none()) {
+        let code = entry.response_code.as_ref().map_or("", |code| code.as_str());
+        match (entry.entry_type, entry.state) {
+            (EntryType::OfflineSale | EntryType::Advice, QueueState::Denied) if holds => {
+                return broken("1: an upload counts as denied, and the bank has it");
+            }
+            // The profile of the worlds wants a second asking after 25.
+            (EntryType::Reversal, QueueState::Done) if code == "25" && !entry.ask_again => {
+                return broken("1: a reversal that found nothing was not asked again");
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// A local void took its entry out of the queue.
 fn was_withdrawn(row: &TxnRow) -> bool {
     let entry = row.entry(EntryType::OfflineSale);
@@ -411,7 +478,7 @@ fn differs(row: &TxnRow, bank: &Bank) -> bool {
 }
 
 /// 2: field 48 by another hand.
-fn reckon(rows: &[TxnRow]) -> String {
+fn reckon<'a>(rows: impl Iterator<Item = &'a TxnRow>) -> String {
     let mut sums = [[(0_u64, 0_u32); 2]; 2];
     for row in rows {
         let told =

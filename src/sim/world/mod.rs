@@ -49,8 +49,8 @@ use judge::Judge;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long the bank may take.
 const RESPONSE: Duration = Duration::from_secs(40);
-/// More steps than any transaction needs: a machine that goes in circles.
-const STEPS_MAX: u32 = 2000;
+/// More steps than any transaction, or the settlement of a full batch, needs: a machine that goes in circles.
+const STEPS_MAX: u32 = 20_000;
 /// A business day, somewhere in 2026.
 const MORNING: WallTime = WallTime(1_790_000_000_000_000);
 
@@ -149,6 +149,8 @@ pub struct World {
     last: Option<TxnId>,
     /// Where it stood when the power failed: state of the transaction and what was about to happen.
     place: (&'static str, &'static str),
+    /// Every commit that was tried, if anybody wants them.
+    tried: Option<Vec<Vec<Record>>>,
     /// The first power cut, for the matrix.
     first_cut: Option<FirstCut>,
 }
@@ -208,6 +210,7 @@ impl World {
             steps: 0,
             last: None,
             place: ("", ""),
+            tried: None,
             first_cut: None,
         })
     }
@@ -308,6 +311,9 @@ impl World {
             Store::TwiceButThere,
             Store::SecondButThere,
         ];
+        if let Some(tried) = &mut self.tried {
+            tried.push(records.to_vec());
+        }
         let way = self.fails(&WAYS);
         let faults: &[DiskFault] = match way {
             Some(Store::CutBefore) => return self.cut(what),

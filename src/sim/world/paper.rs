@@ -24,17 +24,18 @@ enum Paper {
 impl World {
     /// Prints what is held of a transaction.
     pub(super) fn print(&mut self, id: &TxnId) -> Flow {
-        let Some(row) = self.disk.row(id) else { return Ok(()) };
+        let Some(row) = self.disk.stored(id) else { return Ok(()) };
         let held = row.plies.iter().filter(|ply| ply.state == PrintState::Held);
-        for ply in held {
-            self.print_ply(id, ply.ply, ply.copy)?;
+        let held: Vec<(Ply, u32)> = held.map(|ply| (ply.ply, ply.copy)).collect();
+        for (ply, copy) in held {
+            self.print_ply(id, ply, copy)?;
         }
         Ok(())
     }
 
     /// A person wants once more what may or may not be on paper: a copy that says so.
     pub(super) fn reprint(&mut self, id: &TxnId) -> Flow {
-        let Some(row) = self.disk.row(id) else { return Ok(()) };
+        let Some(row) = self.disk.stored(id) else { return Ok(()) };
         let copies = u32::try_from(row.plies.len()).unwrap_or(u32::MAX);
         self.print_ply(id, Ply::Customer, copies.max(1))
     }

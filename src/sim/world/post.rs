@@ -20,10 +20,13 @@ const RUNS_MAX: u32 = 400;
 impl World {
     /// The journal's entries of one transaction take the place of those in memory.
     pub(super) fn refresh(&mut self, id: &TxnId) {
-        let Some(row) = self.disk.row(id) else { return };
+        let Some(row) = self.disk.stored(id) else { return };
+        if self.memory.entries.is_empty() && row.entries.is_empty() {
+            return;
+        }
         let known: Vec<EntryId> = self.memory.entries.iter().map(|entry| entry.id.clone()).collect();
         self.memory.entries.retain(|entry| entry.id.txn != *id);
-        for entry in Entry::all_of(&row) {
+        for entry in Entry::all_of(row) {
             if !known.contains(&entry.id) {
                 self.memory.schedule.is_new(&entry);
             }

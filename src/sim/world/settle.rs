@@ -4,7 +4,6 @@ use super::net::Heard;
 use super::{Flow, RESPONSE, World, broken, operator};
 use crate::domain::fault::{Fault, FaultName};
 use crate::domain::outcome::Verdict;
-use crate::domain::record::SettlementRow;
 use crate::domain::settlement::{Answer, End, Event, Local, Request, Settlement, Setup};
 use crate::domain::txn::{Effects, Vital};
 use std::collections::VecDeque;
@@ -40,7 +39,7 @@ impl World {
             }
         };
         let mut events = VecDeque::new();
-        let mut before = self.carry_settlement(effects, &mut events)?;
+        self.carry_settlement(effects, &mut events)?;
         loop {
             self.step()?;
             if machine.wants_line() && events.is_empty() {
@@ -68,18 +67,12 @@ impl World {
             };
             let (next, effects) = machine.step(event, self.now);
             machine = next;
-            let row = self.carry_settlement(effects, &mut events)?;
-            before = row.or(before);
+            self.carry_settlement(effects, &mut events)?;
         }
-        self.settled(&machine, before)
+        self.settled(&machine)
     }
 
-    /// Carries what it wants. Gives the settlement as it stood when a store was tried.
-    fn carry_settlement(
-        &mut self,
-        effects: Effects<Local, Request>,
-        events: &mut VecDeque<Event>,
-    ) -> Flow<Option<SettlementRow>> {
+    fn carry_settlement(&mut self, effects: Effects<Local, Request>, events: &mut VecDeque<Event>) -> Flow {
         for local in effects.local {
             match local {
                 Local::Drain => {
@@ -96,9 +89,8 @@ impl World {
             }
         }
         match effects.vital {
-            Vital::Nothing => Ok(None),
+            Vital::Nothing => Ok(()),
             Vital::Store(records) => {
-                let before = self.disk.settlement().cloned();
                 self.judge.before_settlement_step(&records, &self.disk);
                 let stored = self.commit(&records, "before a settlement step is durable")?;
                 events.push_back(match stored {
@@ -110,12 +102,9 @@ impl World {
                     }
                     None => Event::StoreFailed,
                 });
-                Ok(before)
+                Ok(())
             }
-            Vital::Send(request) => {
-                self.send_settlement(&request, events)?;
-                Ok(None)
-            }
+            Vital::Send(request) => self.send_settlement(&request, events),
         }
     }
 
@@ -128,6 +117,16 @@ impl World {
             Request::Group { .. } | Request::Copy(_) | Request::Chip { .. } => "record of the upload",
         };
         let exchange = self.exchange(what, |world, mood| {
+            // A record that the bank refuses is heard all the same; it is not told again.
+            match request {
+                Request::Group { lines, .. } => {
+                    lines.iter().for_each(|line| world.bank.upload(line.stan.get()));
+                }
+                Request::Copy(row) | Request::Chip { row, .. } => {
+                    row.stan.into_iter().for_each(|stan| world.bank.upload(stan.get()));
+                }
+                Request::Totals { .. } | Request::End { .. } => {}
+            }
             if let Some(code) = mood.refusal("96") {
                 return crate::domain::ident::ResponseCode::new(code).map(Answer::Refused).ok();
             }
@@ -138,19 +137,9 @@ impl World {
                     world.note(&format_args!("the bank says {} {}", verdict.0, verdict.1));
                     Answer::Verdict(verdict.0, verdict.1)
                 }
-                Request::Group { lines, .. } => {
-                    for line in lines {
-                        world.bank.upload(line.stan.get());
-                    }
+                Request::Group { .. } | Request::Copy(_) | Request::Chip { .. } | Request::End { .. } => {
                     Answer::Taken
                 }
-                Request::Copy(row) | Request::Chip { row, .. } => {
-                    if let Some(stan) = row.stan {
-                        world.bank.upload(stan.get());
-                    }
-                    Answer::Taken
-                }
-                Request::End { .. } => Answer::Taken,
             })
         })?;
         for heard in exchange.heard {
@@ -164,11 +153,11 @@ impl World {
         Ok(())
     }
 
-    fn settled(&mut self, machine: &Settlement, before: Option<SettlementRow>) -> Flow {
+    fn settled(&mut self, machine: &Settlement) -> Flow {
         match machine.ended() {
             Some(End::Closed(report)) => {
                 self.note(&format_args!("closed: {} {}", report.verdict.0, report.verdict.1));
-                self.judge.batch_closed(report, before.as_ref(), &self.disk, &self.bank)?;
+                self.judge.batch_closed(report, &self.disk, &self.bank)?;
                 self.bank.close(machine.batch().get());
             }
             Some(End::Empty) => self.note(&"nothing to settle"),

@@ -1,5 +1,5 @@
-//! Every verb of posctl that moves or manages money, against the real bus objects with the small engine of the bus tests
-//! behind them: what reaches the engine, what is shown, and the exit status.
+//! Every verb of posctl that moves or manages money, against the real bus objects with the small engine of the bus
+//! tests behind them: what reaches the engine, what is shown, and the exit status.
 use super::{document, posctl, stderr};
 use crate::dbus::world::{TOKEN, World, run, txn_id};
 use serde_json::Value as Json;
@@ -295,5 +295,37 @@ fn operators_and_transactions_are_listed() {
         let heard = world.heard();
         assert!(heard.contains("kind: Some(Refund)") && heard.contains("outcome: Some(Unknown)"), "{heard}");
         assert!(heard.contains("card_token: Some(\"0011223344556677\")"), "{heard}");
+    });
+}
+
+/// A statement of the bank is compared with the ledger line by line; one that is none is refused by name.
+#[test]
+fn a_statement_is_reconciled() {
+    run(async {
+        let world = World::start().await;
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("bank.csv");
+        let name = file.to_str().unwrap();
+        std::fs::write(
+            &file,
+            "批次号,流水号,卡号,交易金额\n000001,000017,622588******5678,12.50\n000001,000099,,3.00\n",
+        )
+        .unwrap();
+        let (exit, document) = world.json(&["ledger", "reconcile", name]).await;
+        assert_eq!(exit, Some(0), "{document}");
+        let data = &document["data"];
+        assert_eq!((&data["matched"], &data["bank-sum"]), (&1.into(), &1550.into()), "{document}");
+        let unknown = data["differences"].as_array().unwrap().iter().find(|row| row["trace"] == 99).unwrap();
+        assert_eq!((&unknown["amount"], &unknown["transaction"]), (&300.into(), &Json::Null));
+        assert_eq!(unknown["cause"], "unknown");
+        let zh = world.posctl(&["ledger", "reconcile", name, "--lang", "zh"]).await;
+        let shown = String::from_utf8(zh.stdout).unwrap();
+        assert!(shown.contains("终端无此交易") && shown.contains("3.00 CNY"), "{shown}");
+        std::fs::write(&file, "trace,amount\n17,12.50\n").unwrap();
+        assert_eq!(world.json(&["ledger", "reconcile", name]).await.0, Some(2), "no batch and no filter");
+        assert_eq!(world.json(&["ledger", "reconcile", name, "--batch", "1"]).await.0, Some(0));
+        std::fs::write(&file, "a,b\n1,2\n").unwrap();
+        let (exit, document) = world.json(&["ledger", "reconcile", name]).await;
+        assert_eq!((exit, &document["error"]["name"]), (Some(1), &"Malformed".into()));
     });
 }

@@ -118,7 +118,7 @@ fn an_upload_keeps_the_number_of_its_unsent_request() {
     commit(&mut journal, sending("a", 10));
     commit(&mut journal, Record::Unsent { id: txn_id("a") });
     let end = Closed { start: None, ..stored_offline("a", 10) };
-    assert_eq!(commit(&mut journal, close(end)), None);
+    assert_eq!(commit(&mut journal, close(end)), Some((stan(1), BatchNumber::FIRST)));
     assert_eq!(row(&mut journal, "a").stan, Some(stan(1)));
     assert_eq!(journal.load().unwrap().next_stan, Some(stan(2)));
 }
@@ -159,7 +159,7 @@ fn a_local_void_withdraws_only_what_was_never_sent() {
     refused(&mut journal, close(void("vc", "a")));
 }
 
-/// A script result is due with the outcome and takes its own number at its first attempt only.
+/// A script result is due with the outcome, takes its own number at its first attempt, and keeps it.
 #[test]
 fn a_script_result_takes_its_number_at_its_first_attempt() {
     let (_dir, mut journal) = new_journal();
@@ -172,7 +172,7 @@ fn a_script_result_takes_its_number_at_its_first_attempt() {
     let script = row(&mut journal, "a").entry(EntryType::Script).cloned().unwrap();
     assert_eq!((script.state, script.stan, script.icc), (QueueState::Due, None, vec![0xdf, 0x31]));
     assert_eq!(commit(&mut journal, attempt_of(id.clone(), 20)), Some((stan(2), BatchNumber::FIRST)));
-    assert_eq!(commit(&mut journal, attempt_of(id.clone(), 30)), None);
+    assert_eq!(commit(&mut journal, attempt_of(id.clone(), 30)), Some((stan(2), BatchNumber::FIRST)));
     let script = row(&mut journal, "a").entry(EntryType::Script).cloned().unwrap();
     assert_eq!((script.state, script.stan, script.attempts), (QueueState::Sending, Some(stan(2)), 2));
     commit(&mut journal, becomes(id, QueueState::Done, Some("00")));

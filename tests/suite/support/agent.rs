@@ -7,6 +7,9 @@ use tokio::sync::{mpsc, watch};
 use zbus::interface;
 use zbus::zvariant::{self, OwnedObjectPath, OwnedValue};
 
+/// The supervisor's own password, once the factory's is changed.
+pub(crate) const SUPERVISOR: &str = "chefin-2210-sued";
+
 /// What the customer does when the PIN is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Typed {
@@ -24,6 +27,8 @@ pub(crate) enum Typed {
 pub(super) struct Agent {
     pub(super) typed: watch::Receiver<Typed>,
     pub(super) signature: watch::Receiver<bool>,
+    /// Whether a suspected duplicate is meant.
+    pub(super) duplicate: watch::Receiver<bool>,
     pub(super) heard: mpsc::UnboundedSender<Heard>,
 }
 
@@ -82,6 +87,27 @@ impl Agent {
     async fn confirm_signature(&self, _txn: OwnedObjectPath, _options: Options) -> bool {
         self.tell("ConfirmSignature");
         *self.signature.borrow()
+    }
+
+    async fn confirm_duplicate(
+        &self,
+        _txn: OwnedObjectPath,
+        earlier: OwnedObjectPath,
+        _options: Options,
+    ) -> bool {
+        self.tell(format!("ConfirmDuplicate {earlier}"));
+        *self.duplicate.borrow()
+    }
+
+    /// The supervisor comes and types.
+    async fn authorize(
+        &self,
+        _txn: OwnedObjectPath,
+        action: &str,
+        _options: Options,
+    ) -> (String, zvariant::OwnedFd) {
+        self.tell(format!("Authorize {action}"));
+        ("00".to_owned(), sealed(SUPERVISOR.as_bytes()).into())
     }
 
     async fn show_prompt(

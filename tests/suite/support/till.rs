@@ -100,6 +100,8 @@ pub(crate) struct Till {
     pub(crate) typed: watch::Sender<Typed>,
     /// What the cashier says of a signature.
     pub(crate) signature: watch::Sender<bool>,
+    /// What the cashier says of a suspected duplicate.
+    pub(crate) duplicate: watch::Sender<bool>,
     /// Everything heard since the start.
     pub(crate) heard: Vec<Heard>,
     /// Environment of the daemon that is started next.
@@ -152,7 +154,13 @@ impl Till {
         let (tell, events) = mpsc::unbounded_channel();
         let (typed, typed_end) = watch::channel(Typed::Pin("123456"));
         let (signature, signature_end) = watch::channel(true);
-        let agent = Agent { typed: typed_end, signature: signature_end, heard: tell.clone() };
+        let (duplicate, duplicate_end) = watch::channel(true);
+        let agent = Agent {
+            typed: typed_end,
+            signature: signature_end,
+            duplicate: duplicate_end,
+            heard: tell.clone(),
+        };
         let client = connect(&bus.address, agent).await;
         listen(&client, &tell).await;
         let till = Self {
@@ -162,6 +170,7 @@ impl Till {
             client,
             typed,
             signature,
+            duplicate,
             heard: Vec::new(),
             env: vec![("POSD_LOG".to_owned(), options.log.to_owned())],
             bus,
@@ -417,10 +426,46 @@ impl Till {
         proxy::HostProxy::new(&self.client).await.unwrap()
     }
 
+    pub(crate) async fn maintenance(&self) -> proxy::MaintenanceProxy<'static> {
+        proxy::MaintenanceProxy::new(&self.client).await.unwrap()
+    }
+
     /// Signs on at the bank, although keys may be there.
     pub(crate) async fn host_sign_on(&mut self) {
         let job = self.host().await.sign_on(Default::default()).await.unwrap();
         self.until_is(job.as_str(), "Job.State", "succeeded").await;
+    }
+
+    /// Starts a transaction of any kind.
+    pub(crate) async fn try_start(
+        &self,
+        kind: &str,
+        request_id: &str,
+        amount: i64,
+        options: HashMap<&str, zbus::zvariant::Value<'_>>,
+    ) -> zbus::Result<OwnedObjectPath> {
+        self.manager().await.start_transaction(request_id, kind, amount, "CNY", options).await
+    }
+
+    /// Starts one that follows another, and must be taken.
+    pub(crate) async fn follow(
+        &self,
+        kind: &str,
+        request_id: &str,
+        amount: i64,
+        original: &OwnedObjectPath,
+    ) -> OwnedObjectPath {
+        let options = HashMap::from([("original", zbus::zvariant::Value::from(original.clone()))]);
+        self.try_start(kind, request_id, amount, options).await.unwrap()
+    }
+
+    /// Waits for the end of a transaction, its paper and its card; the card stays with the customer.
+    pub(crate) async fn ended(&mut self, path: &OwnedObjectPath) -> Finished {
+        let end = self.finished(path).await;
+        self.entered(path, "remove-card").await;
+        self.take_card().await;
+        self.entered(path, "finished").await;
+        end
     }
 
     /// Starts a sale of so many fen.

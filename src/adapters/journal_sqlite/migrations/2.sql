@@ -35,6 +35,7 @@ CREATE INDEX txn_by_stan ON txn (stan) WHERE stan IS NOT NULL;
 CREATE INDEX txn_by_rrn ON txn (rrn) WHERE rrn IS NOT NULL;
 CREATE INDEX txn_by_auth_code ON txn (auth_code) WHERE auth_code IS NOT NULL AND kind = 'pre-auth';
 CREATE INDEX txn_by_original ON txn (original) WHERE original IS NOT NULL;
+CREATE INDEX txn_sealed ON txn (batch) WHERE card_sealed IS NOT NULL;
 CREATE INDEX txn_by_words ON txn (kind, outcome, operator, created_at, id);
 
 CREATE TABLE queue (

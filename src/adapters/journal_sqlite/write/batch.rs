@@ -161,4 +161,31 @@ impl Writer<'_> {
         )?;
         self.open_batch(self.open_number()?.next(), at)
     }
+
+    /// What a restore changes in the copy before it becomes the journal: nothing is sent that the copy may not know the
+    /// answer to, no number is given twice, and trading waits for a sign-on and for a person.
+    pub(in super::super) fn restored(
+        &self,
+        jump: u32,
+        at: WallTime,
+        sha256: &str,
+    ) -> Result<(), JournalError> {
+        self.run(
+            "UPDATE queue SET state = 'parked', last_error = 'restored from a copy'
+             WHERE state IN ('due', 'queued', 'sending', 'failed') AND type <> 'refund-unknown'",
+            &[],
+        )?;
+        self.run(
+            "UPDATE terminal SET next_stan = (next_stan + :jump - 1) % 999999 + 1, restore_unconfirmed = 1",
+            named_params! { ":jump": jump },
+        )?;
+        // A settlement that had not said anything to the bank begins anew.
+        self.run(
+            "UPDATE batch SET state = 'open', begun_at = NULL, operator = NULL
+             WHERE state = 'settling' AND field48 IS NULL",
+            &[],
+        )?;
+        self.signed_off()?;
+        self.audit(at, None, &format!("restored from the copy with SHA-256 {sha256}"))
+    }
 }

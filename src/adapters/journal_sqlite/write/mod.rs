@@ -35,23 +35,25 @@ impl<'a> Writer<'a> {
     }
 
     pub(super) fn write_all(&self, records: &[Record]) -> Result<Committed, JournalError> {
-        let mut committed = Committed::default();
+        let mut all = Committed::default();
         for record in records {
-            let Some(taken) = self.write(record)? else { continue };
-            if committed.taken.replace(taken).is_some() {
+            let Committed { taken, more } = self.write(record)?;
+            if taken.is_some() && all.taken.is_some() {
                 return refuse("one commit takes one STAN only");
             }
+            all = Committed { taken: all.taken.or(taken), more: all.more || more };
         }
-        Ok(committed)
+        Ok(all)
     }
 
-    fn write(&self, record: &Record) -> Result<Option<Taken>, JournalError> {
+    fn write(&self, record: &Record) -> Result<Committed, JournalError> {
+        let numbered = |taken| Committed { taken, more: false };
         match record {
-            Record::Sending(sending) => return self.sending(sending).map(Some),
-            Record::ReserveStan => return self.take_stan().map(Some),
-            Record::Closed(closed) => return self.closed(closed),
-            Record::QueueAttempt { entry, at } => return self.queue_attempt(entry, *at),
-            Record::Settlement(step) => return self.settlement(step),
+            Record::Sending(sending) => return self.sending(sending).map(Some).map(numbered),
+            Record::ReserveStan => return self.take_stan().map(Some).map(numbered),
+            Record::Closed(closed) => return self.closed(closed).map(numbered),
+            Record::QueueAttempt { entry, at } => return self.queue_attempt(entry, *at).map(numbered),
+            Record::Settlement(step) => return self.settlement(step).map(numbered),
             Record::Unsent { id } => self.unsent(id)?,
             Record::QueueState { entry, state, response_code, ask_again, error, host, at } => {
                 let code = response_code.as_ref().map(|c| c.as_str());
@@ -66,7 +68,9 @@ impl<'a> Writer<'a> {
             Record::QueuePaused { why } => {
                 self.run("UPDATE terminal SET queue_paused = :why", named_params! { ":why": why })?;
             }
-            Record::Housekeep(wanted) => self.housekeep(wanted)?,
+            Record::Housekeep(wanted) => {
+                return self.housekeep(wanted).map(|more| Committed { more, taken: None });
+            }
             Record::RestoreConfirmed => {
                 self.run("UPDATE terminal SET restore_unconfirmed = 0", &[])?;
             }
@@ -80,7 +84,7 @@ impl<'a> Writer<'a> {
             Record::Operator(row) => self.operator(row)?,
             Record::Audit { at, operator, text } => self.audit(*at, operator.as_ref(), text)?,
         }
-        Ok(None)
+        Ok(Committed::default())
     }
 
     /// Runs a statement that is kept prepared, and tells how many rows it changed.
@@ -120,9 +124,7 @@ impl<'a> Writer<'a> {
             .tx
             .prepare_cached("SELECT next_stan, number FROM terminal JOIN batch ON batch.id = terminal.batch")?
             .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let unusable = |e| JournalError::Unusable(format!("terminal.next_stan or batch.number: {e}"));
-        let first = Stan::new(next).map_err(unusable)?;
-        let batch = BatchNumber::new(number).map_err(unusable)?;
+        let (first, batch) = numbers(next, number)?;
         let mut stan = first;
         while self.is_used(stan)? {
             stan = stan.next();
@@ -205,6 +207,12 @@ impl<'a> Writer<'a> {
     fn remove_operator(&self, id: &OperatorId) -> Result<(), JournalError> {
         self.run("DELETE FROM operator WHERE id = :id", named_params! { ":id": id.as_str() }).map(drop)
     }
+}
+
+/// Numbers as stored.
+fn numbers(stan: u32, batch: u32) -> Result<Taken, JournalError> {
+    let unusable = |e| JournalError::Unusable(format!("a stored number is none: {e}"));
+    Ok((Stan::new(stan).map_err(unusable)?, BatchNumber::new(batch).map_err(unusable)?))
 }
 
 fn refuse<T>(why: impl Into<String>) -> Result<T, JournalError> {

@@ -1,9 +1,9 @@
-//! What is owed: attempts, answers, what the shop says. An entry goes only by [`Writer::withdraw`], by being disarmed, or
-//! with its transaction; everything else keeps it with its end.
+//! What is owed: attempts, answers, what the shop says. An entry goes only by [`Writer::withdraw`], by being
+//! disarmed, or with its transaction; everything else keeps it with its end.
 use super::super::columns::time;
-use super::{Taken, Writer, refuse};
+use super::{Taken, Writer, numbers, refuse};
 use crate::domain::calendar::WallTime;
-use crate::domain::ident::{OperatorId, Stan};
+use crate::domain::ident::OperatorId;
 use crate::domain::outcome::{EntryType, Outcome, QueueState, Resolution, ResultCode};
 use crate::domain::record::{EntryId, HostFacts};
 use crate::ports::JournalError;
@@ -57,20 +57,27 @@ impl Writer<'_> {
             named_params! { ":row": row, ":type": entry.entry_type.word(), ":at": time(at)? },
             &format!("entry {entry} is not to be sent"),
         )?;
-        if entry.entry_type == EntryType::Script { self.script_stan(row) } else { Ok(None) }
+        if entry.entry_type == EntryType::Script { self.script_stan(row).map(Some) } else { Ok(None) }
     }
 
-    fn script_stan(&self, row: i64) -> Result<Option<Taken>, JournalError> {
-        let sql = "SELECT stan IS NOT NULL FROM queue WHERE txn = :row AND type = 'script'";
-        if self.is(sql, named_params! { ":row": row })? {
-            return Ok(None);
+    /// The number of a script result, taken now if it has none.
+    fn script_stan(&self, row: i64) -> Result<Taken, JournalError> {
+        let (stan, batch): (Option<u32>, u32) = self
+            .tx
+            .prepare_cached(
+                "SELECT stan, (SELECT number FROM batch JOIN terminal ON terminal.batch = batch.id)
+                 FROM queue WHERE txn = ?1 AND type = 'script'",
+            )?
+            .query_row([row], |found| Ok((found.get(0)?, found.get(1)?)))?;
+        if let Some(stan) = stan {
+            return numbers(stan, batch);
         }
         let taken = self.take_stan()?;
         self.run(
             "UPDATE queue SET stan = :stan WHERE txn = :row AND type = 'script'",
-            named_params! { ":row": row, ":stan": Stan::get(taken.0) },
+            named_params! { ":row": row, ":stan": taken.0.get() },
         )?;
-        Ok(Some(taken))
+        Ok(taken)
     }
 
     pub(super) fn queue_state(

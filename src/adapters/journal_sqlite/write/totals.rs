@@ -1,4 +1,5 @@
-//! Totals over time, kept in the commits that change them: what moved money, by hour, kind, outcome, class and operator.
+//! Totals over time, kept in the commits that change them: what moved money, by hour, kind, outcome, class and
+//! operator.
 use super::Writer;
 use crate::ports::JournalError;
 use rusqlite::{OptionalExtension, named_params};
@@ -15,8 +16,8 @@ pub(in super::super) const UNDONE: &str = "EXISTS (SELECT 1 FROM txn AS undo WHE
     AND undo.outcome = 'approved' AND undo.kind IN ('void', 'pre-auth-void', 'pre-auth-complete-void'))";
 
 impl Writer<'_> {
-    /// Carries out a change of a transaction, and moves it and its original from what they counted as to what they count
-    /// as now.
+    /// Carries out a change of a transaction, and moves it and its original from what they counted as to what they
+    /// count as now.
     pub(super) fn changing(
         &self,
         row: i64,

@@ -1,6 +1,6 @@
 //! Transactions: the request before its first byte, and the outcome with everything that follows from it.
 use super::super::columns::{amount, local, pairs, time};
-use super::{Taken, Writer, refuse};
+use super::{Taken, Writer, numbers, refuse};
 use crate::domain::ident::{BatchNumber, Stan, TxnId};
 use crate::domain::outcome::{CardClass, EntryType, Kind, Outcome, PrintState};
 use crate::domain::record::{
@@ -145,13 +145,19 @@ impl Writer<'_> {
         })
     }
 
-    /// Disarms what [`Sending`] armed. A balance inquiry arms nothing.
+    /// Disarms what [`Sending`] armed; a balance inquiry armed nothing. Said twice it is still true.
     pub(super) fn unsent(&self, id: &TxnId) -> Result<(), JournalError> {
         let row = self.row_of(id)?;
-        let armed = usize::from(rule(self.kind_of(row)?).silence.entry().is_some());
-        let disarmed = self
-            .run("DELETE FROM queue WHERE txn = :row AND state = 'armed'", named_params! { ":row": row })?;
-        if disarmed == armed { Ok(()) } else { refuse(format!("transaction {id} has nothing armed")) }
+        let open = "SELECT EXISTS (SELECT 1 FROM txn WHERE id = :row AND outcome = 'none')";
+        if !self.is(open, named_params! { ":row": row })? {
+            return refuse(format!("transaction {id} has its outcome already"));
+        }
+        self.disarm(row)
+    }
+
+    fn disarm(&self, row: i64) -> Result<(), JournalError> {
+        let sql = "DELETE FROM queue WHERE txn = :row AND state = 'armed'";
+        self.run(sql, named_params! { ":row": row }).map(drop)
     }
 
     pub(super) fn closed(&self, closed: &Closed) -> Result<Option<Taken>, JournalError> {
@@ -171,7 +177,7 @@ impl Writer<'_> {
             self.card(row, id, card)?;
         }
         let taken = match &closed.upload {
-            Some(upload) => self.upload(row, upload, closed)?,
+            Some(upload) => Some(self.upload(row, upload, closed)?),
             None => None,
         };
         self.changing(row, || self.outcome(row, closed))?;
@@ -244,12 +250,7 @@ impl Writer<'_> {
                 named_params! { ":row": row, ":at": time(closed.finished_at)? },
                 &format!("transaction {id} is unknown, and neither a reversal nor an exception stands for it"),
             )?,
-            None => {
-                self.run(
-                    "DELETE FROM queue WHERE txn = :row AND state = 'armed'",
-                    named_params! { ":row": row },
-                )?;
-            }
+            None => self.disarm(row)?,
         }
         if let Some(icc) = &closed.script {
             self.new_entry(row, EntryType::Script, "due", None, closed.finished_at, icc)?;
@@ -281,22 +282,25 @@ impl Writer<'_> {
         )
     }
 
-    /// What the bank hears later: its fields, its number unless the row has one, and its entry.
-    fn upload(&self, row: i64, upload: &Upload, closed: &Closed) -> Result<Option<Taken>, JournalError> {
+    /// What the bank hears later: its fields, its entry, and its number unless the row has one.
+    fn upload(&self, row: i64, upload: &Upload, closed: &Closed) -> Result<Taken, JournalError> {
         if !matches!(upload.entry_type, EntryType::OfflineSale | EntryType::Advice) {
             return refuse(format!("a {} is not uploaded later", upload.entry_type));
         }
-        let (numbered, currency): (bool, String) = self
+        let (stan, batch, currency): (Option<u32>, u32, String) = self
             .tx
-            .prepare_cached("SELECT stan IS NOT NULL, currency FROM txn WHERE id = ?1")?
-            .query_row([row], |found| Ok((found.get(0)?, found.get(1)?)))?;
-        let taken = if numbered { None } else { Some(self.take_stan()?) };
-        if let Some((stan, _)) = taken {
-            self.run(
-                "UPDATE txn SET stan = :stan WHERE id = :row",
-                named_params! { ":row": row, ":stan": stan.get() },
-            )?;
-        }
+            .prepare_cached(
+                "SELECT stan, number, txn.currency FROM txn JOIN batch ON batch.id = txn.batch WHERE txn.id = ?1",
+            )?
+            .query_row([row], |found| Ok((found.get(0)?, found.get(1)?, found.get(2)?)))?;
+        let taken = match stan {
+            Some(stan) => numbers(stan, batch)?,
+            None => self.take_stan()?,
+        };
+        self.run(
+            "UPDATE txn SET stan = :stan WHERE id = :row",
+            named_params! { ":row": row, ":stan": taken.0.get() },
+        )?;
         self.wire(row, &upload.wire)?;
         self.fix_identity(&upload.wire, &currency)?;
         self.new_entry(row, upload.entry_type, "queued", None, closed.finished_at, &upload.wire.icc)?;

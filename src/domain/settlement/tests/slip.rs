@@ -63,7 +63,8 @@ fn slips_say_what_the_golden_files_say() {
     check(&forced(En), include_str!("../../../../tests/data/receipts/settlement-forced-copy-en.txt"));
 }
 
-/// Only the class about which bank and terminal differ is looked into, and English paper is ASCII but for the shop's name.
+/// Only the class about which bank and terminal differ is looked into; English paper is ASCII but for the shop's
+/// name.
 #[test]
 fn suspects_stand_where_a_class_did_not_agree() {
     let rows = [offline(1, 100, QueueState::Done, "94"), foreign(offline(2, 200, QueueState::Done, "94"))];

@@ -1,5 +1,5 @@
-//! After the bank's answer, or without one: the card hears it before anybody else does, then the outcome becomes durable,
-//! then it is told.
+//! After the bank's answer, or without one: the card hears it before anybody else does, then the outcome becomes
+//! durable, then it is told.
 //!
 //! EMV 4.4 Book 3 §10.9 to §10.11 for what the card is told; the durability rules of this project for the
 //! rest.
@@ -32,7 +32,7 @@ impl Base {
             issuer_authentication: answer.issuer_authentication.clone(),
             scripts: answer.scripts.clone(),
         };
-        let completed = Box::new(Completed { card, word: Word::Bank(Box::new(answer)) });
+        let completed = Completed { card, word: Word::Bank(Box::new(answer)) };
         match kernel.step(Input::Host(host)) {
             Ok((kernel, output)) => self.completing(kernel, output, completed, now),
             Err(_) => self.card_lost(completed, ResultCode::CardUnreadable, vec![], now),
@@ -76,10 +76,11 @@ impl Base {
         self.end_sent(ending, card, answer.host, local, vec![], now)
     }
 
-    pub(super) fn completing(self, kernel: Kernel, output: Output, online: Box<Completed>, now: Now) -> Step {
+    pub(super) fn completing(self, kernel: Kernel, output: Output, online: Completed, now: Now) -> Step {
         let kernel = Box::new(kernel);
         match output {
             Output::Transmit(command) => {
+                let online = Box::new(online);
                 self.go(State::AwaitCompletion { kernel, online }, vec![Local::Transmit(command)])
             }
             Output::Done(conclusion) => self.concluded(*conclusion, online, now),
@@ -97,23 +98,17 @@ impl Base {
         now: Now,
     ) -> Step {
         match event {
-            Event::CardAnswered(response) => self.completion_answer(kernel, online, response, now),
+            Event::CardAnswered(response) => self.completion_answer(*kernel, *online, response, now),
             Event::CardRemoved | Event::CardFailed(_) => match kernel.gone() {
                 // The second cryptogram is there; only scripts were cut short.
-                Some(conclusion) => self.concluded(conclusion, online, now),
-                None => self.card_lost(online, trouble(&event), removed_prompt(&event), now),
+                Some(conclusion) => self.concluded(conclusion, *online, now),
+                None => self.card_lost(*online, trouble(&event), removed_prompt(&event), now),
             },
             _ => self.stay(State::AwaitCompletion { kernel, online }),
         }
     }
 
-    fn completion_answer(
-        self,
-        kernel: Box<Kernel>,
-        online: Box<Completed>,
-        response: ResponseApdu,
-        now: Now,
-    ) -> Step {
+    fn completion_answer(self, kernel: Kernel, online: Completed, response: ResponseApdu, now: Now) -> Step {
         match kernel.step(Input::Response(response)) {
             Ok((kernel, output)) => self.completing(kernel, output, online, now),
             Err(_) => self.card_lost(online, ResultCode::CardUnreadable, vec![], now),
@@ -124,12 +119,12 @@ impl Base {
     /// undone; without a line nothing was approved.
     pub(super) fn card_lost(
         self,
-        online: Box<Completed>,
+        online: Completed,
         result: ResultCode,
         farewell: Vec<Local>,
         now: Now,
     ) -> Step {
-        let Completed { card, word } = *online;
+        let Completed { card, word } = online;
         let answer = match word {
             Word::Bank(answer) => *answer,
             Word::NoLine { stored, .. } => {
@@ -145,8 +140,8 @@ impl Base {
         self.end_sent(ending, card, answer.host, local, farewell, now)
     }
 
-    fn concluded(self, conclusion: Conclusion, online: Box<Completed>, now: Now) -> Step {
-        let Completed { card, word } = *online;
+    fn concluded(self, conclusion: Conclusion, online: Completed, now: Now) -> Step {
+        let Completed { card, word } = online;
         // The slip shows what the cardholder did, which the first part knows; the last part knows the
         // cryptogram.
         let card = match self.facts(conclusion.card.as_deref()) {

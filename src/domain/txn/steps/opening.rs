@@ -12,20 +12,20 @@ use crate::domain::txn::{Answer, Ask, Event, Local, Now, State};
 impl Base {
     pub(super) fn begin(self, event: Event, now: Now) -> Step {
         match event {
-            Event::Begun(params) => self.begun(params, now),
+            Event::Begun(params) => self.begun(*params, now),
             Event::NotBegun(result) => self.end_unsent(Ending::failed(result), None, vec![], now),
             _ => self.stay(State::AwaitBegin),
         }
     }
 
-    fn begun(self, params: Box<TxnParams>, now: Now) -> Step {
+    fn begun(self, params: TxnParams, now: Now) -> Step {
         // What the chip is told of the business is the business's to say; chance and time came with the event.
         let params = Box::new(TxnParams {
             amount: self.start.amount,
             currency: self.start.currency,
             transaction_type: self.rule().transaction_type,
             purpose: self.purpose(),
-            ..*params
+            ..params
         });
         let terms = &self.start.terms;
         if self.rule().supervisor && !terms.linked && terms.supervisor.is_none() {

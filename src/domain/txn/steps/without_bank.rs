@@ -1,8 +1,8 @@
 //! Without the bank: what the card approves by itself, what the bank is told later, and the undo of what it never heard
 //! of. Each ends with one record; what is to be uploaded stands in it.
 //!
-//! A card approves by itself with a TC in its first cryptogram, or, when no line can be had, in its second (EMV 4.4 Book 3
-//! §10.8, Book 4 §6.3.6; 8A = Y1 and Y3). A sale whose card wanted a PIN for the bank is never one of them.
+//! A card approves by itself with a TC in its first cryptogram, or, when no line can be had, in its second (EMV 4.4
+//! Book 3 §10.8, Book 4 §6.3.6; 8A = Y1 and Y3). A sale whose card wanted a PIN for the bank is never one of them.
 use super::closing::Ending;
 use super::{Base, Step};
 use crate::domain::emv::kernel::{CardSummary, HostAnswer, Input};
@@ -43,7 +43,7 @@ impl Base {
     /// is durable, and its obligation disarmed.
     pub(super) fn unable(self, online: Online, stored: bool, result: ResultCode, now: Now) -> Step {
         let Online { kernel, card, .. } = online;
-        let completed = Box::new(Completed { card, word: Word::NoLine { stored, result } });
+        let completed = Completed { card, word: Word::NoLine { stored, result } };
         match kernel.map(|kernel| kernel.step(Input::Host(HostAnswer::Unable))) {
             Some(Ok((kernel, output))) => self.completing(kernel, output, completed, now),
             Some(Err(_)) | None => self.card_lost(completed, ResultCode::CardUnreadable, vec![], now),
@@ -60,7 +60,10 @@ impl Base {
     ) -> Step {
         match event {
             Event::Stored(_) => self.unable(*online, true, result, now),
-            Event::StoreFailed => self.end_disarmed(Ending::failed(result), online.card, now),
+            // It may be on the disk all the same; the outcome alone disarms too, and contradicts neither.
+            Event::StoreFailed => {
+                self.end_without_line(Ending::failed(result), true, online.card, vec![], now)
+            }
             _ => self.stay(State::AwaitUnsentStored { online, result }),
         }
     }

@@ -70,7 +70,7 @@ impl Disk {
             Record::Sending(_) => Some(row.stan.is_some()),
             Record::Closed(closed) => Some(row.outcome == closed.outcome),
             Record::QueueState { state, .. } => Some(reversal.is_some_and(|r| r.state == *state)),
-            Record::Unsent { .. } => Some(row.entries.is_empty()),
+            Record::Unsent { .. } if records.len() == 1 => Some(row.entries.is_empty()),
             _ => None,
         });
         (there == Some(true)).then(|| row.stan.map(|stan| (stan, row.batch)))

@@ -2,7 +2,7 @@
 //! of events.
 use super::super::management::{Errand, Event, Local, Management, Request, SignOnAnswer};
 use super::super::{Effects, Garbled, Now, Vital};
-use super::world::RESPONSE_TIMEOUT;
+use super::makings::RESPONSE_TIMEOUT;
 use crate::domain::calendar::{BootTime, WallTime};
 use crate::domain::fault::FaultName;
 use crate::domain::ident::{ResponseCode, Stan};

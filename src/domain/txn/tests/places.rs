@@ -1,7 +1,8 @@
 //! Every state of a transaction of any kind, found by running worlds step by step; each is asked each event.
 use super::super::{Answer, Cancellable, CardTrouble, Event, Garbled, State, Txn, TxnEffects, Vital, Word};
 use super::disk::StoreFault;
-use super::world::{BankFault, ChipFault, Fault, World, answer, start};
+use super::makings::start;
+use super::world::{BankFault, ChipFault, Fault, World, answer};
 use crate::domain::calendar::BootTime;
 use crate::domain::emv::apdu::{ResponseApdu, StatusWord};
 use crate::domain::emv::params::Aid;

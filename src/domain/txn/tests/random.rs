@@ -3,7 +3,8 @@
 //! strays.
 use super::super::{Answer, CardTrouble, Event, Garbled};
 use super::disk::StoreFault;
-use super::world::{Fault, World, answer, script, start};
+use super::makings::start;
+use super::world::{Fault, World, answer, script};
 use crate::domain::emv::apdu::{ResponseApdu, StatusWord};
 use crate::domain::emv::params::Aid;
 use crate::domain::emv::tests::{ARQC, TC, params, unhex};

@@ -397,7 +397,7 @@ fn a_card_inserted_at_the_last_moment_is_read() {
     while !matches!(world.state(), State::AwaitPower { .. }) {
         world.advance();
     }
-    world.now.boot = world.now.boot.after(super::world::CUSTOMER_TIMEOUT);
+    world.now.boot = world.now.boot.after(super::makings::CUSTOMER_TIMEOUT);
     world.tell(Event::Tick);
     assert!(matches!(world.state(), State::AwaitPower { .. }));
     while world.advance() {}

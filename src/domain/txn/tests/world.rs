@@ -1,36 +1,26 @@
-//! One transaction of any kind in a world of its own: terminal, chip, bank, disk and power. Faults are chosen beforehand;
-//! the rules are checked at every step and once more at rest.
+//! One transaction of any kind in a world of its own: terminal, chip, bank, disk and power. Faults are chosen
+//! beforehand; the rules are checked at every step and once more at rest.
 use super::super::recovery::recover;
 use super::super::{
     Answer, Ask, CardTrouble, Event, FinancialRequest, Garbled, Local, Now, Setup, State, Txn, TxnEffects,
     Vital,
 };
 use super::disk::{Disk, StoreFault};
+use super::makings::{RESPONSE_TIMEOUT, card_on_file, original, setup, start_of};
 use crate::domain::calendar::{BootTime, WallTime};
 use crate::domain::emv::apdu::{CommandApdu, ResponseApdu, StatusWord};
-use crate::domain::emv::tests::{AAC, TestCard, config, params, tlv, unhex};
-use crate::domain::ident::{
-    AuthCode, BatchNumber, MerchantId, OperatorId, RequestId, ResponseCode, Rrn, Stan, TerminalId, TxnId,
-};
-use crate::domain::money::{Amount, Currency};
-use crate::domain::outcome::{
-    CvmMethod, EntryMode, EntryType, Kind, Outcome, Prompt, QueueState, ResultCode,
-};
+use crate::domain::emv::tests::{AAC, TestCard, params, tlv, unhex};
+use crate::domain::ident::{AuthCode, OperatorId, ResponseCode, Rrn, Stan, TxnId};
+use crate::domain::money::Amount;
+use crate::domain::outcome::{EntryType, Kind, Outcome, Prompt, QueueState, ResultCode};
 use crate::domain::profile::Profile;
 use crate::domain::queue::Entry;
 use crate::domain::queue::delivery::{self, Delivery, End, Limits};
-use crate::domain::record::{
-    CardFacts, Closed, EntryId, HostFacts, OriginalRef, Record, ReversalReason, Terms, TxnStart,
-};
-use crate::domain::rules::{OriginalRule, Silence, Undo, rule};
-use crate::domain::secret::{Pan, PinBlock, TokenKey};
-use crate::domain::unionpay::Identity;
+use crate::domain::record::{Closed, EntryId, HostFacts, Record, ReversalReason, TxnStart};
+use crate::domain::rules::{Silence, Undo, rule};
+use crate::domain::secret::PinBlock;
 use crate::domain::unionpay::answers::FinancialAnswer;
-use core::time::Duration;
 use std::collections::VecDeque;
-
-pub(super) const CUSTOMER_TIMEOUT: Duration = Duration::from_secs(60);
-pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// What goes wrong. Numbers count from 0 over the whole life of the world, restarts included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -267,85 +257,6 @@ pub(super) struct World {
     /// What `Finish` told.
     pub(super) told: Option<Outcome>,
     pub(super) cuts: usize,
-}
-
-pub(super) fn setup() -> Setup {
-    Setup {
-        emv: config(),
-        identity: Identity {
-            terminal_id: TerminalId::new("12345678").unwrap(),
-            merchant_id: MerchantId::new("102290054110001").unwrap(),
-            tpdu: [0x60, 0, 1, 0, 0],
-            header: [0x60, 0x31, 0, 0x31, 0, 0],
-        },
-        customer_timeout: CUSTOMER_TIMEOUT,
-        response_timeout: RESPONSE_TIMEOUT,
-        token_key: TokenKey::derive(&[7; 32]),
-        confirm_card: false,
-        profile: Profile::UNIONPAY,
-        may_store: false,
-        allow_duplicate: false,
-        undo: Undo::Online,
-        stored_card: None,
-    }
-}
-
-/// The card number of the test card.
-pub(super) const PAN: &str = "6228480000001234";
-
-/// A transaction that follows another has its original; kinds that need a supervisor have none yet.
-pub(super) fn start_of(kind: Kind) -> TxnStart {
-    let request_id = RequestId::new("order-1").unwrap();
-    let original = (rule(kind).original != OriginalRule::None).then(original);
-    let amount = if kind == Kind::Balance { 0 } else { 1250 };
-    TxnStart {
-        id: TxnId::of(&request_id),
-        request_id,
-        kind,
-        amount: Amount::from_minor(amount).unwrap(),
-        currency: Currency::CNY,
-        arguments_sha256: [1; 32],
-        operator: OperatorId::new("01").unwrap(),
-        created_at: WallTime(1),
-        cashier_ref: None,
-        metadata: Vec::new(),
-        plies: 2,
-        terms: Terms { original, ..Terms::default() },
-    }
-}
-
-pub(super) fn start() -> TxnStart {
-    start_of(Kind::Sale)
-}
-
-/// The original of every follow-up: its card is the test card.
-pub(super) fn original() -> OriginalRef {
-    OriginalRef {
-        txn: Some(TxnId::of(&RequestId::new("order-0").unwrap())),
-        batch: Some(BatchNumber::FIRST),
-        stan: Some(Stan::new(900).unwrap()),
-        date: Some("1122".to_owned()),
-        rrn: Some(Rrn::new("093000000900").unwrap()),
-        auth_code: Some(AuthCode::new("OLD900").unwrap()),
-        card_token: Some(setup().token_key.token(&Pan::new(PAN).unwrap())),
-    }
-}
-
-/// The card of that original as the journal has it.
-pub(super) fn card_on_file() -> CardFacts {
-    CardFacts {
-        pan: Pan::new(PAN).unwrap(),
-        expiry: Some("2912".to_owned()),
-        sequence: Some(1),
-        entry_mode: EntryMode::Chip,
-        token: original().card_token.unwrap(),
-        brand: "unionpay".to_owned(),
-        aid: "A000000333010101".to_owned(),
-        label: "UNIONPAY DEBIT".to_owned(),
-        cvm: CvmMethod::OnlinePin,
-        signature_required: true,
-        chip: vec![("TC".to_owned(), "00".to_owned())],
-    }
 }
 
 impl World {
@@ -819,7 +730,8 @@ impl World {
             assert!(approved || stored, "the customer was told otherwise");
         }
         let withdrawn = self.disk.withdrawn.is_some();
-        assert_eq!(withdrawn, approved && !asked, "a local undo and its withdrawal are one");
+        let withdraws = matches!(self.setup.undo, Undo::Local(Some(_)));
+        assert_eq!(withdrawn, approved && withdraws, "a local undo and its withdrawal are one");
     }
 
     /// What must hold when nothing is left to do.

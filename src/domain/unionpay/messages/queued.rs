@@ -1,7 +1,8 @@
 //! Messages of the queue: reversal (冲正, 0400), script result (0620), upload of an offline sale (0200 with 60.1 = 36,
 //! 0220 with 30) and completion advice (0220 with 24). None carries a track, a PIN or a security control.
 //!
-//! Terminal and merchant are those of the original, whoever the terminal is today; the MAC is made with the current key.
+//! Terminal and merchant are those of the original, whoever the terminal is today; the MAC is made with the current
+//! key.
 //! Source: field matrix and reversal rules of public terminal code; Spec: unverified.
 use super::financial::{Card, Money, common, set_icc};
 use super::{BuildError, Request, WorkingKeys, signed};

@@ -100,7 +100,7 @@ impl Disk {
             keys: None,
             clock_offset: 0,
             operators: BTreeMap::new(),
-            newest: WallTime(0),
+            newest: now,
             queue_paused: None,
             timeline: Vec::new(),
             keeps_timeline: false,

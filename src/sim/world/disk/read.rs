@@ -4,13 +4,14 @@ use super::{Disk, DiskFault, Kept, refuse};
 use crate::domain::calendar::WallTime;
 use crate::domain::ident::{BatchNumber, TxnId};
 use crate::domain::money::Amount;
-use crate::domain::outcome::{BatchState, Outcome, PrintState};
+use crate::domain::outcome::{BatchState, EntryType, Outcome, PrintState};
 use crate::domain::record::{
-    BatchRow, Committed, EntryRow, FollowUp, Loaded, OriginalRef, Record, SettlementRow, TimelineRow,
-    TotalsRow, TxnFilter, TxnRow,
+    BatchRow, Committed, FollowUp, Loaded, OriginalRef, Record, SettlementRow, TimelineRow, TotalsRow,
+    TxnFilter, TxnRow,
 };
-use crate::ports::{BackupFacts, Durability, Journal, JournalError};
+use crate::ports::{BackupFacts, CheckCopy, Durability, Journal, JournalError};
 use std::path::Path;
+use std::sync::Arc;
 
 /// How many of the newest transactions are loaded at start.
 const RECENT: usize = 20;
@@ -57,9 +58,13 @@ impl Disk {
         row
     }
 
-    /// What recovery reads.
+    /// What recovery reads, without the latest rows that are only shown.
     #[must_use]
     pub fn loaded(&mut self) -> Loaded {
+        self.load_with(0)
+    }
+
+    fn load_with(&mut self, recent: usize) -> Loaded {
         let rows = &self.rows;
         self.open.retain(|place| rows.get(*place).is_some_and(|kept| has_open_end(&kept.row)));
         let open = self.open.iter().filter_map(|place| self.rows.get(*place));
@@ -76,7 +81,7 @@ impl Disk {
         counts.sort();
         Loaded {
             open: open.map(|kept| self.whole(kept)).collect(),
-            recent: self.rows.iter().rev().take(RECENT).map(|kept| self.whole(kept)).collect(),
+            recent: self.rows.iter().rev().take(recent).map(|kept| self.whole(kept)).collect(),
             next_stan: Some(self.next_stan),
             batch: Some(self.batch_number()),
             batch_opened_at: self.batches.last().map(|batch| batch.opened_at).unwrap_or_default(),
@@ -100,6 +105,17 @@ impl Disk {
         open.filter(|kept| kept.row.stan.is_some()).map(|kept| self.whole(kept)).collect()
     }
 
+    /// The same as stored, without what followed them.
+    pub fn open_stored(&self) -> impl Iterator<Item = &TxnRow> {
+        self.all().skip(self.batch_from).filter(|row| row.stan.is_some())
+    }
+
+    /// How many rows were made before the open batch was opened.
+    #[must_use]
+    pub const fn settled_rows(&self) -> usize {
+        self.batch_from
+    }
+
     /// Rows with an open end, without the rest of what recovery reads.
     #[must_use]
     pub fn open_ends(&mut self) -> Vec<TxnRow> {
@@ -121,13 +137,14 @@ fn has_open_end(row: &TxnRow) -> bool {
 }
 
 fn follow_up(row: &TxnRow) -> FollowUp {
-    let known = matches!(row.outcome, Outcome::Approved | Outcome::StoredOffline);
+    let known = !matches!(row.outcome, Outcome::None | Outcome::Unknown);
     FollowUp {
         id: row.start.id.clone(),
         kind: row.start.kind,
         outcome: row.outcome,
         amount: if known { row.approved_amount } else { row.start.amount },
-        unresolved: row.entries.iter().any(EntryRow::is_open),
+        // A script result moves no money.
+        unresolved: row.entries.iter().any(|e| e.is_open() && e.entry_type != EntryType::Script),
     }
 }
 
@@ -164,7 +181,7 @@ impl Journal for Disk {
     }
 
     fn load(&mut self) -> Result<Loaded, JournalError> {
-        Ok(self.loaded())
+        Ok(self.load_with(RECENT))
     }
 
     fn find(&mut self, id: &TxnId) -> Result<Option<TxnRow>, JournalError> {
@@ -213,12 +230,12 @@ impl Journal for Disk {
         Ok(self.batches.iter().rev().find(wanted).cloned())
     }
 
-    fn backup(&mut self, _: &Path) -> Result<BackupFacts, JournalError> {
+    fn backup(&mut self, _: &Path) -> Result<(), JournalError> {
         refuse("a journal in memory has no copies")
     }
 
-    fn verify(&mut self, _: &Path) -> Result<BackupFacts, JournalError> {
-        refuse("a journal in memory has no copies")
+    fn checker(&self) -> CheckCopy {
+        Arc::new(|_| refuse("a journal in memory has no copies"))
     }
 
     fn restore(&mut self, _: &Path) -> Result<BackupFacts, JournalError> {

@@ -29,14 +29,14 @@ impl Disk {
             let plies = plies.map(|(place, row)| (place, row.plies.clone())).collect();
             self.pending.push(Pending { plies });
         }
-        let before = (records.len() > 1).then(|| self.clone_light(records));
+        let (newest, before) = (self.newest, (records.len() > 1).then(|| self.clone_light(records)));
         let mut committed = Committed::default();
         for record in records {
             let taken = match self.apply(record) {
                 Ok(None) => continue,
                 Ok(Some(taken)) if committed.taken.is_none() => taken,
-                Ok(Some(_)) => return self.undo(before, refuse("one commit takes one STAN only")),
-                Err(error) => return self.undo(before, Err(error)),
+                Ok(Some(_)) => return self.undo(before, newest, refuse("one commit takes one STAN only")),
+                Err(error) => return self.undo(before, newest, Err(error)),
             };
             committed.taken = Some(taken);
         }
@@ -78,8 +78,10 @@ impl Disk {
     fn undo(
         &mut self,
         before: Option<Before>,
+        newest: WallTime,
         error: Result<Committed, JournalError>,
     ) -> Result<Committed, JournalError> {
+        self.newest = newest;
         let Some(before) = before else { return error };
         for kept in self.rows.drain(before.count..) {
             self.places.remove(&kept.row.start.id);
@@ -215,6 +217,11 @@ impl Disk {
             return refuse("the transaction has its row already");
         }
         let place = self.rows.len();
+        let mut start = start.clone();
+        // An original that is not here stays told by its numbers.
+        if let Some(original) = &mut start.terms.original {
+            original.txn = original.txn.take().filter(|id| self.places.contains_key(id));
+        }
         let row = TxnRow {
             start: start.clone(),
             stan: None,
@@ -414,7 +421,7 @@ impl Disk {
         entry.attempts = entry.attempts.saturating_add(1);
         entry.state = QueueState::Sending;
         entry.stan = stan.or(entry.stan);
-        Ok(stan.map(|stan| (stan, batch)))
+        Ok(entry.stan.map(|stan| (stan, batch)))
     }
 
     fn entry_mut(&mut self, id: &EntryId) -> Result<&mut EntryRow, JournalError> {
