@@ -6,7 +6,7 @@ CARGO ?= cargo
 DESTDIR ?=
 PREFIX ?= /usr
 # Seeds of `make sim`: so many make a million transactions.
-SEEDS ?= 0..21800
+SEEDS ?= 0..22000
 PLAIN := target/plain
 SIM := target/sim
 export POSD_PLAIN := $(CURDIR)/$(PLAIN)/debug
@@ -27,11 +27,11 @@ build: deps ## posd and posctl as they are shipped, unoptimised
 simulators: deps
 	$(CARGO) build --locked --target-dir $(SIM) --features sim --bin posd-sim
 
-sim: deps ## long simulated days in which anything goes wrong: make sim SEEDS=0..21800
+sim: deps ## long simulated days in which anything goes wrong: make sim SEEDS=0..22000
 	$(CARGO) build --locked --profile dist --target-dir $(SIM) --features sim --bin posd-sim
 	$(SIM)/dist/posd-sim worlds --seeds $(SEEDS)
 
-demo: build simulators ## a morning in a shop: sale, decline, lost reply; receipts in demo-out/
+demo: build simulators ## a day in a shop, from sign-on to settlement; receipts in demo-out/
 	$(SIM)/debug/posd-sim demo --bin $(PLAIN)/debug --emv tests/data/emv.toml --out demo-out
 
 storm: build simulators ## the daemon is killed N=500 times in mixed business; both ends are compared

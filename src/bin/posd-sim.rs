@@ -22,7 +22,7 @@ enum Command {
     Host(host::Args),
     /// A receipt printer on TCP
     Printer(printer::Args),
-    /// A morning in a shop, with everything simulated but the daemon
+    /// A day in a shop, with everything simulated but the daemon
     Demo(demo::Args),
     /// Counts and ratios of the real daemon in a simulated shop
     Bench(bench::Args),

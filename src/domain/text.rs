@@ -110,12 +110,12 @@ fn unanswered(kind: Kind, cause: (&str, &str)) -> Bilingual {
     let (zh, en) = match rule(kind).silence {
         Silence::Except => (
             "退货结果未知, 请勿再次退货; 请向收单行查明后在队列中处理",
-            "nobody knows whether the refund is booked. Do not refund again: ask the acquirer, then resolve it in the queue",
+            "nobody knows whether the refund is booked. Do not refund again: ask the bank, then resolve it",
         ),
         Silence::Forget => ("未动账, 请重试", "no money moved; try again"),
         Silence::Reverse if undoes(kind) => (
             "撤销结果未知, 正在自动冲正; 冲正后原交易仍有效, 需重新撤销",
-            "whether the original is undone is unknown; the bank is asked to forget it. Then the original stands: start again",
+            "nobody knows whether it was undone; it is being reversed. Then the original stands: start again",
         ),
         Silence::Reverse => (
             "结果未知, 正在自动冲正, 再次收款前请先查询",

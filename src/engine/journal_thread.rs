@@ -24,6 +24,9 @@ const PAGE: u32 = 200;
 /// Of these, how many may be questions of the bus: the rest is kept for commits.
 const QUESTIONS: usize = 24;
 
+/// Work with the journal that answers by itself.
+pub(super) type Errand = Box<dyn FnOnce(&mut dyn Journal) + Send>;
+
 /// What the engine wants of the journal. `T` is the engine's own note of who asked.
 pub(super) enum Task<T> {
     /// Make these durable.
@@ -45,13 +48,10 @@ pub(super) enum Task<T> {
     /// Totals, straight back to the bus.
     Totals { filter: Box<TxnFilter>, answer: oneshot::Sender<Result<Vec<TotalsRow>, Fault>> },
     /// Something else with the journal, by [`JournalDoor::ask`].
-    With(Work),
+    With(Errand),
     /// A timeline, straight back to the bus.
     Timeline { id: TxnId, answer: oneshot::Sender<Result<Vec<TimelineRow>, Fault>> },
 }
-
-/// What is done with the journal, on its thread.
-pub(super) type Work = Box<dyn FnOnce(&mut dyn Journal) + Send>;
 
 /// What is done with a page of rows, on the journal thread.
 pub(super) type Rows = Box<dyn FnOnce(Result<(Vec<TxnRow>, String), JournalError>) + Send>;

@@ -1,5 +1,5 @@
-//! The thread that hashes passwords: 50 ms of work on purpose, one after the other, so that they never take the engine's
-//! time nor the memory of more than one.
+//! The thread that hashes passwords: 50 ms of work on purpose, one after the other, so that they never take the
+//! engine's time nor the memory of more than one.
 use crate::domain::operators;
 use crate::domain::secret::Password;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};

@@ -89,7 +89,8 @@ impl Engine {
         Ok(job)
     }
 
-    /// After a restart: the settlement goes on where it was.
+    /// After a restart: the settlement goes on where it was. `None` after a restore too: then nothing goes on by
+    /// itself.
     pub(super) fn resume_settlement(&mut self, row: Option<&SettlementRow>) {
         let Some(row) = row else { return };
         match self.new_job("settlement") {

@@ -1,5 +1,5 @@
-//! The power-cut matrix: the daemon is stopped dead at every effect boundary of a sale, once with an answer and once with
-//! a lost one, and must agree with the bank after its restart.
+//! The power-cut matrix: the daemon is stopped dead at every effect boundary of a sale, once with an answer and
+//! once with a lost one, and must agree with the bank after its restart.
 //!
 //! The boundaries come from a run without a cut. The outcomes stand in `src/docs/power-cuts.md`; a difference fails the
 //! test, and `POSD_BLESS=1` writes the file anew.

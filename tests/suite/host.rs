@@ -9,5 +9,6 @@
 )]
 mod acquirer;
 mod faults;
+mod kinds;
 mod line;
 mod terminal;

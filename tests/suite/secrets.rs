@@ -1,5 +1,5 @@
-//! Nothing secret leaves the daemon but where it must: log, bus, disk, paper and the bank's own log are searched after a
-//! day's business, in every form in which a secret could stand there.
+//! Nothing secret leaves the daemon but where it must: log, bus, disk, paper and the bank's own log are searched
+//! after a day's business, in every form in which a secret could stand there.
 use crate::support::{Options, PASSWORD, Till, Typed, with_till};
 use posd::domain::secret::{ClearPin, Pan};
 use posd::domain::unionpay::issuer::{ClearMak, key_block};
@@ -21,8 +21,8 @@ const WRONG_PIN: &str = "840271936550";
 const PIK: [u8; 16] = *b"\x91\x3e\xb5\x58\x0d\xc4\x2f\x67\xa8\x1c\x73\xe6\x49\x9d\xf2\x04";
 const MAK: [u8; 16] = *b"\x6b\xd0\x15\xfe\x83\x29\xca\x74\x6b\xd0\x15\xfe\x83\x29\xca\x74";
 
-/// Goal: after sales that were approved, declined, lost, reprinted and mistyped, no card number, track 2, PIN, PIN block,
-/// password or clear key is in the log (at `trace`), on the bus, on the disk, on paper or in the bank's log.
+/// Goal: after sales that were approved, declined, lost, reprinted and mistyped, no card number, track 2, PIN, PIN
+/// block, password or clear key is in the log (at `trace`), on the bus, on the disk, on paper or in the bank's log.
 #[test]
 fn no_secret_is_left_anywhere_after_a_day() {
     let options = Options {
@@ -197,8 +197,8 @@ fn find(bytes: &[u8], wanted: &[u8]) -> bool {
     bytes.windows(wanted.len()).any(|window| window == wanted)
 }
 
-/// Goal: the daemon that is shipped has no simulator and no cut point in it. `POSD_PLAIN` is the folder of such a build;
-/// without one the test says so and passes, because making one takes minutes.
+/// Goal: the daemon that is shipped has no simulator and no cut point in it. `POSD_PLAIN` is the folder of such a
+/// build; without one the test says so and passes, because making one takes minutes.
 #[test]
 fn the_shipped_daemon_has_no_simulator_in_it() {
     let folder = std::env::var_os("POSD_PLAIN")

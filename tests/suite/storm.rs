@@ -5,8 +5,8 @@ use std::process::Command;
 
 use crate::support::skip;
 
-/// Goal: however often the power fails, no told outcome changes, and terminal and bank agree on every line. `make storm`
-/// runs a long one; the seed is printed.
+/// Goal: however often the power fails, no told outcome changes, and terminal and bank agree on every line. `make
+/// storm` runs a long one; the seed is printed.
 #[test]
 fn twenty_kills_leave_both_ends_in_agreement() {
     // The storm itself opens a bench; here it is only asked whether there can be one.

@@ -1,7 +1,6 @@
 //! Data objects for people: names, lengths, values with card data masked. Used by `posctl decode tlv`.
 //!
 //! It does not judge values. EMV 4.4 Book 3 Annex A and B. Spec: unverified.
-use core::fmt::Write as _;
 
 use super::results::{Aip, Capabilities, Tsi, Tvr};
 use super::tlv::{DEPTH_MAX, Reader, Tag, Tlv, TlvError};

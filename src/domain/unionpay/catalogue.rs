@@ -1,5 +1,5 @@
-//! What the bank's response code (DE 39) means to people: one table of code, class, meaning and next step, in Chinese and
-//! English. What a code means to the terminal is [`super::response`].
+//! What the bank's response code (DE 39) means to people: one table of code, class, meaning and next step, in
+//! Chinese and English. What a code means to the terminal is [`super::response`].
 //!
 //! Source: codes and Chinese meanings from the display table of Q/CUP 006.6-2014, classes from a table that a Chinese
 //! acquirer gives to its shops; Spec: unverified. English and next steps are ours.

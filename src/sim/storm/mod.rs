@@ -115,7 +115,6 @@ struct Storm {
     open: BTreeSet<String>,
     differences: BTreeSet<String>,
     refused: BTreeMap<String, u32>,
-    card: &'static str,
 }
 
 impl Storm {
@@ -147,7 +146,6 @@ impl Storm {
             open: BTreeSet::new(),
             differences: BTreeSet::new(),
             refused: BTreeMap::new(),
-            card: "",
         };
         storm.come_back().await?;
         storm.client.until_sales_are_taken().await?;
@@ -156,6 +154,7 @@ impl Storm {
 
     /// After a start: connects anew, signs the supervisor on, and asks what has become of everything.
     async fn come_back(&mut self) -> Result<(), Error> {
+        self.shop.bench.remove()?;
         self.shop.acquirer.accept_connections()?;
         self.client = Client::connect(&self.shop.address).await?;
         self.client.until_it_answers().await?;
@@ -301,11 +300,7 @@ impl Storm {
         } else {
             self.shop.acquirer.accept_connections()?;
         }
-        if self.card != card {
-            self.shop.bench.remove()?;
-            self.shop.bench.insert(card)?;
-            self.card = card;
-        }
+        self.shop.bench.insert(card)?;
         options.insert("plies", Value::from(0_u32));
         options.insert("allow-duplicate", Value::from(true));
         let request = format!("storm-{:08}", self.dice.draw() % 100_000_000);
@@ -328,7 +323,6 @@ impl Storm {
         }
         // The next customer has a card of their own.
         self.shop.bench.remove()?;
-        self.card = "";
         Ok(())
     }
 
@@ -355,7 +349,8 @@ impl Storm {
             && state == "succeeded"
         {
             let verdicts = (text(&result, "verdict-domestic"), text(&result, "verdict-foreign"));
-            if verdicts != ("agreed".to_owned(), "agreed".to_owned()) {
+            // An empty batch is not asked about.
+            if verdicts != ("agreed".to_owned(), "agreed".to_owned()) && !verdicts.0.is_empty() {
                 self.differences
                     .insert(format!("settlement of batch {}: {verdicts:?}", number(&result, "batch")));
             }
@@ -385,7 +380,6 @@ impl Storm {
     async fn rest(&mut self) -> Result<(), Error> {
         self.shop.acquirer.clear_rules()?;
         self.shop.acquirer.accept_connections()?;
-        self.shop.bench.remove()?;
         self.client.until_sales_are_taken().await?;
         for _ in 0..REST_ROUNDS {
             self.resolve().await?;
@@ -401,7 +395,10 @@ impl Storm {
         self.look()?;
         for batch in self.shop.acquirer.batches()? {
             if !batch.agrees() || !batch.trouble.is_empty() {
-                self.differences.insert(format!("the bank on batch {}: {:?}", batch.number, batch.trouble));
+                let (number, told, known) = (batch.number, &batch.told, &batch.known);
+                let trouble = &batch.trouble;
+                self.differences
+                    .insert(format!("the bank on batch {number}: {told} told, {known} known; {trouble:?}"));
             }
         }
         Ok(())

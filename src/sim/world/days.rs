@@ -98,7 +98,6 @@ pub fn run(seed: u64, transactions: u32) -> Result<Told, Failure> {
 }
 
 /// Runs the day of a seed with its trace.
-#[must_use]
 pub fn traced(seed: u64, transactions: u32) -> (Result<(), String>, String) {
     let (ended, world) = play(seed, transactions, Keep::Trace);
     (ended, world.map(|world| world.trace().to_owned()).unwrap_or_default())

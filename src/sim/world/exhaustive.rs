@@ -102,6 +102,10 @@ pub fn scenarios() -> Vec<Scenario> {
             chain,
             Deed::Trade(Wanted::new(Kind::PreAuthCompleteVoid, 0, 2), Some(1)),
         ),
+        Scenario {
+            habit: Habit::BooksLate,
+            ..plain("sale at a bank that books late", Wanted::new(Kind::Sale, 1250, 2))
+        },
         scenario("settlement", day.clone(), Deed::Settle(false)),
         scenario("forced settlement", day, Deed::Settle(true)),
         scenario("sign-on", vec![], Deed::SignOn),
@@ -187,7 +191,6 @@ impl Stage {
     }
 
     /// Runs one world with a trace: whether a rule broke, and what happened.
-    #[must_use]
     pub fn traced(&self, wrong: &[Wrong]) -> (Result<(), String>, String) {
         let mut world = self.world.clone();
         world.trace = super::Trace(Some(String::new()));

@@ -307,6 +307,12 @@ impl Bank {
         }
     }
 
+    /// A record of the batch upload has come.
+    #[must_use]
+    pub fn has_detail(&self, stan: u32) -> bool {
+        self.detail.contains(&stan)
+    }
+
     /// The batch is over: its names may come round again.
     pub fn close(&mut self, batch: u32) {
         self.detail.clear();

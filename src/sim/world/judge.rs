@@ -8,7 +8,9 @@ use super::disk::Disk;
 use super::host::{Asked, Bank, Habit, Name, Side, counts_as_foreign, side};
 use super::{Flow, broken};
 use crate::domain::ident::{BatchNumber, Stan, TxnId};
-use crate::domain::outcome::{CardClass, EntryType, Kind, Outcome, Ply, QueueState, Resolution, Verdict};
+use crate::domain::outcome::{
+    CardClass, EntryType, Kind, Outcome, Ply, QueueState, Resolution, ResultCode, Verdict,
+};
 use crate::domain::queue::Entry;
 use crate::domain::record::{Record, SettlementStep, TxnRow, TxnStart, WireFacts};
 use crate::domain::rules::{self, Silence};
@@ -135,6 +137,7 @@ impl Judge {
             return broken("a request leaves without what silence owes");
         }
         self.number(asked.name, id)?;
+        follows_rightly(row, disk)?;
         let amount = request.start.amount.minor();
         match self.sent.get(&asked.name) {
             Some(before) if before.wire != request.wire || before.amount != amount => {
@@ -309,6 +312,7 @@ impl Judge {
                 return broken(text);
             }
         }
+        self.detail_went_up(report, disk, bank)?;
         let agreed = report.verdict == (Verdict::Agreed, Verdict::Agreed);
         if !agreed {
             self.disagreed = self.disagreed.saturating_add(1);
@@ -321,6 +325,24 @@ impl Judge {
             return broken("2: the bank agrees although a record differs");
         }
         Ok(())
+    }
+
+    /// 2: where a class did not agree the bank has heard of each of its records.
+    fn detail_went_up(&self, report: &Report, disk: &Disk, bank: &Bank) -> Flow {
+        let missing = disk.all().take(disk.settled_rows()).skip(self.closing).find(|row| {
+            let verdict = match row.card_class {
+                CardClass::Domestic => report.verdict.0,
+                CardClass::Foreign => report.verdict.1,
+            };
+            let wanted = verdict != Verdict::Agreed && totals::side(row).is_some();
+            wanted && row.stan.is_some_and(|stan| !bank.has_detail(stan.get()))
+        });
+        match missing {
+            Some(row) => {
+                broken(format!("2: the bank did not agree and was not told of a {}", row.start.kind))
+            }
+            None => Ok(()),
+        }
     }
 
     /// What must hold at any time.
@@ -351,6 +373,10 @@ impl Judge {
         let name = row.stan.map(|stan| (row.batch.get(), stan.get()));
         let booking = name.and_then(|name| bank.booking(name)).filter(|booking| !booking.reversed);
         let holds = booking.is_some();
+        if row.result == Some(ResultCode::Partial) && !row.start.terms.allow_partial {
+            return broken("1: a part was approved that nobody allowed");
+        }
+        entries_are_true(row, holds)?;
         let owed = row.entries.iter().any(|entry| entry.is_open());
         let written_off = row.entries.iter().any(|e| e.resolution == Some(Resolution::WrittenOff));
         // The listed exception: a bank that books what it said it did not know.
@@ -386,6 +412,47 @@ impl Judge {
                 && matches!(row.outcome, Outcome::Reversed | Outcome::Approved | Outcome::Failed));
         if fits { Ok(()) } else { broken(format!("told {told}: a {}", what())) }
     }
+}
+
+/// 1: what was undone is not undone again, and a refund never gives back more than its original has left, as far as the
+/// terminal knows.
+fn follows_rightly(row: &TxnRow, disk: &Disk) -> Flow {
+    let original = row.start.terms.original.as_ref().and_then(|original| original.txn.as_ref());
+    let Some(original) = original.and_then(|id| disk.row(id)) else { return Ok(()) };
+    let stands = |outcome| matches!(outcome, Outcome::Approved | Outcome::StoredOffline);
+    if original.follow_ups.iter().any(|f| stands(f.outcome) && f.kind != Kind::Refund) {
+        return broken(format!("1: a {} of what was followed already", row.start.kind));
+    }
+    if row.start.kind != Kind::Refund {
+        return Ok(());
+    }
+    let undone = |outcome| {
+        matches!(outcome, Outcome::Declined | Outcome::Failed | Outcome::Cancelled | Outcome::Reversed)
+    };
+    let refunds = original.follow_ups.iter().filter(|f| f.kind == Kind::Refund && !undone(f.outcome));
+    let given: u64 = refunds.map(|refund| refund.amount.minor()).sum();
+    if given > original.approved_amount.minor() {
+        return broken(format!("1: {given} refunded of {}", original.approved_amount.minor()));
+    }
+    Ok(())
+}
+
+/// What an entry says of the bank must be what the bank says.
+fn entries_are_true(row: &TxnRow, holds: bool) -> Flow {
+    for entry in row.entries.iter().filter(|entry| entry.resolution.is_none()) {
+        let code = entry.response_code.as_ref().map_or("", |code| code.as_str());
+        match (entry.entry_type, entry.state) {
+            (EntryType::OfflineSale | EntryType::Advice, QueueState::Denied) if holds => {
+                return broken("1: an upload counts as denied, and the bank has it");
+            }
+            // The profile of the worlds wants a second asking after 25.
+            (EntryType::Reversal, QueueState::Done) if code == "25" && !entry.ask_again => {
+                return broken("1: a reversal that found nothing was not asked again");
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// A local void took its entry out of the queue.

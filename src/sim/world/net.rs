@@ -15,6 +15,8 @@ enum Net {
     LostUnseen,
     /// The line breaks before the socket says so, but the bank has it.
     LostSeen,
+    /// The socket and the bank have it, and the line breaks before the answer.
+    LostAnswer,
     /// The bank has it, and its answer gets lost.
     Silence,
     /// It gets lost without a trace.
@@ -37,12 +39,13 @@ enum Net {
     Floats,
 }
 
-const WAYS: [Net; 15] = [
+const WAYS: [Net; 16] = [
     Net::CutBefore,
     Net::CutSeen,
     Net::LostBefore,
     Net::LostUnseen,
     Net::LostSeen,
+    Net::LostAnswer,
     Net::Silence,
     Net::Unseen,
     Net::Late,
@@ -141,7 +144,7 @@ impl World {
             (Some(Net::CutBefore), _) => return self.cut("before the first byte"),
             (Some(Net::CutSeen), _) => return self.cut("the bank has it"),
             (Some(Net::LostBefore), _) => *heard = vec![Heard::Lost(false)],
-            (Some(Net::LostUnseen), _) => heard.push(Heard::Lost(true)),
+            (Some(Net::LostUnseen | Net::LostAnswer), _) => heard.push(Heard::Lost(true)),
             (Some(Net::LostSeen), _) => *heard = vec![Heard::Lost(true)],
             (Some(Net::Floats), _) => exchange.floats = true,
             (Some(Net::Late), answer) => exchange.late = answer,

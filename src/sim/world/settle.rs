@@ -117,6 +117,16 @@ impl World {
             Request::Group { .. } | Request::Copy(_) | Request::Chip { .. } => "record of the upload",
         };
         let exchange = self.exchange(what, |world, mood| {
+            // A record that the bank refuses is heard all the same; it is not told again.
+            match request {
+                Request::Group { lines, .. } => {
+                    lines.iter().for_each(|line| world.bank.upload(line.stan.get()));
+                }
+                Request::Copy(row) | Request::Chip { row, .. } => {
+                    row.stan.into_iter().for_each(|stan| world.bank.upload(stan.get()));
+                }
+                Request::Totals { .. } | Request::End { .. } => {}
+            }
             if let Some(code) = mood.refusal("96") {
                 return crate::domain::ident::ResponseCode::new(code).map(Answer::Refused).ok();
             }
@@ -127,19 +137,9 @@ impl World {
                     world.note(&format_args!("the bank says {} {}", verdict.0, verdict.1));
                     Answer::Verdict(verdict.0, verdict.1)
                 }
-                Request::Group { lines, .. } => {
-                    for line in lines {
-                        world.bank.upload(line.stan.get());
-                    }
+                Request::Group { .. } | Request::Copy(_) | Request::Chip { .. } | Request::End { .. } => {
                     Answer::Taken
                 }
-                Request::Copy(row) | Request::Chip { row, .. } => {
-                    if let Some(stan) = row.stan {
-                        world.bank.upload(stan.get());
-                    }
-                    Answer::Taken
-                }
-                Request::End { .. } => Answer::Taken,
             })
         })?;
         for heard in exchange.heard {

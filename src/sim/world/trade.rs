@@ -8,7 +8,8 @@ use crate::domain::emv::apdu::CommandApdu;
 use crate::domain::emv::params::{Purpose, TxnParams};
 use crate::domain::ident::{AuthCode, RequestId, ResponseCode, Rrn, TxnId};
 use crate::domain::money::{Amount, Currency};
-use crate::domain::outcome::{Kind, Prompt, ResultCode};
+use crate::domain::outcome::{EntryType, Kind, Prompt, QueueState, ResultCode};
+use crate::domain::queue::Entry;
 use crate::domain::record::{HostFacts, OriginalRef, Terms, TxnRow, TxnStart};
 use crate::domain::rules::{self, Present, Undo};
 use crate::domain::secret::PinBlock;
@@ -332,6 +333,13 @@ impl World {
 
     fn send(&mut self, request: FinancialRequest, run: &mut Run) -> Flow {
         let asked = read(&request)?;
+        let blocks = |entry: &Entry| {
+            let due = matches!(entry.state, QueueState::Due | QueueState::Sending);
+            entry.entry_type() == EntryType::Reversal && due && !entry.ask_again
+        };
+        if self.memory.entries.iter().any(blocks) {
+            return broken("1: a request leaves before a reversal that is due");
+        }
         self.judge.sends(&request, &asked, &self.disk)?;
         self.memory.line_of = Some(request.start.id.clone());
         let amount = request.start.amount;

@@ -125,7 +125,7 @@ impl Terminal {
         Some(payload)
     }
 
-    fn exchange(&mut self, request: &Request) -> Vec<u8> {
+    pub(super) fn exchange(&mut self, request: &Request) -> Vec<u8> {
         self.send(&request.frame);
         self.receive().expect("an answer")
     }
@@ -156,7 +156,7 @@ impl Terminal {
         read_management(&request, &payload).unwrap().response_code.to_string()
     }
 
-    fn session(&self) -> WorkingKeys {
+    pub(super) fn session(&self) -> WorkingKeys {
         // A terminal that never signed on signs with keys that the acquirer does not know.
         let tmk = MasterKey::from_bytes(TEST_TMK);
         let unknown = key_block(&tmk, &[0x11; 16], &ClearMak::Single([0x11; 8]), None);

@@ -101,6 +101,9 @@ fn a_settlement_goes_through_its_phases() {
     );
 }
 
+/// Steps of a settlement, each made anew.
+type Makers<'a> = &'a [fn() -> Record];
+
 /// A step out of order is refused and changes nothing.
 #[test]
 fn settlement_steps_out_of_order_are_refused() {
@@ -114,8 +117,7 @@ fn settlement_steps_out_of_order_are_refused() {
         reopened,
     ];
     // What is done first, and which of `all` are refused then.
-    type Step = fn() -> Record;
-    let cases: [(&[Step], &[usize]); 4] = [
+    let cases: [(Makers, &[usize]); 4] = [
         (&[], &[1, 2, 3, 4, 5]),
         (&[begun], &[0, 2, 3, 4]),
         (&[begun, frozen], &[0, 1, 3, 4, 5]),

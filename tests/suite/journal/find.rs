@@ -37,8 +37,8 @@ fn next_batch(journal: &mut SqliteJournal) {
     }
 }
 
-/// The first name that a follow-up gives decides: transaction, STAN in a batch, RRN, authorisation code; the newest that
-/// fits the day.
+/// The first name that a follow-up gives decides: transaction, STAN in a batch, RRN, authorisation code; the newest
+/// that fits the day.
 #[test]
 fn an_original_is_found_by_what_is_told() {
     let (_dir, mut journal) = new_journal();

@@ -170,3 +170,21 @@ fn a_stan_in_use_is_skipped() {
     assert_eq!(commit(&mut journal, Record::ReserveStan), Some((stan(1), second)));
     assert_eq!(commit(&mut journal, sending("c", 30)), Some((stan(3), second)));
 }
+
+/// A refund without an answer counts as its original's card does: nobody else can say whose card it was.
+#[test]
+fn a_refund_without_an_answer_is_of_its_originals_card_class() {
+    let (_dir, mut journal) = new_journal();
+    commit(&mut journal, sending("a", 10));
+    let mut sale = approved("a");
+    sale.host.organisation = Some("VIS".to_owned());
+    commit(&mut journal, close(sale));
+    assert_eq!(row(&mut journal, "a").card_class, CardClass::Foreign);
+    let Record::Sending(mut refund) = sending("b", 20) else { panic!("another record") };
+    refund.start.kind = Kind::Refund;
+    refund.start.terms.original = Some(OriginalRef { txn: Some(txn_id("a")), ..OriginalRef::default() });
+    commit(&mut journal, Record::Sending(refund));
+    let end = Closed { reversal: None, host: HostFacts::default(), ..unknown("b") };
+    commit(&mut journal, close(end));
+    assert_eq!(row(&mut journal, "b").card_class, CardClass::Foreign);
+}

@@ -67,7 +67,8 @@ fn a_sale_that_the_card_refuses_after_approval_is_reversed() {
     });
 }
 
-/// Goal: no answer is `unknown`, never "not charged"; the reversal goes before the next sale, and then it is `reversed`.
+/// Goal: no answer is `unknown`, never "not charged"; the reversal goes before the next sale, and then it is
+/// `reversed`.
 #[test]
 fn a_lost_reply_is_reversed_before_the_next_sale() {
     with_till(impatient(), async |till| {

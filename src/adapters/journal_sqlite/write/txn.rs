@@ -222,9 +222,13 @@ impl Writer<'_> {
                 ":organisation": host.organisation, ":host_text": host.text, ":balance": host.balance,
             },
         )?;
+        // Where no answer came, a follow-up counts as its original does: it is the same card.
         let (message_type, organisation): (Option<String>, Option<String>) = self
             .tx
-            .prepare_cached("SELECT message_type, organisation FROM txn WHERE id = ?1")?
+            .prepare_cached(
+                "SELECT t.message_type, coalesce(t.organisation, o.organisation)
+                 FROM txn t LEFT JOIN txn o ON o.id = t.original WHERE t.id = ?1",
+            )?
             .query_row([row], |found| Ok((found.get(0)?, found.get(1)?)))?;
         let class = CardClass::of(message_type.as_deref(), organisation.as_deref());
         self.run(

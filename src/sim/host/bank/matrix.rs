@@ -107,7 +107,9 @@ fn conditions(request: &Message, business: Business) -> Result<(), Refusal> {
     }
     original(text(De::ORIGINAL), business)?;
     let mode = text(De::ENTRY_MODE);
-    let (with_pin, has_pin) = (mode.ends_with('1'), request.has(De::PIN_BLOCK));
+    // A script result repeats the entry mode of its original, which may have had a PIN.
+    let with_pin = mode.ends_with('1') && business != Business::ScriptResult;
+    let has_pin = request.has(De::PIN_BLOCK);
     if with_pin && !has_pin {
         return refuse("30", "DE 22 tells of a PIN, DE 52 is missing");
     }

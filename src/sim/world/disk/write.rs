@@ -159,6 +159,18 @@ impl Disk {
         }
     }
 
+    /// Whose card it was: as the host said, or, where no answer came, as it said of the original.
+    fn classify(&mut self, id: &TxnId) -> Result<(), JournalError> {
+        let row = |id: &TxnId| Some(&self.rows.get(self.place(id).ok()?)?.row);
+        let told = row(id).and_then(|row| row.host.organisation.clone());
+        let original = || row(row(id)?.start.terms.original.as_ref()?.txn.as_ref()?);
+        let organisation = told.or_else(|| original()?.host.organisation.clone());
+        let row = self.row_mut(id)?;
+        let message_type = row.wire.as_ref().map(|wire| wire.message_type.as_str());
+        row.card_class = CardClass::of(message_type, organisation.as_deref());
+        Ok(())
+    }
+
     fn row_mut(&mut self, id: &TxnId) -> Result<&mut TxnRow, JournalError> {
         let place = self.place(id)?;
         self.open.insert(place);
@@ -324,6 +336,7 @@ impl Disk {
         close_entries(row, closed);
         let held = |ply| PlyRow { ply, copy: 0, state: PrintState::Held, reason: String::new() };
         row.plies = closed.plies.iter().copied().map(held).collect();
+        self.classify(&closed.id)?;
         match &closed.upload {
             Some(upload) => self.upload(place, upload, closed.finished_at),
             None => Ok(None),
@@ -446,6 +459,7 @@ impl Disk {
         }
         if let Some(host) = host {
             hear(row, host);
+            self.classify(&id.txn)?;
         }
         Ok(())
     }
@@ -588,6 +602,4 @@ fn hear(row: &mut TxnRow, host: &HostFacts) {
     keep(&mut known.organisation, &host.organisation);
     keep(&mut known.text, &host.text);
     keep(&mut known.balance, &host.balance);
-    let message_type = row.wire.as_ref().map(|wire| wire.message_type.as_str());
-    row.card_class = CardClass::of(message_type, known.organisation.as_deref());
 }
