@@ -115,7 +115,7 @@ fn unanswered(kind: Kind, cause: (&str, &str)) -> Bilingual {
         Silence::Forget => ("未动账, 请重试", "no money moved; try again"),
         Silence::Reverse if undoes(kind) => (
             "撤销结果未知, 正在自动冲正; 冲正后原交易仍有效, 需重新撤销",
-            "whether the original is undone is unknown; the bank is asked to forget it, then start again",
+            "nobody knows whether it was undone; it is being reversed. Then the original stands: start again",
         ),
         Silence::Reverse => (
             "结果未知, 正在自动冲正, 再次收款前请先查询",

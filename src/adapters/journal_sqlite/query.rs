@@ -8,8 +8,8 @@ use super::read::Reader;
 use crate::domain::calendar::WallTime;
 use crate::domain::record::{TxnFilter, TxnRow};
 use crate::ports::JournalError;
+use rusqlite::params_from_iter;
 use rusqlite::types::Value;
-use rusqlite::{OptionalExtension, params_from_iter};
 
 /// Most rows a page has.
 const LIMIT_MAX: u32 = 200;
@@ -128,19 +128,35 @@ impl Wanted {
 /// Kind, outcome and operator as stored.
 type Words = (String, String, String);
 
+/// The next combination after one, by columns from the last to the first. Not by comparing all three at once: SQLite
+/// then reads every row of the combination it stands on (measured).
+const NEXT_WORDS: [&str; 3] = [
+    "kind = ?1 AND outcome = ?2 AND operator > ?3 ORDER BY operator",
+    "kind = ?1 AND outcome > ?2 AND ?3 IS NOT NULL ORDER BY outcome, operator",
+    "kind > ?1 AND ?2 IS NOT NULL AND ?3 IS NOT NULL ORDER BY kind, outcome, operator",
+];
+
+fn next_words(reader: &Reader<'_>, last: &Words) -> Result<Option<Words>, JournalError> {
+    for after in NEXT_WORDS {
+        let sql =
+            format!("SELECT kind, outcome, operator FROM txn INDEXED BY txn_by_words WHERE {after} LIMIT 1");
+        let found = reader.rows("txn", &sql, (&last.0, &last.1, &last.2), |c| {
+            Ok((c.text("kind")?, c.text("outcome")?, c.text("operator")?))
+        })?;
+        if let Some(next) = found.into_iter().next() {
+            return Ok(Some(next));
+        }
+    }
+    Ok(None)
+}
+
 /// Every combination of kind, outcome and operator that exists and that the filter takes: found by jumping through the
 /// index from one to the next.
 fn combinations(reader: &Reader<'_>, filter: &TxnFilter) -> Result<Vec<Words>, JournalError> {
-    let sql = "SELECT kind, outcome, operator FROM txn INDEXED BY txn_by_words
-               WHERE (kind, outcome, operator) > (?1, ?2, ?3) ORDER BY kind, outcome, operator LIMIT 1";
-    let mut statement = reader.connection.prepare_cached(sql)?;
     let kind = filter.kind.map(|k| k.word());
     let mut last: Words = (kind.unwrap_or_default().to_owned(), String::new(), String::new());
     let mut all = Vec::new();
-    while let Some(next) = statement
-        .query_row((&last.0, &last.1, &last.2), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-        .optional()?
-    {
+    while let Some(next) = next_words(reader, &last)? {
         last = next;
         if kind.is_some_and(|kind| kind != last.0) {
             break;

@@ -34,7 +34,7 @@ const TXN: &str = "SELECT txn.*, batch.number AS batch_number,
 
 /// Reads with one connection.
 pub(super) struct Reader<'a> {
-    pub(super) connection: &'a Connection,
+    connection: &'a Connection,
     seal: &'a Seal,
 }
 

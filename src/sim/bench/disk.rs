@@ -9,8 +9,8 @@ use super::median;
 use crate::domain::calendar::WallTime;
 use crate::domain::ident::{MerchantId, OperatorId, RequestId, TerminalId, TxnId};
 use crate::domain::money::{Amount, Currency};
-use crate::domain::outcome::{CvmMethod, EntryMode, Kind};
-use crate::domain::record::{CardFacts, Record, Sending, Terms, TxnStart, WireFacts};
+use crate::domain::outcome::{CvmMethod, EntryMode, Kind, Outcome, ResultCode};
+use crate::domain::record::{CardFacts, Closed, HostFacts, Record, Sending, Terms, TxnStart, WireFacts};
 use crate::domain::secret::Pan;
 use crate::ports::{Durability, Journal, JournalError};
 use std::fs::{self, File};
@@ -83,6 +83,29 @@ pub(super) fn measure(folder: &Path, open: OpenJournal) -> Result<Commits, Error
         plain: median(&mut plains),
         ratio: median(&mut ratios),
     })
+}
+
+/// A whole sale: its request and its approval, as two records of one commit.
+pub(super) fn sale(number: u32) -> Result<[Record; 2], Error> {
+    let sending = record(number)?;
+    let Record::Sending(sent) = &sending else { return Err(Error::other("no Sending")) };
+    let closed = Closed {
+        id: sent.start.id.clone(),
+        start: None,
+        card: None,
+        outcome: Outcome::Approved,
+        result: ResultCode::Approved,
+        host: HostFacts::default(),
+        approved_amount: sent.start.amount,
+        reversal: None,
+        reversal_icc: None,
+        upload: None,
+        script: None,
+        withdraws: None,
+        plies: Vec::new(),
+        finished_at: sent.at,
+    };
+    Ok([sending, Record::Closed(Box::new(closed))])
 }
 
 /// One full commit, and how long it took.

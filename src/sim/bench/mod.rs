@@ -4,6 +4,7 @@
 //! table has a count, or the ratio of two things measured turn by turn in the same run. Two shops are opened one after
 //! the other: in the first the daemon runs under strace and only its syncs are counted; in the second it runs alone.
 mod disk;
+mod ledger;
 mod machine;
 mod table;
 mod till;
@@ -76,6 +77,9 @@ fn measure(args: &Args, open_journal: OpenJournal) -> Result<Table, Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     tell("commits against plain writes");
     let commits = disk::measure(&disk.join("commits"), open_journal)?;
+    tell("pages and totals in a large and a small ledger");
+    let ledgers = ledger::measure(&disk.join("ledgers"), open_journal)?;
+    drop(fs::remove_dir_all(disk.join("ledgers")));
     tell(&format!("{} sales under strace", args.sales));
     let syncs = runtime.block_on(count_syncs(args, &disk))?;
     tell(&format!("{} sales, then property reads against pings", args.sales));
@@ -89,6 +93,7 @@ fn measure(args: &Args, open_journal: OpenJournal) -> Result<Table, Error> {
         load_after: machine::load(),
         syncs,
         commits,
+        ledgers,
         work,
     };
     drop(fs::remove_dir_all(&disk));

@@ -1,4 +1,5 @@
 //! The table: what was measured, in words and as JSON. It computes nothing but quotients.
+use super::ledger::{Ledgers, Pair, SIZES};
 use super::machine::Memory;
 use super::{Commits, READ_ROUNDS, READS, Syncs, Work};
 use serde_json::{Value, json};
@@ -15,6 +16,7 @@ pub(super) struct Table {
     pub(super) load_after: String,
     pub(super) syncs: Syncs,
     pub(super) commits: Commits,
+    pub(super) ledgers: Ledgers,
     pub(super) work: Work,
 }
 
@@ -67,6 +69,9 @@ impl Table {
                     commits.bytes
                 ),
             ),
+            row(&larger("a page of 50 rows"), "at most 2", pair(&self.ledgers.page)),
+            row(&larger("such a page of one kind and outcome"), "at most 2", pair(&self.ledgers.narrowed)),
+            row(&larger("totals of one batch"), "at most 2", pair(&self.ledgers.totals)),
             row(
                 "D-Bus read of Manager.State against Peer.Ping",
                 "at most 1.3",
@@ -117,6 +122,11 @@ impl Table {
                 "plain-us": us(commits.plain),
                 "bytes": commits.bytes,
             },
+            "ledger": {
+                "page": pair_json(&self.ledgers.page),
+                "page-narrowed": pair_json(&self.ledgers.narrowed),
+                "batch-totals": pair_json(&self.ledgers.totals),
+            },
             "property-read": { "ratio": work.ratio, "read-us": us(work.read), "ping-us": us(work.ping) },
             "cpu-per-sale-us": {
                 "user": self.per_sale(work.cpu.user) * 1e3,
@@ -144,6 +154,19 @@ fn us(time: Duration) -> f64 {
 
 fn micros(time: Duration) -> String {
     format!("{:.0} µs", us(time))
+}
+
+fn larger(what: &str) -> String {
+    let [small, large] = SIZES;
+    format!("{what} in a ledger of {large} rows against one of {small}, medians")
+}
+
+fn pair(pair: &Pair) -> String {
+    format!("{:.2} times ({} against {})", pair.ratio(), micros(pair.large), micros(pair.small))
+}
+
+fn pair_json(pair: &Pair) -> Value {
+    json!({ "ratio": pair.ratio(), "large-us": us(pair.large), "small-us": us(pair.small) })
 }
 
 fn memory(memory: Memory) -> String {

@@ -27,6 +27,18 @@ async fn job_error(till: &mut Till, job: &OwnedObjectPath) -> String {
     name.rsplit('.').next().unwrap_or_default().to_owned()
 }
 
+/// A whole sale, approved, the card taken.
+async fn sell(till: &mut Till) -> OwnedObjectPath {
+    let sale = till.sale("s-1", 1250).await;
+    till.put_card("unionpay");
+    let end = till.finished(&sale).await;
+    assert_eq!(end.text("outcome"), "approved", "{}", till.log());
+    till.entered(&sale, "remove-card").await;
+    till.take_card().await;
+    till.entered(&sale, "finished").await;
+    sale
+}
+
 async fn reasons(till: &Till) -> Vec<String> {
     till.get(ROOT_PATH, "Manager.StateReasons").await
 }
@@ -36,9 +48,7 @@ async fn reasons(till: &Till) -> Vec<String> {
 fn a_backup_is_made_and_verified() {
     with_till(Options::default(), async |till| {
         till.open().await;
-        let sale = till.sale("s-1", 1250).await;
-        till.finished(&sale).await;
-        till.take_card().await;
+        sell(till).await;
         let copy = backup(till, "copy.db").await;
         let maintenance = till.maintenance().await;
         let job = maintenance.verify(Fd::from(&copy), Default::default()).await.unwrap();
@@ -83,8 +93,7 @@ fn a_restore_waits_for_a_supervisor() {
         till.sign_on("01", PASSWORD).await.unwrap();
         till.until::<bool>(ROOT_PATH, "Host.SignedOn", |on| *on).await;
         till.reader_ready().await;
-        let sale = till.sale("s-1", 1250).await;
-        till.finished(&sale).await;
+        let sale = sell(till).await;
         assert!(till.get::<u32>(sale.as_str(), "Transaction.Trace").await > 10_000, "the number has jumped");
     });
 }
@@ -96,9 +105,7 @@ fn an_older_copy_is_refused() {
         till.change_password("00", "123456", SUPERVISOR).await.unwrap();
         till.open().await;
         let copy = backup(till, "copy.db").await;
-        let sale = till.sale("s-1", 1250).await;
-        till.finished(&sale).await;
-        till.take_card().await;
+        sell(till).await;
         till.until::<bool>(ROOT_PATH, "Manager.SafeToUpdate", |safe| *safe).await;
         till.sign_on("00", SUPERVISOR).await.unwrap();
         let maintenance = till.maintenance().await;
