@@ -41,9 +41,19 @@ const fn names(kind: &str) -> (&'static str, &'static str) {
     }
 }
 
+/// What a kind may follow.
+pub(super) const fn originals(kind: &str) -> &'static [&'static str] {
+    match kind.as_bytes() {
+        b"void" => &["sale", "offline-sale"],
+        b"refund" => &["sale", "offline-sale", "pre-auth-complete", "pre-auth-advice"],
+        b"pre-auth-complete-void" => &["pre-auth-complete"],
+        _ => &["pre-auth"],
+    }
+}
+
 /// Weights; they add up to 100.
 const DEEDS: &[(u32, Deed)] = &[
-    (24, Deed::New { kind: "sale", card: "unionpay", bank_away: false }),
+    (19, Deed::New { kind: "sale", card: "unionpay", bank_away: false }),
     (6, Deed::New { kind: "sale", card: "signature", bank_away: false }),
     (4, Deed::New { kind: "sale", card: "visa", bank_away: false }),
     (4, Deed::New { kind: "sale", card: "declines-after-approval", bank_away: false }),
@@ -55,10 +65,10 @@ const DEEDS: &[(u32, Deed)] = &[
     (8, Deed::New { kind: "pre-auth", card: "unionpay", bank_away: false }),
     (10, Deed::Follow { kind: "void" }),
     (7, Deed::Follow { kind: "refund" }),
-    (5, Deed::Follow { kind: "pre-auth-complete" }),
+    (7, Deed::Follow { kind: "pre-auth-complete" }),
     (3, Deed::Follow { kind: "pre-auth-advice" }),
     (2, Deed::Follow { kind: "pre-auth-void" }),
-    (2, Deed::Follow { kind: "pre-auth-complete-void" }),
+    (5, Deed::Follow { kind: "pre-auth-complete-void" }),
     (3, Deed::Flush),
     (3, Deed::Settle),
 ];

@@ -255,6 +255,7 @@ impl Storm {
         let candidates: Vec<(String, &'static str)> = self
             .told
             .iter()
+            .filter(|(_, told)| business::originals(kind).contains(&told.kind))
             .filter(|(_, told)| ["approved", "stored-offline"].contains(&told.outcome.as_str()))
             .map(|(request, told)| (request.clone(), told.card))
             .collect();
