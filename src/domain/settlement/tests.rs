@@ -2,6 +2,7 @@
 mod reconcile;
 mod rows;
 mod slip;
+mod successors;
 mod totals;
 mod upload;
 mod walk;
