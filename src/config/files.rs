@@ -1,8 +1,8 @@
 //! Reading the files, laying drop-ins over each other, and the last good copy that keeps a shop open after a
 //! bad edit.
 #![allow(clippy::disallowed_methods, reason = "configuration is files")]
-use super::section::{Entry, Section, Tables};
-use super::{Config, ConfigError, ConfigErrors, emv, groups};
+use super::{Config, emv, groups};
+use crate::domain::settings::{ConfigError, ConfigErrors, Entry, Section, Tables};
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};

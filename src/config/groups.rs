@@ -1,5 +1,4 @@
 //! The tables of `posd.toml`: every key with its default and its limits.
-use super::section::Section;
 use super::{
     Batch, Chinese, Endpoint, Host, LinkControl, LinkKind, Links, Operators, PinEntry, Printer,
     PrinterDevice, Reader, Security, StoreAndForward, Terminal,
@@ -7,6 +6,7 @@ use super::{
 use crate::domain::ident::{MerchantId, TerminalId};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::outcome::{EntryMode, Kind};
+use crate::domain::settings::Section;
 use crate::domain::slip::Language;
 use std::path::PathBuf;
 use std::time::Duration;

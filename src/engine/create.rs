@@ -38,7 +38,7 @@ impl Engine {
 
     /// `AllowedFollowUps` of a stored transaction.
     pub(super) fn allowed_follow_ups(&self, row: &TxnRow) -> Vec<Kind> {
-        let present = Present { same_day: self.is_of_today(row), profile: &self.settings.profile };
+        let present = Present { same_day: self.is_of_today(row), profile: &self.settings.identity.profile };
         rules::allowed_follow_ups(row, &self.settings.enabled_kinds, present)
     }
 
@@ -89,7 +89,7 @@ impl Engine {
     fn judge_original(&self, request: &StartRequest, row: Option<&TxnRow>) -> Result<Followed, Fault> {
         let same_day = row.is_some_and(|row| self.is_of_today(row));
         let found = row.map(|row| (row, self.day_of(row)));
-        let profile = self.settings.profile;
+        let profile = self.settings.identity.profile;
         let present = Present { same_day, profile: &profile };
         followup::judge(request.kind, request.amount, &told(request), found, present)
     }
@@ -211,7 +211,7 @@ impl Engine {
             response_timeout: self.settings.response_timeout,
             token_key: self.settings.token_key.clone(),
             confirm_card: false,
-            profile: self.settings.profile,
+            profile: self.settings.identity.profile,
             may_store: false,
             allow_duplicate: false,
             undo,
@@ -301,7 +301,7 @@ impl Engine {
             _ => return,
         };
         let told = OriginalRef { txn: Some(row.start.id.clone()), ..OriginalRef::default() };
-        let profile = self.settings.profile;
+        let profile = self.settings.identity.profile;
         let present = Present { same_day: self.is_of_today(&row), profile: &profile };
         let found = Some((&*row, self.day_of(&row)));
         match followup::judge(kind, Amount::ZERO, &told, found, present) {

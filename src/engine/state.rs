@@ -74,8 +74,6 @@ pub struct Settings {
     pub idle_timeout: Duration,
     /// Factory passwords only serve to change them.
     pub require_change: bool,
-    /// Rules of the acquirer.
-    pub profile: Profile,
     /// The merchant's limits on offline sales.
     pub store_and_forward: limits::Rules,
     /// The master key, if one was given.

@@ -114,7 +114,7 @@ impl Engine {
 
     pub(super) fn deliver(&self, entry: Entry) -> User {
         let limits = Limits {
-            profile: self.settings.profile,
+            profile: self.settings.identity.profile,
             response_timeout: self.settings.response_timeout,
             late_after: self.clock_trusted().then_some(self.settings.store_and_forward.max_age),
         };

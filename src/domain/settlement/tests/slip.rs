@@ -37,6 +37,7 @@ fn settlement(
         merchant_id: MerchantId::new("102100058120001").unwrap(),
         language,
         currency_symbol: "RMB".to_owned(),
+        profile: Profile::unionpay(),
     };
     let settled = Settled { batch: &batch, rows, closed_at: CLOSED_AT, currency: Currency::CNY };
     slip(&settled, &shop, copy)

@@ -8,7 +8,8 @@ use crate::domain::record::{FollowUp, TxnRow};
 use crate::domain::rules::{Present, Undo, eligible, undo};
 
 fn ask(row: &TxnRow, kind: Kind, minor: u64) -> Result<u64, FaultName> {
-    let present = Present { same_day: true, profile: &Profile::UNIONPAY };
+    let profile = Profile::unionpay();
+    let present = Present { same_day: true, profile: &profile };
     eligible(row, kind, amount(minor), present).map(Amount::minor).map_err(|fault| fault.name)
 }
 

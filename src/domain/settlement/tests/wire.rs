@@ -35,6 +35,7 @@ fn identity() -> Identity {
         merchant_id: MerchantId::new("102100058120001").unwrap(),
         tpdu: [0x60, 0x00, 0x05, 0x00, 0x00],
         header: [0x60, 0x32, 0x00, 0x32, 0x00, 0x00],
+        profile: Profile::unionpay(),
     }
 }
 
