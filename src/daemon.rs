@@ -11,7 +11,6 @@ use crate::api::{self, Parts, Security};
 use crate::config::{self, Config, PinEntry, PrinterDevice};
 use crate::domain::calendar::WallTime;
 use crate::domain::operators;
-use crate::domain::profile::Profile;
 use crate::domain::queue::limits;
 use crate::domain::record::OperatorRow;
 use crate::domain::secret::TokenKey;

@@ -7,13 +7,16 @@
 mod emv;
 mod files;
 mod groups;
+mod profiles;
 
 use crate::domain::emv::params::EmvConfig;
 use crate::domain::ident::{MerchantId, TerminalId};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::outcome::{EntryMode, Kind, words};
+use crate::domain::profile::Profile;
 use crate::domain::slip::Language;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use crate::domain::settings::{ConfigError, ConfigErrors};
@@ -100,8 +103,8 @@ pub struct Terminal {
 /// Where the acquirer is and how it is spoken to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Host {
-    /// Name of the dialect's profile.
-    pub profile: String,
+    /// The acquirer's rules.
+    pub profile: Arc<Profile>,
     /// Tried in order; at least one.
     pub endpoints: Vec<Endpoint>,
     /// Transport protocol data unit, 5 bytes.

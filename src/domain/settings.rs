@@ -186,6 +186,7 @@ impl<'e> Section<'e> {
     }
 
     /// A text that may be absent: `Some(None)` then.
+    #[cfg(feature = "daemon")]
     pub(crate) fn optional<T>(
         &mut self,
         key: &'static str,
@@ -196,6 +197,7 @@ impl<'e> Section<'e> {
     }
 
     /// A whole number within limits.
+    #[cfg(feature = "daemon")]
     pub(crate) fn number<T: TryFrom<i64>>(
         &mut self,
         key: &'static str,
@@ -229,6 +231,7 @@ impl<'e> Section<'e> {
     }
 
     /// True or false.
+    #[cfg(feature = "daemon")]
     pub(crate) fn flag(&mut self, key: &'static str, default: bool) -> Option<bool> {
         self.flag_or(key, Some(default))
     }

@@ -281,8 +281,14 @@ mod tests {
     /// Goal: a refusal says cause, next step and code, also where the code is not known.
     #[test]
     fn a_refusal_says_cause_next_step_and_code() {
-        assert_eq!(declined("51", &Profile::unionpay().catalogue).zh, "可用余额不足, 请换卡或其他方式支付 (51)");
-        assert_eq!(declined("51", &Profile::unionpay().catalogue).en, "Insufficient funds; use another card or another way to pay (51)");
+        assert_eq!(
+            declined("51", &Profile::unionpay().catalogue).zh,
+            "可用余额不足, 请换卡或其他方式支付 (51)"
+        );
+        assert_eq!(
+            declined("51", &Profile::unionpay().catalogue).en,
+            "Insufficient funds; use another card or another way to pay (51)"
+        );
         let unknown = declined("Q7", &Profile::unionpay().catalogue);
         assert!(unknown.en.contains("call the acquirer") && unknown.en.ends_with("(Q7)"), "{unknown:?}");
     }
@@ -290,14 +296,22 @@ mod tests {
     /// Goal: what an unanswered request means differs by kind, and a refund is never to be repeated.
     #[test]
     fn silence_means_something_else_for_each_kind() {
-        let silent = |kind, outcome| ended(kind, outcome, ResultCode::HostTimeout, None, &Profile::unionpay().catalogue);
+        let silent = |kind, outcome| {
+            ended(kind, outcome, ResultCode::HostTimeout, None, &Profile::unionpay().catalogue)
+        };
         assert!(silent(Kind::Refund, Outcome::Unknown).en.contains("Do not refund again"));
         assert!(silent(Kind::Refund, Outcome::Unknown).zh.contains("请勿再次退货"));
         assert!(silent(Kind::Sale, Outcome::Unknown).en.contains("being reversed"));
         assert!(silent(Kind::Void, Outcome::Unknown).en.contains("the original stands"));
         assert!(silent(Kind::Balance, Outcome::Failed).en.contains("no money moved"));
         assert!(silent(Kind::Sale, Outcome::Reversed).en.starts_with("Reversed"));
-        let vague = ended(Kind::Sale, Outcome::Approved, ResultCode::Approved, Some("A2"), &Profile::unionpay().catalogue);
+        let vague = ended(
+            Kind::Sale,
+            Outcome::Approved,
+            ResultCode::Approved,
+            Some("A2"),
+            &Profile::unionpay().catalogue,
+        );
         assert_eq!(vague.zh, "消费成功, 请持卡人向发卡行确认");
     }
 }

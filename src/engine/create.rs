@@ -20,6 +20,7 @@ use crate::domain::rules::{self, OriginalRule, Present, Route, Undo, rule};
 use crate::domain::txn::{Event, Setup, Txn};
 use crate::ports::JournalError;
 use core::time::Duration;
+use std::sync::Arc;
 
 /// Request ids of undos that the terminal starts by itself begin so; the id of the original follows.
 const LINKED: &str = "linked:";
@@ -89,7 +90,7 @@ impl Engine {
     fn judge_original(&self, request: &StartRequest, row: Option<&TxnRow>) -> Result<Followed, Fault> {
         let same_day = row.is_some_and(|row| self.is_of_today(row));
         let found = row.map(|row| (row, self.day_of(row)));
-        let profile = self.settings.identity.profile;
+        let profile = Arc::clone(&self.settings.identity.profile);
         let present = Present { same_day, profile: &profile };
         followup::judge(request.kind, request.amount, &told(request), found, present)
     }
@@ -211,7 +212,6 @@ impl Engine {
             response_timeout: self.settings.response_timeout,
             token_key: self.settings.token_key.clone(),
             confirm_card: false,
-            profile: self.settings.identity.profile,
             may_store: false,
             allow_duplicate: false,
             undo,
@@ -301,7 +301,7 @@ impl Engine {
             _ => return,
         };
         let told = OriginalRef { txn: Some(row.start.id.clone()), ..OriginalRef::default() };
-        let profile = self.settings.identity.profile;
+        let profile = Arc::clone(&self.settings.identity.profile);
         let present = Present { same_day: self.is_of_today(&row), profile: &profile };
         let found = Some((&*row, self.day_of(&row)));
         match followup::judge(kind, Amount::ZERO, &told, found, present) {

@@ -15,7 +15,6 @@ use crate::domain::emv::params::EmvConfig;
 use crate::domain::ident::{BatchNumber, MerchantId, Stan, TerminalId, TxnId};
 use crate::domain::money::Currency;
 use crate::domain::outcome::Kind;
-use crate::domain::profile::Profile;
 use crate::domain::queue::order::{self, Schedule};
 use crate::domain::queue::{self, limits};
 use crate::domain::record::{KeyRecord, Loaded, OperatorRow, Record, TimelineRow};
@@ -201,7 +200,11 @@ impl Engine {
             settling: None,
             cares: Vec::new(),
             entries: BTreeMap::new(),
-            line: Line::new(Schedule::new(settings.profile.repeat_not_found, &entries, system.boot())),
+            line: Line::new(Schedule::new(
+                settings.identity.profile.repeat_not_found,
+                &entries,
+                system.boot(),
+            )),
             queue: entries,
             queue_paused: loaded.queue_paused,
             system,

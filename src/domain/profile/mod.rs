@@ -7,6 +7,7 @@ mod read;
 
 use crate::domain::ident::BatchNumber;
 use crate::domain::iso8583::Dialect;
+use crate::domain::keystore::KeyRules;
 use crate::domain::outcome::words;
 use crate::domain::record::ReversalReason;
 use crate::domain::settings::ConfigErrors;
@@ -131,6 +132,8 @@ pub struct Profile {
     pub dialect: Dialect,
     /// Forms of single elements.
     pub forms: Forms,
+    /// MAC, key block, tracks.
+    pub keys: KeyRules,
     /// Why a reversal is sent.
     pub reversal_codes: ReversalCodes,
     /// What DE 55 holds.
@@ -181,3 +184,6 @@ fn shipped() -> Profile {
 
 /// Everything that is wrong with a profile, with file and line.
 pub type ProfileErrors = ConfigErrors;
+
+#[cfg(test)]
+mod tests;

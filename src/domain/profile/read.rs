@@ -1,7 +1,9 @@
 //! A profile as a TOML text. Keys that a text leaves out are those of its base; a key that is unknown or out of range
 //! is told with file, line and what is allowed.
 use super::{Forms, LateUploads, Profile, ReversalCodes, SignOnKeys, UnsignedRefusals};
+use crate::domain::crypto::mac::MacAlgorithm;
 use crate::domain::emv::tlv::Tag;
+use crate::domain::keystore::{KeyBlockLayout, KeyRules, MacForm, MakLength, MissingTdk};
 use crate::domain::settings::{ConfigError, ConfigErrors, Section, Tables};
 use crate::domain::unionpay::catalogue::{Catalogue, Class, Entry, Next};
 use crate::domain::unionpay::de55::IccLists;
@@ -33,10 +35,11 @@ pub fn read(name: &str, file: &Path, text: &str, base: Option<&Profile>) -> Resu
         read(&mut section);
         section.finish();
     };
-    let (mut frame, mut forms, mut reversal, mut uploads, mut people, mut icc) =
-        (None, None, None, None, None, None);
+    let (mut frame, mut forms, mut keys, mut reversal, mut uploads, mut people, mut icc) =
+        (None, None, None, None, None, None, None);
     section("frame", &mut |s| frame = self::frame(s, base));
     section("forms", &mut |s| forms = self::forms(s, base.map(|base| &base.forms)));
+    section("keys", &mut |s| keys = self::keys(s, base.map(|base| &base.keys)));
     section("reversal", &mut |s| reversal = self::reversal(s, base));
     section("uploads", &mut |s| uploads = self::uploads(s, base));
     section("business", &mut |s| people = self::business(s, base));
@@ -56,6 +59,7 @@ pub fn read(name: &str, file: &Path, text: &str, base: Option<&Profile>) -> Resu
             response_timeout,
             dialect,
             forms: forms?,
+            keys: keys?,
             reversal_codes,
             icc: icc?,
             catalogue: catalogue?,
@@ -143,6 +147,25 @@ fn forms(s: &mut Section<'_>, base: Option<&Forms>) -> Option<Forms> {
         upload_63: upload?,
         sequence_number: number?,
         sign_on_keys: keys?,
+    })
+}
+
+fn keys(s: &mut Section<'_>, base: Option<&KeyRules>) -> Option<KeyRules> {
+    let mac = s.text("mac", base.map(|k| k.mac), &all(MacAlgorithm::ALL), MacAlgorithm::from_word);
+    let form = s.text("mac-form", base.map(|k| k.mac_form), &all(MacForm::ALL), MacForm::from_word);
+    let block =
+        s.text("block", base.map(|k| k.key_block), &all(KeyBlockLayout::ALL), KeyBlockLayout::from_word);
+    let mak = s.text("mak", base.map(|k| k.mak), &all(MakLength::ALL), MakLength::from_word);
+    let tracks = s.flag_or("track-encryption", base.map(|k| k.track_encryption));
+    let missing =
+        s.text("missing-tdk", base.map(|k| k.missing_tdk), &all(MissingTdk::ALL), MissingTdk::from_word);
+    Some(KeyRules {
+        mac: mac?,
+        mac_form: form?,
+        key_block: block?,
+        mak: mak?,
+        track_encryption: tracks?,
+        missing_tdk: missing?,
     })
 }
 
@@ -290,7 +313,8 @@ fn row(s: &mut Section<'_>) -> Option<Entry> {
 
 /// Tables that nobody took.
 fn unknown(file: &Path, tables: &Tables, errors: &mut Vec<ConfigError>) {
-    const ALLOWED: &str = "[frame], [forms], [reversal], [uploads], [business], [chip-data], [[response]]";
+    const ALLOWED: &str =
+        "[frame], [forms], [keys], [reversal], [uploads], [business], [chip-data], [[response]]";
     for name in tables.tables.keys().chain(tables.lists.keys()) {
         let line = tables.lines.get(name).map_or(0, |(_, line)| *line);
         errors.push(ConfigError {

@@ -301,11 +301,8 @@ mod tests {
         assert_eq!(sent, expected);
         let (mandatory, optional) = (lists.mandatory.len(), lists.optional.len());
         assert!(sent.len() > mandatory && sent.len() < mandatory + optional);
-        assert!(matches!(lists().request(&store(&lists().mandatory, 20)), Err(De55Error::TooLong { .. })));
-        assert!(matches!(
-            lists().request(&store(&lists().mandatory, 70_000)),
-            Err(De55Error::TooLong { .. })
-        ));
+        assert!(matches!(lists.request(&store(&lists.mandatory, 20)), Err(De55Error::TooLong { .. })));
+        assert!(matches!(lists.request(&store(&lists.mandatory, 70_000)), Err(De55Error::TooLong { .. })));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::domain::txn::{self, Vital};
 use crate::domain::unionpay::messages;
 use crate::engine::{Engine, Note, cut};
 use crate::ports::Durability;
+use std::sync::Arc;
 
 impl Engine {
     pub(super) fn errand(&mut self, errand: Errand, job: u64) -> User {
@@ -18,7 +19,11 @@ impl Engine {
         self.line.echo_ms = None;
         self.job_phase(job, "running", "connecting");
         User::Management {
-            machine: Management::new(errand, self.settings.response_timeout),
+            machine: Management::new(
+                errand,
+                self.settings.response_timeout,
+                Arc::clone(&self.settings.identity.profile),
+            ),
             job,
             opened: None,
         }

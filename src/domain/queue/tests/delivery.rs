@@ -10,6 +10,7 @@ use crate::domain::record::{HostFacts, Record};
 use crate::domain::txn::{Effects, Garbled, Now, Vital};
 use core::time::Duration;
 use proptest::prelude::*;
+use std::sync::Arc;
 
 use EntryType::{Advice, OfflineSale, Reversal, Script};
 

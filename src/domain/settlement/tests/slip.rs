@@ -4,6 +4,7 @@ use crate::domain::calendar::{LocalTime, WallTime};
 use crate::domain::ident::{BatchNumber, MerchantId, OperatorId, TerminalId};
 use crate::domain::money::Currency;
 use crate::domain::outcome::{BatchState, QueueState, Verdict};
+use crate::domain::profile::Profile;
 use crate::domain::receipt::{Document, text};
 use crate::domain::record::{BatchRow, TxnRow};
 use crate::domain::settlement::slip::{Settled, slip};

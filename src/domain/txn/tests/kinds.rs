@@ -10,6 +10,7 @@ use crate::domain::profile::{Profile, UnsignedRefusals};
 use crate::domain::record::{Record, ReversalReason};
 use crate::domain::rules::{Silence, Undo, rule, undoes};
 use crate::domain::unionpay::de55;
+use std::sync::Arc;
 
 use Outcome::{Approved, Cancelled, Declined, Failed, StoredOffline, Unknown};
 

@@ -21,6 +21,7 @@ use crate::domain::rules::{Silence, Undo, rule};
 use crate::domain::secret::PinBlock;
 use crate::domain::unionpay::answers::FinancialAnswer;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// What goes wrong. Numbers count from 0 over the whole life of the world, restarts included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
