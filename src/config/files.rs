@@ -1,9 +1,8 @@
 //! Reading the files, laying drop-ins over each other, and the last good copy that keeps a shop open after a
 //! bad edit.
 #![allow(clippy::disallowed_methods, reason = "configuration is files")]
-use super::profiles::{self, Folders, Found, is_name};
+use super::profiles::{self, Folders, Found};
 use super::{Config, emv, groups};
-use crate::domain::profile::UNIONPAY;
 use crate::domain::settings::{ConfigError, ConfigErrors, Entry, Section, Tables};
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -89,10 +88,7 @@ fn load_from(path: &Path, folders: &Folders) -> Result<ReadFiles, ConfigErrors> 
     }
     errors.extend(lists);
     let merged = all.tables.clone();
-    let name = all.tables.get("host").and_then(|host| host.get("profile")).and_then(|e| e.value.as_str());
-    // A name that cannot be a file's is told by the reading of its table.
-    let name = name.filter(|name| is_name(name)).unwrap_or(UNIONPAY).to_owned();
-    let found = profiles::find(&name, folders, &mut sources, &mut errors);
+    let found = profiles::find(&all, folders, &mut sources, &mut errors);
     let mut take = |name: &str| {
         let place = all.lines.get(name).map(|(file, line)| (file.as_ref().clone(), *line));
         (all.tables.remove(name).unwrap_or_default(), place.unwrap_or_else(|| (path.to_owned(), 0)))

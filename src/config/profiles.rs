@@ -3,7 +3,7 @@
 //! A file holds only what it changes. The one of the package comes first, the one of the machine's owner after it.
 use super::files::read_if_there;
 use crate::domain::profile::{self, Profile};
-use crate::domain::settings::ConfigError;
+use crate::domain::settings::{ConfigError, Tables};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -45,13 +45,18 @@ pub(super) fn is_name(text: &str) -> bool {
     !text.is_empty() && text.len() <= NAME_MAX && text.bytes().all(good)
 }
 
-/// Reads a profile; what is wrong is noted, and the compiled-in one stands in for the rest of the reading.
+/// Reads the profile that `[host] profile` names; what is wrong is noted, and the compiled-in one stands in for the rest
+/// of the reading.
 pub(super) fn find(
-    name: &str,
+    tables: &Tables,
     folders: &Folders,
     sources: &mut Vec<PathBuf>,
     errors: &mut Vec<ConfigError>,
 ) -> Found {
+    let name = tables.tables.get("host").and_then(|host| host.get("profile"));
+    let name = name.and_then(|entry| entry.value.as_str());
+    // A name that cannot be a file's is told by the reading of its table.
+    let name = name.filter(|name| is_name(name)).unwrap_or(profile::UNIONPAY);
     let mut profile = Profile::clone(&Profile::unionpay());
     name.clone_into(&mut profile.name);
     let mut seen = name == profile::UNIONPAY;

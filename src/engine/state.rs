@@ -17,7 +17,7 @@ use crate::domain::money::Currency;
 use crate::domain::outcome::Kind;
 use crate::domain::queue::order::{self, Schedule};
 use crate::domain::queue::{self, limits};
-use crate::domain::record::{KeyRecord, Loaded, OperatorRow, Record, TimelineRow};
+use crate::domain::record::{KeyRecord, Loaded, OperatorRow, Record, TimelineRow, TxnRow};
 use crate::domain::secret::TokenKey;
 use crate::domain::slip::Language;
 use crate::domain::txn::recovery::recover;
@@ -187,6 +187,7 @@ impl Engine {
         let (journal, door, upkeep) = threads(journal, wiring.courier, &loaded, system.boot())?;
         let (clock_floor, clock_offset) = clock(system.wall(), settings.built_at, &loaded);
         let entries = order::in_order(&loaded.open);
+        let schedule = Schedule::new(settings.identity.profile.repeat_not_found, &entries, system.boot());
         let mut engine = Self {
             journal,
             card: wiring.card,
@@ -200,11 +201,7 @@ impl Engine {
             settling: None,
             cares: Vec::new(),
             entries: BTreeMap::new(),
-            line: Line::new(Schedule::new(
-                settings.identity.profile.repeat_not_found,
-                &entries,
-                system.boot(),
-            )),
+            line: Line::new(schedule),
             queue: entries,
             queue_paused: loaded.queue_paused,
             system,
@@ -250,10 +247,15 @@ impl Engine {
             busy_lock: false,
             settings,
         };
-        engine.restore_keys(loaded.keys);
-        engine.restore_entries(&loaded.recent, &loaded.open);
-        engine.resume_interrupted();
+        engine.resume(loaded.keys, &loaded.recent, &loaded.open);
         Ok((engine, wiring.receivers))
+    }
+
+    /// Goes on where the last run ended: keys, transactions, a settlement.
+    fn resume(&mut self, keys: Option<KeyRecord>, recent: &[TxnRow], open: &[TxnRow]) {
+        self.restore_keys(keys);
+        self.restore_entries(recent, open);
+        self.resume_interrupted();
     }
 
     /// Opens the stored working keys with the master key; keys under another master key are forgotten.
