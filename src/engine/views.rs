@@ -15,6 +15,7 @@ use crate::domain::record::{
 use crate::domain::rules;
 use crate::domain::text;
 use crate::domain::txn::Cancellable;
+use crate::domain::txn::refused::SIGNATURE_REFUSED;
 use crate::domain::unionpay::answers::available_balance;
 use crate::ports::{JournalError, ReaderStatus};
 use std::sync::Arc;
@@ -378,7 +379,7 @@ impl Engine {
             (near && count < max, "settle-soon"),
             (count >= max, "batch-full"),
             (!self.clock_trusted(), "clock-untrusted"),
-            (self.signature_refused.is_some(), "signature-refused"),
+            (self.refused.is_open(), SIGNATURE_REFUSED),
         ];
         let standing = self.settings.standing_reasons.iter().cloned();
         standing
