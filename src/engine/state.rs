@@ -56,6 +56,12 @@ pub struct Settings {
     pub response_timeout: Duration,
     /// How long a person may take.
     pub customer_timeout: Duration,
+    /// The line stays open while nobody needs it.
+    pub long_link: bool,
+    /// How long a line may be idle: a long one is tested then, and none carries a request for money after more.
+    pub heartbeat: Duration,
+    /// When this terminal's own certificate ends; `None` where the host wants none.
+    pub own_certificate_until: Option<WallTime>,
     /// Sign on by itself.
     pub auto_sign_on: bool,
     /// The PIN comes from an agent.
