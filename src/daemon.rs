@@ -17,6 +17,7 @@ use crate::domain::record::OperatorRow;
 use crate::domain::secret::TokenKey;
 use crate::domain::unionpay::Identity;
 use crate::domain::unionpay::keys::MasterKey;
+use crate::domain::way::LineManner;
 use crate::engine::handle::EngineHandle;
 use crate::engine::view::Snapshot;
 use crate::engine::{Engine, Receivers, Settings, Wiring};
@@ -354,8 +355,10 @@ fn settings(
         connect_attempts: config.host.connect_attempts,
         response_timeout: config.host.response_timeout,
         customer_timeout: config.reader.customer_timeout,
-        long_link: config.host.connection == Connection::Long,
-        heartbeat: config.host.heartbeat,
+        line_manner: LineManner {
+            long: config.host.connection == Connection::Long,
+            heartbeat: config.host.heartbeat,
+        },
         own_certificate_until: own_certificate(&config.host),
         auto_sign_on: config.host.auto_sign_on,
         pin_by_agent: config.reader.pin_entry == PinEntry::Agent,

@@ -1,7 +1,9 @@
 //! The way to the bank: its stages, and why it ends at one of them. For each cause the next step stands in
 //! [`crate::domain::text::way`].
+use super::calendar::BootTime;
 use super::outcome::words;
 use core::fmt;
+use core::time::Duration;
 
 words! {
     /// How far somebody came on the way to the bank.
@@ -76,5 +78,48 @@ impl fmt::Display for WayFault {
     /// What happened, and the next step.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}; {}", self.detail, super::text::way::next_step(self.cause).en)
+    }
+}
+
+/// How long a line lives, and how long it may be silent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LineManner {
+    /// It stays open while nobody needs it. Else it lives for one piece of business.
+    pub long: bool,
+    /// How long the host may say nothing before a long line is tested with an echo.
+    pub heartbeat: Duration,
+}
+
+impl LineManner {
+    /// When a line that nobody uses is to be tested: networks drop silent ones without a word.
+    #[must_use]
+    pub fn beat_at(&self, heard_at: BootTime) -> Option<BootTime> {
+        self.long.then(|| heard_at.after(self.heartbeat))
+    }
+
+    /// The host was silent for longer than that: perhaps nobody is there any more. A request for money that gets lost is a
+    /// reversal, so it wants a new line.
+    #[must_use]
+    pub fn is_stale(&self, heard_at: BootTime, now: BootTime) -> bool {
+        now.since(heard_at) > self.heartbeat
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: a long line is tested when its time has come and not before; no line that was silent for longer carries money.
+    #[test]
+    fn a_silent_line_is_tested_and_not_trusted() {
+        let manner = |long| LineManner { long, heartbeat: Duration::from_secs(60) };
+        let at = |seconds: u64| BootTime(seconds * 1_000_000);
+        assert_eq!(manner(true).beat_at(at(5)), Some(at(65)));
+        assert_eq!(manner(false).beat_at(at(5)), None);
+        for long in [false, true] {
+            assert!(!manner(long).is_stale(at(5), at(65)));
+            assert!(manner(long).is_stale(at(5), at(66)));
+            assert!(!manner(long).is_stale(at(5), at(4)), "a clock that went back");
+        }
     }
 }

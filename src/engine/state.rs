@@ -24,6 +24,7 @@ use crate::domain::slip::Language;
 use crate::domain::txn::recovery::recover;
 use crate::domain::unionpay::Identity;
 use crate::domain::unionpay::keys::{MasterKey, WorkingKeys};
+use crate::domain::way::LineManner;
 use crate::ports::{
     CardCommand, Courier, Durability, EncodeSlip, HostCommand, Journal, JournalError, Outlet, PrinterCommand,
     PrinterStatus, ReaderStatus, System,
@@ -56,10 +57,8 @@ pub struct Settings {
     pub response_timeout: Duration,
     /// How long a person may take.
     pub customer_timeout: Duration,
-    /// The line stays open while nobody needs it.
-    pub long_link: bool,
-    /// How long a line may be idle: a long one is tested then, and none carries a request for money after more.
-    pub heartbeat: Duration,
+    /// How long a line to the bank lives.
+    pub line_manner: LineManner,
     /// When this terminal's own certificate ends; `None` where the host wants none.
     pub own_certificate_until: Option<WallTime>,
     /// Sign on by itself.

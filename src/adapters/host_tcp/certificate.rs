@@ -95,7 +95,9 @@ fn time(object: &Object<'_>) -> Option<WallTime> {
 
 fn two(digits: &[u8], at: usize) -> Option<i16> {
     match digits.get(at..at.checked_add(2)?)? {
-        [tens @ b'0'..=b'9', ones @ b'0'..=b'9'] => Some(i16::from(tens - b'0') * 10 + i16::from(ones - b'0')),
+        [tens @ b'0'..=b'9', ones @ b'0'..=b'9'] => {
+            Some(i16::from(tens - b'0') * 10 + i16::from(ones - b'0'))
+        }
         _ => None,
     }
 }

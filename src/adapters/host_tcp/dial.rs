@@ -90,8 +90,7 @@ impl Dialler {
     ) -> Result<Dialled, WayFault> {
         let mut begun = Instant::now();
         let addresses = self.resolver.resolve(endpoint.address).await;
-        let addresses =
-            addresses.map_err(|words| WayFault::new(Stage::Dns, WayCause::NoName, words))?;
+        let addresses = addresses.map_err(|words| WayFault::new(Stage::Dns, WayCause::NoName, words))?;
         times.name = Some(lap(&mut begun));
         let stream = connect(endpoint, addresses).await?;
         times.tcp = Some(lap(&mut begun));
@@ -112,9 +111,8 @@ impl Dialler {
         stream: TcpStream,
         clock: LineClock,
     ) -> Result<TlsStream<TcpStream>, WayFault> {
-        let fault = |cause, words: String| {
-            WayFault::new(Stage::Tls, cause, format!("{}: {words}", endpoint.text))
-        };
+        let fault =
+            |cause, words: String| WayFault::new(Stage::Tls, cause, format!("{}: {words}", endpoint.text));
         let Some(loaded) = &self.tls else { return Err(self.files_fault(endpoint)) };
         loaded.clock.set(clock.now);
         let name = ServerName::try_from(endpoint.name.to_owned())
@@ -122,9 +120,10 @@ impl Dialler {
         let connector = TlsConnector::from(Arc::clone(&loaded.config));
         let secured = connector.connect(name, stream).await.map_err(|error| {
             refusal::of(&error, endpoint.text, clock).unwrap_or_else(|| match error.kind() {
-                io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => {
-                    fault(WayCause::NoTls, "the host closed the connection during the TLS handshake".to_owned())
-                }
+                io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => fault(
+                    WayCause::NoTls,
+                    "the host closed the connection during the TLS handshake".to_owned(),
+                ),
                 _ => fault(WayCause::Tls, format!("the TLS handshake failed: {error}")),
             })
         })?;

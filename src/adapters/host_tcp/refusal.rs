@@ -14,9 +14,9 @@ pub(super) fn of(error: &io::Error, endpoint: &str, clock: LineClock) -> Option<
     let (cause, what) = match error {
         Error::InvalidCertificate(error) => certificate(error, clock),
         Error::AlertReceived(alert) => self::alert(*alert),
-        Error::InvalidMessage(InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion) => {
-            (WayCause::NoTls, "what answers there does not speak TLS".to_owned())
-        }
+        Error::InvalidMessage(
+            InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
+        ) => (WayCause::NoTls, "what answers there does not speak TLS".to_owned()),
         Error::PeerIncompatible(why) => {
             (WayCause::TlsVersion, format!("no TLS that both sides speak ({why:?})"))
         }

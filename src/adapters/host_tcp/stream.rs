@@ -50,11 +50,7 @@ impl AsyncRead for Stream {
 }
 
 impl AsyncWrite for Stream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
             Self::Tls(stream) => Pin::new(stream.as_mut()).poll_write(context, bytes),
@@ -152,7 +148,11 @@ impl Line {
         let failed = loop {
             let step = async {
                 // TLS keeps what the socket did not take: only a flush says that it has left.
-                if left.is_empty() { self.stream.flush().await.map(|()| 0) } else { self.stream.write(left).await }
+                if left.is_empty() {
+                    self.stream.flush().await.map(|()| 0)
+                } else {
+                    self.stream.write(left).await
+                }
             };
             match timeout_at(deadline, step).await {
                 Ok(Ok(0)) if left.is_empty() => {

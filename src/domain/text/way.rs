@@ -10,9 +10,10 @@ pub fn next_step(cause: WayCause) -> Bilingual {
         WayCause::NoConnection => ("请检查网络, 地址和端口", "check the link, the address and the port"),
         WayCause::Timeout => ("网络超时, 请检查线路后重试", "check the link and try again"),
         WayCause::Broken => ("连接中断, 请检查线路后重试", "the line broke: check the link and try again"),
-        WayCause::TlsFiles => {
-            ("请检查 [host] tls-ca, tls-cert, tls-key 的文件", "put the file of [host] tls-ca, tls-cert or tls-key right")
-        }
+        WayCause::TlsFiles => (
+            "请检查 [host] tls-ca, tls-cert, tls-key 的文件",
+            "put the file of [host] tls-ca, tls-cert or tls-key right",
+        ),
         WayCause::NoTls => {
             ("对方端口不是 TLS, 请核对端口", "the port does not speak TLS: check the port with the acquirer")
         }
@@ -28,7 +29,9 @@ pub fn next_step(cause: WayCause) -> Bilingual {
             "证书不属于该主机, 请核对 endpoints 中的名称",
             "compare the name in endpoints with the acquirer's paper",
         ),
-        WayCause::Expired => ("主机证书已过期, 请联系收单机构", "call the acquirer: the host needs a new certificate"),
+        WayCause::Expired => {
+            ("主机证书已过期, 请联系收单机构", "call the acquirer: the host needs a new certificate")
+        }
         WayCause::NotYetValid => (
             "主机证书尚未生效, 请核对终端时钟, 再联系收单机构",
             "check this terminal's clock, then call the acquirer",

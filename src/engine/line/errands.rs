@@ -207,14 +207,13 @@ impl Engine {
         }
     }
 
-    /// When a long line that nobody uses is to be tested: networks drop silent ones without a word.
+    /// When the line is to be tested because nobody uses it.
     pub(in crate::engine) fn next_heartbeat_at(&self) -> Option<BootTime> {
-        let idle = self.settings.long_link
-            && !self.stopping
+        let idle = !self.stopping
             && self.line.user.is_none()
             && self.active.is_none()
             && matches!(self.line.state, LineState::Open { .. });
-        idle.then(|| self.line.heard_at.after(self.settings.heartbeat))
+        self.settings.line_manner.beat_at(self.line.heard_at).filter(|_| idle)
     }
 
     /// Sends the echo whose time has come. An errand that waits anyway serves as well.

@@ -74,7 +74,11 @@ impl Engine {
             .max_by_key(|(_, e)| e.order);
         let records = match owner.map(|(id, _)| id.clone()) {
             Some(id) => {
-                self.timeline(&id, "late-answer", &format!("a late or repeated {mti} came; the outcome stands"));
+                self.timeline(
+                    &id,
+                    "late-answer",
+                    &format!("a late or repeated {mti} came; the outcome stands"),
+                );
                 self.take_notes()
             }
             None => vec![self.audit(None, format!("a {mti} with STAN {stan:06} answered nothing; dropped"))],

@@ -206,15 +206,16 @@ impl Engine {
         }
     }
 
-    /// The host has said nothing for longer than a line may be idle: a network may have dropped it in silence.
     fn line_is_stale(&self) -> bool {
-        self.system.boot().since(self.line.heard_at) > self.settings.heartbeat
+        self.settings.line_manner.is_stale(self.line.heard_at, self.system.boot())
     }
 
     fn close_idle_line(&mut self) {
         // A transaction between its question and its outcome keeps the line: its reversal goes out on it.
         let moving = self.active.as_ref().is_some_and(|active| active.txn.money_may_move());
-        let kept = self.settings.long_link && !self.stopping && matches!(self.line.state, LineState::Open { .. });
+        let kept = self.settings.line_manner.long
+            && !self.stopping
+            && matches!(self.line.state, LineState::Open { .. });
         if !moving && !kept && self.line.unread.is_empty() {
             self.hang_up();
         }

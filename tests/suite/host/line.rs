@@ -241,7 +241,9 @@ async fn a_refused_connection_is_told_and_the_next_endpoint_is_tried() {
     let mut engine = Engine::new(&endpoints);
     engine.connect(1, 0).await;
     match engine.event().await {
-        HostEvent::ConnectFailed { line: 1, fault, .. } => assert!(fault.detail.contains("refused"), "{fault}"),
+        HostEvent::ConnectFailed { line: 1, fault, .. } => {
+            assert!(fault.detail.contains("refused"), "{fault}")
+        }
         other => panic!("{other:?}"),
     }
     engine.connect(2, 3).await; // modulo two
@@ -271,7 +273,9 @@ async fn a_connect_that_nobody_answers_ends_at_the_time_out() {
     let mut engine = Engine::with_timeout(&[address.to_string()], Duration::from_millis(150));
     engine.connect(1, 0).await;
     match engine.event().await {
-        HostEvent::ConnectFailed { line: 1, fault, .. } => assert!(fault.detail.contains("150 ms"), "{fault}"),
+        HostEvent::ConnectFailed { line: 1, fault, .. } => {
+            assert!(fault.detail.contains("150 ms"), "{fault}")
+        }
         other => panic!("{other:?}"),
     }
 }

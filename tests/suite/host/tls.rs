@@ -45,7 +45,8 @@ fn server(
     versions: &[&'static SupportedProtocolVersion],
 ) -> ServerConfig {
     let provider = Arc::new(ring::default_provider());
-    let builder = ServerConfig::builder_with_provider(provider.clone()).with_protocol_versions(versions).unwrap();
+    let builder =
+        ServerConfig::builder_with_provider(provider.clone()).with_protocol_versions(versions).unwrap();
     let builder = match client_ca {
         None => builder.with_no_client_auth(),
         Some(file) => {
@@ -93,14 +94,24 @@ fn settings(ca: &Ca) -> TlsSettings {
 }
 
 fn engine(endpoint: String, tls: TlsSettings) -> Engine {
-    Engine::with(HostSettings { endpoints: vec![endpoint], connect_timeout: Duration::from_secs(5), tls: Some(tls) })
+    Engine::with(HostSettings {
+        endpoints: vec![endpoint],
+        connect_timeout: Duration::from_secs(5),
+        tls: Some(tls),
+    })
 }
 
 /// Dials once; what the engine hears.
-async fn dial(engine: &mut Engine, line: u64, clock: LineClock) -> Result<(WayTimes, Option<WallTime>), WayFault> {
+async fn dial(
+    engine: &mut Engine,
+    line: u64,
+    clock: LineClock,
+) -> Result<(WayTimes, Option<WallTime>), WayFault> {
     engine.connect_at(line, 0, clock).await;
     match engine.event().await {
-        HostEvent::Connected { line: l, times, certificate_until } if l == line => Ok((times, certificate_until)),
+        HostEvent::Connected { line: l, times, certificate_until } if l == line => {
+            Ok((times, certificate_until))
+        }
         HostEvent::ConnectFailed { line: l, fault, .. } if l == line => Err(fault),
         other => panic!("{other:?}"),
     }
@@ -253,7 +264,8 @@ async fn what_speaks_no_modern_tls_is_refused() {
         let endpoint = format!("tls://{NAME}:{}", listener.local_addr().unwrap().port());
         let tls = Some(settings(&ca));
         let timeout = if closes || !says.is_empty() { PATIENCE } else { Duration::from_millis(200) };
-        let mut engine = Engine::with(HostSettings { endpoints: vec![endpoint], connect_timeout: timeout, tls });
+        let mut engine =
+            Engine::with(HostSettings { endpoints: vec![endpoint], connect_timeout: timeout, tls });
         engine.connect_at(1, 0, NOW).await;
         let (mut host, _) = listener.accept().await.unwrap();
         let mut hello = [0; 5];

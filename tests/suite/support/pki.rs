@@ -2,8 +2,8 @@
 use std::path::{Path, PathBuf};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, PublicKeyData as _,
-    date_time_ymd,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    PublicKeyData as _, date_time_ymd,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -24,6 +24,9 @@ pub(crate) struct Identity {
 
 /// Years in which a certificate is valid: from the first of January to the first of January.
 pub(crate) type Years = (i32, i32);
+
+/// The last moment of a certificate.
+type End = (i32, u8, u8);
 
 impl Ca {
     pub(crate) fn new(name: &str) -> Self {
@@ -48,19 +51,24 @@ impl Ca {
 
     /// A host of this name or address.
     pub(crate) fn host(&self, name: &str, years: Years) -> Identity {
-        self.issue(name, years, ExtendedKeyUsagePurpose::ServerAuth)
+        self.issue(name, years.0, (years.1, 1, 1), ExtendedKeyUsagePurpose::ServerAuth)
+    }
+
+    /// A host whose certificate ends at the beginning of a day.
+    pub(crate) fn host_until(&self, name: &str, end: End) -> Identity {
+        self.issue(name, 2020, end, ExtendedKeyUsagePurpose::ServerAuth)
     }
 
     /// A terminal.
     pub(crate) fn terminal(&self) -> Identity {
-        self.issue("terminal", (2020, 4000), ExtendedKeyUsagePurpose::ClientAuth)
+        self.issue("terminal", 2020, (4000, 1, 1), ExtendedKeyUsagePurpose::ClientAuth)
     }
 
-    fn issue(&self, name: &str, (from, until): Years, purpose: ExtendedKeyUsagePurpose) -> Identity {
+    fn issue(&self, name: &str, from: i32, end: End, purpose: ExtendedKeyUsagePurpose) -> Identity {
         use std::os::unix::fs::PermissionsExt as _;
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.not_before = date_time_ymd(from, 1, 1);
-        params.not_after = date_time_ymd(until, 1, 1);
+        params.not_after = date_time_ymd(end.0, end.1, end.2);
         params.extended_key_usages = vec![purpose];
         let key = KeyPair::generate().unwrap();
         let made = params.signed_by(&key, &self.issuer).unwrap();
