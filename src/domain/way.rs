@@ -97,8 +97,8 @@ impl LineManner {
         self.long.then(|| heard_at.after(self.heartbeat))
     }
 
-    /// The host was silent for longer than that: perhaps nobody is there any more. A request for money that gets lost is a
-    /// reversal, so it wants a new line.
+    /// The host was silent for longer than that: perhaps nobody is there any more. A request for money that gets lost
+    /// is a reversal, so it wants a new line.
     #[must_use]
     pub fn is_stale(&self, heard_at: BootTime, now: BootTime) -> bool {
         now.since(heard_at) > self.heartbeat
@@ -109,7 +109,8 @@ impl LineManner {
 mod tests {
     use super::*;
 
-    /// Goal: a long line is tested when its time has come and not before; no line that was silent for longer carries money.
+    /// Goal: a long line is tested when its time has come and not before; no line that was silent for longer carries
+    /// money.
     #[test]
     fn a_silent_line_is_tested_and_not_trusted() {
         let manner = |long| LineManner { long, heartbeat: Duration::from_secs(60) };

@@ -54,8 +54,8 @@ impl Engine {
         }
     }
 
-    /// A late, repeated or unknown message: journalled and shown, never acted upon. It stands with the transaction whose
-    /// STAN it bears, else in the audit trail.
+    /// A late, repeated or unknown message: journalled and shown, never acted upon. It stands with the transaction
+    /// whose STAN it bears, else in the audit trail.
     pub(super) fn foreign(&mut self, bytes: &[u8]) {
         let Some((mti, stan)) = answers::identify(bytes) else {
             return tracing::warn!("a message that is no answer was dropped");
