@@ -186,7 +186,7 @@ impl Engine {
     }
 
     /// Every point in time at which something is to happen.
-    fn deadlines(&self) -> [Option<BootTime>; 12] {
+    fn deadlines(&self) -> [Option<BootTime>; 13] {
         let care = self.cares.iter().filter_map(|care| care.machine.deadline()).min();
         [
             self.active.as_ref().and_then(|active| active.txn.deadline().map(|(at, _)| at)),
@@ -194,6 +194,7 @@ impl Engine {
             self.settlement_deadline(),
             self.next_entry_at(),
             self.next_sign_on_at(),
+            self.next_heartbeat_at(),
             self.next_idle_at(),
             self.next_job_gone_at(),
             self.storage_check_at.filter(|_| self.storage_trouble.is_some()),

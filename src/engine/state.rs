@@ -25,6 +25,7 @@ use crate::domain::slip::Language;
 use crate::domain::txn::recovery::recover;
 use crate::domain::unionpay::Identity;
 use crate::domain::unionpay::keys::{MasterKey, WorkingKeys};
+use crate::domain::way::LineManner;
 use crate::ports::{
     CardCommand, Courier, Durability, EncodeSlip, HostCommand, Journal, JournalError, Outlet, PrinterCommand,
     PrinterStatus, ReaderStatus, System,
@@ -57,6 +58,10 @@ pub struct Settings {
     pub response_timeout: Duration,
     /// How long a person may take.
     pub customer_timeout: Duration,
+    /// How long a line to the bank lives.
+    pub line_manner: LineManner,
+    /// When this terminal's own certificate ends; `None` where the host wants none.
+    pub own_certificate_until: Option<WallTime>,
     /// Sign on by itself.
     pub auto_sign_on: bool,
     /// The PIN comes from an agent.
