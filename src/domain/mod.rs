@@ -26,3 +26,4 @@ pub mod slip;
 pub mod text;
 pub mod txn;
 pub mod unionpay;
+pub mod way;

@@ -5,6 +5,7 @@ mod card;
 mod devices;
 mod disk;
 mod kinds;
+mod line;
 mod people;
 mod service;
 mod start;

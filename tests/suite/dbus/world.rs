@@ -474,6 +474,8 @@ pub(crate) fn snapshot() -> Snapshot {
             keys_loaded_at: WallTime(5),
             parameter_version: String::new(),
             last_exchange: WallTime(6),
+            certificate_until: WallTime(7),
+            own_certificate_until: WallTime(0),
         },
         queue: QueueView {
             rows: vec![
@@ -673,6 +675,7 @@ fn explained() -> ExplainView {
         outcome: Outcome::Approved,
         amount: Amount::from_minor(1250).unwrap(),
         unresolved: false,
+        stands: true,
     };
     ExplainView {
         request: vec![("mti", "0200".to_owned())],
