@@ -11,7 +11,6 @@ use crate::api::{self, Parts, Security};
 use crate::config::{self, Config, Connection, PinEntry, PrinterDevice};
 use crate::domain::calendar::WallTime;
 use crate::domain::operators;
-use crate::domain::profile::Profile;
 use crate::domain::queue::limits;
 use crate::domain::record::OperatorRow;
 use crate::domain::secret::TokenKey;
@@ -346,6 +345,7 @@ fn settings(
             merchant_id: config.terminal.merchant_id.clone(),
             tpdu: config.host.tpdu,
             header: config.host.header,
+            profile: Arc::clone(&config.host.profile),
         },
         merchant_name: config.terminal.merchant_name.clone(),
         currency: config.terminal.currency,
@@ -369,7 +369,6 @@ fn settings(
         retention_days: config.batch.retention_days,
         idle_timeout: config.operators.idle_timeout,
         require_change: config.operators.require_change,
-        profile: Profile::UNIONPAY,
         store_and_forward: store_and_forward(&config.store_and_forward),
         master_key,
         token_key,

@@ -25,6 +25,7 @@ mod settle_paper;
 mod start;
 mod state;
 mod trade;
+mod undo;
 mod upkeep;
 pub mod view;
 mod views;
@@ -97,8 +98,8 @@ enum Note {
     Start(Box<start::PendingStart>),
     /// A start whose original is being looked up.
     Original(Box<start::PendingStart>),
-    /// A transaction whose signature was refused, and who started it.
-    Undo(handle::Caller),
+    /// A transaction whose signature was refused, and that is to be undone.
+    Undo(undo::Due),
     /// A transaction whose object is wanted.
     Expose(TxnId, oneshot::Sender<Result<(), Fault>>),
     /// A transaction wanted by batch and STAN.
@@ -295,7 +296,7 @@ impl Engine {
         match note {
             Note::Start(pending) => self.start_looked_up(*pending, result),
             Note::Original(pending) => self.original_found(*pending, result),
-            Note::Undo(starter) => self.undo_row_read(starter, result),
+            Note::Undo(due) => self.undo_row_read(due, result),
             Note::Expose(id, answer) => self.expose_found(&id, answer, result),
             Note::Open(answer) => self.opened(answer, result),
             Note::Receipt(wish) => self.receipt_found(*wish, result),

@@ -131,7 +131,7 @@ impl Engine {
         match (rule(request.kind).card, request.kind) {
             (CardUse::Pay, Kind::OfflineSale) => false,
             (CardUse::Pay, _) => true,
-            (CardUse::Read, kind) => rules::asks_pin_after_reading(kind, &self.settings.profile),
+            (CardUse::Read, kind) => rules::asks_pin_after_reading(kind, &self.settings.identity.profile),
         }
     }
 
@@ -283,6 +283,7 @@ impl Engine {
             || self.cares.iter().any(|care| care.id == *id)
             || self.queue.iter().any(|entry| entry.id.txn == *id)
             || self.desk.has_open(id)
+            || self.refused.concerns(id)
     }
 }
 

@@ -1,5 +1,5 @@
 //! What the engine holds, how it is made from the journal, and the small verbs that all its parts use.
-use super::handle::{AgentCommand, Caller, Notice};
+use super::handle::{AgentCommand, Notice};
 use super::jobs::Jobs;
 use super::journal_thread::{JournalThread, Task};
 use super::line::Line;
@@ -7,6 +7,7 @@ use super::operators::{Door, Session};
 use super::paper::{Care, PrintDesk};
 use super::settle::Settling;
 use super::trade::Active;
+use super::undo::Refused;
 use super::upkeep::Upkeep;
 use super::view::{Snapshot, TxnView};
 use super::{EngineError, Note, Receivers, Wiring};
@@ -15,10 +16,9 @@ use crate::domain::emv::params::EmvConfig;
 use crate::domain::ident::{BatchNumber, MerchantId, Stan, TerminalId, TxnId};
 use crate::domain::money::Currency;
 use crate::domain::outcome::Kind;
-use crate::domain::profile::Profile;
 use crate::domain::queue::order::{self, Schedule};
 use crate::domain::queue::{self, limits};
-use crate::domain::record::{KeyRecord, Loaded, OperatorRow, Record, TimelineRow};
+use crate::domain::record::{KeyRecord, Loaded, OperatorRow, Record, TimelineRow, TxnRow};
 use crate::domain::secret::TokenKey;
 use crate::domain::slip::Language;
 use crate::domain::txn::recovery::recover;
@@ -79,8 +79,6 @@ pub struct Settings {
     pub idle_timeout: Duration,
     /// Factory passwords only serve to change them.
     pub require_change: bool,
-    /// Rules of the acquirer.
-    pub profile: Profile,
     /// The merchant's limits on offline sales.
     pub store_and_forward: limits::Rules,
     /// The master key, if one was given.
@@ -155,10 +153,7 @@ pub struct Engine {
     pub(super) sign_on_asked_for: bool,
     /// When the journal is tried again.
     pub(super) storage_check_at: Option<BootTime>,
-    /// The last transaction whose signature was refused and that nobody has undone.
-    pub(super) signature_refused: Option<TxnId>,
-    /// Its undo, which starts as soon as the terminal is free, and who started the original.
-    pub(super) undo_due: Option<(TxnId, Caller)>,
+    pub(super) refused: Refused,
     pub(super) commits_in_flight: u32,
     pub(super) next_id: u64,
     pub(super) stopping: bool,
@@ -195,6 +190,7 @@ impl Engine {
         let (journal, door, upkeep) = threads(journal, wiring.courier, &loaded, system.boot())?;
         let (clock_floor, clock_offset) = clock(system.wall(), settings.built_at, &loaded);
         let entries = order::in_order(&loaded.open);
+        let schedule = Schedule::new(settings.identity.profile.repeat_not_found, &entries, system.boot());
         let mut engine = Self {
             journal,
             card: wiring.card,
@@ -208,7 +204,7 @@ impl Engine {
             settling: None,
             cares: Vec::new(),
             entries: BTreeMap::new(),
-            line: Line::new(Schedule::new(settings.profile.repeat_not_found, &entries, system.boot())),
+            line: Line::new(schedule),
             queue: entries,
             queue_paused: loaded.queue_paused,
             system,
@@ -241,8 +237,7 @@ impl Engine {
             storage_trouble: None,
             sign_on_asked_for: false,
             storage_check_at: None,
-            signature_refused: None,
-            undo_due: None,
+            refused: Refused::default(),
             commits_in_flight: 0,
             next_id: 0,
             stopping: false,
@@ -254,10 +249,16 @@ impl Engine {
             busy_lock: false,
             settings,
         };
-        engine.restore_keys(loaded.keys);
-        engine.restore_entries(&loaded.recent, &loaded.open);
-        engine.resume_interrupted();
+        engine.resume(loaded.keys, &loaded.recent, &loaded.open, &loaded.refused);
         Ok((engine, wiring.receivers))
+    }
+
+    /// Goes on where the last run ended: keys, transactions, a settlement.
+    fn resume(&mut self, keys: Option<KeyRecord>, recent: &[TxnRow], open: &[TxnRow], refused: &[TxnRow]) {
+        self.restore_keys(keys);
+        self.restore_entries(recent, open);
+        self.restore_refused(refused);
+        self.resume_interrupted();
     }
 
     /// Opens the stored working keys with the master key; keys under another master key are forgotten.

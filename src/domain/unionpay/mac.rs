@@ -3,9 +3,8 @@
 //! Bitmap with bit 64 already set; length, TPDU and header are outside. The first step is a plain XOR, so
 //! exchanged blocks are not noticed: this MAC is relied on for what the network needs and for nothing else.
 //! Source: public terminal code and a published calculation, which the tests repeat; Spec: unverified.
-use super::dialect::DIALECT;
 use super::keys::{WorkingKeys, same};
-use crate::domain::iso8583::{De, Message, PackError, pack};
+use crate::domain::iso8583::{De, Dialect, Message, PackError, pack};
 
 impl WorkingKeys {
     /// DE 64 for the given bytes: eight upper-case hexadecimal characters.
@@ -44,9 +43,13 @@ impl WorkingKeys {
 ///
 /// # Errors
 /// [`PackError`] if a value does not have the form of its element.
-pub fn pack_signed(message: &mut Message, keys: &WorkingKeys) -> Result<Vec<u8>, PackError> {
+pub fn pack_signed(
+    dialect: &Dialect,
+    message: &mut Message,
+    keys: &WorkingKeys,
+) -> Result<Vec<u8>, PackError> {
     message.set(De::MAC, [0; 8]);
-    let mut packed = pack(&DIALECT, message)?;
+    let mut packed = pack(dialect, message)?;
     packed.truncate(packed.len().saturating_sub(8)); // DE 64 is the last element
     let mac = keys.mac(&packed);
     packed.extend_from_slice(&mac);
