@@ -1,5 +1,5 @@
-//! A box in the middle of the line that splits, joins, repeats, cuts and corrupts what it carries: between the real host
-//! task and the simulated acquirer.
+//! A box in the middle of the line that splits, joins, repeats, cuts and corrupts what it carries: between the real
+//! host task and the simulated acquirer.
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
