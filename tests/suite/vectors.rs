@@ -267,16 +267,15 @@ fn wire(
     reversal_icc: &[u8],
 ) -> WireFacts {
     let (identity, entry_mode) = (&identity(), EntryMode::Chip);
-    let (rule, partial, voice) = (rule(kind), false, false);
+    let (message, partial) = (rule(kind).message, false);
     messages::wire_facts(&WireSource {
         fallback: false,
-        rule,
+        message,
         identity,
         original,
         entry_mode,
         with_pin,
         partial,
-        voice,
         icc,
         reversal_icc,
     })

@@ -9,10 +9,12 @@ pub mod catalogue;
 pub mod de55;
 pub mod describe;
 pub mod dialect;
+pub mod extension;
 #[cfg(any(test, feature = "sim"))]
 pub mod issuer;
 pub mod keys;
 pub mod mac;
+pub mod matrix;
 pub mod messages;
 pub mod response;
 pub mod settlement;

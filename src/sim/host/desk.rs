@@ -211,7 +211,7 @@ impl Desk {
         }
         let mut bytes =
             reply(request, request.header, &mut message, keys.as_ref()).map_err(io::Error::other)?;
-        self.note(Spoken::message(line, Direction::Out, &bytes, why.to_owned()));
+        self.note(Spoken::message(line, Direction::Out, &bytes, why.into_owned()));
         if fault == Some(&Fault::BadMac) && keys.is_some() {
             // The last character of the MAC, one hexadecimal digit for another.
             if let Some(last) = bytes.last_mut() {

@@ -193,13 +193,12 @@ impl Terminal {
     fn sale_wire(&self, with_pin: bool, icc: &[u8]) -> WireFacts {
         messages::wire_facts(&WireSource {
             fallback: false,
-            rule: rule(Kind::Sale),
+            message: rule(Kind::Sale).message,
             identity: &self.identity,
             original: None,
             entry_mode: EntryMode::Chip,
             with_pin,
             partial: false,
-            voice: false,
             icc,
             reversal_icc: &[],
         })

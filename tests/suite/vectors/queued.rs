@@ -111,6 +111,7 @@ fn a_reversal_of_a_chip_sale_repeats_the_card_but_no_secret() {
 fn a_reversal_names_itself_where_the_bank_wants_it() {
     let check = |kind, answered_on: Option<&str>, expected: Option<&str>| {
         let entry = with(owed(kind, EntryType::Reversal, 7, 1000), |content| {
+            content.wire = wire(kind, None, false, &[], &[]);
             content.answered_on = answered_on.map(str::to_owned);
         });
         assert_eq!(fields(&entry).text(De::ORIGINAL), expected, "{kind}");

@@ -1,13 +1,13 @@
 //! The bank's judgement: what one request is answered with, and what it does to the books.
 //!
-//! Strict and honest: it judges by the field documents ([`matrix`]), keeps books that only add up, and never says
+//! Strict and honest: it judges by the field documents ([`form`]), keeps books that only add up, and never says
 //! anything they do not hold. It speaks sign-on (0800/003), sign-off (0820/002), echo (0820/301), every transaction of
 //! [`Business`](super::business::Business), reversal (0400), script result (0620) and settlement (0500, 0320); all else
 //! is refused with 40. It injects no faults; what a rule wants comes in as a [`Wish`].
 //! Source: field lists and response codes of public UnionPay terminal and host code; which code answers
 //! which fault is our choice where marked.
 mod card;
-mod matrix;
+mod form;
 mod original;
 mod settle;
 #[cfg(test)]
@@ -15,6 +15,7 @@ mod tests;
 mod trade;
 mod undo;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io;
 
@@ -87,18 +88,18 @@ pub(super) struct Answer {
     /// With these it is signed; without it has no MAC.
     pub(super) keys: Option<WorkingKeys>,
     /// Why it is a refusal, for the log.
-    pub(super) why: &'static str,
+    pub(super) why: Cow<'static, str>,
 }
 
 /// A refusal: DE 39 and the reason for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Refusal {
     code: String,
-    why: &'static str,
+    why: Cow<'static, str>,
 }
 
-fn refuse<T>(code: &str, why: &'static str) -> Result<T, Refusal> {
-    Err(Refusal { code: code.to_owned(), why })
+fn refuse<T>(code: &str, why: impl Into<Cow<'static, str>>) -> Result<T, Refusal> {
+    Err(Refusal { code: code.to_owned(), why: why.into() })
 }
 
 /// The bank and its books.
@@ -154,7 +155,7 @@ impl Bank {
             },
             _ => refuse("40", "this kind of message is not supported"),
         };
-        let (code, why) = judged.map_or_else(|no| (no.code, no.why), |()| ("00".to_owned(), ""));
+        let (code, why) = judged.map_or_else(|no| (no.code, no.why), |()| ("00".to_owned(), "".into()));
         if !(self.settings.totals_without_code && request.mti() == "0500" && code == "00") {
             answer.set(De::RESPONSE_CODE, code);
         }

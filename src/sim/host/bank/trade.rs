@@ -66,7 +66,7 @@ impl Bank {
     fn repetition(&self, business: Business, key: &Key, answer: &mut Message) -> Result<(), Refusal> {
         if let Some(row) = self.ledger.row(key).filter(|row| business.is_told() && row.business == business) {
             if row.state == Effect::Declined {
-                return Err(Refusal { code: row.response_code.clone(), why: "it was refused before" });
+                return Err(Refusal { code: row.response_code.clone(), why: "it was refused before".into() });
             }
             answer.set(De::RRN, &row.rrn).set(De::AUTH_CODE, &row.auth_code);
         }
@@ -82,7 +82,7 @@ impl Bank {
         card: Option<&Card>,
         keys: &WorkingKeys,
     ) -> Result<Booking, Refusal> {
-        super::matrix::check(request, Some(business))?;
+        super::form::check(request, Some(business))?;
         let amount = amount_of(request);
         if amount == 0 && business != Business::Balance {
             return refuse("13", "the amount is zero");
@@ -255,7 +255,7 @@ impl Bank {
             (takes.saturating_mul(signed(part)), reserves.saturating_mul(signed(part)));
         "10".clone_into(&mut row.response_code);
         answer.set(De::AMOUNT, format!("{part:012}"));
-        Err(Refusal { code: "10".to_owned(), why: "a rule wants a part of it" })
+        Err(Refusal { code: "10".to_owned(), why: "a rule wants a part of it".into() })
     }
 }
 

@@ -72,7 +72,9 @@ impl Bank {
             let known = self.ledger.row(&key).filter(|row| row.business == business);
             return Ok(match known {
                 Some(row) if row.state == Effect::Noted => Ok(()),
-                Some(row) => Err(Refusal { code: row.response_code.clone(), why: "it was refused before" }),
+                Some(row) => {
+                    Err(Refusal { code: row.response_code.clone(), why: "it was refused before".into() })
+                }
                 None => refuse("94", "this STAN was used in this batch"),
             });
         }
@@ -91,7 +93,7 @@ impl Bank {
     }
 
     fn believe(&self, request: &Message, key: &Key) -> Result<Key, Refusal> {
-        super::matrix::check(request, Some(Business::ScriptResult))?;
+        super::form::check(request, Some(Business::ScriptResult))?;
         let original = self.original(request, Business::ScriptResult, key)?;
         if request.text(De::RRN) != Some(&original.rrn) {
             return refuse("25", "DE 37 is not the original's");
@@ -112,7 +114,7 @@ impl Bank {
 
 /// The reversal is well-formed, and its original of a kind that can be undone.
 fn reversible(request: &Message) -> Result<(Business, Key), Refusal> {
-    super::matrix::check(request, None)?;
+    super::form::check(request, None)?;
     let key = key_of(request)?;
     let business = message_type(request).and_then(Business::of_message_type);
     let Some(business) = business.filter(|business| business.is_reversible()) else {
