@@ -475,7 +475,9 @@ pub fn find(
 pub fn of(request: &Message) -> Option<&'static Row> {
     let sixty = request.text(De::PRIVATE_60)?;
     let text = |de| request.text(de).unwrap_or_default();
-    find(request.mti(), sixty.get(..2)?, sixty.get(8..11)?, text(De::CONDITION), text(De::ENTRY_MODE))
+    // Old terminals end DE 60 of money after 60.2.
+    let function = sixty.get(8..11).unwrap_or("000");
+    find(request.mti(), sixty.get(..2)?, function, text(De::CONDITION), text(De::ENTRY_MODE))
 }
 
 /// The row of the request that these facts are of.
@@ -485,4 +487,4 @@ pub fn of_facts(wire: &WireFacts) -> Option<&'static Row> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -11,10 +11,11 @@ use crate::domain::iso8583::{De, Frame, Message, unpack};
 use crate::domain::unionpay::dialect::DIALECT;
 use crate::domain::unionpay::issuer::reply;
 
+use super::amounts::fault_by_amount;
 use super::bank::{Answer, Bank, Wish};
 use super::line::{Action, Line};
 use super::log::{Direction, Spoken};
-use super::rules::{Fault, Rules, Seen, fault_by_amount};
+use super::rules::{Fault, Rules, Seen};
 
 /// Terminals that may be connected at once.
 const LINES_MAX: usize = 64;
@@ -178,6 +179,7 @@ impl Desk {
         }
         let wish = match &fault {
             Some(Fault::Decline(code)) => Wish { decline: Some(code.clone()), ..Wish::default() },
+            Some(Fault::Approve(code)) => Wish { approve: Some(code.clone()), ..Wish::default() },
             Some(Fault::Partial(amount)) => Wish { partial: Some(*amount), ..Wish::default() },
             Some(Fault::Script(templates)) => Wish { scripts: templates.clone(), ..Wish::default() },
             _ => Wish::default(),
@@ -209,8 +211,11 @@ impl Desk {
             Some(Fault::BadCheckValue) => spoil(&mut message, De::PRIVATE_62, 16),
             _ => {}
         }
-        let mut bytes =
-            reply(request, request.header, &mut message, keys.as_ref()).map_err(io::Error::other)?;
+        let mut header = request.header;
+        if let (Some(Fault::Header(digit)), [_, _, third, ..]) = (fault, &mut header) {
+            *third = *third & 0xF0 | digit;
+        }
+        let mut bytes = reply(request, header, &mut message, keys.as_ref()).map_err(io::Error::other)?;
         self.note(Spoken::message(line, Direction::Out, &bytes, why.into_owned()));
         if fault == Some(&Fault::BadMac) && keys.is_some() {
             // The last character of the MAC, one hexadecimal digit for another.
@@ -229,6 +234,7 @@ impl Desk {
             }
             Some(Fault::Late(ms)) => self.act_after(line, Duration::from_millis(*ms), Action::Write(bytes)),
             Some(Fault::Close) => self.act(line, Action::Close),
+            Some(Fault::HalfClose) => self.act(line, Action::HalfClose),
             Some(Fault::Duplicate) => {
                 self.act(line, Action::Write(bytes.clone()));
                 self.act(line, Action::Write(bytes));

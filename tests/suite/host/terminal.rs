@@ -157,6 +157,13 @@ impl Terminal {
         read_management(&request, &payload).unwrap().response_code.to_string()
     }
 
+    /// The header's request in the answer to an echo.
+    pub(super) fn echo_asks(&mut self) -> u8 {
+        let request = messages::echo(&self.identity, self.batch).unwrap();
+        let payload = self.exchange(&request);
+        read_management(&request, &payload).unwrap().header_request
+    }
+
     pub(super) fn session(&self) -> WorkingKeys {
         // A terminal that never signed on signs with keys that the acquirer does not know.
         let tmk = MasterKey::from_bytes(TEST_TMK);

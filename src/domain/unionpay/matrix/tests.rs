@@ -19,7 +19,7 @@ use crate::domain::unionpay::settlement::{self, ChipFailure, Line};
 
 const ICC: &[u8] = &[0x9F, 0x36, 2, 0, 1, 0x95, 5, 0, 0, 0, 0, 0];
 
-fn identity() -> Identity {
+pub(in crate::domain::unionpay) fn identity() -> Identity {
     Identity {
         profile: Profile::unionpay(),
         terminal_id: TerminalId::new("10000001").unwrap(),
@@ -30,23 +30,23 @@ fn identity() -> Identity {
 }
 
 /// Keys of the synthetic messages.
-fn keys() -> WorkingKeys {
+pub(in crate::domain::unionpay) fn keys() -> WorkingKeys {
     let tmk = MasterKey::from_hex("0123456789ABCDEFFEDCBA9876543210").unwrap();
     let mak = ClearMak::Single([0xC2, 0xA4, 0x8F, 0xB5, 0x7A, 0xA2, 0x01, 0x23]);
     WorkingKeys::open(&tmk, &key_block(&tmk, &[0x22; 16], &mak, None)).unwrap()
 }
 
-fn stan(number: u32) -> Stan {
+pub(in crate::domain::unionpay) fn stan(number: u32) -> Stan {
     Stan::new(number).unwrap()
 }
 
-fn pan() -> Pan {
+pub(in crate::domain::unionpay) fn pan() -> Pan {
     Pan::new("6225880012345678").unwrap()
 }
 
 /// What a message may have or not; one bit each.
 #[derive(Clone, Copy, Debug)]
-struct With {
+pub(in crate::domain::unionpay) struct With {
     pin: bool,
     track: bool,
     expiry: bool,
@@ -57,7 +57,7 @@ struct With {
 }
 
 impl With {
-    fn all() -> impl Iterator<Item = Self> {
+    pub(in crate::domain::unionpay) fn all() -> impl Iterator<Item = Self> {
         (0..128_u8).map(|bits| {
             let bit = |n: u8| bits & (1 << n) != 0;
             Self {
@@ -73,7 +73,7 @@ impl With {
     }
 
     /// A combination that can come before its row: what the row must have is there.
-    fn can_be(self, row: &Row) -> bool {
+    pub(in crate::domain::unionpay) fn can_be(self, row: &Row) -> bool {
         let needs = |de, there| there || !row.must.has(de);
         needs(De::PIN_BLOCK, self.pin)
             && needs(De::EXPIRY, self.expiry)
@@ -121,7 +121,7 @@ fn code() -> Vec<u8> {
 }
 
 /// The rows that ask for money, and the ways in which a card comes to each.
-fn asked() -> impl Iterator<Item = (&'static Row, EntryMode)> {
+pub(in crate::domain::unionpay) fn asked() -> impl Iterator<Item = (&'static Row, EntryMode)> {
     let money = rows().iter().filter(|row| matches!(row.mti, "0100" | "0200" | "0220"));
     money.flat_map(|row| {
         let modes =
@@ -135,7 +135,12 @@ fn asked() -> impl Iterator<Item = (&'static Row, EntryMode)> {
     })
 }
 
-fn request(row: &Row, mode: EntryMode, with: With, pin: &PinBlock) -> messages::Request {
+pub(in crate::domain::unionpay) fn request(
+    row: &Row,
+    mode: EntryMode,
+    with: With,
+    pin: &PinBlock,
+) -> messages::Request {
     let wire = facts(row, mode, with);
     let (pan, code) = (pan(), code());
     let track2 = Track2::new("6225880012345678D30121010000012345678").unwrap();
@@ -190,7 +195,13 @@ fn every_request_is_what_its_row_says() {
 }
 
 /// An entry of the queue that follows the request of this row, or is its upload.
-fn entry(row: &Row, mode: EntryMode, with: With, entry_type: EntryType, reason: ReversalReason) -> Entry {
+pub(in crate::domain::unionpay) fn entry(
+    row: &Row,
+    mode: EntryMode,
+    with: With,
+    entry_type: EntryType,
+    reason: ReversalReason,
+) -> Entry {
     let txn = TxnId::parse("0123456789abcdef0123456789abcdef").unwrap();
     let content = Content {
         pan: pan(),

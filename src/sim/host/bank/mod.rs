@@ -69,6 +69,8 @@ pub struct BankSettings {
 pub(super) struct Wish {
     /// Refuse it with this code, whatever it is.
     pub(super) decline: Option<String>,
+    /// Approve with this code instead of 00.
+    pub(super) approve: Option<String>,
     /// Approve no more than this, with code 10.
     pub(super) partial: Option<u64>,
     /// Script templates (71, 72) for the chip, whole objects.
@@ -78,6 +80,13 @@ pub(super) struct Wish {
 impl Wish {
     fn refusal(&self) -> Result<(), Refusal> {
         self.decline.as_deref().map_or(Ok(()), |code| refuse(code, "a rule wants it"))
+    }
+
+    /// DE 39 of an approval of this amount; the issuer's cryptogram is over it.
+    fn code(&self, amount: u64) -> [u8; 2] {
+        let wanted = self.approve.as_deref().and_then(|code| code.as_bytes().try_into().ok());
+        let part = self.partial.filter(|part| *part < amount).map(|_| *b"10");
+        wanted.or(part).unwrap_or(*b"00")
     }
 }
 

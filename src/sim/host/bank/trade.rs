@@ -56,7 +56,8 @@ impl Bank {
         let judged = if standing == Standing::AfterReversal && !self.settings.books_late {
             refuse("12", "its reversal came first")
         } else {
-            wish.refusal().and_then(|()| self.judge(request, business, &key, card.as_ref(), keys))
+            let code = wish.code(amount_of(request));
+            wish.refusal().and_then(|()| self.judge(request, business, &key, card.as_ref(), keys, code))
         };
         self.enter(request, business, key, card.as_ref(), judged, wish, answer)
     }
@@ -73,7 +74,7 @@ impl Bank {
         refuse("94", "this STAN was used in this batch")
     }
 
-    /// Judges form, card, PIN, chip, amount and original.
+    /// Judges form, card, PIN, chip, amount and original. `code` is what an approval will be answered with.
     fn judge(
         &self,
         request: &Message,
@@ -81,6 +82,7 @@ impl Bank {
         key: &Key,
         card: Option<&Card>,
         keys: &WorkingKeys,
+        code: [u8; 2],
     ) -> Result<Booking, Refusal> {
         super::form::check(request, Some(business))?;
         let amount = amount_of(request);
@@ -105,9 +107,11 @@ impl Bank {
             | Business::ScriptResult => {
                 let Some(card) = card else { return refuse("14", "no card number") };
                 let proof = match business {
-                    Business::ChipOfflineSale => self.check_chip(request, card, Cryptogram::Certificate)?,
+                    Business::ChipOfflineSale => {
+                        self.check_chip(request, card, Cryptogram::Certificate, code)?
+                    }
                     Business::OfflineSale => None,
-                    _ => self.check_chip(request, card, Cryptogram::Request)?,
+                    _ => self.check_chip(request, card, Cryptogram::Request, code)?,
                 };
                 let money = signed(amount);
                 let (takes, reserves) = if business == Business::PreAuth { (0, money) } else { (money, 0) };
@@ -215,7 +219,8 @@ impl Bank {
         Ok(outcome)
     }
 
-    /// What an approval answers; a partial one, where a rule wants it, is an `Err` with code 10.
+    /// What an approval answers; a partial one, where a rule wants it, is an `Err` with code 10, and so is one with
+    /// another code than 00.
     #[expect(clippy::too_many_arguments, reason = "one answer, made of all that was judged")]
     fn approve(
         &self,
@@ -248,6 +253,10 @@ impl Bank {
             answer.set_some(de, request.bytes(de));
         }
         answer.set(De::ADDITIONAL_RESPONSE, format!("{ISSUER:<11}{:<11}", super::ACQUIRER));
+        if let Some(code) = &wish.approve {
+            row.response_code.clone_from(code);
+            return refuse(code, "approved, with the code that a rule wants");
+        }
         let Some(part) = wish.partial.filter(|part| *part < row.booked) else { return Ok(()) };
         row.booked = part;
         let (takes, reserves) = (row.takes.signum(), row.reserves.signum());
