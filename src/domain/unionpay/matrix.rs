@@ -403,7 +403,7 @@ const TABLE: &[Row] = &[
         ..money(Name::ScriptResult, "0620", "", "", "00")
             .never(&[25])
             .must(&[32, 37, 55])
-            .may(&[2, 23, 38])
+            .may(&[2, 23, 25, 38])
             .after(Original::NumbersAndDay)
     },
     plain(Name::Totals, "0500", &["201"]).must(&[11, 48, 49, 63]),

@@ -95,11 +95,14 @@ fn reversal(origin: &Origin<'_>) -> Result<Message, BuildError> {
     Ok(message)
 }
 
-/// 0620: DE 2, 3, 4, 11 (its own), 22, 23, 32, 37, 38, 41, 42, 49, 55, 60 (00, 951), 61 (batch, trace, day of the
+/// 0620: DE 2, 3, 4, 11 (its own), 22, 23, 25 by the profile, 32, 37, 38, 41, 42, 49, 55, 60 (00, 951), 61 (batch, trace, day of the
 /// original), 64.
 fn script(origin: &Origin<'_>) -> Message {
-    let Origin { entry, content, .. } = origin;
+    let Origin { profile, entry, content, .. } = origin;
     let mut message = origin.base(matrix::row(Name::ScriptResult));
+    if !profile.forms.script_condition {
+        message.remove(De::CONDITION);
+    }
     message.set_some(De::ACQUIRER, content.acquirer.as_ref());
     message.set_some(De::RRN, content.rrn.as_ref().map(Rrn::as_str));
     message.set_some(De::AUTH_CODE, content.auth_code.as_ref().map(AuthCode::as_str));

@@ -1,8 +1,8 @@
 //! The form of a request: the elements that the request matrix gives it, and the forms of the private ones. A request
 //! that breaks it is refused with 30, whatever it asks for.
 //!
-//! The matrix is the terminal's own table ([`matrix`]); what a value must be, and on what "may" depends, is written here
-//! again, so that the two do not share a mistake about more than which element there is.
+//! The matrix is the terminal's own table ([`matrix`]); what a value must be, and on what "may" depends, is written
+//! here again, so that the two do not share a mistake about more than which element there is.
 use super::super::business::Business;
 use super::{Refusal, refuse};
 use crate::domain::iso8583::{De, Message};
