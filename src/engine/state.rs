@@ -11,7 +11,7 @@ use super::undo::Refused;
 use super::upkeep::Upkeep;
 use super::view::{Snapshot, TxnView};
 use super::{EngineError, Note, Receivers, Wiring};
-use crate::domain::calendar::{BootTime, WallTime};
+use crate::domain::calendar::{BootTime, LocalTime, WallTime};
 use crate::domain::emv::params::EmvConfig;
 use crate::domain::ident::{BatchNumber, MerchantId, Stan, TerminalId, TxnId};
 use crate::domain::money::Currency;
@@ -157,6 +157,8 @@ pub struct Engine {
     /// When the journal is tried again.
     pub(super) storage_check_at: Option<BootTime>,
     pub(super) refused: Refused,
+    /// The day for which `AllowedFollowUps` are shown.
+    pub(super) shown_on: LocalTime,
     pub(super) commits_in_flight: u32,
     pub(super) next_id: u64,
     pub(super) stopping: bool,
@@ -240,6 +242,7 @@ impl Engine {
             sign_on_asked_for: false,
             storage_check_at: None,
             refused: Refused::default(),
+            shown_on: LocalTime::default(),
             commits_in_flight: 0,
             next_id: 0,
             stopping: false,
@@ -251,6 +254,7 @@ impl Engine {
             busy_lock: false,
             settings,
         };
+        engine.shown_on = engine.system.local(engine.wall());
         engine.restore_keys(loaded.keys);
         engine.restore_entries(&loaded.recent, &loaded.open);
         engine.restore_refused(&loaded.refused);
