@@ -157,8 +157,8 @@ pub struct Engine {
     /// When the journal is tried again.
     pub(super) storage_check_at: Option<BootTime>,
     pub(super) refused: Refused,
-    /// The day for which `AllowedFollowUps` are shown.
-    pub(super) shown_on: LocalTime,
+    /// The day for which `AllowedFollowUps` are shown; `None` before it was looked at.
+    pub(super) shown_on: Option<LocalTime>,
     pub(super) commits_in_flight: u32,
     pub(super) next_id: u64,
     pub(super) stopping: bool,
@@ -242,7 +242,7 @@ impl Engine {
             sign_on_asked_for: false,
             storage_check_at: None,
             refused: Refused::default(),
-            shown_on: LocalTime::default(),
+            shown_on: None,
             commits_in_flight: 0,
             next_id: 0,
             stopping: false,
@@ -254,10 +254,8 @@ impl Engine {
             busy_lock: false,
             settings,
         };
-        engine.shown_on = engine.system.local(engine.wall());
         engine.restore_keys(loaded.keys);
-        engine.restore_entries(&loaded.recent, &loaded.open);
-        engine.restore_refused(&loaded.refused);
+        engine.restore_entries(&loaded.recent, &loaded.open, &loaded.refused);
         engine.resume_interrupted();
         Ok((engine, wiring.receivers))
     }

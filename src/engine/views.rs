@@ -134,10 +134,11 @@ fn show_end(view: &mut TxnView, row: &TxnRow) {
 
 impl Engine {
     /// Objects for what the journal brought.
-    pub(super) fn restore_entries(&mut self, recent: &[TxnRow], open: &[TxnRow]) {
+    pub(super) fn restore_entries(&mut self, recent: &[TxnRow], open: &[TxnRow], refused: &[TxnRow]) {
         for row in open.iter().chain(recent.iter().rev()) {
             self.enter_row(row);
         }
+        self.restore_refused(refused);
     }
 
     /// A stored transaction gets an entry and its print jobs.
@@ -267,10 +268,9 @@ impl Engine {
     /// that have ended are read anew.
     pub(super) fn tick_day(&mut self) {
         let now = self.system.local(self.wall());
-        if now.same_day(self.shown_on) {
+        if self.shown_on.replace(now).is_none_or(|before| before.same_day(now)) {
             return;
         }
-        self.shown_on = now;
         let shown = self.entries.values().filter(|entry| entry.view.outcome != Outcome::None);
         let ids: Vec<TxnId> = shown.map(|entry| entry.view.id.clone()).collect();
         ids.iter().for_each(|id| self.refresh(id));
