@@ -610,7 +610,7 @@ pub struct FollowUp {
     pub amount: Amount,
     /// It owes something: its reversal, its upload, an exception. An upload that the bank has refused is clear.
     pub unresolved: bool,
-    /// It moved money, and that counts: it was not undone in turn, its upload not refused, nor called not paid by the shop.
+    /// It moved money, and still counts: not undone in turn, upload not refused, not called unpaid by the shop.
     pub stands: bool,
 }
 
