@@ -6,12 +6,12 @@
 use super::de55::{self, IccError};
 use super::dialect::DIALECT;
 use super::header_request;
-use super::keys::WorkingKeys;
 use super::messages::Request;
 use super::response::{Class, class};
 use crate::domain::calendar::LocalTime;
 use crate::domain::ident::{AuthCode, BatchNumber, ResponseCode, Rrn};
 use crate::domain::iso8583::{De, Frame, FrameError, Message, UnpackError, unpack};
+use crate::domain::keystore::{KeyError, SessionKeys};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::record::HostFacts;
 
@@ -38,6 +38,9 @@ pub enum AnswerError {
     /// An approval without or with a wrong MAC, or a refusal with a wrong one.
     #[error("the MAC is wrong or missing")]
     Mac,
+    /// The MAC cannot be checked: no key of this sign-on answers.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
 }
 
 /// What cannot be read.
@@ -159,7 +162,7 @@ pub fn read_management(request: &Request, payload: &[u8]) -> Result<ManagementAn
 pub fn read_financial(
     request: &Request,
     payload: &[u8],
-    keys: &WorkingKeys,
+    keys: &dyn SessionKeys,
     now: LocalTime,
 ) -> Result<FinancialAnswer, AnswerError> {
     let (answer, frame) = own(request, payload)?;
@@ -169,7 +172,7 @@ pub fn read_financial(
     let partial = class == Class::PartlyApproved;
     financial_checks(&request.fields, &answer, approved, partial)?;
     let has_mac = answer.has(De::MAC);
-    if (approved || has_mac) && !(has_mac && keys.verifies(&frame.message)) {
+    if (approved || has_mac) && !(has_mac && keys.verifies(&frame.message)?) {
         return Err(AnswerError::Mac);
     }
     let icc = de55::read_answer(answer.bytes(De::ICC).unwrap_or_default()).map_err(Unreadable::from)?;

@@ -2,7 +2,7 @@
 //! `financial`.
 //!
 //! Source: field matrix and reversal rules of public terminal code (LiaoYang_POS, Newland, PAX agreeing on
-//! these rows); Spec: unverified. Tracks are not encrypted, so DE 53 stands only beside a PIN.
+//! these rows); Spec: unverified.
 mod financial;
 mod queued;
 
@@ -11,10 +11,10 @@ pub use queued::queued;
 
 use super::Identity;
 use super::dialect::DIALECT;
-use super::keys::WorkingKeys;
 use super::mac::pack_signed;
 use crate::domain::ident::{BatchNumber, OperatorId, Stan};
 use crate::domain::iso8583::{De, Frame, FrameError, Message, PackError, pack};
+use crate::domain::keystore::{KeyError, SessionKeys};
 
 /// A request ready to send, and what its answer is checked against.
 ///
@@ -48,6 +48,9 @@ pub enum BuildError {
     /// The message does not fit into a frame.
     #[error(transparent)]
     Frame(#[from] FrameError),
+    /// No key of this sign-on answers.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
     /// Nothing is ever sent for this entry of the queue, or what it needs is gone.
     #[error("there is no message for this entry")]
     NothingToSend,
@@ -117,7 +120,7 @@ fn signed(
     mti: &'static str,
     stan: Stan,
     mut fields: Message,
-    keys: &WorkingKeys,
+    keys: &dyn SessionKeys,
 ) -> Result<Request, BuildError> {
     let packed = pack_signed(&mut fields, keys)?;
     framed(identity, mti, Some(stan), fields, packed)
