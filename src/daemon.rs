@@ -10,13 +10,14 @@ use crate::adapters::system::{self, BusyLock, Machine, Zone};
 use crate::api::{self, Parts, Security};
 use crate::config::{self, Config, PinEntry, PrinterDevice};
 use crate::domain::calendar::WallTime;
+use crate::domain::keystore::{KeyRules, KeyStore};
 use crate::domain::operators;
 use crate::domain::profile::Profile;
 use crate::domain::queue::limits;
 use crate::domain::record::OperatorRow;
-use crate::domain::secret::TokenKey;
+use crate::domain::secret::{MasterKeyMaterial, TokenKey};
 use crate::domain::unionpay::Identity;
-use crate::domain::unionpay::keys::MasterKey;
+use crate::domain::unionpay::keys::SoftwareStore;
 use crate::engine::handle::EngineHandle;
 use crate::engine::view::Snapshot;
 use crate::engine::{Engine, Receivers, Settings, Wiring};
@@ -90,7 +91,7 @@ pub fn run(config: &Path, state_dir: Option<PathBuf>) -> ExitCode {
 struct Ground {
     machine: Machine,
     storage_key: Zeroizing<[u8; 32]>,
-    master_key: Option<MasterKey>,
+    master_key: Option<MasterKeyMaterial>,
 }
 
 fn ground(config: &Config, state_dir: &Path) -> Result<Ground, String> {
@@ -108,7 +109,7 @@ fn ground(config: &Config, state_dir: &Path) -> Result<Ground, String> {
     Ok(Ground {
         machine: Machine::new(zone, lock, watchdog),
         storage_key,
-        master_key: master_key.map(|key| MasterKey::from_bytes(*key)),
+        master_key: master_key.map(|key| MasterKeyMaterial::new(*key)),
     })
 }
 
@@ -118,7 +119,11 @@ async fn serve(config: &Config, config_invalid: bool, state_dir: &Path) -> Resul
     let Ground { machine, storage_key, master_key } = ground(config, state_dir)?;
     let journal = SqliteJournal::open(state_dir, *storage_key, system::wall_now(), factory_operators)
         .map_err(|error| error.to_string())?;
-    let settings = settings(config, config_invalid, TokenKey::derive(&storage_key), master_key);
+    let settings = settings(config, config_invalid, TokenKey::derive(&storage_key));
+    let mut key_store = SoftwareStore::new(KeyRules::UNIONPAY);
+    if let Some(key) = &master_key {
+        key_store.load_master(key).map_err(|error| error.to_string())?;
+    }
 
     let (commands_in, commands) = mpsc::channel(32);
     let (notices, notices_out) = mpsc::channel(NOTICES);
@@ -144,6 +149,7 @@ async fn serve(config: &Config, config_invalid: bool, state_dir: &Path) -> Resul
     let width_dots = config.printer.width_dots;
     let wiring = Wiring {
         journal: Box::new(journal),
+        key_store: Box::new(key_store),
         system: Box::new(machine),
         card: adapters.card,
         host: adapters.host,
@@ -308,12 +314,7 @@ fn store_and_forward(config: &config::StoreAndForward) -> limits::Rules {
     }
 }
 
-fn settings(
-    config: &Config,
-    config_invalid: bool,
-    token_key: TokenKey,
-    master_key: Option<MasterKey>,
-) -> Settings {
+fn settings(config: &Config, config_invalid: bool, token_key: TokenKey) -> Settings {
     let built_s = option_env!("SOURCE_DATE_EPOCH").and_then(|text| text.parse().ok()).unwrap_or(RELEASED_S);
     Settings {
         identity: Identity {
@@ -341,7 +342,6 @@ fn settings(
         require_change: config.operators.require_change,
         profile: Profile::UNIONPAY,
         store_and_forward: store_and_forward(&config.store_and_forward),
-        master_key,
         token_key,
         standing_reasons: if config_invalid { vec!["config-invalid".to_owned()] } else { Vec::new() },
         built_at: WallTime(built_s.saturating_mul(1_000_000)),

@@ -202,7 +202,8 @@ pub trait SessionKeys: Send + core::fmt::Debug {
     /// Check values by key: `pik`, `mak` and, where the host gave one, `tdk`.
     fn check_values(&self) -> Vec<(&'static str, [u8; 4])>;
 
-    /// True if the packed message ends in DE 64 and that is the MAC of what stands before it. Compared in constant time.
+    /// True if the packed message ends in DE 64 and that is the MAC of what stands before it; compared in constant
+    /// time.
     ///
     /// The caller has unpacked the message and knows that DE 64 is there.
     ///

@@ -13,6 +13,7 @@ use super::{EngineError, Note, Receivers, Wiring};
 use crate::domain::calendar::{BootTime, WallTime};
 use crate::domain::emv::params::EmvConfig;
 use crate::domain::ident::{BatchNumber, MerchantId, Stan, TerminalId, TxnId};
+use crate::domain::keystore::{KeyStore, SessionKeys};
 use crate::domain::money::Currency;
 use crate::domain::outcome::Kind;
 use crate::domain::profile::Profile;
@@ -23,7 +24,6 @@ use crate::domain::secret::TokenKey;
 use crate::domain::slip::Language;
 use crate::domain::txn::recovery::recover;
 use crate::domain::unionpay::Identity;
-use crate::domain::unionpay::keys::{MasterKey, WorkingKeys};
 use crate::ports::{
     CardCommand, Courier, Durability, EncodeSlip, HostCommand, Journal, JournalError, Outlet, PrinterCommand,
     PrinterStatus, ReaderStatus, System,
@@ -78,8 +78,6 @@ pub struct Settings {
     pub profile: Profile,
     /// The merchant's limits on offline sales.
     pub store_and_forward: limits::Rules,
-    /// The master key, if one was given.
-    pub master_key: Option<MasterKey>,
     /// Makes card tokens.
     pub token_key: TokenKey,
     /// Reasons that stand from the start, such as `config-invalid`.
@@ -126,7 +124,12 @@ pub struct Engine {
     pub(super) operators: Vec<OperatorRow>,
     pub(super) session: Option<Session>,
     pub(super) door: Door,
-    pub(super) keys: Option<WorkingKeys>,
+    /// Holds the master key.
+    pub(super) key_store: Box<dyn KeyStore>,
+    /// A master key is on its way to the disk: nobody signs on until it is there.
+    pub(super) master_changing: bool,
+    /// The working keys of the sign-on.
+    pub(super) keys: Option<Box<dyn SessionKeys>>,
     /// Grows with each new set of keys: a PIN block belongs to one set.
     pub(super) key_generation: u32,
     pub(super) key_record: Option<KeyRecord>,
@@ -218,6 +221,8 @@ impl Engine {
             operators: loaded.operators,
             session: None,
             door,
+            key_store: wiring.key_store,
+            master_changing: false,
             keys: None,
             key_generation: 0,
             key_record: None,
@@ -249,28 +254,10 @@ impl Engine {
             busy_lock: false,
             settings,
         };
-        engine.restore_keys(loaded.keys);
+        engine.restore_keys(loaded.master_key.as_ref(), loaded.keys);
         engine.restore_entries(&loaded.recent, &loaded.open);
         engine.resume_interrupted();
         Ok((engine, wiring.receivers))
-    }
-
-    /// Opens the stored working keys with the master key; keys under another master key are forgotten.
-    fn restore_keys(&mut self, record: Option<KeyRecord>) {
-        let (Some(record), Some(master)) = (record, self.settings.master_key.as_ref()) else { return };
-        if master.check_value() != record.tmk_check {
-            tracing::warn!("the stored working keys belong to another master key; a sign-on is needed");
-            return;
-        }
-        match WorkingKeys::open(master, &record.block) {
-            Ok(keys) => {
-                self.keys = Some(keys);
-                self.key_record = Some(record);
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the stored working keys cannot be opened; a sign-on is needed")
-            }
-        }
     }
 
     /// A number for a command, a question, a line.

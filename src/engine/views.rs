@@ -1,5 +1,6 @@
 //! From what the engine holds to what the bus shows, and the publishing of changes.
 use super::handle::Notice;
+use super::keys::shown;
 use super::state::Entry;
 use super::view::{HostView, LedgerView, PrinterView, ReaderView, Snapshot, TerminalView, TxnView};
 use super::{Engine, EngineError, Note};
@@ -362,7 +363,7 @@ impl Engine {
             (self.storage_trouble.is_some(), "storage-fault"),
             (self.upkeep.is_unconfirmed(), "restore-unconfirmed"),
             (self.identity_changed(), "identity-changed"),
-            (self.settings.master_key.is_none(), "keys-missing"),
+            (!self.has_master_key(), "keys-missing"),
             (self.settings.emv.aids.is_empty(), "parameters-missing"),
             (self.keys.is_none(), "not-signed-on"),
             (self.batch_mismatch, "batch-mismatch"),
@@ -399,15 +400,15 @@ impl Engine {
     }
 
     fn host_view(&self) -> HostView {
-        let hex = |bytes: [u8; 4]| bytes.iter().map(|b| format!("{b:02X}")).collect::<String>();
-        let master = self.settings.master_key.as_ref().map(|key| ("tmk".to_owned(), hex(key.check_value())));
-        let working = self.keys.iter().flat_map(crate::domain::unionpay::keys::WorkingKeys::check_values);
+        let master = self.key_store.master_check().map(|check| ("tmk", check));
+        let working = self.keys.iter().flat_map(|keys| keys.check_values());
         HostView {
             signed_on: self.keys.is_some(),
             reachable: self.reachable,
             key_check_values: master
                 .into_iter()
-                .chain(working.map(|(name, value)| (name.to_owned(), hex(value))))
+                .chain(working)
+                .map(|(name, check)| (name.to_owned(), shown(check)))
                 .collect(),
             keys_loaded_at: self.key_record.as_ref().map(|record| record.loaded_at).unwrap_or_default(),
             parameter_version: String::new(),
