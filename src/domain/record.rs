@@ -612,8 +612,11 @@ pub struct FollowUp {
     pub outcome: Outcome,
     /// Approved, or asked for while that is not known.
     pub amount: Amount,
-    /// It owes something: its reversal, its upload, an exception.
+    /// It owes something: its reversal, its upload, an exception. An upload that the bank has refused is clear.
     pub unresolved: bool,
+    /// It moved money, and that still counts: it was not undone in its turn, the bank did not refuse its upload, and
+    /// the shop did not say that it was not paid.
+    pub stands: bool,
 }
 
 /// One ply as stored.

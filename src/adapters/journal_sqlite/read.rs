@@ -1,6 +1,7 @@
 //! Rows to facts. Every word, number and text is checked on the way in; see `columns.rs`.
 use super::columns::Columns;
 use super::seal::Seal;
+use super::write::{MOVED, UNDONE};
 use crate::domain::calendar::WallTime;
 use crate::domain::ident::{
     AuthCode, BatchNumber, MerchantId, OperatorId, RequestId, ResponseCode, Rrn, Stan, TerminalId, TxnId,
@@ -72,7 +73,7 @@ impl<'a> Reader<'a> {
 
     fn with_children(&self, row: i64, txn: TxnRow) -> Result<TxnRow, JournalError> {
         let entries = self.rows("queue", "SELECT * FROM queue WHERE txn = ?1", [row], entry)?;
-        let follow_ups = self.rows("txn", FOLLOW_UPS, [row], follow_up)?;
+        let follow_ups = self.rows("txn", &follow_ups(), [row], follow_up)?;
         let plies =
             self.rows("ply", "SELECT * FROM ply WHERE txn = ?1 ORDER BY copy, ply DESC", [row], ply)?;
         Ok(TxnRow { entries, follow_ups, plies, ..txn })
@@ -347,10 +348,16 @@ fn entry(c: &Columns<'_>) -> Result<EntryRow, JournalError> {
     })
 }
 
-/// What followed a transaction. A script result that is still owed says nothing about its money.
-const FOLLOW_UPS: &str = "SELECT name, kind, outcome, amount, approved_amount,
-        EXISTS (SELECT 1 FROM queue WHERE queue.txn = txn.id AND state <> 'done' AND type <> 'script') AS unresolved
-    FROM txn WHERE original = ?1 ORDER BY id";
+/// What followed a transaction. A script result that is still owed says nothing about its money, and an upload that
+/// the bank has refused leaves nothing open.
+fn follow_ups() -> String {
+    format!(
+        "SELECT name, kind, outcome, amount, approved_amount, {MOVED} AND NOT {UNDONE} AS stands,
+             EXISTS (SELECT 1 FROM queue WHERE queue.txn = txn.id AND state NOT IN ('done', 'denied')
+                         AND type <> 'script') AS unresolved
+         FROM txn WHERE original = ?1 ORDER BY id"
+    )
+}
 
 fn follow_up(c: &Columns<'_>) -> Result<FollowUp, JournalError> {
     let outcome = c.word("outcome", Outcome::from_word)?;
@@ -361,6 +368,7 @@ fn follow_up(c: &Columns<'_>) -> Result<FollowUp, JournalError> {
         outcome,
         amount: c.amount(if known { "approved_amount" } else { "amount" })?,
         unresolved: c.flag("unresolved")?,
+        stands: c.flag("stands")?,
     })
 }
 

@@ -670,6 +670,7 @@ fn explained() -> ExplainView {
         outcome: Outcome::Approved,
         amount: Amount::from_minor(1250).unwrap(),
         unresolved: false,
+        stands: true,
     };
     ExplainView {
         request: vec![("mti", "0200".to_owned())],
