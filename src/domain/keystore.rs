@@ -5,6 +5,7 @@
 //! OP-TEE) is another implementation of [`KeyStore`] and [`SessionKeys`]: keys become handles, every answer may be
 //! [`KeyError::Unavailable`], and [`KeyStore::keeps_master`] says that the journal need not keep the master key. The
 //! engine calls it on its own thread, so such a store bounds each call to a few hundred milliseconds or works ahead.
+use crate::domain::calendar::WallTime;
 use crate::domain::crypto::cipher::same;
 use crate::domain::crypto::mac::MacAlgorithm;
 use crate::domain::crypto::track::EncryptedTrack;
@@ -149,6 +150,23 @@ pub struct OpenedKeys {
 impl core::fmt::Debug for OpenedKeys {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("OpenedKeys").field("new_master", &self.new_master).finish_non_exhaustive()
+    }
+}
+
+/// Working keys as the host sent them: still encrypted under the master key, sealed again at rest.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KeyRecord {
+    /// Field 62 of the sign-on answer, without a master key that it brought.
+    pub block: Vec<u8>,
+    /// First four bytes of the master key's check value, to notice another master key.
+    pub tmk_check: [u8; 4],
+    /// When they were loaded.
+    pub loaded_at: WallTime,
+}
+
+impl core::fmt::Debug for KeyRecord {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("KeyRecord").field("loaded_at", &self.loaded_at).finish_non_exhaustive()
     }
 }
 

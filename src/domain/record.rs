@@ -6,6 +6,7 @@ use super::calendar::{LocalTime, WallTime};
 use super::ident::{
     AuthCode, BatchNumber, MerchantId, OperatorId, RequestId, ResponseCode, Rrn, Stan, TerminalId, TxnId,
 };
+pub use super::keystore::KeyRecord;
 use super::money::{Amount, Currency};
 use super::outcome::{
     BatchState, CardClass, CvmMethod, EntryMode, EntryType, Kind, Outcome, Ply, PrintState, QueueState,
@@ -339,23 +340,6 @@ pub struct TimelineRow {
     pub text: String,
     /// STAN, where one is known.
     pub stan: Option<Stan>,
-}
-
-/// Working keys as the host sent them: still encrypted under the master key, sealed again at rest.
-#[derive(Clone, PartialEq, Eq)]
-pub struct KeyRecord {
-    /// Field 62 of the sign-on answer, without a master key that it brought.
-    pub block: Vec<u8>,
-    /// First four bytes of the master key's check value, to notice another master key.
-    pub tmk_check: [u8; 4],
-    /// When they were loaded.
-    pub loaded_at: WallTime,
-}
-
-impl core::fmt::Debug for KeyRecord {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("KeyRecord").field("loaded_at", &self.loaded_at).finish_non_exhaustive()
-    }
 }
 
 /// An operator as stored.

@@ -1,8 +1,8 @@
-//! DE 62 of a sign-on answer: working keys encrypted under the master key, each with a check value, which is compared in
-//! constant time.
+//! DE 62 of a sign-on answer: working keys encrypted under the master key, each with a check value, which is compared
+//! in constant time.
 //!
-//! Source: layouts of public terminal and host code; the 75 bytes with types are one acquirer's, with known keys; SM4 is
-//! one source's word and nothing more. Spec: unverified.
+//! Source: layouts of public terminal and host code; the 75 bytes with types are one acquirer's, with known keys; SM4
+//! is one source's word and nothing more. Spec: unverified.
 use super::keys::MasterKey;
 use crate::domain::crypto::cipher::{BlockKey, DesKey, Sm4Key, same};
 use crate::domain::keystore::{KeyBlockLayout, KeyError, KeyRules, MakLength};
