@@ -3,12 +3,12 @@
 #![allow(clippy::disallowed_methods, reason = "the environment is read here and nowhere else")]
 use crate::adapters::card_pcsc::{self, ReaderNames};
 use crate::adapters::courier::FileCourier;
-use crate::adapters::host_tcp::{self, HostSettings};
+use crate::adapters::host_tcp::{self, HostSettings, TlsSettings};
 use crate::adapters::journal_sqlite::SqliteJournal;
 use crate::adapters::printer_escpos::{self, Device, PrinterSettings};
 use crate::adapters::system::{self, BusyLock, Machine, Zone};
 use crate::api::{self, Parts, Security};
-use crate::config::{self, Config, PinEntry, PrinterDevice};
+use crate::config::{self, Config, Connection, PinEntry, PrinterDevice};
 use crate::domain::calendar::WallTime;
 use crate::domain::keystore::{KeyRules, KeyStore};
 use crate::domain::operators;
@@ -18,6 +18,7 @@ use crate::domain::record::OperatorRow;
 use crate::domain::secret::{MasterKeyMaterial, TokenKey};
 use crate::domain::unionpay::Identity;
 use crate::domain::unionpay::keys::SoftwareStore;
+use crate::domain::way::LineManner;
 use crate::engine::handle::EngineHandle;
 use crate::engine::view::Snapshot;
 use crate::engine::{Engine, Receivers, Settings, Wiring};
@@ -42,16 +43,24 @@ const NOTICES: usize = 256;
 /// Checks the configuration and tells what is wrong with it.
 #[must_use]
 pub fn check_config(path: &Path) -> ExitCode {
-    match config::check(path) {
+    match config::check(path).map_err(|errors| errors.to_string()).and_then(check_tls) {
         Ok(text) => {
             tell(&text);
             ExitCode::SUCCESS
         }
-        Err(errors) => {
-            tell(&errors.to_string());
+        Err(text) => {
+            tell(&text);
             ExitCode::from(config::EXIT_CONFIG)
         }
     }
+}
+
+/// The files of `[host] tls-*`, too, where an endpoint wants TLS.
+fn check_tls((config, text): (Config, String)) -> Result<String, String> {
+    if config.host.endpoints.iter().any(|endpoint| endpoint.tls) {
+        tls_settings(&config.host).check().map_err(|error| format!("[host] tls-*: {error}"))?;
+    }
+    Ok(text)
 }
 
 /// Runs the daemon until it is told to stop.
@@ -258,6 +267,7 @@ fn adapters(config: &Config) -> Result<Adapters, String> {
     let settings = HostSettings {
         endpoints: config.host.endpoints.iter().map(ToString::to_string).collect(),
         connect_timeout: config.host.connect_timeout,
+        tls: Some(tls_settings(&config.host)),
     };
     settings.check().map_err(|error| error.to_string())?;
     let host = host_tcp::start(settings, host_in);
@@ -270,6 +280,21 @@ fn adapters(config: &Config) -> Result<Adapters, String> {
         host_events,
         printer: Box::new(move |command| printer.try_send(command).map_err(given_back)),
         printer_events,
+    })
+}
+
+fn tls_settings(host: &config::Host) -> TlsSettings {
+    TlsSettings { ca: host.tls_ca.clone(), client: host.tls_client.clone(), pins: host.tls_pins.clone() }
+}
+
+/// When the terminal's own certificate ends. Files that cannot be used do not close the shop: whoever dials is told.
+fn own_certificate(host: &config::Host) -> Option<WallTime> {
+    if !host.endpoints.iter().any(|endpoint| endpoint.tls) {
+        return None;
+    }
+    tls_settings(host).check().unwrap_or_else(|error| {
+        tracing::error!(%error, "[host] tls-*: no line to the bank before this is put right");
+        None
     })
 }
 
@@ -331,6 +356,11 @@ fn settings(config: &Config, config_invalid: bool, token_key: TokenKey) -> Setti
         connect_attempts: config.host.connect_attempts,
         response_timeout: config.host.response_timeout,
         customer_timeout: config.reader.customer_timeout,
+        line_manner: LineManner {
+            long: config.host.connection == Connection::Long,
+            heartbeat: config.host.heartbeat,
+        },
+        own_certificate_until: own_certificate(&config.host),
         auto_sign_on: config.host.auto_sign_on,
         pin_by_agent: config.reader.pin_entry == PinEntry::Agent,
         plies: config.printer.plies,

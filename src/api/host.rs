@@ -95,6 +95,16 @@ impl HostObject {
     fn last_exchange(&self) -> u64 {
         self.snapshot.borrow().host.last_exchange.0
     }
+
+    #[zbus(property)]
+    fn certificate_until(&self) -> u64 {
+        self.snapshot.borrow().host.certificate_until.0
+    }
+
+    #[zbus(property)]
+    fn own_certificate_until(&self) -> u64 {
+        self.snapshot.borrow().host.own_certificate_until.0
+    }
 }
 
 /// 32 hexadecimal digits. Never quoted.

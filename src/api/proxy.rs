@@ -241,6 +241,10 @@ pub trait Host {
     fn parameter_version(&self) -> zbus::Result<String>;
     #[zbus(property)]
     fn last_exchange(&self) -> zbus::Result<u64>;
+    #[zbus(property)]
+    fn certificate_until(&self) -> zbus::Result<u64>;
+    #[zbus(property)]
+    fn own_certificate_until(&self) -> zbus::Result<u64>;
 }
 
 #[proxy(

@@ -6,7 +6,7 @@ use super::failure::{Exit, Failure};
 use super::leave::{certain, given, with_leave};
 use super::screen::{Screen, pairs, table};
 use super::secret::{new_password, password, password_change, sealed};
-use super::{jobs, words};
+use super::{jobs, way, words};
 use crate::api::proxy::{HostProxy, Options};
 use crate::domain::ident::OperatorId;
 use crate::domain::money::{Amount, Currency};
@@ -186,7 +186,7 @@ pub(crate) async fn host(screen: &Screen, address: Option<&str>, verb: &Host) ->
     let job = match verb {
         Host::SignOn => host.sign_on(Options::new()).await?,
         Host::SignOff => host.sign_off(Options::new()).await?,
-        Host::Test => host.test(Options::new()).await?,
+        Host::Test => return way::test(screen, &terminal, host.test(Options::new()).await?).await,
         Host::Keys { load: false, .. } => return show_keys(screen, &host).await,
         Host::Keys { load: true, leave, certain: sure } => {
             certain(screen, sure.yes, screen.word(words::REPLACE_MASTER_KEY)).await?;

@@ -1,7 +1,7 @@
 //! The tables of `posd.toml`: every key with its default and its limits.
 use super::section::Section;
 use super::{
-    Batch, Chinese, Endpoint, Host, LinkControl, LinkKind, Links, Operators, PinEntry, Printer,
+    Batch, Chinese, Connection, Endpoint, Host, LinkControl, LinkKind, Links, Operators, PinEntry, Printer,
     PrinterDevice, Reader, Security, StoreAndForward, Terminal,
 };
 use crate::domain::ident::{MerchantId, TerminalId};
@@ -58,7 +58,10 @@ pub(super) fn host(mut s: Section<'_>) -> Option<Host> {
     let ca = s.text("tls-ca", Some(PathBuf::from("/etc/posd/ca.pem")), "an absolute path", absolute);
     let cert = s.optional("tls-cert", "an absolute path", absolute);
     let key = s.optional("tls-key", "an absolute path", absolute);
-    let pin = s.optional("tls-pin-sha256", "64 hex digits", hex);
+    let pins = s.one_or_list("tls-pin-sha256", 2, "64 hex digits", hex);
+    let connection =
+        s.text("connection", Some(Connection::Short), &all(Connection::ALL), Connection::from_word);
+    let heartbeat = s.number("heartbeat-s", 120, 60..=240, " s");
     let auto_sign_on = s.flag("auto-sign-on", true);
     let client = match (cert, key) {
         (Some(Some(cert)), Some(Some(key))) => Some(Some((cert, key))),
@@ -69,6 +72,14 @@ pub(super) fn host(mut s: Section<'_>) -> Option<Host> {
         }
         _ => None,
     };
+    let endpoints = endpoints.filter(|endpoints: &Vec<Endpoint>| {
+        let mixed = endpoints.iter().any(|e| e.tls) && endpoints.iter().any(|e| !e.tls);
+        if mixed {
+            // Whoever blocks the one with TLS would get the plain one.
+            s.wrong_table("endpoints", "mixes tls:// and plain ones", "tls:// everywhere, or nowhere");
+        }
+        !mixed
+    });
     s.finish();
     Some(Host {
         profile: profile?,
@@ -80,7 +91,9 @@ pub(super) fn host(mut s: Section<'_>) -> Option<Host> {
         response_timeout: Duration::from_secs(response_timeout?),
         tls_ca: ca?,
         tls_client: client?,
-        tls_pin_sha256: pin?,
+        tls_pins: pins?,
+        connection: connection?,
+        heartbeat: Duration::from_secs(heartbeat?),
         auto_sign_on: auto_sign_on?,
     })
 }

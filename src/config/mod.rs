@@ -61,14 +61,14 @@ impl Config {
     }
 }
 
-/// Answers `posd --check-config`: one line that says what was read.
+/// Answers `posd --check-config`: the configuration, and one line that says what was read.
 ///
 /// # Errors
 /// Everything that is wrong; the daemon prints it and exits with [`EXIT_CONFIG`].
-pub fn check(path: &Path) -> Result<String, ConfigErrors> {
+pub fn check(path: &Path) -> Result<(Config, String), ConfigErrors> {
     let (config, sources) = Config::load(path)?;
     let files: Vec<_> = sources.iter().map(|source| source.display().to_string()).collect();
-    Ok(format!(
+    let text = format!(
         "configuration ok: terminal {}, merchant {}, {} endpoints, {} applications, {} CA keys ({})",
         config.terminal.id,
         config.terminal.merchant_id,
@@ -76,7 +76,8 @@ pub fn check(path: &Path) -> Result<String, ConfigErrors> {
         config.emv.aids.len(),
         config.emv.capks.len(),
         files.join(", ")
-    ))
+    );
+    Ok((config, text))
 }
 
 /// Who this terminal is and what it does.
@@ -119,8 +120,13 @@ pub struct Host {
     pub tls_ca: PathBuf,
     /// Certificate and key of this terminal, where the host wants them.
     pub tls_client: Option<(PathBuf, PathBuf)>,
-    /// SHA-256 of the host's certificate, where it is pinned.
-    pub tls_pin_sha256: Option<[u8; 32]>,
+    /// SHA-256 of the host's public key (SubjectPublicKeyInfo), where it is pinned: the present one and the next.
+    pub tls_pins: Vec<[u8; 32]>,
+    /// How long a line to the host lives.
+    pub connection: Connection,
+    /// How long a line may be idle: a long one is tested with an echo then, and none that was idle for longer carries a
+    /// request for money.
+    pub heartbeat: Duration,
     /// Sign on by itself.
     pub auto_sign_on: bool,
 }
@@ -250,6 +256,16 @@ pub struct Links {
 pub struct Security {
     /// Ask polkit; without it the groups of the bus policy decide.
     pub polkit: bool,
+}
+
+words! {
+    /// How long a line to the host lives.
+    Connection {
+        /// For one piece of business.
+        Short = "short",
+        /// As long as it holds.
+        Long = "long",
+    }
 }
 
 words! {

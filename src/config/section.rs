@@ -261,6 +261,20 @@ impl<'e> Section<'e> {
         Some(read_items)
     }
 
+    /// A text, or a list of at most `most`; empty where the key is absent.
+    pub(super) fn one_or_list<T: PartialEq>(
+        &mut self,
+        key: &'static str,
+        most: usize,
+        allowed: &str,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        match self.entries.get(key).map(|entry| &entry.value) {
+            Some(Value::String(_)) => self.text(key, None, allowed, read).map(|one| vec![one]),
+            _ => self.list(key, Some(Vec::new()), 1..=most, allowed, read),
+        }
+    }
+
     /// Ends the reading: what nobody took is unknown.
     pub(super) fn finish(mut self) {
         let allowed = self.known.join(", ");

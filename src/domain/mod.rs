@@ -25,3 +25,4 @@ pub mod slip;
 pub mod text;
 pub mod txn;
 pub mod unionpay;
+pub mod way;

@@ -735,6 +735,8 @@ pub struct Loaded {
     pub open: Vec<TxnRow>,
     /// The last 20 transactions, newest first.
     pub recent: Vec<TxnRow>,
+    /// Transactions of the open batch whose signature was refused: a line of their timeline says so. Oldest first.
+    pub refused: Vec<TxnRow>,
     /// The next STAN.
     pub next_stan: Option<Stan>,
     /// The open batch.

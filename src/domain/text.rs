@@ -1,6 +1,7 @@
 //! What people read, in Chinese and English: how transactions end, what prompts ask. Each result says the cause and the
 //! next step. Response codes have a table of their own, [`super::unionpay::catalogue`].
 pub mod names;
+pub mod way;
 
 use super::outcome::{Kind, Outcome, Prompt, ResultCode};
 use super::rules::{Silence, rule, undoes};

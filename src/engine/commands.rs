@@ -45,9 +45,6 @@ impl Engine {
             Command::HostSignOn(answer) => self.errand_command(Errand::SignOn, answer),
             Command::HostSignOff(answer) => self.errand_command(Errand::SignOff, answer),
             Command::HostTest(answer) => self.errand_command(Errand::Echo, answer),
-            Command::LoadMasterKey { key, leave, caller, answer } => {
-                self.load_master_key(key, &leave, &caller, answer);
-            }
             Command::Flush(answer) => {
                 let result = self.flush();
                 reply(answer, result);

@@ -22,6 +22,14 @@ pub struct Caller {
     pub uid: u32,
 }
 
+impl Caller {
+    /// Nobody: what the terminal starts by itself after a restart. `(uid_t)-1` is no user.
+    #[must_use]
+    pub const fn nobody() -> Self {
+        Self { peer: String::new(), uid: u32::MAX }
+    }
+}
+
 /// Arguments of `StartTransaction`, checked in form by the api, in substance by the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StartRequest {

@@ -26,6 +26,7 @@ mod settle_paper;
 mod start;
 mod state;
 mod trade;
+mod undo;
 mod upkeep;
 pub mod view;
 mod views;
@@ -101,8 +102,8 @@ enum Note {
     Start(Box<start::PendingStart>),
     /// A start whose original is being looked up.
     Original(Box<start::PendingStart>),
-    /// A transaction whose signature was refused, and who started it.
-    Undo(handle::Caller),
+    /// A transaction whose signature was refused, and that is to be undone.
+    Undo(undo::Due),
     /// A transaction whose object is wanted.
     Expose(TxnId, oneshot::Sender<Result<(), Fault>>),
     /// A transaction wanted by batch and STAN.
@@ -191,7 +192,7 @@ impl Engine {
     }
 
     /// Every point in time at which something is to happen.
-    fn deadlines(&self) -> [Option<BootTime>; 12] {
+    fn deadlines(&self) -> [Option<BootTime>; 13] {
         let care = self.cares.iter().filter_map(|care| care.machine.deadline()).min();
         [
             self.active.as_ref().and_then(|active| active.txn.deadline().map(|(at, _)| at)),
@@ -199,6 +200,7 @@ impl Engine {
             self.settlement_deadline(),
             self.next_entry_at(),
             self.next_sign_on_at(),
+            self.next_heartbeat_at(),
             self.next_idle_at(),
             self.next_job_gone_at(),
             self.storage_check_at.filter(|_| self.storage_trouble.is_some()),
@@ -301,7 +303,7 @@ impl Engine {
         match note {
             Note::Start(pending) => self.start_looked_up(*pending, result),
             Note::Original(pending) => self.original_found(*pending, result),
-            Note::Undo(starter) => self.undo_row_read(starter, result),
+            Note::Undo(due) => self.undo_row_read(due, result),
             Note::Expose(id, answer) => self.expose_found(&id, answer, result),
             Note::Open(answer) => self.opened(answer, result),
             Note::Receipt(wish) => self.receipt_found(*wish, result),

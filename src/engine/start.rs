@@ -283,6 +283,7 @@ impl Engine {
             || self.cares.iter().any(|care| care.id == *id)
             || self.queue.iter().any(|entry| entry.id.txn == *id)
             || self.desk.has_open(id)
+            || self.refused.concerns(id)
     }
 }
 

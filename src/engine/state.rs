@@ -1,5 +1,5 @@
 //! What the engine holds, how it is made from the journal, and the small verbs that all its parts use.
-use super::handle::{AgentCommand, Caller, Notice};
+use super::handle::{AgentCommand, Notice};
 use super::jobs::Jobs;
 use super::journal_thread::{JournalThread, Task};
 use super::line::Line;
@@ -7,6 +7,7 @@ use super::operators::{Door, Session};
 use super::paper::{Care, PrintDesk};
 use super::settle::Settling;
 use super::trade::Active;
+use super::undo::Refused;
 use super::upkeep::Upkeep;
 use super::view::{Snapshot, TxnView};
 use super::{EngineError, Note, Receivers, Wiring};
@@ -24,6 +25,7 @@ use crate::domain::secret::TokenKey;
 use crate::domain::slip::Language;
 use crate::domain::txn::recovery::recover;
 use crate::domain::unionpay::Identity;
+use crate::domain::way::LineManner;
 use crate::ports::{
     CardCommand, Courier, Durability, EncodeSlip, HostCommand, Journal, JournalError, Outlet, PrinterCommand,
     PrinterStatus, ReaderStatus, System,
@@ -56,6 +58,10 @@ pub struct Settings {
     pub response_timeout: Duration,
     /// How long a person may take.
     pub customer_timeout: Duration,
+    /// How long a line to the bank lives.
+    pub line_manner: LineManner,
+    /// When this terminal's own certificate ends; `None` where the host wants none.
+    pub own_certificate_until: Option<WallTime>,
     /// Sign on by itself.
     pub auto_sign_on: bool,
     /// The PIN comes from an agent.
@@ -153,10 +159,7 @@ pub struct Engine {
     pub(super) sign_on_asked_for: bool,
     /// When the journal is tried again.
     pub(super) storage_check_at: Option<BootTime>,
-    /// The last transaction whose signature was refused and that nobody has undone.
-    pub(super) signature_refused: Option<TxnId>,
-    /// Its undo, which starts as soon as the terminal is free, and who started the original.
-    pub(super) undo_due: Option<(TxnId, Caller)>,
+    pub(super) refused: Refused,
     pub(super) commits_in_flight: u32,
     pub(super) next_id: u64,
     pub(super) stopping: bool,
@@ -241,8 +244,7 @@ impl Engine {
             storage_trouble: None,
             sign_on_asked_for: false,
             storage_check_at: None,
-            signature_refused: None,
-            undo_due: None,
+            refused: Refused::default(),
             commits_in_flight: 0,
             next_id: 0,
             stopping: false,
@@ -256,6 +258,7 @@ impl Engine {
         };
         engine.restore_keys(loaded.master_key.as_ref(), loaded.keys);
         engine.restore_entries(&loaded.recent, &loaded.open);
+        engine.restore_refused(&loaded.refused);
         engine.resume_interrupted();
         Ok((engine, wiring.receivers))
     }

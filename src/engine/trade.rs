@@ -386,7 +386,7 @@ impl Engine {
             transaction = %closed.id, outcome = %closed.outcome, result = %closed.result, "finished"
         );
         self.count_finished(&active, &closed);
-        self.original_followed(&active.txn.start().clone(), &closed);
+        self.refresh_original(&active.txn.start().clone());
         self.show_closed(&closed);
         self.tell_txn(&closed.id);
         self.tell(Notice::Finished { id: closed.id.clone(), outcome: closed.outcome });

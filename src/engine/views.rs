@@ -16,11 +16,14 @@ use crate::domain::record::{
 use crate::domain::rules;
 use crate::domain::text;
 use crate::domain::txn::Cancellable;
+use crate::domain::txn::refused::SIGNATURE_REFUSED;
 use crate::domain::unionpay::answers::available_balance;
 use crate::ports::{JournalError, ReaderStatus};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
+/// How long before its end a certificate is warned of, µs: 30 days. Choice: an acquirer needs weeks to issue one.
+const CERTIFICATE_NOTICE_US: u64 = 30 * 86_400 * 1_000_000;
 /// Rows a page may have.
 const PAGE_MAX: u32 = 200;
 
@@ -379,7 +382,8 @@ impl Engine {
             (near && count < max, "settle-soon"),
             (count >= max, "batch-full"),
             (!self.clock_trusted(), "clock-untrusted"),
-            (self.signature_refused.is_some(), "signature-refused"),
+            (self.certificate_expires(), "certificate-expiring"),
+            (self.refused.is_open(), SIGNATURE_REFUSED),
         ];
         let standing = self.settings.standing_reasons.iter().cloned();
         standing
@@ -413,7 +417,16 @@ impl Engine {
             keys_loaded_at: self.key_record.as_ref().map(|record| record.loaded_at).unwrap_or_default(),
             parameter_version: String::new(),
             last_exchange: self.last_exchange,
+            certificate_until: self.line.certificate_until.unwrap_or_default(),
+            own_certificate_until: self.settings.own_certificate_until.unwrap_or_default(),
         }
+    }
+
+    /// A certificate of the way to the bank ends within a month, or has ended.
+    fn certificate_expires(&self) -> bool {
+        let soon = WallTime(self.wall().0.saturating_add(CERTIFICATE_NOTICE_US));
+        let ends = [self.line.certificate_until, self.settings.own_certificate_until];
+        ends.into_iter().flatten().any(|until| until <= soon)
     }
 
     fn reader_views(&self) -> Vec<ReaderView> {

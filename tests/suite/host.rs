@@ -12,3 +12,4 @@ mod faults;
 mod kinds;
 mod line;
 mod terminal;
+mod tls;

@@ -6,6 +6,7 @@ mod devices;
 mod disk;
 mod keys;
 mod kinds;
+mod line;
 mod people;
 mod service;
 mod start;

@@ -555,7 +555,8 @@ fn answers_are_compared_with_their_request() {
     let mismatch = |field| Err(AnswerError::Mismatch { field });
     assert_eq!(with(De::AMOUNT, "000000001001"), mismatch(De::AMOUNT));
     assert_eq!(with(De::PROCESSING_CODE, "200000"), mismatch(De::PROCESSING_CODE));
-    assert_eq!(with(De::TERMINAL, "10000002"), mismatch(De::TERMINAL));
+    assert!(matches!(with(De::TERMINAL, "10000002"), Err(AnswerError::Foreign { .. })));
+    assert_eq!(judged("00", |m| m.remove(De::TERMINAL), true), mismatch(De::TERMINAL));
     assert_eq!(with(De::MERCHANT, "102100058120002"), mismatch(De::MERCHANT));
     assert_eq!(with(De::CURRENCY, "840"), mismatch(De::CURRENCY));
     assert_eq!(with(De::RESPONSE_CODE, "  "), mismatch(De::RESPONSE_CODE));

@@ -17,6 +17,7 @@ use crate::domain::record::{
 };
 use crate::domain::secret::MasterKeyMaterial;
 use crate::domain::secret::Pan;
+use crate::domain::txn::refused::SIGNATURE_REFUSED;
 use crate::ports::JournalError;
 use rusqlite::{Connection, Params};
 
@@ -104,6 +105,9 @@ impl<'a> Reader<'a> {
                               UNION SELECT txn FROM ply WHERE {OPEN_PLY})
              ORDER BY txn.created_at, txn.id LIMIT {ROWS_MAX}"
         );
+        let refused = "WHERE txn.batch = (SELECT batch FROM terminal) AND txn.signature_required = 1
+                 AND EXISTS (SELECT 1 FROM timeline WHERE timeline.txn = txn.name AND timeline.what = ?1)
+             ORDER BY txn.id";
         let recent = format!("ORDER BY txn.created_at DESC, txn.id DESC LIMIT {RECENT}");
         let counts = "SELECT kind, count(*) AS finished FROM txn INDEXED BY txn_by_batch
                       WHERE batch = (SELECT batch FROM terminal) AND outcome IN ('approved', 'stored-offline')
@@ -117,6 +121,7 @@ impl<'a> Reader<'a> {
         Ok(Loaded {
             open: self.txns(&open, [])?,
             recent: self.txns(&recent, [])?,
+            refused: self.txns(refused, [SIGNATURE_REFUSED])?,
             batch_has_records: self.connection.query_row(records, [], |row| row.get(0))?,
             counts: self.rows("txn", counts, [], count)?,
             operators: self.rows("operator", "SELECT * FROM operator ORDER BY id", [], operator)?,

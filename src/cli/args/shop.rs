@@ -76,7 +76,7 @@ pub(crate) enum Host {
     SignOn,
     /// Sign off
     SignOff,
-    /// Measure the line with an echo message
+    /// Measure the way: DNS, TCP, TLS and an echo message, each apart
     Test,
     /// Show the check values of the keys, or load the terminal master key; loading needs the administrator
     #[command(

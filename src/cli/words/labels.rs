@@ -28,6 +28,13 @@ pairs! {
     REACHABLE = "可连接", "reachable";
     UNREACHABLE = "不可连接", "not reachable";
     LAST_EXCHANGE = "最近通讯", "last exchange";
+    HOST_CERTIFICATE = "主机证书有效期至", "host certificate ends";
+    OWN_CERTIFICATE = "终端证书有效期至", "own certificate ends";
+    STAGE_DNS = "域名解析", "DNS";
+    STAGE_TCP = "TCP 连接", "TCP";
+    STAGE_TLS = "TLS 握手", "TLS";
+    STAGE_ECHO = "回响", "Echo";
+    STAGE_FAILED = "失败", "failed";
     EMPTY = "空", "empty";
     ENTRIES = "笔待上送", "waiting";
     REVERSALS = "笔冲正", "reversals";

@@ -55,7 +55,7 @@ pub enum SignOnAnswer {
 pub enum Event {
     /// The line is open.
     LineReady,
-    /// No line.
+    /// No line: why, and the next step.
     LineFailed(String),
     /// Durable; the STAN taken, if one was asked for.
     Stored(Option<Stan>),
@@ -69,8 +69,8 @@ pub enum Event {
     SignOn(Box<SignOnAnswer>),
     /// No usable answer.
     Garbled(Garbled),
-    /// The line broke.
-    LineLost,
+    /// The line broke: why, and the next step.
+    LineLost(String),
     /// Not wanted any more.
     Cancel,
     /// Time passed.
@@ -166,7 +166,7 @@ impl Management {
                 }
             },
             (State::AwaitLine, Event::LineFailed(cause)) => {
-                let text = format!("no connection to the bank: {cause}; check the link and try again");
+                let text = format!("no connection to the bank: {cause}");
                 self.end(Err(Fault::new(FaultName::HostUnreachable, text)))
             }
             (State::AwaitStan, Event::Stored(Some(stan))) => self.send(Some(stan)),
@@ -184,10 +184,10 @@ impl Management {
             (State::AwaitSent | State::AwaitHost(_), Event::SignOn(answer)) => self.signed_on(*answer),
             (State::AwaitSent | State::AwaitHost(_), Event::Answered(code)) => self.answered(&code),
             (State::AwaitSent | State::AwaitHost(_), Event::Garbled(_)) => self.end(Err(unusable())),
-            (State::AwaitSent | State::AwaitHost(_), Event::LineLost) => self.end(Err(Fault::new(
-                FaultName::HostUnreachable,
-                "the line to the bank broke; check the link and try again",
-            ))),
+            (State::AwaitSent | State::AwaitHost(_), Event::LineLost(cause)) => {
+                let text = format!("the line to the bank broke: {cause}");
+                self.end(Err(Fault::new(FaultName::HostUnreachable, text)))
+            }
             (State::AwaitHost(deadline), Event::Tick) if now.boot >= *deadline => self
                 .end(Err(Fault::new(FaultName::HostTimeout, "the bank did not answer in time; try again"))),
             (State::AwaitLine | State::AwaitStan | State::AwaitSent | State::AwaitHost(_), Event::Cancel) => {

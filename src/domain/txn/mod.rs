@@ -13,6 +13,7 @@ mod card;
 mod event;
 pub mod management;
 pub mod recovery;
+pub mod refused;
 mod steps;
 
 pub use event::{

@@ -32,8 +32,8 @@ pub(super) fn read(tmk: &MasterKey, block: &[u8], rules: &KeyRules) -> Result<Re
     }
 }
 
-/// 24 bytes (60.3 = 001) PIK 8 + check 4 + MAK 8 + check 4; 40 bytes (003) PIK 16 + check 4 + MAK 16 + check 4; 60 bytes
-/// (004) the same and TDK 16 + check 4. SM4 (006) has the longer two.
+/// 24 bytes (60.3 = 001) PIK 8 + check 4 + MAK 8 + check 4; 40 bytes (003) PIK 16 + check 4 + MAK 16 + check 4; 60
+/// bytes (004) the same and TDK 16 + check 4. SM4 (006) has the longer two.
 fn plain(tmk: &MasterKey, block: &[u8], length: MakLength, known: &'static str) -> Result<Records, KeyError> {
     let unknown = KeyError::Length { length: block.len(), known };
     let key_length = match (block.len(), tmk.cipher()) {
@@ -149,8 +149,8 @@ mod tests {
     use super::*;
     use crate::domain::crypto::testing::{bytes, hex};
 
-    /// An acquirer's own block (author not recorded): 11, 55, 33 and 22 repeated 16 times are the loaded master key, the
-    /// new one, MAK and PIK.
+    /// An acquirer's own block (author not recorded): 11, 55, 33 and 22 repeated 16 times are the loaded master key,
+    /// the new one, MAK and PIK.
     const TYPED_BLOCK: &str = "00DD600F71D757FBACDD600F71D757FBAC0CD7DC4903A8B88B016E66ACAF9D9AFB7C6E66ACAF9D9AFB7C\
                                ADC67D8473BF2F0602AB7EE2B8674D4AB8AB7EE2B8674D4AB800962B60AA556E65";
 

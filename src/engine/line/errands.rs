@@ -1,5 +1,5 @@
 //! Errands on the line: sign-on, sign-off, echo; and the working keys that a sign-on brings.
-use super::{ERRANDS_MAX, Opened, RETRY_MAX, RETRY_MIN, User};
+use super::{ERRANDS_MAX, LineState, Opened, RETRY_MAX, RETRY_MIN, User};
 use crate::domain::calendar::{BootTime, WallTime};
 use crate::domain::fault::{Fault, FaultName};
 use crate::domain::outcome::ResultCode;
@@ -9,13 +9,26 @@ use crate::domain::txn::management::{self, Errand, Management};
 use crate::domain::txn::{self, Vital};
 use crate::domain::unionpay::messages;
 use crate::engine::{Engine, Note, cut};
-use crate::ports::Durability;
+use crate::ports::{Durability, WayTimes};
+use core::time::Duration;
+
+/// The job of an echo that nobody asked for: there is none, numbers begin at 1.
+const HEARTBEAT: u64 = 0;
+/// How long the host may take for a heartbeat. Choice: short, because a sale may come meanwhile and waits for it.
+const HEARTBEAT_PATIENCE: Duration = Duration::from_secs(10);
 
 impl Engine {
     pub(super) fn errand(&mut self, errand: Errand, job: u64) -> User {
-        self.line.dns_ms = None;
-        self.line.tcp_ms = None;
+        if job == HEARTBEAT {
+            let patience = HEARTBEAT_PATIENCE.min(self.settings.response_timeout);
+            return User::Management { machine: Management::new(errand, patience), job, opened: None };
+        }
+        if errand == Errand::Echo && self.line.unread.is_empty() {
+            self.hang_up(); // a test shows the whole way
+        }
+        self.line.times = WayTimes::default();
         self.line.echo_ms = None;
+        self.line.fault = None;
         self.job_phase(job, "running", "connecting");
         User::Management {
             machine: Management::new(errand, self.settings.response_timeout),
@@ -195,6 +208,23 @@ impl Engine {
         {
             tracing::warn!(error = %fault, "no automatic sign-on");
             self.line.sign_on_at = Some(now.after(self.line.sign_on_pause));
+        }
+    }
+
+    /// When the line is to be tested because nobody uses it.
+    pub(in crate::engine) fn next_heartbeat_at(&self) -> Option<BootTime> {
+        let idle = !self.stopping
+            && self.line.user.is_none()
+            && self.active.is_none()
+            && matches!(self.line.state, LineState::Open { .. });
+        self.settings.line_manner.beat_at(self.line.heard_at).filter(|_| idle)
+    }
+
+    /// Sends the echo whose time has come. An errand that waits anyway serves as well.
+    pub(super) fn beat_when_due(&mut self) {
+        let now = self.system.boot();
+        if self.line.errands.is_empty() && self.next_heartbeat_at().is_some_and(|at| now >= at) {
+            self.line.errands.push_back((Errand::Echo, HEARTBEAT));
         }
     }
 

@@ -13,15 +13,24 @@ use crate::ports::Durability;
 /// Sixth digit of the host's header: "sign on again". Acted upon when the transaction is over.
 const SIGN_ON_AGAIN: u8 = 3;
 
+/// Messages that answer nothing and are journalled, for each line: a host that has gone mad must not fill the disk.
+const STRAYS_MAX: u32 = 16;
+
 impl Engine {
     /// A whole message came.
     pub(super) fn frame(&mut self, bytes: &[u8]) {
         cut::boundary(&"frame received");
         let now = self.now();
         self.last_exchange = now.wall;
+        self.line.heard_at = now.boot;
         let Some(request) = self.line.pending.take() else {
             return self.foreign(bytes);
         };
+        if !self.line.tpdu_told && !answers::comes_back(&request, bytes) {
+            // Choice: told, not refused. The addresses serve the concentrators between; matching and MAC decide.
+            self.line.tpdu_told = true;
+            tracing::warn!("the TPDU of an answer is not that of its request with the addresses swapped");
+        }
         let foreign = match self.line.user.take() {
             Some(User::Txn) => {
                 self.line.user = Some(User::Txn);
@@ -45,24 +54,36 @@ impl Engine {
         }
     }
 
-    /// A late, repeated or unknown message: journalled and shown, never acted upon.
+    /// A late, repeated or unknown message: journalled and shown, never acted upon. It stands with the transaction
+    /// whose STAN it bears, else in the audit trail.
     pub(super) fn foreign(&mut self, bytes: &[u8]) {
         let Some((mti, stan)) = answers::identify(bytes) else {
             return tracing::warn!("a message that is no answer was dropped");
         };
         let stan = stan.unwrap_or(0);
         tracing::warn!(mti, stan, "a late or repeated answer");
+        self.line.strays = self.line.strays.saturating_add(1);
+        if self.line.strays > STRAYS_MAX {
+            return;
+        }
         let owner = self
             .entries
             .iter()
             .filter(|(_, e)| e.view.trace == stan)
             .filter(|_| stan > 0)
             .max_by_key(|(_, e)| e.order);
-        if let Some(id) = owner.map(|(id, _)| id.clone()) {
-            self.timeline(&id, "late-answer", &format!("a late or repeated {mti} came; the outcome stands"));
-            let notes = self.take_notes();
-            self.commit(Note::Evidence, notes, Durability::Lazy);
-        }
+        let records = match owner.map(|(id, _)| id.clone()) {
+            Some(id) => {
+                self.timeline(
+                    &id,
+                    "late-answer",
+                    &format!("a late or repeated {mti} came; the outcome stands"),
+                );
+                self.take_notes()
+            }
+            None => vec![self.audit(None, format!("a {mti} with STAN {stan:06} answered nothing; dropped"))],
+        };
+        self.commit(Note::Evidence, records, Durability::Lazy);
     }
 
     pub(super) fn sale_answer(&mut self, request: &Request, bytes: &[u8]) -> bool {

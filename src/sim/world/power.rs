@@ -180,7 +180,7 @@ impl World {
                 Heard::Sent => Some(Event::RequestSent),
                 Heard::Answer(answer) => answer.map(|answer| Event::SignOn(Box::new(answer))),
                 Heard::Garbled(garbled) => Some(Event::Garbled(garbled)),
-                Heard::Lost(_) => Some(Event::LineLost),
+                Heard::Lost(_) => Some(Event::LineLost("lost".into())),
             });
         }
         Ok(())

@@ -477,6 +477,8 @@ pub(crate) fn snapshot() -> Snapshot {
             keys_loaded_at: WallTime(5),
             parameter_version: String::new(),
             last_exchange: WallTime(6),
+            certificate_until: WallTime(7),
+            own_certificate_until: WallTime(0),
         },
         queue: QueueView {
             rows: vec![

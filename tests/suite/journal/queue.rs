@@ -345,6 +345,30 @@ fn a_follow_up_stands_until_it_is_undone() {
     assert_eq!(stands(&mut journal), (false, false));
 }
 
+/// A refused signature is read back from its line of the timeline, until its batch is settled.
+#[test]
+fn a_refused_signature_is_read_back() {
+    let (dir, mut journal) = new_journal();
+    let signs = |name: &str| {
+        let card = CardFacts { cvm: CvmMethod::Signature, signature_required: true, ..card() };
+        Closed { card: Some(card), plies: Vec::new(), ..approved(name) }
+    };
+    for name in ["quiet", "refused", "matches"] {
+        commit(&mut journal, sending(name, 10));
+        commit(&mut journal, close(signs(name)));
+    }
+    assert_eq!(journal.load().unwrap().refused, []);
+    for (name, what) in [("refused", "signature-refused"), ("matches", "state")] {
+        let row = TimelineRow { at: at(110), what: what.to_owned(), text: String::new(), stan: None };
+        commit(&mut journal, Record::Timeline { id: txn_id(name), row });
+    }
+    drop(journal);
+    let mut journal = open(&dir.path().join("state"));
+    let refused = row(&mut journal, "refused");
+    assert!(refused.card.as_ref().is_some_and(|card| card.signature_required));
+    assert_eq!(journal.load().unwrap().refused, [refused]);
+}
+
 /// A person holds the queue back with a reason, over restarts, and lets it go on.
 #[test]
 fn a_pause_is_kept() {

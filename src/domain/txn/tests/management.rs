@@ -97,7 +97,7 @@ fn each_failure_has_its_name() {
     check(asked(SignOn, &[sign_on(SignOnAnswer::KeysBad("PIK".to_owned()))]), Err(FaultName::KeysMissing));
     for errand in [SignOn, SignOff, Echo] {
         check(asked(errand, &[Event::Garbled(Garbled::Content)]), Err(FaultName::ProtocolError));
-        check(asked(errand, &[Event::LineLost]), Err(FaultName::HostUnreachable));
+        check(asked(errand, &[Event::LineLost("reset".to_owned())]), Err(FaultName::HostUnreachable));
         check(asked(errand, &[Event::Cancel]), Err(FaultName::Cancelled));
         check(tell(errand, &[Event::LineFailed("no route".to_owned())]), Err(FaultName::HostUnreachable));
         check(tell(errand, &[Event::Cancel]), Err(FaultName::Cancelled));
@@ -137,7 +137,7 @@ fn any_event() -> impl Strategy<Value = (Event, u64)> {
         2 => prop::sample::select(vec!["00", "97"]).prop_map(code),
         3 => Just(accepted()),
         1 => Just(Event::Garbled(Garbled::Mac)),
-        1 => Just(Event::LineLost),
+        1 => Just(Event::LineLost("reset".to_owned())),
         1 => Just(Event::Cancel),
         2 => Just(Event::Tick),
     ];

@@ -9,6 +9,7 @@ use crate::domain::record::{
     BatchRow, Committed, EntryRow, FollowUp, Loaded, OriginalRef, Record, SettlementRow, TimelineRow,
     TotalsRow, TxnFilter, TxnRow,
 };
+use crate::domain::txn::refused::SIGNATURE_REFUSED;
 use crate::ports::{BackupFacts, CheckCopy, Durability, Journal, JournalError};
 use std::path::Path;
 use std::sync::Arc;
@@ -101,6 +102,7 @@ impl Disk {
         Loaded {
             open: open.map(|kept| self.whole(kept)).collect(),
             recent: self.rows.iter().rev().take(recent).map(|kept| self.whole(kept)).collect(),
+            refused: self.refused(),
             next_stan: Some(self.next_stan),
             batch: Some(self.batch_number()),
             batch_opened_at: self.batches.last().map(|batch| batch.opened_at).unwrap_or_default(),
@@ -116,6 +118,16 @@ impl Disk {
             queue_paused: self.queue_paused.clone(),
             restore_unconfirmed: false,
         }
+    }
+
+    /// Transactions of the open batch whose signature was refused; known only where timelines are kept.
+    fn refused(&self) -> Vec<TxnRow> {
+        let signs = |row: &TxnRow| row.card.as_ref().is_some_and(|card| card.signature_required);
+        let said = |row: &TxnRow| {
+            self.timeline.iter().any(|(id, line)| *id == row.start.id && line.what == SIGNATURE_REFUSED)
+        };
+        let open = self.rows.iter().skip(self.batch_from);
+        open.filter(|kept| signs(&kept.row) && said(&kept.row)).map(|kept| self.whole(kept)).collect()
     }
 
     /// All transactions of the open batch that have a STAN, in the order in which they took it.
