@@ -10,9 +10,8 @@ use crate::adapters::system::{self, BusyLock, Machine, Zone};
 use crate::api::{self, Parts, Security};
 use crate::config::{self, Config, Connection, PinEntry, PrinterDevice};
 use crate::domain::calendar::WallTime;
-use crate::domain::keystore::{KeyRules, KeyStore};
+use crate::domain::keystore::KeyStore;
 use crate::domain::operators;
-use crate::domain::profile::Profile;
 use crate::domain::queue::limits;
 use crate::domain::record::OperatorRow;
 use crate::domain::secret::{MasterKeyMaterial, TokenKey};
@@ -129,7 +128,7 @@ async fn serve(config: &Config, config_invalid: bool, state_dir: &Path) -> Resul
     let journal = SqliteJournal::open(state_dir, *storage_key, system::wall_now(), factory_operators)
         .map_err(|error| error.to_string())?;
     let settings = settings(config, config_invalid, TokenKey::derive(&storage_key));
-    let mut key_store = SoftwareStore::new(KeyRules::UNIONPAY);
+    let mut key_store = SoftwareStore::new(config.host.profile.keys);
     if let Some(key) = &master_key {
         key_store.load_master(key).map_err(|error| error.to_string())?;
     }
@@ -347,6 +346,7 @@ fn settings(config: &Config, config_invalid: bool, token_key: TokenKey) -> Setti
             merchant_id: config.terminal.merchant_id.clone(),
             tpdu: config.host.tpdu,
             header: config.host.header,
+            profile: Arc::clone(&config.host.profile),
         },
         merchant_name: config.terminal.merchant_name.clone(),
         currency: config.terminal.currency,
@@ -370,7 +370,6 @@ fn settings(config: &Config, config_invalid: bool, token_key: TokenKey) -> Setti
         retention_days: config.batch.retention_days,
         idle_timeout: config.operators.idle_timeout,
         require_change: config.operators.require_change,
-        profile: Profile::UNIONPAY,
         store_and_forward: store_and_forward(&config.store_and_forward),
         token_key,
         standing_reasons: if config_invalid { vec!["config-invalid".to_owned()] } else { Vec::new() },

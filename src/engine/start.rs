@@ -131,7 +131,7 @@ impl Engine {
         match (rule(request.kind).card, request.kind) {
             (CardUse::Pay, Kind::OfflineSale) => false,
             (CardUse::Pay, _) => true,
-            (CardUse::Read, kind) => rules::asks_pin_after_reading(kind, &self.settings.profile),
+            (CardUse::Read, kind) => rules::asks_pin_after_reading(kind, &self.settings.identity.profile),
         }
     }
 

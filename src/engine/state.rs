@@ -17,11 +17,10 @@ use crate::domain::ident::{BatchNumber, MerchantId, Stan, TerminalId, TxnId};
 use crate::domain::keystore::{KeyStore, SessionKeys};
 use crate::domain::money::Currency;
 use crate::domain::outcome::Kind;
-use crate::domain::profile::Profile;
 use crate::domain::queue::order::{self, Schedule};
 use crate::domain::queue::{self, limits};
-use crate::domain::record::{KeyRecord, Loaded, OperatorRow, Record, TimelineRow};
-use crate::domain::secret::TokenKey;
+use crate::domain::record::{KeyRecord, Loaded, OperatorRow, Record, TimelineRow, TxnRow};
+use crate::domain::secret::{MasterKeyMaterial, TokenKey};
 use crate::domain::slip::Language;
 use crate::domain::txn::recovery::recover;
 use crate::domain::unionpay::Identity;
@@ -80,8 +79,6 @@ pub struct Settings {
     pub idle_timeout: Duration,
     /// Factory passwords only serve to change them.
     pub require_change: bool,
-    /// Rules of the acquirer.
-    pub profile: Profile,
     /// The merchant's limits on offline sales.
     pub store_and_forward: limits::Rules,
     /// Makes card tokens.
@@ -196,6 +193,7 @@ impl Engine {
         let (journal, door, upkeep) = threads(journal, wiring.courier, &loaded, system.boot())?;
         let (clock_floor, clock_offset) = clock(system.wall(), settings.built_at, &loaded);
         let entries = order::in_order(&loaded.open);
+        let schedule = Schedule::new(settings.identity.profile.repeat_not_found, &entries, system.boot());
         let mut engine = Self {
             journal,
             card: wiring.card,
@@ -209,7 +207,7 @@ impl Engine {
             settling: None,
             cares: Vec::new(),
             entries: BTreeMap::new(),
-            line: Line::new(Schedule::new(settings.profile.repeat_not_found, &entries, system.boot())),
+            line: Line::new(schedule),
             queue: entries,
             queue_paused: loaded.queue_paused,
             system,
@@ -256,11 +254,23 @@ impl Engine {
             busy_lock: false,
             settings,
         };
-        engine.restore_keys(loaded.master_key.as_ref(), loaded.keys);
-        engine.restore_entries(&loaded.recent, &loaded.open);
-        engine.restore_refused(&loaded.refused);
-        engine.resume_interrupted();
+        let keys = (loaded.master_key, loaded.keys);
+        engine.resume(keys, &loaded.recent, &loaded.open, &loaded.refused);
         Ok((engine, wiring.receivers))
+    }
+
+    /// Goes on where the last run ended: keys, transactions, a settlement.
+    fn resume(
+        &mut self,
+        (master, keys): (Option<MasterKeyMaterial>, Option<KeyRecord>),
+        recent: &[TxnRow],
+        open: &[TxnRow],
+        refused: &[TxnRow],
+    ) {
+        self.restore_keys(master.as_ref(), keys);
+        self.restore_entries(recent, open);
+        self.restore_refused(refused);
+        self.resume_interrupted();
     }
 
     /// A number for a command, a question, a line.

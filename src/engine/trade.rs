@@ -321,7 +321,8 @@ impl Engine {
     /// Has this card paid this amount a moment ago? The journal answers with [`Self::duplicate_looked_up`].
     fn look_for_duplicate(&mut self, token: String, amount: Amount) {
         let Some(id) = self.active.as_ref().map(|active| active.txn.id().clone()) else { return };
-        let window = u64::try_from(self.settings.profile.duplicate_window.as_micros()).unwrap_or(u64::MAX);
+        let window =
+            u64::try_from(self.settings.identity.profile.duplicate_window.as_micros()).unwrap_or(u64::MAX);
         let since = WallTime(self.wall().0.saturating_sub(window));
         self.put_task(Task::FindDuplicate { id, token, amount, since });
     }

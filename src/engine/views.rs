@@ -18,6 +18,7 @@ use crate::domain::text;
 use crate::domain::txn::Cancellable;
 use crate::domain::txn::refused::SIGNATURE_REFUSED;
 use crate::domain::unionpay::answers::available_balance;
+use crate::domain::unionpay::catalogue::Catalogue;
 use crate::ports::{JournalError, ReaderStatus};
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -73,7 +74,7 @@ pub(super) fn of_start(start: &TxnStart, batch: BatchNumber) -> TxnView {
 }
 
 /// A transaction as the ledger has it.
-pub(super) fn of_row(row: &TxnRow) -> TxnView {
+pub(super) fn of_row(row: &TxnRow, catalogue: &Catalogue) -> TxnView {
     let mut view = of_start(&row.start, row.batch);
     view.trace = row.stan.map_or(0, Stan::get);
     if let Some(card) = &row.card_seen {
@@ -83,7 +84,7 @@ pub(super) fn of_row(row: &TxnRow) -> TxnView {
     view.state = if is_resolving(row) { TxnState::Resolving } else { TxnState::Finished };
     view.cancellable = false;
     view.armed_entry_modes.clear();
-    show_end(&mut view, row);
+    show_end(&mut view, row, catalogue);
     let original = |p: &&PlyRow| p.copy == 0;
     view.printed = row.plies.iter().any(|p| p.copy == 0)
         && row.plies.iter().filter(original).all(|p| p.state == PrintState::Confirmed);
@@ -118,14 +119,15 @@ fn show_host(view: &mut TxnView, host: &HostFacts) {
     view.balance = balance.map(|(minor, currency)| (minor, currency.alpha()));
 }
 
-fn show_end(view: &mut TxnView, row: &TxnRow) {
+fn show_end(view: &mut TxnView, row: &TxnRow, catalogue: &Catalogue) {
     view.outcome = row.outcome;
     view.result_code = row.result;
     view.approved_amount = row.approved_amount;
     view.finished_at = row.finished_at.unwrap_or_default();
     show_host(view, &row.host);
     let code = row.host.response_code.as_ref().map(|code| code.as_str());
-    view.result_text = row.result.map(|result| text::ended(row.start.kind, row.outcome, result, code));
+    let ended = |result| text::ended(row.start.kind, row.outcome, result, code, catalogue);
+    view.result_text = row.result.map(ended);
     view.follow_ups = row.follow_ups.iter().map(|follow| follow.id.clone()).collect();
     view.refunded_total = rules::refunded_total(row);
 }
@@ -144,7 +146,7 @@ impl Engine {
             return;
         }
         let order = self.fresh_id();
-        let mut view = of_row(row);
+        let mut view = of_row(row, &self.settings.identity.profile.catalogue);
         view.allowed_follow_ups = self.allowed_follow_ups(row);
         let entry = Entry {
             view,
@@ -223,6 +225,7 @@ impl Engine {
     /// The outcome is durable: it is shown.
     pub(super) fn show_closed(&mut self, closed: &Closed) {
         let Some(entry) = self.entries.get_mut(&closed.id) else { return };
+        let catalogue = &self.settings.identity.profile.catalogue;
         let view = &mut entry.view;
         if let Some(card) = &closed.card {
             show_card(view, card);
@@ -233,7 +236,7 @@ impl Engine {
         view.finished_at = closed.finished_at;
         show_host(view, &closed.host);
         let code = closed.host.response_code.as_ref().map(|code| code.as_str());
-        view.result_text = Some(text::ended(view.kind, closed.outcome, closed.result, code));
+        view.result_text = Some(text::ended(view.kind, closed.outcome, closed.result, code, catalogue));
         closed.result.word().clone_into(&mut view.state_reason);
         view.cancellable = false;
         view.deadline = BootTime::default();
@@ -253,7 +256,7 @@ impl Engine {
     pub(super) fn show_row(&mut self, row: &TxnRow) {
         let allowed = self.allowed_follow_ups(row);
         let Some(entry) = self.entries.get_mut(&row.start.id) else { return };
-        show_end(&mut entry.view, row);
+        show_end(&mut entry.view, row, &self.settings.identity.profile.catalogue);
         entry.view.allowed_follow_ups = allowed;
         let looked_after = self.cares.iter().any(|care| care.id == row.start.id);
         if !looked_after && !is_resolving(row) {
@@ -488,8 +491,10 @@ impl Engine {
         cursor: String,
         answer: oneshot::Sender<Result<(Vec<TxnView>, String), Fault>>,
     ) {
+        let profile = Arc::clone(&self.settings.identity.profile);
         let done = Box::new(move |page: Result<(Vec<TxnRow>, String), JournalError>| {
-            let views = page.map(|(rows, next)| (rows.iter().map(of_row).collect(), next));
+            let views = page
+                .map(|(rows, next)| (rows.iter().map(|row| of_row(row, &profile.catalogue)).collect(), next));
             super::start::reply(answer, views.map_err(|error| super::journal_thread::read_fault(&error)));
         });
         let limit = limit.clamp(1, PAGE_MAX);

@@ -239,6 +239,7 @@ fn pin_blocks_come_out_and_open_again() {
 
 fn identity() -> Identity {
     Identity {
+        profile: posd::domain::profile::Profile::unionpay(),
         terminal_id: TerminalId::new("10000001").unwrap(),
         merchant_id: MerchantId::new("102100058120001").unwrap(),
         tpdu: [0x60, 0x00, 0x05, 0x00, 0x00],
@@ -276,6 +277,7 @@ fn wire(
     let (identity, entry_mode) = (&identity(), EntryMode::Chip);
     let (rule, partial, voice) = (rule(kind), false, false);
     messages::wire_facts(&WireSource {
+        fallback: false,
         rule,
         identity,
         original,
@@ -421,7 +423,7 @@ fn requests_and_answers_are_authenticated_by_the_profile() {
             let keys = keys_by("B2", KeyRules { mac, mac_form, ..KeyRules::UNIONPAY });
             let request = chip_sale_under(&keys, None);
             let mut answer = entry("B6").unpacked();
-            let packed = pack_signed(&mut answer, &keys).unwrap();
+            let packed = pack_signed(&DIALECT, &mut answer, &keys).unwrap();
             let payload = [&entry("B6").payload()[..11], &packed].concat();
             assert!(read_financial(&request, &payload, &keys, NOW).unwrap().approved, "{mac} {mac_form}");
             let other = keys_by("B2", KeyRules { mac_form: MacForm::Binary, ..KeyRules::UNIONPAY });
@@ -634,8 +636,11 @@ fn chip_data_of_a_sale_is_that_of_b5() {
         tags.put(object.tag, object.value);
     }
     tags.put(Tag(0x5A), &[0x62, 0x25, 0x88, 0x00, 0x12, 0x34, 0x56, 0x78]);
-    assert_eq!(de55::sale(&tags).unwrap(), b5.bytes(De::ICC).unwrap());
-    let reversal = to_hex(&de55::reversal_after_refusal(&tags));
+    assert_eq!(
+        posd::domain::profile::Profile::unionpay().icc.request(&tags).unwrap(),
+        b5.bytes(De::ICC).unwrap()
+    );
+    let reversal = to_hex(&posd::domain::profile::Profile::unionpay().icc.reversal_refused(&tags));
     assert_eq!(reversal, "950500800008009F101307010103A0A002010A010000000000123456789F36020001");
 }
 

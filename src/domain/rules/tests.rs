@@ -8,7 +8,8 @@ use crate::domain::record::{FollowUp, TxnRow};
 use crate::domain::settlement::tests::rows::{amount, approved, offline};
 
 fn ask(row: &TxnRow, kind: Kind, minor: u64) -> Result<u64, FaultName> {
-    let present = Present { same_day: true, profile: &Profile::UNIONPAY };
+    let profile = Profile::unionpay();
+    let present = Present { same_day: true, profile: &profile };
     eligible(row, kind, amount(minor), present).map(Amount::minor).map_err(|fault| fault.name)
 }
 
@@ -76,7 +77,8 @@ fn a_completion_has_its_limit() {
 #[test]
 fn an_undone_completion_leaves_its_pre_authorisation_open() {
     let kinds = [Kind::PreAuthVoid, Kind::PreAuthComplete, Kind::PreAuthAdvice];
-    let day = Present { same_day: true, profile: &Profile::UNIONPAY };
+    let profile = Profile::unionpay();
+    let day = Present { same_day: true, profile: &profile };
     for (kind, outcome) in
         [(Kind::PreAuthComplete, Outcome::Approved), (Kind::PreAuthAdvice, Outcome::StoredOffline)]
     {

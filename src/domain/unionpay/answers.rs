@@ -4,13 +4,12 @@
 //! of public terminal code; the MAC rule (every approval; a refusal only if it carries one) is a Choice
 //! between two of them. Spec: unverified.
 use super::de55::{self, IccError};
-use super::dialect::DIALECT;
 use super::header_request;
 use super::messages::Request;
 use super::response::{Class, class};
 use crate::domain::calendar::LocalTime;
 use crate::domain::ident::{AuthCode, BatchNumber, ResponseCode, Rrn};
-use crate::domain::iso8583::{De, Frame, FrameError, Message, UnpackError, unpack};
+use crate::domain::iso8583::{De, Dialect, Frame, FrameError, Message, UnpackError, unpack};
 use crate::domain::keystore::{KeyError, SessionKeys};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::record::HostFacts;
@@ -237,7 +236,7 @@ pub fn host_time(hhmmss: &str, mmdd: &str, now: LocalTime) -> Option<LocalTime> 
 /// Unpacks, and tells a stranger's message from ours by type, terminal and STAN.
 pub(super) fn own(request: &Request, payload: &[u8]) -> Result<(Message, Frame), AnswerError> {
     let frame = Frame::parse(payload).map_err(Unreadable::from)?;
-    let answer = unpack(&DIALECT, &frame.message).map_err(Unreadable::from)?;
+    let answer = unpack(&request.profile.dialect, &frame.message).map_err(Unreadable::from)?;
     if answer.mti() != answer_mti(request.mti) {
         return Err(foreign(&answer));
     }
@@ -262,9 +261,9 @@ pub fn comes_back(request: &Request, payload: &[u8]) -> bool {
 
 /// Names any message that came: its type and STAN. `None` if it is not a message at all.
 #[must_use]
-pub fn identify(payload: &[u8]) -> Option<(String, Option<u32>)> {
+pub fn identify(dialect: &Dialect, payload: &[u8]) -> Option<(String, Option<u32>)> {
     let frame = Frame::parse(payload).ok()?;
-    let message = unpack(&DIALECT, &frame.message).ok()?;
+    let message = unpack(dialect, &frame.message).ok()?;
     let stan = message.text(De::STAN).and_then(|digits| digits.parse().ok());
     Some((message.mti().to_owned(), stan))
 }

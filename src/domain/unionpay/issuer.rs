@@ -85,7 +85,7 @@ pub fn reply(
     keys: Option<&WorkingKeys>,
 ) -> Result<Vec<u8>, BuildError> {
     let message = match keys {
-        Some(keys) => pack_signed(answer, keys)?,
+        Some(keys) => pack_signed(&DIALECT, answer, keys)?,
         None => pack(&DIALECT, answer)?,
     };
     Ok(Frame { tpdu: reply_tpdu(request.tpdu), header, message }.encode()?)

@@ -19,8 +19,10 @@ pub mod response;
 pub mod settlement;
 
 use super::ident::{MerchantId, TerminalId};
+use super::profile::Profile;
+use std::sync::Arc;
 
-/// Who we are on the wire.
+/// Who we are on the wire, and by which rules we speak.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// DE 41.
@@ -31,6 +33,8 @@ pub struct Identity {
     pub tpdu: [u8; 5],
     /// Twelve packed digits; the sixth is 0 in requests.
     pub header: [u8; 6],
+    /// The acquirer's rules.
+    pub profile: Arc<Profile>,
 }
 
 /// What the host wants of the terminal when the transaction is over: the sixth digit of its header.

@@ -11,6 +11,7 @@ use crate::domain::unionpay::messages;
 use crate::engine::{Engine, Note, cut};
 use crate::ports::{Durability, WayTimes};
 use core::time::Duration;
+use std::sync::Arc;
 
 /// The job of an echo that nobody asked for: there is none, numbers begin at 1.
 const HEARTBEAT: u64 = 0;
@@ -18,10 +19,14 @@ const HEARTBEAT: u64 = 0;
 const HEARTBEAT_PATIENCE: Duration = Duration::from_secs(10);
 
 impl Engine {
+    fn management(&self, errand: Errand, patience: Duration) -> Management {
+        Management::new(errand, patience, Arc::clone(&self.settings.identity.profile))
+    }
+
     pub(super) fn errand(&mut self, errand: Errand, job: u64) -> User {
         if job == HEARTBEAT {
             let patience = HEARTBEAT_PATIENCE.min(self.settings.response_timeout);
-            return User::Management { machine: Management::new(errand, patience), job, opened: None };
+            return User::Management { machine: self.management(errand, patience), job, opened: None };
         }
         if errand == Errand::Echo && self.line.unread.is_empty() {
             self.hang_up(); // a test shows the whole way
@@ -31,7 +36,7 @@ impl Engine {
         self.line.fault = None;
         self.job_phase(job, "running", "connecting");
         User::Management {
-            machine: Management::new(errand, self.settings.response_timeout),
+            machine: self.management(errand, self.settings.response_timeout),
             job,
             opened: None,
         }

@@ -57,7 +57,7 @@ impl Engine {
     /// A late, repeated or unknown message: journalled and shown, never acted upon. It stands with the transaction
     /// whose STAN it bears, else in the audit trail.
     pub(super) fn foreign(&mut self, bytes: &[u8]) {
-        let Some((mti, stan)) = answers::identify(bytes) else {
+        let Some((mti, stan)) = answers::identify(&self.settings.identity.profile.dialect, bytes) else {
             return tracing::warn!("a message that is no answer was dropped");
         };
         let stan = stan.unwrap_or(0);

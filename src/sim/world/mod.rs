@@ -116,7 +116,7 @@ impl Memory {
         Self {
             signed_on: false,
             line: false,
-            schedule: Schedule::new(Profile::UNIONPAY.repeat_not_found, &entries, now.boot),
+            schedule: Schedule::new(Profile::unionpay().repeat_not_found, &entries, now.boot),
             entries,
             withheld: None,
             line_of: None,
@@ -362,7 +362,6 @@ fn setup(emv: EmvConfig) -> Option<Setup> {
         response_timeout: RESPONSE,
         token_key: TokenKey::derive(&[7; 32]),
         confirm_card: false,
-        profile: Profile::UNIONPAY,
         may_store: false,
         allow_duplicate: true,
         undo: Undo::Online,

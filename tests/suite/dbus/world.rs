@@ -600,7 +600,13 @@ pub(crate) fn finished(request_id: &str) -> TxnView {
         outcome: Outcome::Approved,
         response_code: "00".to_owned(),
         result_code: Some(ResultCode::Approved),
-        result_text: Some(text::ended(Kind::Sale, Outcome::Approved, ResultCode::Approved, Some("00"))),
+        result_text: Some(text::ended(
+            Kind::Sale,
+            Outcome::Approved,
+            ResultCode::Approved,
+            Some("00"),
+            &posd::domain::profile::Profile::unionpay().catalogue,
+        )),
         ..txn(request_id)
     }
 }
