@@ -115,6 +115,15 @@ pub struct FinancialAnswer {
     pub header_request: u8,
 }
 
+impl FinancialAnswer {
+    /// "Repeated" (94) to a request that was sent once, after a message that answers nothing: something on the way
+    /// doubled the request and spoiled the answer to the first one. What became of that is not known.
+    #[must_use]
+    pub fn is_of_a_double(&self, after_stray: bool) -> bool {
+        after_stray && self.host.response_code.as_ref().is_some_and(|code| code.as_str() == "94")
+    }
+}
+
 /// Reads the answer to a sign-on: the bytes after the two length bytes.
 ///
 /// # Errors

@@ -47,6 +47,7 @@ impl Engine {
             None => true,
         };
         if foreign {
+            self.line.stray_since_sent = true;
             self.foreign(bytes);
             if self.line.user.is_some() {
                 self.line.pending = Some(request); // its answer may still come
@@ -91,6 +92,10 @@ impl Engine {
         let local = self.system.local(now.wall);
         let Some(keys) = self.keys.as_deref() else { return true };
         let event = match answers::read_financial(request, bytes, keys, local) {
+            Ok(answer) if answer.is_of_a_double(self.line.stray_since_sent) => {
+                tracing::warn!("the request was doubled on the way; its outcome is not known");
+                txn::Event::HostGarbled(Garbled::Content)
+            }
             Ok(answer) => {
                 self.sign_on_asked_for |= answer.header_request == SIGN_ON_AGAIN;
                 self.line.schedule.wake(&self.queue);

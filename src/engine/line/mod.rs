@@ -77,6 +77,8 @@ pub(super) struct Line {
     tpdu_told: bool,
     /// Messages on this line that answered nothing.
     strays: u32,
+    /// One of them came while the present question was out.
+    stray_since_sent: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -142,6 +144,7 @@ impl Line {
             certificate_until: None,
             tpdu_told: false,
             strays: 0,
+            stray_since_sent: false,
         }
     }
 
@@ -409,6 +412,7 @@ impl Engine {
         };
         cut::boundary(&format_args!("before send {}", request.mti));
         self.line.sent_at = self.system.boot();
+        self.line.stray_since_sent = false;
         if let (Some(User::Txn), Some(active)) = (&self.line.user, &self.active) {
             self.line.served = Some(active.txn.id().clone());
         }
