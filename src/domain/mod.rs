@@ -20,6 +20,7 @@ pub mod receipt;
 pub mod record;
 pub mod rules;
 pub mod secret;
+pub(crate) mod settings;
 pub mod settlement;
 pub mod slip;
 pub mod text;

@@ -19,6 +19,7 @@ use crate::domain::rules::{self, OriginalRule, Present, Route, Undo, rule};
 use crate::domain::txn::{Event, Setup, Txn};
 use crate::ports::JournalError;
 use core::time::Duration;
+use std::sync::Arc;
 
 impl Engine {
     /// The day of a stored transaction as the bank counts it (DE 13), else as the terminal does.
@@ -33,7 +34,7 @@ impl Engine {
 
     /// `AllowedFollowUps` of a stored transaction.
     pub(super) fn allowed_follow_ups(&self, row: &TxnRow) -> Vec<Kind> {
-        let present = Present { same_day: self.is_of_today(row), profile: &self.settings.profile };
+        let present = Present { same_day: self.is_of_today(row), profile: &self.settings.identity.profile };
         rules::allowed_follow_ups(row, &self.settings.enabled_kinds, present)
     }
 
@@ -84,7 +85,7 @@ impl Engine {
     fn judge_original(&self, request: &StartRequest, row: Option<&TxnRow>) -> Result<Followed, Fault> {
         let same_day = row.is_some_and(|row| self.is_of_today(row));
         let found = row.map(|row| (row, self.day_of(row)));
-        let profile = self.settings.profile;
+        let profile = Arc::clone(&self.settings.identity.profile);
         let present = Present { same_day, profile: &profile };
         followup::judge(request.kind, request.amount, &told(request), found, present)
     }
@@ -206,7 +207,6 @@ impl Engine {
             response_timeout: self.settings.response_timeout,
             token_key: self.settings.token_key.clone(),
             confirm_card: false,
-            profile: self.settings.profile,
             may_store: false,
             allow_duplicate: false,
             undo,

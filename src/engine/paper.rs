@@ -674,6 +674,7 @@ impl Engine {
             merchant_id: self.settings.identity.merchant_id.clone(),
             language: self.settings.language,
             currency_symbol: symbol(currency.alpha()).to_owned(),
+            profile: Arc::clone(&self.settings.identity.profile),
         }
     }
 

@@ -119,7 +119,7 @@ impl Engine {
             return self.refused.due.push_front(due);
         }
         let told = OriginalRef { txn: Some(row.start.id.clone()), ..OriginalRef::default() };
-        let profile = self.settings.profile;
+        let profile = std::sync::Arc::clone(&self.settings.identity.profile);
         let present = Present { same_day: self.is_of_today(&row), profile: &profile };
         let found = Some((&*row, self.day_of(&row)));
         let Followed { original, amount, undo, card } = match followup::judge(

@@ -322,3 +322,31 @@ fn the_last_good_copy_stands_in_for_a_bad_file() {
     let again = config::load_or_last_good(&path, &state).unwrap();
     assert_eq!(again.config, bad.config);
 }
+
+/// Goal: a profile's file beside the configuration changes what it names, [host] wins over it, and a wrong one is told
+/// with file and line and does not stop a shop that had a good one.
+#[test]
+fn a_profile_is_a_file_of_its_name() {
+    let text = LEAST.replace("[host]\n", "[host]\nprofile = \"icbc\"\n");
+    let files = Files::new(&text);
+    let state = files.path("state");
+    std::fs::create_dir(&state).unwrap();
+    let folder = files.path("profiles");
+    assert_eq!(files.errors(), [format!(
+        "icbc.toml: [host] profile names icbc, and there is no such profile; allowed: unionpay, or the name of a file \
+         in that folder or in /usr/share/posd/profiles"
+    )]
+    .map(|error| format!("profiles/{error}")));
+    std::fs::create_dir(&folder).unwrap();
+    files.write("profiles/icbc.toml", "[frame]\ntpdu = \"6000030000\"\n[forms]\nrefund-63 = \"CUP\"\n");
+    let config = config::load_or_last_good(&files.path("posd.toml"), &state).unwrap().config;
+    assert_eq!((config.host.tpdu, config.host.profile.name.as_str()), ([0x60, 0, 3, 0, 0], "icbc"));
+    assert_eq!(config.host.profile.forms.refund_63, "CUP");
+    files.write("posd.toml", &text.replace("[host]\n", "[host]\ntpdu = \"6000090000\"\n"));
+    assert_eq!(files.load().unwrap().host.tpdu, [0x60, 0, 9, 0, 0]);
+    files.write("profiles/icbc.toml", "[frame]\ntpdu = \"60\"\n");
+    assert_eq!(files.errors(), ["profiles/icbc.toml:2: [frame] tpdu is \"60\"; allowed: 10 hex digits"]);
+    let kept = config::load_or_last_good(&files.path("posd.toml"), &state).unwrap();
+    assert!(kept.invalid.is_some() && kept.not_kept.is_none());
+    assert_eq!(kept.config.host.tpdu, [0x60, 0, 3, 0, 0]);
+}

@@ -9,6 +9,7 @@
 )]
 mod acquirer;
 mod faults;
+mod hostile;
 mod kinds;
 mod line;
 mod terminal;

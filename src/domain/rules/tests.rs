@@ -8,7 +8,8 @@ use crate::domain::record::{FollowUp, TxnRow};
 use crate::domain::settlement::tests::rows::{amount, approved, offline};
 
 fn ask(row: &TxnRow, kind: Kind, minor: u64) -> Result<u64, FaultName> {
-    let present = Present { same_day: true, profile: &Profile::UNIONPAY };
+    let profile = Profile::unionpay();
+    let present = Present { same_day: true, profile: &profile };
     eligible(row, kind, amount(minor), present).map(Amount::minor).map_err(|fault| fault.name)
 }
 
@@ -76,7 +77,8 @@ fn a_completion_has_its_limit() {
 #[test]
 fn an_undone_completion_leaves_its_pre_authorisation_open() {
     let kinds = [Kind::PreAuthVoid, Kind::PreAuthComplete, Kind::PreAuthAdvice];
-    let day = Present { same_day: true, profile: &Profile::UNIONPAY };
+    let profile = Profile::unionpay();
+    let day = Present { same_day: true, profile: &profile };
     for (kind, outcome) in
         [(Kind::PreAuthComplete, Outcome::Approved), (Kind::PreAuthAdvice, Outcome::StoredOffline)]
     {
@@ -115,7 +117,8 @@ fn a_stored_sale_is_undone_where_the_bank_stands() {
 fn what_may_follow_changes_at_midnight_and_with_the_settlement() {
     let kinds =
         [Kind::Void, Kind::Refund, Kind::PreAuthVoid, Kind::PreAuthComplete, Kind::PreAuthCompleteVoid];
-    let today = Present { same_day: true, profile: &Profile::UNIONPAY };
+    let profile = Profile::unionpay();
+    let today = Present { same_day: true, profile: &profile };
     let later = Present { same_day: false, ..today };
     for (kind, now, next_day, settled) in [
         (Kind::Sale, vec![Kind::Void, Kind::Refund], vec![Kind::Refund], vec![Kind::Refund]),

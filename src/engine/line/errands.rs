@@ -11,6 +11,7 @@ use crate::domain::unionpay::messages;
 use crate::engine::{Engine, Note, cut};
 use crate::ports::{Durability, WayTimes};
 use core::time::Duration;
+use std::sync::Arc;
 
 /// The job of an echo that nobody asked for: there is none, numbers begin at 1.
 const HEARTBEAT: u64 = 0;
@@ -18,10 +19,14 @@ const HEARTBEAT: u64 = 0;
 const HEARTBEAT_PATIENCE: Duration = Duration::from_secs(10);
 
 impl Engine {
+    fn management(&self, errand: Errand, patience: Duration) -> Management {
+        Management::new(errand, patience, Arc::clone(&self.settings.identity.profile))
+    }
+
     pub(super) fn errand(&mut self, errand: Errand, job: u64) -> User {
         if job == HEARTBEAT {
             let patience = HEARTBEAT_PATIENCE.min(self.settings.response_timeout);
-            return User::Management { machine: Management::new(errand, patience), job, opened: None };
+            return User::Management { machine: self.management(errand, patience), job, opened: None };
         }
         if errand == Errand::Echo && self.line.unread.is_empty() {
             self.hang_up(); // a test shows the whole way
@@ -31,7 +36,7 @@ impl Engine {
         self.line.fault = None;
         self.job_phase(job, "running", "connecting");
         User::Management {
-            machine: Management::new(errand, self.settings.response_timeout),
+            machine: self.management(errand, self.settings.response_timeout),
             job,
             opened: None,
         }
@@ -102,6 +107,9 @@ impl Engine {
 
     pub(super) fn use_keys(&mut self, opened: Option<Box<Opened>>) {
         let Some(opened) = opened else { return };
+        if let Some(Err(error)) = opened.new_master.as_ref().map(|key| self.key_store.load_master(key)) {
+            tracing::error!(%error, "the new master key cannot be used; a restart takes it from the journal");
+        }
         self.keys = Some(opened.keys);
         self.key_record = Some(opened.record);
         self.key_generation = self.key_generation.wrapping_add(1);
@@ -123,7 +131,7 @@ impl Engine {
         }
     }
 
-    pub(super) fn drop_keys(&mut self) {
+    pub(in crate::engine) fn drop_keys(&mut self) {
         self.keys = None;
         self.key_record = None;
     }
@@ -186,7 +194,8 @@ impl Engine {
         self.keys.is_none()
             && needed
             && self.settings.auto_sign_on
-            && self.settings.master_key.is_some()
+            && self.has_master_key()
+            && !self.master_changing
             && !self.stopping
             && !self.line.signing_on()
     }

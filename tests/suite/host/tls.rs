@@ -22,12 +22,12 @@ use super::line::{Engine, PATIENCE, framed, payload};
 use crate::support::pki::{Ca, Identity};
 
 /// 2027-01-01: a day within [`VALID`].
-const NOW: LineClock = LineClock { now: WallTime(1_798_761_600_000_000), trusted: true };
-const VALID: (i32, i32) = (2026, 2028);
+pub(super) const NOW: LineClock = LineClock { now: WallTime(1_798_761_600_000_000), trusted: true };
+pub(super) const VALID: (i32, i32) = (2026, 2028);
 /// 2028-01-01.
 const UNTIL: WallTime = WallTime(1_830_297_600_000_000);
-const NAME: &str = "localhost";
-const BOTH: &[&SupportedProtocolVersion] = &[&version::TLS12, &version::TLS13];
+pub(super) const NAME: &str = "localhost";
+pub(super) const BOTH: &[&SupportedProtocolVersion] = &[&version::TLS12, &version::TLS13];
 
 /// A host that takes handshakes and echoes frames; it tells of each handshake.
 struct Host {
@@ -39,7 +39,7 @@ fn chain(file: &Path) -> Vec<CertificateDer<'static>> {
     CertificateDer::pem_file_iter(file).unwrap().map(Result::unwrap).collect()
 }
 
-fn server(
+pub(super) fn server(
     identity: &Identity,
     client_ca: Option<&Path>,
     versions: &[&'static SupportedProtocolVersion],
@@ -89,7 +89,7 @@ impl Host {
     }
 }
 
-fn settings(ca: &Ca) -> TlsSettings {
+pub(super) fn settings(ca: &Ca) -> TlsSettings {
     TlsSettings { ca: ca.file(), client: None, pins: Vec::new() }
 }
 

@@ -6,6 +6,7 @@ use super::makings::RESPONSE_TIMEOUT;
 use crate::domain::calendar::{BootTime, WallTime};
 use crate::domain::fault::FaultName;
 use crate::domain::ident::{ResponseCode, Stan};
+use crate::domain::profile::Profile;
 use crate::domain::record::{KeyRecord, Record};
 use proptest::prelude::*;
 
@@ -23,16 +24,17 @@ fn code(text: &str) -> Event {
 
 fn accepted() -> Event {
     let keys = KeyRecord { block: vec![1; 40], tmk_check: [2; 4], loaded_at: WallTime(3) };
-    Event::SignOn(Box::new(SignOnAnswer::Accepted { keys, batch: None, clock_offset: 5 }))
+    Event::SignOn(Box::new(SignOnAnswer::Accepted { keys, new_master: None, batch: None, clock_offset: 5 }))
 }
 
 type Step = (Management, Effects<Local, Request>);
 
 fn tell(errand: Errand, events: &[Event]) -> Step {
     let first = Effects { local: Vec::new(), vital: Vital::Nothing };
-    events.iter().fold((Management::new(errand, RESPONSE_TIMEOUT), first), |(machine, _), event| {
-        machine.step(event.clone(), Now::default())
-    })
+    events.iter().fold(
+        (Management::new(errand, RESPONSE_TIMEOUT, Profile::unionpay()), first),
+        |(machine, _), event| machine.step(event.clone(), Now::default()),
+    )
 }
 
 /// The errand with its request out.
@@ -151,7 +153,7 @@ proptest! {
         errand in prop::sample::select(vec![Errand::SignOn, Errand::SignOff, Errand::Echo]),
         events in prop::collection::vec(any_event(), 0..40),
     ) {
-        let mut machine = Management::new(errand, RESPONSE_TIMEOUT);
+        let mut machine = Management::new(errand, RESPONSE_TIMEOUT, Profile::unionpay());
         let (mut out, mut durable, mut sent): (Option<Record>, Vec<Record>, u32) = (None, Vec::new(), 0);
         for (event, boot) in events {
             let ended = machine.ended().cloned();
