@@ -3,11 +3,13 @@
 //! Pure means here: no clock, no randomness, no thread, no file, no socket, no environment, no log line. Time and
 //! chance arrive as arguments. The module compiles without the feature `daemon`, so the compiler refuses IO crates.
 pub mod calendar;
+pub mod crypto;
 pub mod emv;
 pub mod fault;
 pub mod followup;
 pub mod ident;
 pub mod iso8583;
+pub mod keystore;
 pub mod leave;
 pub mod money;
 pub mod operators;
@@ -18,8 +20,10 @@ pub mod receipt;
 pub mod record;
 pub mod rules;
 pub mod secret;
+pub(crate) mod settings;
 pub mod settlement;
 pub mod slip;
 pub mod text;
 pub mod txn;
 pub mod unionpay;
+pub mod way;

@@ -131,7 +131,7 @@ impl Engine {
         match (rule(request.kind).card, request.kind) {
             (CardUse::Pay, Kind::OfflineSale) => false,
             (CardUse::Pay, _) => true,
-            (CardUse::Read, kind) => rules::asks_pin_after_reading(kind, &self.settings.profile),
+            (CardUse::Read, kind) => rules::asks_pin_after_reading(kind, &self.settings.identity.profile),
         }
     }
 
@@ -187,9 +187,9 @@ impl Engine {
         } else if rule(kind).route == Route::Queue {
             // The bank hears of it later: its keys do not matter now, the terminal's clock does.
             (!self.clock_trusted()).then_some("clock-untrusted")
-        } else if self.settings.master_key.is_none() {
+        } else if !self.has_master_key() {
             Some("keys-missing")
-        } else if self.keys.is_none() && !self.line.signing_on() {
+        } else if self.master_changing || (self.keys.is_none() && !self.line.signing_on()) {
             Some("not-signed-on")
         } else {
             None
@@ -283,6 +283,7 @@ impl Engine {
             || self.cares.iter().any(|care| care.id == *id)
             || self.queue.iter().any(|entry| entry.id.txn == *id)
             || self.desk.has_open(id)
+            || self.refused.concerns(id)
     }
 }
 
