@@ -93,6 +93,14 @@ impl Client {
         }
     }
 
+    /// Waits until the terminal is signed on at the bank.
+    pub(super) async fn until_signed_on(&mut self) -> Result<(), Error> {
+        while !self.property::<bool>(ROOT, "Host", "SignedOn").await? {
+            self.next_signal("the sign-on at the bank").await?;
+        }
+        Ok(())
+    }
+
     /// Starts a transaction; its path.
     pub(super) async fn start(
         &self,
