@@ -270,6 +270,7 @@ fn follow_up(follow: &FollowUp) -> Row {
         ("outcome", follow.outcome.word().into()),
         ("amount", minor(follow.amount).into()),
         ("unresolved", follow.unresolved.into()),
+        ("stands", follow.stands.into()),
     ]);
     row.put_path("transaction", path::transaction(&follow.id));
     row

@@ -132,7 +132,7 @@ impl Engine {
         match (rule(request.kind).card, request.kind) {
             (CardUse::Pay, Kind::OfflineSale) => false,
             (CardUse::Pay, _) => true,
-            (CardUse::Read, kind) => rules::asks_pin_after_reading(kind, &self.settings.profile),
+            (CardUse::Read, kind) => rules::asks_pin_after_reading(kind, &self.settings.identity.profile),
         }
     }
 
@@ -188,9 +188,9 @@ impl Engine {
         } else if rule(kind).route == Route::Queue {
             // The bank hears of it later: its keys do not matter now, the terminal's clock does.
             (!self.clock_trusted()).then_some("clock-untrusted")
-        } else if self.settings.master_key.is_none() {
+        } else if !self.has_master_key() {
             Some("keys-missing")
-        } else if self.keys.is_none() && !self.line.signing_on() {
+        } else if self.master_changing || (self.keys.is_none() && !self.line.signing_on()) {
             Some("not-signed-on")
         } else {
             None
@@ -287,6 +287,7 @@ impl Engine {
         self.active.as_ref().is_some_and(|active| active.txn.id() == id)
             || self.cares.iter().any(|care| care.id == *id)
             || self.desk.has_open(id)
+            || self.refused.concerns(id)
     }
 }
 

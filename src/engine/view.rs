@@ -61,6 +61,8 @@ impl Snapshot {
                 keys_loaded_at: WallTime::default(),
                 parameter_version: String::new(),
                 last_exchange: WallTime::default(),
+                certificate_until: WallTime::default(),
+                own_certificate_until: WallTime::default(),
             },
             queue: QueueView::default(),
             ledger: LedgerView {
@@ -128,6 +130,10 @@ pub struct HostView {
     pub parameter_version: String,
     /// `LastExchange`; 0 = never.
     pub last_exchange: WallTime,
+    /// `CertificateUntil`; 0 = not known, or no TLS.
+    pub certificate_until: WallTime,
+    /// `OwnCertificateUntil`; 0 = none.
+    pub own_certificate_until: WallTime,
 }
 
 /// `org.posd.Pos1.Queue`.

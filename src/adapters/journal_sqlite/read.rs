@@ -1,6 +1,7 @@
 //! Rows to facts. Every word, number and text is checked on the way in; see `columns.rs`.
 use super::columns::Columns;
 use super::seal::Seal;
+use super::write::{MOVED, UNDONE};
 use crate::domain::calendar::WallTime;
 use crate::domain::ident::{
     AuthCode, BatchNumber, MerchantId, OperatorId, RequestId, ResponseCode, Rrn, Stan, TerminalId, TxnId,
@@ -14,7 +15,9 @@ use crate::domain::record::{
     CardFacts, CardSeen, EntryRow, FollowUp, HostFacts, KeyRecord, Loaded, OperatorRow, OriginalRef, PlyRow,
     ReversalReason, SettlementRow, Terms, TimelineRow, TxnRow, TxnStart, WireFacts,
 };
+use crate::domain::secret::MasterKeyMaterial;
 use crate::domain::secret::Pan;
+use crate::domain::txn::refused::SIGNATURE_REFUSED;
 use crate::ports::JournalError;
 use rusqlite::{Connection, Params};
 
@@ -71,7 +74,7 @@ impl<'a> Reader<'a> {
 
     fn with_children(&self, row: i64, txn: TxnRow) -> Result<TxnRow, JournalError> {
         let entries = self.rows("queue", "SELECT * FROM queue WHERE txn = ?1", [row], entry)?;
-        let follow_ups = self.rows("txn", FOLLOW_UPS, [row], follow_up)?;
+        let follow_ups = self.rows("txn", &follow_ups(), [row], follow_up)?;
         let plies =
             self.rows("ply", "SELECT * FROM ply WHERE txn = ?1 ORDER BY copy, ply DESC", [row], ply)?;
         Ok(TxnRow { entries, follow_ups, plies, ..txn })
@@ -102,6 +105,9 @@ impl<'a> Reader<'a> {
                               UNION SELECT txn FROM ply WHERE {OPEN_PLY})
              ORDER BY txn.created_at, txn.id LIMIT {ROWS_MAX}"
         );
+        let refused = "WHERE txn.batch = (SELECT batch FROM terminal) AND txn.signature_required = 1
+                 AND EXISTS (SELECT 1 FROM timeline WHERE timeline.txn = txn.name AND timeline.what = ?1)
+             ORDER BY txn.id";
         let recent = format!("ORDER BY txn.created_at DESC, txn.id DESC LIMIT {RECENT}");
         let counts = "SELECT kind, count(*) AS finished FROM txn INDEXED BY txn_by_batch
                       WHERE batch = (SELECT batch FROM terminal) AND outcome IN ('approved', 'stored-offline')
@@ -115,6 +121,7 @@ impl<'a> Reader<'a> {
         Ok(Loaded {
             open: self.txns(&open, [])?,
             recent: self.txns(&recent, [])?,
+            refused: self.txns(refused, [SIGNATURE_REFUSED])?,
             batch_has_records: self.connection.query_row(records, [], |row| row.get(0))?,
             counts: self.rows("txn", counts, [], count)?,
             operators: self.rows("operator", "SELECT * FROM operator ORDER BY id", [], operator)?,
@@ -141,6 +148,7 @@ impl<'a> Reader<'a> {
             batch_opened_at: c.time("opened_at")?,
             clock_offset: c.get("clock_offset")?,
             newest: c.time("newest_at")?,
+            master_key: if c.is_null("master_sealed")? { None } else { Some(self.master_key(c)?) },
             keys,
             identity,
             settlement: settlement(c)?,
@@ -148,6 +156,15 @@ impl<'a> Reader<'a> {
             restore_unconfirmed: c.flag("restore_unconfirmed")?,
             ..Loaded::default()
         })
+    }
+
+    fn master_key(&self, c: &Columns<'_>) -> Result<MasterKeyMaterial, JournalError> {
+        let (key_id, sealed) = (c.text("master_key_id")?, c.get::<Vec<u8>>("master_sealed")?);
+        let clear = self.seal.open("terminal", "terminal.master_sealed", &key_id, &sealed)?;
+        let key = <[u8; 16]>::try_from(clear.as_slice()).map_err(|_| {
+            JournalError::Unusable("terminal.master_sealed: the key has another length".to_owned())
+        })?;
+        Ok(MasterKeyMaterial::new(key))
     }
 
     fn keys(&self, c: &Columns<'_>) -> Result<KeyRecord, JournalError> {
@@ -336,10 +353,16 @@ fn entry(c: &Columns<'_>) -> Result<EntryRow, JournalError> {
     })
 }
 
-/// What followed a transaction. A script result that is still owed says nothing about its money.
-const FOLLOW_UPS: &str = "SELECT name, kind, outcome, amount, approved_amount,
-        EXISTS (SELECT 1 FROM queue WHERE queue.txn = txn.id AND state <> 'done' AND type <> 'script') AS unresolved
-    FROM txn WHERE original = ?1 ORDER BY id";
+/// What followed a transaction. A script result that is still owed says nothing about its money, and an upload that
+/// the bank has refused leaves nothing open.
+fn follow_ups() -> String {
+    format!(
+        "SELECT name, kind, outcome, amount, approved_amount, {MOVED} AND NOT {UNDONE} AS stands,
+             EXISTS (SELECT 1 FROM queue WHERE queue.txn = txn.id AND state NOT IN ('done', 'denied')
+                         AND type <> 'script') AS unresolved
+         FROM txn WHERE original = ?1 ORDER BY id"
+    )
+}
 
 fn follow_up(c: &Columns<'_>) -> Result<FollowUp, JournalError> {
     let outcome = c.word("outcome", Outcome::from_word)?;
@@ -350,6 +373,7 @@ fn follow_up(c: &Columns<'_>) -> Result<FollowUp, JournalError> {
         outcome,
         amount: c.amount(if known { "approved_amount" } else { "amount" })?,
         unresolved: c.flag("unresolved")?,
+        stands: c.flag("stands")?,
     })
 }
 

@@ -1,4 +1,4 @@
--- The journal of posd, version 2 (PRAGMA user_version): the tables as a new journal gets them. A journal of an earlier
+-- The journal of posd, version 3 (PRAGMA user_version): the tables as a new journal gets them. A journal of an earlier
 -- version comes to the same tables by the files in `migrations`; a test compares the two.
 --
 -- Times are microseconds since 1970-01-01T00:00:00Z on the wall clock as corrected at sign-on. Amounts are minor units
@@ -42,6 +42,8 @@ CREATE TABLE terminal (
     keys_key_id    TEXT,                               -- 8 hex digits: the key that sealed keys_sealed
     tmk_check      BLOB,                               -- first 4 bytes of the master key's check value
     keys_loaded_at INTEGER,                            -- time
+    master_sealed  BLOB,                               -- sealed: the master key, 16 bytes, once one was loaded over the bus
+    master_key_id  TEXT,                               -- 8 hex digits: the key that sealed master_sealed
     queue_paused   TEXT,                               -- why a person holds the queue back; NULL = it goes
     restore_unconfirmed INTEGER NOT NULL DEFAULT 0     -- 1 = restored from a copy, and nobody has confirmed the list
 ) STRICT;

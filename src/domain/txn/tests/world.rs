@@ -21,6 +21,7 @@ use crate::domain::rules::{Silence, Undo, rule};
 use crate::domain::secret::PinBlock;
 use crate::domain::unionpay::answers::FinancialAnswer;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// What goes wrong. Numbers count from 0 over the whole life of the world, restarts included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -642,7 +643,7 @@ impl World {
     }
 
     fn reversal_run(&mut self, due: Entry) -> Result<(), PowerCut> {
-        let profile = Profile { reversal_attempts: 3, ..Profile::UNIONPAY };
+        let profile = Arc::new(Profile { reversal_attempts: 3, ..Profile::clone(&Profile::unionpay()) });
         let limits = Limits { profile, response_timeout: RESPONSE_TIMEOUT, late_after: None };
         let mut machine = Delivery::new(due, limits);
         let mut events = VecDeque::from([delivery::Event::LineReady]);

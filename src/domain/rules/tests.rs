@@ -1,20 +1,30 @@
 //! Which kind may follow which transaction, for how much: the table of legal successors, asked row by row.
-use super::rows::{amount, approved, offline};
+use super::{Present, Undo, allowed_follow_ups, eligible, undo};
 use crate::domain::fault::FaultName;
 use crate::domain::money::Amount;
 use crate::domain::outcome::{Kind, Outcome, QueueState};
 use crate::domain::profile::Profile;
 use crate::domain::record::{FollowUp, TxnRow};
-use crate::domain::rules::{Present, Undo, eligible, undo};
+use crate::domain::settlement::tests::rows::{amount, approved, offline};
 
 fn ask(row: &TxnRow, kind: Kind, minor: u64) -> Result<u64, FaultName> {
-    let present = Present { same_day: true, profile: &Profile::UNIONPAY };
+    let profile = Profile::unionpay();
+    let present = Present { same_day: true, profile: &profile };
     eligible(row, kind, amount(minor), present).map(Amount::minor).map_err(|fault| fault.name)
 }
 
 fn followed(mut row: TxnRow, kind: Kind, minor: u64, outcome: Outcome, unresolved: bool) -> TxnRow {
     let id = approved(kind, 900, minor).start.id;
-    row.follow_ups.push(FollowUp { id, kind, outcome, amount: amount(minor), unresolved });
+    let stands = matches!(outcome, Outcome::Approved | Outcome::StoredOffline);
+    row.follow_ups.push(FollowUp { id, kind, outcome, amount: amount(minor), unresolved, stands });
+    row
+}
+
+/// Its last follow-up counts no more: it was undone, or the bank refused its upload.
+fn undone(mut row: TxnRow) -> TxnRow {
+    if let Some(follow) = row.follow_ups.last_mut() {
+        follow.stands = false;
+    }
     row
 }
 
@@ -61,6 +71,29 @@ fn a_completion_has_its_limit() {
     let pre_auth = approved(Kind::PreAuth, 1, 1000);
     assert_eq!(ask(&pre_auth, Kind::PreAuthComplete, 1150), Ok(1150));
     assert_eq!(ask(&pre_auth, Kind::PreAuthComplete, 1151), Err(FaultName::AmountInvalid));
+}
+
+/// A pre-authorisation is followed once; when that was undone in its turn, or refused, it is as it was before.
+#[test]
+fn an_undone_completion_leaves_its_pre_authorisation_open() {
+    let kinds = [Kind::PreAuthVoid, Kind::PreAuthComplete, Kind::PreAuthAdvice];
+    let profile = Profile::unionpay();
+    let day = Present { same_day: true, profile: &profile };
+    for (kind, outcome) in
+        [(Kind::PreAuthComplete, Outcome::Approved), (Kind::PreAuthAdvice, Outcome::StoredOffline)]
+    {
+        let completed = followed(approved(Kind::PreAuth, 1, 1000), kind, 900, outcome, false);
+        for next in kinds {
+            assert_eq!(ask(&completed, next, 0), Err(FaultName::OriginalNotEligible), "{kind}, {next}");
+        }
+        assert_eq!(allowed_follow_ups(&completed, &kinds, day), []);
+        let open = undone(completed);
+        assert_eq!(allowed_follow_ups(&open, &kinds, day), kinds);
+        assert_eq!(ask(&open, Kind::PreAuthVoid, 0), Ok(1000), "{kind}");
+        assert_eq!(ask(&open, Kind::PreAuthComplete, 1150), Ok(1150), "{kind}");
+        let again = followed(open, Kind::PreAuthComplete, 800, Outcome::Approved, false);
+        assert_eq!(ask(&again, Kind::PreAuthComplete, 1), Err(FaultName::OriginalNotEligible), "the second");
+    }
 }
 
 /// What the bank has refused is undone here alone; what it may have heard of waits for its word.
