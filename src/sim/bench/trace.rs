@@ -87,7 +87,7 @@ mod tests {
     fn calls_are_counted_by_span() {
         let calls = collect(LINES.as_bytes()).unwrap().join().unwrap();
         assert_eq!(calls.len(), 3);
-        let second = |second| Duration::from_secs(1_700_000_000 + second);
+        let second = |second: u64| Duration::from_secs(1_700_000_000 + second);
         let spans = [0, 1, 2].map(|at| (second(at), second(at + 1)));
         assert_eq!(per_span(&calls, &spans, None), [0, 1, 2]);
         assert_eq!(per_span(&calls, &spans, Some("fdatasync")), [0, 1, 1]);
