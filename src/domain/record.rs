@@ -9,12 +9,13 @@ use super::download::{Progress, TableStep};
 use super::ident::{
     AuthCode, BatchNumber, MerchantId, OperatorId, RequestId, ResponseCode, Rrn, Stan, TerminalId, TxnId,
 };
+pub use super::keystore::KeyRecord;
 use super::money::{Amount, Currency};
 use super::outcome::{
     CardClass, CvmMethod, EntryMode, EntryType, Kind, Outcome, Ply, PrintState, QueueState, Resolution,
     ResultCode,
 };
-use super::secret::Pan;
+use super::secret::{MasterKeyMaterial, Pan};
 pub use batch::{BatchRow, SettlementRow, SettlementStep, TotalsRow};
 
 /// What the caller asked for; fixed when the transaction is created.
@@ -345,23 +346,6 @@ pub struct TimelineRow {
     pub stan: Option<Stan>,
 }
 
-/// Working keys as the host sent them: still encrypted under the master key, sealed again at rest.
-#[derive(Clone, PartialEq, Eq)]
-pub struct KeyRecord {
-    /// Field 62 of the sign-on answer.
-    pub block: Vec<u8>,
-    /// First four bytes of the master key's check value, to notice another master key.
-    pub tmk_check: [u8; 4],
-    /// When they were loaded.
-    pub loaded_at: WallTime,
-}
-
-impl core::fmt::Debug for KeyRecord {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("KeyRecord").field("loaded_at", &self.loaded_at).finish_non_exhaustive()
-    }
-}
-
 /// An operator as stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OperatorRow {
@@ -467,6 +451,8 @@ pub enum Record {
     SignedOn {
         /// The keys.
         keys: KeyRecord,
+        /// A master key that came with them and holds from now on; kept sealed.
+        new_master: Option<MasterKeyMaterial>,
         /// Batch offered by the host and adopted.
         batch: Option<BatchNumber>,
         /// Wall clock offset to the host, µs.
@@ -474,6 +460,8 @@ pub enum Record {
     },
     /// The sign-on no longer holds: signed off, or keys refused.
     SignedOff,
+    /// Another master key holds from now on; kept sealed. The working keys stood under the one before and go.
+    MasterKeyLoaded(MasterKeyMaterial),
     /// An operator as it now is.
     Operator(OperatorRow),
     /// A line of the append-only audit trail.
@@ -563,8 +551,7 @@ pub struct FollowUp {
     pub amount: Amount,
     /// It owes something: its reversal, its upload, an exception. An upload that the bank has refused is clear.
     pub unresolved: bool,
-    /// It moved money, and that still counts: it was not undone in its turn, the bank did not refuse its upload, and
-    /// the shop did not say that it was not paid.
+    /// It moved money, and still counts: not undone in turn, upload not refused, not called unpaid by the shop.
     pub stands: bool,
 }
 
@@ -653,6 +640,8 @@ pub struct Loaded {
     pub batch_has_records: bool,
     /// Finished transactions of the open batch by kind word.
     pub counts: Vec<(String, u32)>,
+    /// The master key that was loaded last; `None` = never, so that the credential holds.
+    pub master_key: Option<MasterKeyMaterial>,
     /// Keys of the last sign-on that still holds.
     pub keys: Option<KeyRecord>,
     /// Wall clock offset taken at sign-on, µs.

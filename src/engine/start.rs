@@ -187,9 +187,9 @@ impl Engine {
         } else if rule(kind).route == Route::Queue {
             // The bank hears of it later: its keys do not matter now, the terminal's clock does.
             (!self.clock_trusted()).then_some("clock-untrusted")
-        } else if self.settings.master_key.is_none() {
+        } else if !self.has_master_key() {
             Some("keys-missing")
-        } else if self.keys.is_none() && !self.line.signing_on() {
+        } else if self.master_changing || (self.keys.is_none() && !self.line.signing_on()) {
             Some("not-signed-on")
         } else {
             None

@@ -16,6 +16,7 @@ use crate::domain::record::{
     CardFacts, CardSeen, EntryRow, FollowUp, HostFacts, KeyRecord, Loaded, OperatorRow, OriginalRef, PlyRow,
     ReversalReason, SettlementRow, Terms, TimelineRow, TxnRow, TxnStart, WireFacts,
 };
+use crate::domain::secret::MasterKeyMaterial;
 use crate::domain::secret::Pan;
 use crate::domain::txn::refused::SIGNATURE_REFUSED;
 use crate::ports::JournalError;
@@ -181,6 +182,7 @@ impl<'a> Reader<'a> {
             batch_opened_at: c.time("opened_at")?,
             clock_offset: c.get("clock_offset")?,
             newest: c.time("newest_at")?,
+            master_key: if c.is_null("master_sealed")? { None } else { Some(self.master_key(c)?) },
             keys,
             identity,
             settlement: settlement(c)?,
@@ -188,6 +190,15 @@ impl<'a> Reader<'a> {
             restore_unconfirmed: c.flag("restore_unconfirmed")?,
             ..Loaded::default()
         })
+    }
+
+    fn master_key(&self, c: &Columns<'_>) -> Result<MasterKeyMaterial, JournalError> {
+        let (key_id, sealed) = (c.text("master_key_id")?, c.get::<Vec<u8>>("master_sealed")?);
+        let clear = self.seal.open("terminal", "terminal.master_sealed", &key_id, &sealed)?;
+        let key = <[u8; 16]>::try_from(clear.as_slice()).map_err(|_| {
+            JournalError::Unusable("terminal.master_sealed: the key has another length".to_owned())
+        })?;
+        Ok(MasterKeyMaterial::new(key))
     }
 
     fn keys(&self, c: &Columns<'_>) -> Result<KeyRecord, JournalError> {

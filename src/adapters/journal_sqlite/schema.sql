@@ -42,6 +42,8 @@ CREATE TABLE terminal (
     keys_key_id    TEXT,                               -- 8 hex digits: the key that sealed keys_sealed
     tmk_check      BLOB,                               -- first 4 bytes of the master key's check value
     keys_loaded_at INTEGER,                            -- time
+    master_sealed  BLOB,                               -- sealed: the master key, 16 bytes, once one was loaded over the bus
+    master_key_id  TEXT,                               -- 8 hex digits: the key that sealed master_sealed
     queue_paused   TEXT,                               -- why a person holds the queue back; NULL = it goes
     restore_unconfirmed INTEGER NOT NULL DEFAULT 0     -- 1 = restored from a copy, and nobody has confirmed the list
 ) STRICT;

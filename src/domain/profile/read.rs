@@ -159,14 +159,18 @@ fn keys(s: &mut Section<'_>, base: Option<&KeyRules>) -> Option<KeyRules> {
     let tracks = s.flag_or("track-encryption", base.map(|k| k.track_encryption));
     let missing =
         s.text("missing-tdk", base.map(|k| k.missing_tdk), &all(MissingTdk::ALL), MissingTdk::from_word);
-    Some(KeyRules {
+    let rules = KeyRules {
         mac: mac?,
         mac_form: form?,
         key_block: block?,
         mak: mak?,
         track_encryption: tracks?,
         missing_tdk: missing?,
-    })
+    };
+    if let Some(why) = rules.contradiction() {
+        s.wrong_table("mac", "and block do not go together", why);
+    }
+    Some(rules)
 }
 
 fn reversal(s: &mut Section<'_>, base: Option<&Profile>) -> Option<(ReversalCodes, u32, Duration)> {

@@ -70,6 +70,9 @@ fn a_wrong_text_says_where_and_why() {
         )],
     );
     check("[frame]\ntpdu = \"60\"\n", &["icbc.toml:2: [frame] tpdu is \"60\"; allowed: 10 hex digits"]);
+    let mixed = changed("[keys]\nmac = \"sm4-ecb-unconfirmed\"\n").unwrap_err();
+    let why = "an SM4 MAC needs the SM4 key block, and the other way round";
+    assert_eq!(mixed, [format!("icbc.toml:1: [keys] mac and block do not go together; allowed: {why}")]);
     let unknown = changed("\n[fram]\ntpdu = \"60\"\n").unwrap_err();
     assert!(unknown[0].starts_with("icbc.toml:2: [fram] is not known; allowed: [frame], "), "{unknown:?}");
     let broken = changed("[frame\n").unwrap_err();

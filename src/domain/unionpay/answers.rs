@@ -5,12 +5,12 @@
 //! between two of them. Spec: unverified.
 use super::de55::{self, IccError};
 use super::header_request;
-use super::keys::WorkingKeys;
 use super::messages::Request;
 use super::response::{Class, class};
 use crate::domain::calendar::LocalTime;
 use crate::domain::ident::{AuthCode, BatchNumber, ResponseCode, Rrn};
 use crate::domain::iso8583::{De, Dialect, Frame, FrameError, Message, UnpackError, unpack};
+use crate::domain::keystore::{KeyError, SessionKeys};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::record::HostFacts;
 
@@ -37,6 +37,9 @@ pub enum AnswerError {
     /// An approval without or with a wrong MAC, or a refusal with a wrong one.
     #[error("the MAC is wrong or missing")]
     Mac,
+    /// The MAC cannot be checked: no key of this sign-on answers.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
 }
 
 /// What cannot be read.
@@ -167,7 +170,7 @@ pub fn read_management(request: &Request, payload: &[u8]) -> Result<ManagementAn
 pub fn read_financial(
     request: &Request,
     payload: &[u8],
-    keys: &WorkingKeys,
+    keys: &dyn SessionKeys,
     now: LocalTime,
 ) -> Result<FinancialAnswer, AnswerError> {
     let (answer, frame) = own(request, payload)?;
@@ -177,7 +180,7 @@ pub fn read_financial(
     let partial = class == Class::PartlyApproved;
     financial_checks(&request.fields, &answer, approved, partial)?;
     let has_mac = answer.has(De::MAC);
-    if (approved || has_mac) && !(has_mac && keys.verifies(&frame.message)) {
+    if (approved || has_mac) && !(has_mac && keys.verifies(&frame.message)?) {
         return Err(AnswerError::Mac);
     }
     let icc = de55::read_answer(answer.bytes(De::ICC).unwrap_or_default()).map_err(Unreadable::from)?;

@@ -2,7 +2,7 @@
 //! `financial`.
 //!
 //! Source: field matrix and reversal rules of public terminal code (LiaoYang_POS, Newland, PAX agreeing on
-//! these rows); Spec: unverified. Tracks are not encrypted, so DE 53 stands only beside a PIN.
+//! these rows); Spec: unverified.
 mod financial;
 mod queued;
 
@@ -10,10 +10,10 @@ pub use financial::{RequestFields, WireSource, request, wire_facts};
 pub use queued::queued;
 
 use super::Identity;
-use super::keys::WorkingKeys;
 use super::mac::pack_signed;
 use crate::domain::ident::{BatchNumber, OperatorId, Stan};
 use crate::domain::iso8583::{De, Frame, FrameError, Message, PackError, pack};
+use crate::domain::keystore::{KeyError, SessionKeys};
 use crate::domain::profile::Profile;
 use std::sync::Arc;
 
@@ -51,6 +51,9 @@ pub enum BuildError {
     /// The message does not fit into a frame.
     #[error(transparent)]
     Frame(#[from] FrameError),
+    /// No key of this sign-on answers.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
     /// Nothing is ever sent for this entry of the queue, or what it needs is gone.
     #[error("there is no message for this entry")]
     NothingToSend,
@@ -125,7 +128,7 @@ fn signed(
     mti: &'static str,
     stan: Stan,
     mut fields: Message,
-    keys: &WorkingKeys,
+    keys: &dyn SessionKeys,
 ) -> Result<Request, BuildError> {
     let packed = pack_signed(&identity.profile.dialect, &mut fields, keys)?;
     framed(identity, mti, Some(stan), fields, packed)

@@ -163,7 +163,7 @@ impl Engine {
         };
         self.timeline(&entry.id.txn, &format!("{}-sent", entry.entry_type()), &text);
         let identity = &self.settings.identity;
-        let built = self.keys.as_ref().map(|keys| messages::queued(identity, entry, keys));
+        let built = self.keys.as_deref().map(|keys| messages::queued(identity, entry, keys));
         self.send_built(built);
     }
 

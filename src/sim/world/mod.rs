@@ -389,6 +389,7 @@ fn name_of(record: &Record) -> String {
         Record::PlyState { ply, state, .. } => format!("{ply}({state})"),
         Record::Settlement(step) => format!("Settlement({})", step_name(step)),
         Record::SignedOn { .. } => "SignedOn".to_owned(),
+        Record::MasterKeyLoaded(_) => "MasterKeyLoaded".to_owned(),
         Record::SignedOff => "SignedOff".to_owned(),
         _ => "other".to_owned(),
     }

@@ -323,6 +323,9 @@ impl FakeEngine {
                 let good = request.password.reveal() == b"123456";
                 answer.send(if good { Ok(TOKEN.to_owned()) } else { Err(wrong) }).unwrap();
             }
+            Command::LoadMasterKey { leave, answer, .. } => {
+                answer.send(allowed(&leave, "keys").map(|()| "08D7B4FB".to_owned())).unwrap();
+            }
             Command::TakeOver { token, answer, .. } => {
                 let leave = Leave { authorization: Some(token) };
                 answer.send(allowed(&leave, "agent")).unwrap();

@@ -82,7 +82,14 @@ impl<'a> Writer<'a> {
                 self.ply(self.row_of(id)?, *ply, *copy, *state, reason)?;
             }
             Record::Timeline { id, row } => self.timeline(id, row)?,
-            Record::SignedOn { keys, batch, clock_offset } => self.signed_on(keys, *batch, *clock_offset)?,
+            Record::SignedOn { keys, new_master, batch, clock_offset } => {
+                new_master.iter().try_for_each(|key| self.master_key(key))?;
+                self.signed_on(keys, *batch, *clock_offset)?;
+            }
+            Record::MasterKeyLoaded(key) => {
+                self.master_key(key)?;
+                self.signed_off()?;
+            }
             Record::SignedOff => self.signed_off()?,
             Record::Operator(row) => self.operator(row)?,
             Record::Audit { at, operator, text } => self.audit(*at, operator.as_ref(), text)?,

@@ -2,10 +2,12 @@
 //! made from. Which elements a kind sends is data.
 //!
 //! Source: field matrix and reversal rules of public terminal code (LiaoYang_POS, Newland, PAX agreeing on these
-//! rows); Spec: unverified. Tracks are not encrypted, so DE 53 stands only beside a PIN.
+//! rows); Spec: unverified.
 use super::{BuildError, Request, signed};
+use crate::domain::crypto::track::EncryptedTrack;
 use crate::domain::ident::{AuthCode, BatchNumber, Rrn, Stan};
 use crate::domain::iso8583::{De, Message};
+use crate::domain::keystore::SessionKeys;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::outcome::{EntryMode, Kind};
 use crate::domain::profile::Forms;
@@ -13,7 +15,6 @@ use crate::domain::record::{OriginalRef, WireFacts};
 use crate::domain::rules::Rule;
 use crate::domain::secret::{Pan, PinBlock, Track2};
 use crate::domain::unionpay::Identity;
-use crate::domain::unionpay::keys::WorkingKeys;
 
 /// DE 61.1 and 61.2 where no batch and trace are told.
 const NO_NUMBERS: &str = "000000000000";
@@ -144,9 +145,9 @@ pub struct RequestFields<'a> {
     pub expiry: Option<&'a str>,
     /// DE 23, from tag 5F34, sent with DE 2.
     pub sequence: Option<u8>,
-    /// DE 35, from tag 57.
+    /// DE 35, from tag 57; encrypted where the profile wants it.
     pub track2: Option<&'a Track2>,
-    /// DE 52; with it come DE 26 and 53.
+    /// DE 52, or DE 59 with SM4; with it come DE 26 and 53.
     pub pin: Option<&'a PinBlock>,
     /// DE 37 of the original; zeros where it has none.
     pub rrn: Option<&'a Rrn>,
@@ -162,7 +163,7 @@ pub struct RequestFields<'a> {
 pub fn request(
     identity: &Identity,
     fields: &RequestFields<'_>,
-    keys: &WorkingKeys,
+    keys: &dyn SessionKeys,
 ) -> Result<Request, BuildError> {
     let RequestFields { wire, stan, batch, amount, currency, .. } = *fields;
     let elements = elements(&wire.message_type);
@@ -170,14 +171,7 @@ pub fn request(
     let card = Card { pan: fields.pan, expiry: fields.expiry, sequence: fields.sequence };
     let forms = &identity.profile.forms;
     let mut message = common(mti, forms, wire, &Money { stan, batch, amount, currency }, &card);
-    message.set_some(De::TRACK2, fields.track2.map(Track2::reveal));
-    if let Some(pin) = fields.pin {
-        let security = format!("{}{}00000000000000", forms.pin_format, keys.pin_algorithm());
-        message
-            .set(De::PIN_CAPTURE, &forms.pin_capture)
-            .set(De::PIN_BLOCK, pin.reveal())
-            .set(De::SECURITY, security);
-    }
+    set_secured(&mut message, forms, fields, keys)?;
     if elements.rrn {
         message.set(De::RRN, fields.rrn.map_or(NO_RRN, Rrn::as_str));
     }
@@ -193,6 +187,33 @@ pub fn request(
     }
     set_icc(&mut message, &wire.icc);
     signed(identity, mti, stan, message, keys)
+}
+
+/// Track and PIN, and DE 53 that says how they are encrypted: PIN format, algorithm, tracks, zeros. It stands beside a
+/// PIN or an encrypted track, and with SM4 always.
+fn set_secured(
+    message: &mut Message,
+    forms: &Forms,
+    fields: &RequestFields<'_>,
+    keys: &dyn SessionKeys,
+) -> Result<(), BuildError> {
+    let encrypted = fields.track2.map(|track| keys.encrypt_track(track.reveal())).transpose()?.flatten();
+    let track = encrypted.as_ref().map(EncryptedTrack::reveal);
+    message.set_some(De::TRACK2, track.or(fields.track2.map(Track2::reveal)));
+    match fields.pin {
+        Some(PinBlock::Des(block)) => _ = message.set(De::PIN_BLOCK, *block),
+        Some(PinBlock::Sm4(block)) => {
+            message.set(De::PIN_BLOCK, [0; 8]).set(De::EXTENSION, [b"A1016", block.as_slice()].concat());
+        }
+        None => {}
+    }
+    message.set_some(De::PIN_CAPTURE, fields.pin.map(|_| forms.pin_capture.as_str()));
+    let (algorithm, tracks) = (keys.algorithm_digit(), u8::from(encrypted.is_some()));
+    if fields.pin.is_some() || encrypted.is_some() || algorithm == '3' {
+        let format = if fields.pin.is_some() { forms.pin_format.as_str() } else { "0" };
+        message.set(De::SECURITY, format!("{format}{algorithm}{tracks}0000000000000"));
+    }
+    Ok(())
 }
 
 pub(super) struct Money {

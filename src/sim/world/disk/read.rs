@@ -108,6 +108,7 @@ impl Disk {
             batch_opened_at: self.batches.last().map(|batch| batch.opened_at).unwrap_or_default(),
             batch_has_records: self.batch_has_records,
             counts,
+            master_key: None,
             keys: self.keys.clone(),
             clock_offset: self.clock_offset,
             operators: self.operators.values().cloned().collect(),

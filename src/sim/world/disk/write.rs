@@ -132,7 +132,7 @@ impl Disk {
                     self.timeline.push((id.clone(), row.clone()));
                 }
             }
-            Record::SignedOn { keys, batch, clock_offset } => {
+            Record::SignedOn { keys, batch, clock_offset, .. } => {
                 if let Some(number) = batch {
                     self.adopt_batch(*number, keys.loaded_at)?;
                 }
@@ -140,7 +140,8 @@ impl Disk {
                 self.keys = Some(keys.clone());
                 self.clock_offset = *clock_offset;
             }
-            Record::SignedOff => self.keys = None,
+            // Worlds keep no master key.
+            Record::SignedOff | Record::MasterKeyLoaded(_) => self.keys = None,
             Record::Operator(row) => {
                 self.operators.insert(row.id.as_str().to_owned(), row.clone());
             }
