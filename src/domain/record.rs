@@ -598,8 +598,7 @@ pub struct FollowUp {
     pub amount: Amount,
     /// It owes something: its reversal, its upload, an exception. An upload that the bank has refused is clear.
     pub unresolved: bool,
-    /// It moved money, and that still counts: it was not undone in its turn, the bank did not refuse its upload, and
-    /// the shop did not say that it was not paid.
+    /// It moved money, and still counts: not undone in turn, upload not refused, not called unpaid by the shop.
     pub stands: bool,
 }
 
