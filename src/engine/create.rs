@@ -28,9 +28,8 @@ impl Engine {
     }
 
     pub(super) fn is_of_today(&self, row: &TxnRow) -> bool {
-        let date = |time: LocalTime| (time.year, time.month, time.day);
-        let today = date(self.system.local(self.wall()));
-        self.day_of(row).is_some_and(|day| date(day) == today)
+        let today = self.system.local(self.wall());
+        self.day_of(row).is_some_and(|day| day.same_day(today))
     }
 
     /// `AllowedFollowUps` of a stored transaction.

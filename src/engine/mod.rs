@@ -192,7 +192,7 @@ impl Engine {
     }
 
     /// Every point in time at which something is to happen.
-    fn deadlines(&self) -> [Option<BootTime>; 13] {
+    fn deadlines(&self) -> [Option<BootTime>; 14] {
         let care = self.cares.iter().filter_map(|care| care.machine.deadline()).min();
         [
             self.active.as_ref().and_then(|active| active.txn.deadline().map(|(at, _)| at)),
@@ -207,6 +207,7 @@ impl Engine {
             care,
             self.next_forget_at(),
             Some(self.upkeep.next_at()),
+            Some(self.next_day_at()),
             self.stop_by,
         ]
     }
@@ -223,6 +224,7 @@ impl Engine {
         self.tick_operators();
         self.tick_storage();
         self.tick_upkeep();
+        self.tick_day();
     }
 
     /// Starts what has become possible and publishes what has changed.

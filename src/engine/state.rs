@@ -11,7 +11,7 @@ use super::undo::Refused;
 use super::upkeep::Upkeep;
 use super::view::{Snapshot, TxnView};
 use super::{EngineError, Note, Receivers, Wiring};
-use crate::domain::calendar::{BootTime, WallTime};
+use crate::domain::calendar::{BootTime, LocalTime, WallTime};
 use crate::domain::emv::params::EmvConfig;
 use crate::domain::ident::{BatchNumber, MerchantId, Stan, TerminalId, TxnId};
 use crate::domain::keystore::{KeyStore, SessionKeys};
@@ -157,6 +157,8 @@ pub struct Engine {
     /// When the journal is tried again.
     pub(super) storage_check_at: Option<BootTime>,
     pub(super) refused: Refused,
+    /// The day for which `AllowedFollowUps` are shown; `None` before it was looked at.
+    pub(super) shown_on: Option<LocalTime>,
     pub(super) commits_in_flight: u32,
     pub(super) next_id: u64,
     pub(super) stopping: bool,
@@ -243,6 +245,7 @@ impl Engine {
             sign_on_asked_for: false,
             storage_check_at: None,
             refused: Refused::default(),
+            shown_on: None,
             commits_in_flight: 0,
             next_id: 0,
             stopping: false,
@@ -254,8 +257,7 @@ impl Engine {
             busy_lock: false,
             settings,
         };
-        let keys = (loaded.master_key, loaded.keys);
-        engine.resume(keys, &loaded.recent, &loaded.open, &loaded.refused);
+        engine.resume((loaded.master_key, loaded.keys), &loaded.recent, &loaded.open, &loaded.refused);
         Ok((engine, wiring.receivers))
     }
 

@@ -20,11 +20,14 @@ use crate::domain::txn::refused::SIGNATURE_REFUSED;
 use crate::domain::unionpay::answers::available_balance;
 use crate::domain::unionpay::catalogue::Catalogue;
 use crate::ports::{JournalError, ReaderStatus};
+use core::time::Duration;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
 /// How long before its end a certificate is warned of, µs: 30 days. Choice: an acquirer needs weeks to issue one.
 const CERTIFICATE_NOTICE_US: u64 = 30 * 86_400 * 1_000_000;
+/// How often the calendar is looked at.
+const DAY_LOOK: Duration = Duration::from_secs(3_600);
 /// Rows a page may have.
 const PAGE_MAX: u32 = 200;
 
@@ -262,6 +265,24 @@ impl Engine {
         if !looked_after && !is_resolving(row) {
             self.change_state(&row.start.id, TxnState::Finished);
         }
+    }
+
+    /// What may follow a transaction depends on the day: when it changes, by midnight or by a clock that was set, all
+    /// that have ended are read anew.
+    pub(super) fn tick_day(&mut self) {
+        let now = self.system.local(self.wall());
+        if self.shown_on.replace(now).is_none_or(|before| before.same_day(now)) {
+            return;
+        }
+        let shown = self.entries.values().filter(|entry| entry.view.outcome != Outcome::None);
+        let ids: Vec<TxnId> = shown.map(|entry| entry.view.id.clone()).collect();
+        ids.iter().for_each(|id| self.refresh(id));
+    }
+
+    /// When the day may change next. Looked at once an hour, because a zone's clocks may be changed on the way.
+    pub(super) fn next_day_at(&self) -> BootTime {
+        let left = self.system.local(self.wall()).until_midnight();
+        self.system.boot().after(left.min(DAY_LOOK))
     }
 
     /// Asks the journal for a row again.

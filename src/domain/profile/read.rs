@@ -47,7 +47,7 @@ pub fn read(name: &str, file: &Path, text: &str, base: Option<&Profile>) -> Resu
     let rows = tables.lists.remove("response").unwrap_or_default();
     let catalogue = catalogue(file, rows, base.map(|base| &base.catalogue), &mut errors);
     unknown(file, &tables, &mut errors);
-    let dialect = base.map_or(DIALECT, |base| base.dialect);
+    let dialect = base.map_or(&DIALECT, |base| &base.dialect).clone();
     let profile = (|| {
         let ((tpdu, header, response_timeout), people) = (frame?, people?);
         let (reversal_codes, reversal_attempts, repeat_not_found) = reversal?;
