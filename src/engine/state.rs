@@ -257,8 +257,7 @@ impl Engine {
             busy_lock: false,
             settings,
         };
-        let keys = (loaded.master_key, loaded.keys);
-        engine.resume(keys, &loaded.recent, &loaded.open, &loaded.refused);
+        engine.resume((loaded.master_key, loaded.keys), &loaded.recent, &loaded.open, &loaded.refused);
         Ok((engine, wiring.receivers))
     }
 

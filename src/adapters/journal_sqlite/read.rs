@@ -3,6 +3,7 @@ use super::columns::Columns;
 use super::seal::Seal;
 use super::write::{MOVED, UNDONE};
 use crate::domain::calendar::WallTime;
+use crate::domain::download::{self, Progress, Row};
 use crate::domain::ident::{
     AuthCode, BatchNumber, MerchantId, OperatorId, RequestId, ResponseCode, Rrn, Stan, TerminalId, TxnId,
 };
@@ -122,11 +123,44 @@ impl<'a> Reader<'a> {
             open: self.txns(&open, [])?,
             recent: self.txns(&recent, [])?,
             refused: self.txns(refused, [SIGNATURE_REFUSED])?,
+            downloads: self.downloads()?,
             batch_has_records: self.connection.query_row(records, [], |row| row.get(0))?,
             counts: self.rows("txn", counts, [], count)?,
             operators: self.rows("operator", "SELECT * FROM operator ORDER BY id", [], operator)?,
             ..terminal
         })
+    }
+
+    /// Tables from the bank. A row that does not fit its digest takes its table out of use, or is asked for again.
+    fn downloads(&self) -> Result<Vec<Progress>, JournalError> {
+        let mut tables = self.rows("download", "SELECT * FROM download ORDER BY kind", [], |c| {
+            let list = if c.is_null("list")? { None } else { Some((c.bytes("list")?, Vec::new())) };
+            let kind = c.word("kind", download::Kind::from_word)?;
+            Ok(Progress { kind, table: Vec::new(), swapped_at: c.time("swapped_at")?, staged: list })
+        })?;
+        tables.sort_by_key(|table| table.kind);
+        for table in &mut tables {
+            let kind = table.kind;
+            let sql = "SELECT * FROM download_row WHERE kind = ?1 ORDER BY staged, key";
+            let rows = self.rows("download_row", sql, [kind.word()], |c| {
+                let row = Row { key: c.get("key")?, data: c.get("data")? };
+                let whole = row.digest(kind) == c.bytes("digest")?;
+                Ok((row, c.flag("staged")?, whole))
+            })?;
+            let damaged = rows.iter().filter(|(.., whole)| !whole).count();
+            if damaged > 0 {
+                tracing::warn!(%kind, damaged, "rows of a table from the bank are damaged; download it again");
+            }
+            let usable = !rows.iter().any(|(_, staged, whole)| !staged && !whole);
+            for (row, staged, whole) in rows {
+                match &mut table.staged {
+                    Some((_, aside)) if staged && whole => aside.push(row),
+                    _ if !staged && usable => table.table.push(row),
+                    _ => {}
+                }
+            }
+        }
+        Ok(tables)
     }
 
     /// What the terminal's row and the open batch's row say.

@@ -188,6 +188,24 @@ CREATE TABLE timeline (
 ) STRICT;
 CREATE INDEX timeline_by_txn ON timeline (txn, id);
 
+-- What was downloaded from the bank, one row for each kind that ever was.
+CREATE TABLE download (
+    kind       TEXT    NOT NULL PRIMARY KEY, -- word: capk, aid, parameters, blacklist, contactless
+    list       BLOB,                 -- 32 bytes: names the list under which rows are built aside; NULL = none under way
+    begun_at   INTEGER,              -- time the download under way was begun; NULL = none under way
+    swapped_at INTEGER NOT NULL      -- time the table in use came into use; 0 = never
+) STRICT, WITHOUT ROWID;
+
+-- The rows of those tables. No cardholder data: blacklisted cards stand as tokens.
+CREATE TABLE download_row (
+    kind   TEXT    NOT NULL REFERENCES download (kind), -- word
+    staged INTEGER NOT NULL,         -- 1 = built aside, 0 = in use
+    key    BLOB    NOT NULL,         -- RID and index, AID, item number, card token; empty = the one row there is
+    data   BLOB    NOT NULL,         -- as the bank sent it
+    digest BLOB    NOT NULL,         -- SHA-256 over kind, key and data: a row that does not fit it is not used
+    PRIMARY KEY (kind, staged, key)
+) STRICT, WITHOUT ROWID;
+
 -- The operators of this terminal.
 CREATE TABLE operator (
     id           TEXT PRIMARY KEY,   -- 2 digits

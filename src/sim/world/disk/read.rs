@@ -115,6 +115,7 @@ impl Disk {
             newest: self.newest,
             identity: self.identity.clone(),
             settlement: self.settlement.clone(),
+            downloads: self.downloads.clone(),
             queue_paused: self.queue_paused.clone(),
             restore_unconfirmed: false,
         }
