@@ -124,7 +124,7 @@ fn take(answer: &[u8], tags: &mut TagStore) {
 
 /// A judge's Python: an environment of its own with one package, or why there is none. `check` is a program that fails
 /// without it.
-pub fn python(environment: &str, package: &str, check: &str) -> Result<PathBuf, String> {
+pub(crate) fn python(environment: &str, package: &str, check: &str) -> Result<PathBuf, String> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(environment);
     let python = folder.join("bin/python");
     let run = |program: &Path, args: &[&str]| {
