@@ -1,9 +1,9 @@
 //! `posd-sim fuzz`: bytes of chance against everything that reads bytes from outside.
 //!
-//! A target is a plain function that panics if a law is broken. The same functions run under cargo-fuzz
-//! (`tests/fuzz`, with coverage, on a nightly compiler) and in the loop here, which needs nothing: it mutates the inputs
-//! of a corpus, without coverage, so it finds less in the same time. What was once found joins the corpus, and the
-//! suite replays the corpus each time.
+//! A target is a plain function that tells which law an input broke. The same functions run under cargo-fuzz
+//! (`tests/fuzz`, led by coverage, on a nightly compiler) and in the loop here, which needs nothing: it changes inputs
+//! of a corpus without knowing coverage, so it finds less in the same time. What was once found joins the corpus, and
+//! the suite replays the corpus each time.
 pub mod targets;
 
 use super::world::chance::SplitMix64;
