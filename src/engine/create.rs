@@ -20,6 +20,7 @@ use crate::domain::rules::{self, OriginalRule, Present, Route, Undo, rule};
 use crate::domain::txn::{Event, Setup, Txn};
 use crate::ports::JournalError;
 use core::time::Duration;
+use std::sync::Arc;
 
 /// Request ids of undos that the terminal starts by itself begin so; the id of the original follows.
 const LINKED: &str = "linked:";
@@ -167,7 +168,7 @@ impl Engine {
         caller: Caller,
         amount: Amount,
         terms: Terms,
-        (undo, stored_card): (Undo, Option<CardFacts>),
+        (undo, stored_card): (Undo, Option<Arc<CardFacts>>),
     ) {
         let operator = self.session.as_mut().map(|session| {
             session.last_used = self.system.boot();
@@ -203,7 +204,7 @@ impl Engine {
     }
 
     /// What every transaction is told, with the terminal's own times.
-    fn setup(&self, undo: Undo, stored_card: Option<CardFacts>) -> Setup {
+    fn setup(&self, undo: Undo, stored_card: Option<Arc<CardFacts>>) -> Setup {
         Setup {
             emv: self.settings.emv.clone(),
             identity: self.settings.identity.clone(),

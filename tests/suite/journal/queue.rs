@@ -267,7 +267,7 @@ fn follow_ups_and_originals_know_each_other() {
             date: Some("1122".to_owned()),
             rrn: approved("a").host.rrn,
             auth_code: approved("a").host.auth_code,
-            card_token: Some(card().token),
+            card_token: Some(card().token.clone()),
         }),
         auth_code: AuthCode::new("777777").ok(),
         supervisor: OperatorId::new("00").ok(),

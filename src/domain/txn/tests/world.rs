@@ -21,6 +21,7 @@ use crate::domain::rules::{Silence, Undo, rule};
 use crate::domain::secret::PinBlock;
 use crate::domain::unionpay::answers::FinancialAnswer;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// What goes wrong. Numbers count from 0 over the whole life of the world, restarts included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -331,7 +332,7 @@ impl World {
     /// The terminal started it itself, to undo its original.
     pub(super) fn linked(mut self) -> Self {
         self.start.terms.linked = true;
-        self.setup.stored_card = Some(card_on_file());
+        self.setup.stored_card = Some(Arc::new(card_on_file()));
         self
     }
 
