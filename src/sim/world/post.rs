@@ -109,7 +109,8 @@ impl World {
 
     /// One run of one entry.
     fn deliver(&mut self, entry: Entry) -> Flow<End> {
-        let limits = Limits { profile: self.setup.profile, response_timeout: RESPONSE, late_after: None };
+        let limits =
+            Limits { profile: self.setup.profile, response_timeout: RESPONSE, late_after: self.late_after };
         let id = entry.id.clone();
         self.place.0 = "queue";
         self.note(&format_args!("queue: {}", id.entry_type));
