@@ -3,20 +3,21 @@
 #![allow(clippy::disallowed_methods, reason = "the environment is read here and nowhere else")]
 use crate::adapters::card_pcsc::{self, ReaderNames};
 use crate::adapters::courier::FileCourier;
-use crate::adapters::host_tcp::{self, HostSettings};
+use crate::adapters::host_tcp::{self, HostSettings, TlsSettings};
 use crate::adapters::journal_sqlite::SqliteJournal;
 use crate::adapters::printer_escpos::{self, Device, PrinterSettings};
 use crate::adapters::system::{self, BusyLock, Machine, Zone};
 use crate::api::{self, Parts, Security};
-use crate::config::{self, Config, PinEntry, PrinterDevice};
+use crate::config::{self, Config, Connection, PinEntry, PrinterDevice};
 use crate::domain::calendar::WallTime;
+use crate::domain::keystore::KeyStore;
 use crate::domain::operators;
-use crate::domain::profile::Profile;
 use crate::domain::queue::limits;
 use crate::domain::record::OperatorRow;
-use crate::domain::secret::TokenKey;
+use crate::domain::secret::{MasterKeyMaterial, TokenKey};
 use crate::domain::unionpay::Identity;
-use crate::domain::unionpay::keys::MasterKey;
+use crate::domain::unionpay::keys::SoftwareStore;
+use crate::domain::way::LineManner;
 use crate::engine::handle::EngineHandle;
 use crate::engine::view::Snapshot;
 use crate::engine::{Engine, Receivers, Settings, Wiring};
@@ -41,16 +42,24 @@ const NOTICES: usize = 256;
 /// Checks the configuration and tells what is wrong with it.
 #[must_use]
 pub fn check_config(path: &Path) -> ExitCode {
-    match config::check(path) {
+    match config::check(path).map_err(|errors| errors.to_string()).and_then(check_tls) {
         Ok(text) => {
             tell(&text);
             ExitCode::SUCCESS
         }
-        Err(errors) => {
-            tell(&errors.to_string());
+        Err(text) => {
+            tell(&text);
             ExitCode::from(config::EXIT_CONFIG)
         }
     }
+}
+
+/// The files of `[host] tls-*`, too, where an endpoint wants TLS.
+fn check_tls((config, text): (Config, String)) -> Result<String, String> {
+    if config.host.endpoints.iter().any(|endpoint| endpoint.tls) {
+        tls_settings(&config.host).check().map_err(|error| format!("[host] tls-*: {error}"))?;
+    }
+    Ok(text)
 }
 
 /// Runs the daemon until it is told to stop.
@@ -90,7 +99,7 @@ pub fn run(config: &Path, state_dir: Option<PathBuf>) -> ExitCode {
 struct Ground {
     machine: Machine,
     storage_key: Zeroizing<[u8; 32]>,
-    master_key: Option<MasterKey>,
+    master_key: Option<MasterKeyMaterial>,
 }
 
 fn ground(config: &Config, state_dir: &Path) -> Result<Ground, String> {
@@ -108,7 +117,7 @@ fn ground(config: &Config, state_dir: &Path) -> Result<Ground, String> {
     Ok(Ground {
         machine: Machine::new(zone, lock, watchdog),
         storage_key,
-        master_key: master_key.map(|key| MasterKey::from_bytes(*key)),
+        master_key: master_key.map(|key| MasterKeyMaterial::new(*key)),
     })
 }
 
@@ -118,7 +127,11 @@ async fn serve(config: &Config, config_invalid: bool, state_dir: &Path) -> Resul
     let Ground { machine, storage_key, master_key } = ground(config, state_dir)?;
     let journal = SqliteJournal::open(state_dir, *storage_key, system::wall_now(), factory_operators)
         .map_err(|error| error.to_string())?;
-    let settings = settings(config, config_invalid, TokenKey::derive(&storage_key), master_key);
+    let settings = settings(config, config_invalid, TokenKey::derive(&storage_key));
+    let mut key_store = SoftwareStore::new(config.host.profile.keys);
+    if let Some(key) = &master_key {
+        key_store.load_master(key).map_err(|error| error.to_string())?;
+    }
 
     let (commands_in, commands) = mpsc::channel(32);
     let (notices, notices_out) = mpsc::channel(NOTICES);
@@ -144,6 +157,7 @@ async fn serve(config: &Config, config_invalid: bool, state_dir: &Path) -> Resul
     let width_dots = config.printer.width_dots;
     let wiring = Wiring {
         journal: Box::new(journal),
+        key_store: Box::new(key_store),
         system: Box::new(machine),
         card: adapters.card,
         host: adapters.host,
@@ -252,6 +266,7 @@ fn adapters(config: &Config) -> Result<Adapters, String> {
     let settings = HostSettings {
         endpoints: config.host.endpoints.iter().map(ToString::to_string).collect(),
         connect_timeout: config.host.connect_timeout,
+        tls: Some(tls_settings(&config.host)),
     };
     settings.check().map_err(|error| error.to_string())?;
     let host = host_tcp::start(settings, host_in);
@@ -264,6 +279,21 @@ fn adapters(config: &Config) -> Result<Adapters, String> {
         host_events,
         printer: Box::new(move |command| printer.try_send(command).map_err(given_back)),
         printer_events,
+    })
+}
+
+fn tls_settings(host: &config::Host) -> TlsSettings {
+    TlsSettings { ca: host.tls_ca.clone(), client: host.tls_client.clone(), pins: host.tls_pins.clone() }
+}
+
+/// When the terminal's own certificate ends. Files that cannot be used do not close the shop: whoever dials is told.
+fn own_certificate(host: &config::Host) -> Option<WallTime> {
+    if !host.endpoints.iter().any(|endpoint| endpoint.tls) {
+        return None;
+    }
+    tls_settings(host).check().unwrap_or_else(|error| {
+        tracing::error!(%error, "[host] tls-*: no line to the bank before this is put right");
+        None
     })
 }
 
@@ -308,12 +338,7 @@ fn store_and_forward(config: &config::StoreAndForward) -> limits::Rules {
     }
 }
 
-fn settings(
-    config: &Config,
-    config_invalid: bool,
-    token_key: TokenKey,
-    master_key: Option<MasterKey>,
-) -> Settings {
+fn settings(config: &Config, config_invalid: bool, token_key: TokenKey) -> Settings {
     let built_s = option_env!("SOURCE_DATE_EPOCH").and_then(|text| text.parse().ok()).unwrap_or(RELEASED_S);
     Settings {
         identity: Identity {
@@ -321,6 +346,7 @@ fn settings(
             merchant_id: config.terminal.merchant_id.clone(),
             tpdu: config.host.tpdu,
             header: config.host.header,
+            profile: Arc::clone(&config.host.profile),
         },
         merchant_name: config.terminal.merchant_name.clone(),
         currency: config.terminal.currency,
@@ -330,6 +356,11 @@ fn settings(
         connect_attempts: config.host.connect_attempts,
         response_timeout: config.host.response_timeout,
         customer_timeout: config.reader.customer_timeout,
+        line_manner: LineManner {
+            long: config.host.connection == Connection::Long,
+            heartbeat: config.host.heartbeat,
+        },
+        own_certificate_until: own_certificate(&config.host),
         auto_sign_on: config.host.auto_sign_on,
         pin_by_agent: config.reader.pin_entry == PinEntry::Agent,
         plies: config.printer.plies,
@@ -339,9 +370,7 @@ fn settings(
         retention_days: config.batch.retention_days,
         idle_timeout: config.operators.idle_timeout,
         require_change: config.operators.require_change,
-        profile: Profile::UNIONPAY,
         store_and_forward: store_and_forward(&config.store_and_forward),
-        master_key,
         token_key,
         standing_reasons: if config_invalid { vec!["config-invalid".to_owned()] } else { Vec::new() },
         built_at: WallTime(built_s.saturating_mul(1_000_000)),

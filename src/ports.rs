@@ -4,6 +4,7 @@
 //! queue; card, host, printer and journal events are never dropped, because their senders may wait. The journal is a
 //! trait, because the engine owns the thread that runs it.
 pub mod commit;
+mod line;
 
 use crate::domain::calendar::{BootTime, LocalTime, WallTime};
 use crate::domain::emv::apdu::{CommandApdu, ResponseApdu};
@@ -13,11 +14,12 @@ use crate::domain::receipt::Document;
 use crate::domain::record::{
     BatchRow, Committed, Loaded, OriginalRef, Record, TimelineRow, TotalsRow, TxnFilter, TxnRow,
 };
-use core::fmt;
 use core::time::Duration;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+pub use line::{HostCommand, HostEvent, LineClock, WayTimes};
 
 /// To the card thread. Every command is answered by exactly one event that carries its `id`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,95 +114,6 @@ pub enum CardEvent {
         /// Of the command.
         id: u64,
     },
-}
-
-/// To the host task. At most one line is open.
-#[derive(Clone, PartialEq, Eq)]
-pub enum HostCommand {
-    /// Open a line to one endpoint; closes an older line. Answered by [`HostEvent::Connected`] or
-    /// [`HostEvent::ConnectFailed`] within the connect time-out.
-    Connect {
-        /// Names the line in all its events.
-        line: u64,
-        /// Index into the configured endpoints, taken modulo their number.
-        endpoint: usize,
-    },
-    /// Write one whole frame, length prefix included. Answered by [`HostEvent::Sent`] or [`HostEvent::Lost`].
-    Send {
-        /// The line.
-        line: u64,
-        /// The bytes.
-        frame: Vec<u8>,
-    },
-    /// Close the line. Not answered.
-    Close {
-        /// The line.
-        line: u64,
-    },
-}
-
-/// From the host task.
-#[derive(Clone, PartialEq, Eq)]
-pub enum HostEvent {
-    /// The line is open.
-    Connected {
-        /// The line.
-        line: u64,
-        /// How much of the time went into the name of the host, ms.
-        name_ms: u64,
-    },
-    /// No line.
-    ConnectFailed {
-        /// The line.
-        line: u64,
-        /// Cause in words.
-        cause: String,
-    },
-    /// The frame was handed to the socket as a whole.
-    Sent {
-        /// The line.
-        line: u64,
-    },
-    /// A whole message came: the bytes after the two length bytes (TPDU, header, message).
-    Frame {
-        /// The line.
-        line: u64,
-        /// The bytes.
-        bytes: Vec<u8>,
-    },
-    /// The line is gone, or what came is not a frame.
-    Lost {
-        /// The line.
-        line: u64,
-        /// True if at least one byte of an unanswered frame may have left.
-        wrote: bool,
-        /// Cause in words.
-        cause: String,
-    },
-}
-
-impl fmt::Debug for HostCommand {
-    /// Frames by their length: they hold card data.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Connect { line, endpoint } => write!(f, "connect line {line} to endpoint {endpoint}"),
-            Self::Send { line, frame } => write!(f, "send {} bytes on line {line}", frame.len()),
-            Self::Close { line } => write!(f, "close line {line}"),
-        }
-    }
-}
-
-impl fmt::Debug for HostEvent {
-    /// Frames by their length: they hold card data.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Connected { line, name_ms } => write!(f, "line {line} connected, name in {name_ms} ms"),
-            Self::ConnectFailed { line, cause } => write!(f, "line {line} not connected: {cause}"),
-            Self::Sent { line } => write!(f, "sent on line {line}"),
-            Self::Frame { line, bytes } => write!(f, "{} bytes on line {line}", bytes.len()),
-            Self::Lost { line, wrote, cause } => write!(f, "line {line} lost, wrote {wrote}: {cause}"),
-        }
-    }
 }
 
 /// To the printer thread.

@@ -227,6 +227,8 @@ pub trait Host {
     fn sign_off(&self, options: Options<'_>) -> zbus::Result<OwnedObjectPath>;
     #[zbus(allow_interactive_auth)]
     fn test(&self, options: Options<'_>) -> zbus::Result<OwnedObjectPath>;
+    #[zbus(allow_interactive_auth)]
+    fn load_master_key(&self, key: Fd<'_>, options: Options<'_>) -> zbus::Result<String>;
     #[zbus(property)]
     fn signed_on(&self) -> zbus::Result<bool>;
     #[zbus(property)]
@@ -239,6 +241,10 @@ pub trait Host {
     fn parameter_version(&self) -> zbus::Result<String>;
     #[zbus(property)]
     fn last_exchange(&self) -> zbus::Result<u64>;
+    #[zbus(property)]
+    fn certificate_until(&self) -> zbus::Result<u64>;
+    #[zbus(property)]
+    fn own_certificate_until(&self) -> zbus::Result<u64>;
 }
 
 #[proxy(

@@ -23,6 +23,7 @@ mod till;
 mod trade;
 mod tty;
 mod txn;
+mod way;
 mod words;
 
 use args::{Cli, Command};

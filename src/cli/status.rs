@@ -130,6 +130,15 @@ fn overview(screen: &Screen, objects: &Objects) -> String {
             why.push(reason.to_owned());
         }
     }
+    if why.iter().any(|reason| reason == "certificate-expiring") {
+        let host = root_part(objects, "Host");
+        let ends = [
+            (words::HOST_CERTIFICATE, screen.time(host.number("certificate-until"))),
+            (words::OWN_CERTIFICATE, screen.time(host.number("own-certificate-until"))),
+        ];
+        let known = ends.into_iter().filter(|(_, time)| !time.is_empty());
+        rows.extend(known.map(|(label, time)| (screen.word(label), screen.tone(Tone::Careful, &time))));
+    }
     for reason in why.iter().map(String::as_str) {
         let said = match words::remedy(reason) {
             Some(pair) => screen.word(pair).to_owned(),

@@ -1,9 +1,9 @@
 //! `emv.toml`: terminal data, applications and CA public keys. EMV 4.4 Book 4 Annex A (terminal data), Book 1
 //! §12 (applications), Book 2 §11.2 (CA keys).
+use super::Terminal;
 use super::groups::{hex, hex_bytes};
-use super::section::{Section, Tables};
-use super::{ConfigError, Terminal};
 use crate::domain::emv::params::{Aid, AidEntry, Capk, EmvConfig, TerminalData};
+use crate::domain::settings::{ConfigError, Section, Tables};
 use sha1::{Digest, Sha1};
 use std::path::Path;
 

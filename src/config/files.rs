@@ -1,8 +1,9 @@
 //! Reading the files, laying drop-ins over each other, and the last good copy that keeps a shop open after a
 //! bad edit.
 #![allow(clippy::disallowed_methods, reason = "configuration is files")]
-use super::section::{Entry, Section, Tables};
-use super::{Config, ConfigError, ConfigErrors, emv, groups};
+use super::profiles::{self, Folders, Found};
+use super::{Config, emv, groups};
+use crate::domain::settings::{ConfigError, ConfigErrors, Entry, Section, Tables};
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -42,7 +43,7 @@ pub fn load_or_last_good(path: &Path, state_dir: &Path) -> Result<Loaded, Config
             let not_kept = keep_copy(&keep, &read).err().map(|e| format!("{}: {e}", keep.display()));
             Ok(Loaded { config: read.config, sources: read.sources, invalid: None, not_kept })
         }
-        Err(errors) => match load(&keep.join("posd.toml")) {
+        Err(errors) => match load_from(&keep.join("posd.toml"), &Folders::kept(&keep)) {
             Ok(read) => {
                 let (config, sources) = (read.config, read.sources);
                 Ok(Loaded { config, sources, invalid: Some(errors), not_kept: None })
@@ -58,10 +59,15 @@ pub(super) struct ReadFiles {
     pub(super) sources: Vec<PathBuf>,
     merged: BTreeMap<String, BTreeMap<String, Entry>>,
     emv_text: String,
+    found: Found,
 }
 
 /// Reads everything. See [`Config::load`].
 pub(super) fn load(path: &Path) -> Result<ReadFiles, ConfigErrors> {
+    load_from(path, &Folders::beside(path))
+}
+
+fn load_from(path: &Path, folders: &Folders) -> Result<ReadFiles, ConfigErrors> {
     let mut errors = Vec::new();
     let mut lists = Vec::new();
     let mut sources = Vec::new();
@@ -82,18 +88,19 @@ pub(super) fn load(path: &Path) -> Result<ReadFiles, ConfigErrors> {
     }
     errors.extend(lists);
     let merged = all.tables.clone();
+    let found = profiles::find(&all, folders, &mut sources, &mut errors);
     let mut take = |name: &str| {
         let place = all.lines.get(name).map(|(file, line)| (file.as_ref().clone(), *line));
         (all.tables.remove(name).unwrap_or_default(), place.unwrap_or_else(|| (path.to_owned(), 0)))
     };
     macro_rules! group {
-        ($name:literal, $read:path) => {{
+        ($name:literal, $read:expr) => {{
             let (entries, place) = take($name);
             $read(Section::new(concat!("[", $name, "]"), place, entries, &mut errors))
         }};
     }
     let terminal = group!("terminal", groups::terminal);
-    let host = group!("host", groups::host);
+    let host = group!("host", |section: Section<'_>| groups::host(section, &found.profile));
     let reader = group!("reader", groups::reader);
     let printer = group!("printer", groups::printer);
     let parameters = group!("emv", groups::emv);
@@ -125,7 +132,7 @@ pub(super) fn load(path: &Path) -> Result<ReadFiles, ConfigErrors> {
         })
     })();
     match config {
-        Some(config) if errors.is_empty() => Ok(ReadFiles { config, sources, merged, emv_text }),
+        Some(config) if errors.is_empty() => Ok(ReadFiles { config, sources, merged, emv_text, found }),
         _ => Err(sorted(errors)),
     }
 }
@@ -217,6 +224,11 @@ fn read_text(file: &Path, errors: &mut Vec<ConfigError>) -> Option<String> {
     }
 }
 
+/// Reads a file that need not be there.
+pub(super) fn read_if_there(file: &Path, errors: &mut Vec<ConfigError>) -> Option<String> {
+    file.exists().then(|| read_text(file, errors)).flatten()
+}
+
 fn whole_file(file: &Path, problem: String) -> ConfigError {
     ConfigError { file: file.to_owned(), line: 0, key: String::new(), problem, allowed: String::new() }
 }
@@ -240,6 +252,12 @@ fn keep_copy(keep: &Path, read: &ReadFiles) -> io::Result<()> {
     );
     let text = toml::to_string(&root).map_err(io::Error::other)?;
     replace(&emv, &read.emv_text)?;
+    for (file, text) in Folders::kept(keep).files(&read.found.name).iter().zip(&read.found.texts) {
+        if let Some(folder) = file.parent().filter(|folder| !folder.is_dir()) {
+            DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        }
+        replace(file, text)?;
+    }
     replace(&keep.join("posd.toml"), &text)
 }
 

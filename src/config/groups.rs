@@ -1,14 +1,17 @@
 //! The tables of `posd.toml`: every key with its default and its limits.
-use super::section::Section;
+use super::profiles::is_name;
 use super::{
-    Batch, Chinese, Endpoint, Host, LinkControl, LinkKind, Links, Operators, PinEntry, Printer,
+    Batch, Chinese, Connection, Endpoint, Host, LinkControl, LinkKind, Links, Operators, PinEntry, Printer,
     PrinterDevice, Reader, Security, StoreAndForward, Terminal,
 };
 use crate::domain::ident::{MerchantId, TerminalId};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::outcome::{EntryMode, Kind};
+use crate::domain::profile::Profile;
+use crate::domain::settings::Section;
 use crate::domain::slip::Language;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 const PORT: &str = "name:port or tls://name:port, the port 1 to 65535";
@@ -44,21 +47,23 @@ pub(super) fn terminal(mut s: Section<'_>) -> Option<Terminal> {
     })
 }
 
-pub(super) fn host(mut s: Section<'_>) -> Option<Host> {
-    let profile =
-        s.text("profile", Some("unionpay".to_owned()), "unionpay, the one profile of this version", |t| {
-            (t == "unionpay").then(|| t.to_owned())
-        });
+/// `profile` is what the key of that name stands for; what it says counts where a key here is absent.
+pub(super) fn host(mut s: Section<'_>, profile: &Arc<Profile>) -> Option<Host> {
+    let name = s.text("profile", Some(()), "1 to 32 of a-z, 0-9, - and _", |t| is_name(t).then_some(()));
+    let seconds = i64::try_from(profile.response_timeout.as_secs()).unwrap_or(60);
     let endpoints = s.list("endpoints", None, 1..=8, PORT, endpoint);
-    let tpdu = s.text("tpdu", Some([0x60, 0x00, 0x05, 0x00, 0x00]), "10 hex digits", hex);
-    let header = s.text("header", Some([0x60, 0x32, 0x00, 0x32, 0x00, 0x00]), "12 hex digits", hex);
+    let tpdu = s.text("tpdu", Some(profile.tpdu), "10 hex digits", hex);
+    let header = s.text("header", Some(profile.header), "12 hex digits", hex);
     let connect_attempts = s.number("connect-attempts", 3, 1..=10, "");
     let connect_timeout = s.number("connect-timeout-s", 10, 1..=60, " s");
-    let response_timeout = s.number("response-timeout-s", 60, 1..=300, " s");
+    let response_timeout = s.number("response-timeout-s", seconds, 1..=300, " s");
     let ca = s.text("tls-ca", Some(PathBuf::from("/etc/posd/ca.pem")), "an absolute path", absolute);
     let cert = s.optional("tls-cert", "an absolute path", absolute);
     let key = s.optional("tls-key", "an absolute path", absolute);
-    let pin = s.optional("tls-pin-sha256", "64 hex digits", hex);
+    let pins = s.one_or_list("tls-pin-sha256", 2, "64 hex digits", hex);
+    let connection =
+        s.text("connection", Some(Connection::Short), &all(Connection::ALL), Connection::from_word);
+    let heartbeat = s.number("heartbeat-s", 120, 60..=240, " s");
     let auto_sign_on = s.flag("auto-sign-on", true);
     let client = match (cert, key) {
         (Some(Some(cert)), Some(Some(key))) => Some(Some((cert, key))),
@@ -69,9 +74,17 @@ pub(super) fn host(mut s: Section<'_>) -> Option<Host> {
         }
         _ => None,
     };
+    let endpoints = endpoints.filter(|endpoints: &Vec<Endpoint>| {
+        let mixed = endpoints.iter().any(|e| e.tls) && endpoints.iter().any(|e| !e.tls);
+        if mixed {
+            // Whoever blocks the one with TLS would get the plain one.
+            s.wrong_table("endpoints", "mixes tls:// and plain ones", "tls:// everywhere, or nowhere");
+        }
+        !mixed
+    });
     s.finish();
     Some(Host {
-        profile: profile?,
+        profile: name.map(|()| Arc::clone(profile))?,
         endpoints: endpoints?,
         tpdu: tpdu?,
         header: header?,
@@ -80,7 +93,9 @@ pub(super) fn host(mut s: Section<'_>) -> Option<Host> {
         response_timeout: Duration::from_secs(response_timeout?),
         tls_ca: ca?,
         tls_client: client?,
-        tls_pin_sha256: pin?,
+        tls_pins: pins?,
+        connection: connection?,
+        heartbeat: Duration::from_secs(heartbeat?),
         auto_sign_on: auto_sign_on?,
     })
 }

@@ -7,17 +7,19 @@
 mod emv;
 mod files;
 mod groups;
-mod section;
+mod profiles;
 
 use crate::domain::emv::params::EmvConfig;
 use crate::domain::ident::{MerchantId, TerminalId};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::outcome::{EntryMode, Kind, words};
+use crate::domain::profile::Profile;
 use crate::domain::slip::Language;
-use core::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+pub use crate::domain::settings::{ConfigError, ConfigErrors};
 pub use files::{Loaded, load_or_last_good};
 
 /// Exit code for a configuration that cannot be used (`EX_CONFIG` of sysexits.h).
@@ -61,14 +63,14 @@ impl Config {
     }
 }
 
-/// Answers `posd --check-config`: one line that says what was read.
+/// Answers `posd --check-config`: the configuration, and one line that says what was read.
 ///
 /// # Errors
 /// Everything that is wrong; the daemon prints it and exits with [`EXIT_CONFIG`].
-pub fn check(path: &Path) -> Result<String, ConfigErrors> {
+pub fn check(path: &Path) -> Result<(Config, String), ConfigErrors> {
     let (config, sources) = Config::load(path)?;
     let files: Vec<_> = sources.iter().map(|source| source.display().to_string()).collect();
-    Ok(format!(
+    let text = format!(
         "configuration ok: terminal {}, merchant {}, {} endpoints, {} applications, {} CA keys ({})",
         config.terminal.id,
         config.terminal.merchant_id,
@@ -76,7 +78,8 @@ pub fn check(path: &Path) -> Result<String, ConfigErrors> {
         config.emv.aids.len(),
         config.emv.capks.len(),
         files.join(", ")
-    ))
+    );
+    Ok((config, text))
 }
 
 /// Who this terminal is and what it does.
@@ -101,8 +104,8 @@ pub struct Terminal {
 /// Where the acquirer is and how it is spoken to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Host {
-    /// Name of the dialect's profile.
-    pub profile: String,
+    /// The acquirer's rules.
+    pub profile: Arc<Profile>,
     /// Tried in order; at least one.
     pub endpoints: Vec<Endpoint>,
     /// Transport protocol data unit, 5 bytes.
@@ -119,8 +122,13 @@ pub struct Host {
     pub tls_ca: PathBuf,
     /// Certificate and key of this terminal, where the host wants them.
     pub tls_client: Option<(PathBuf, PathBuf)>,
-    /// SHA-256 of the host's certificate, where it is pinned.
-    pub tls_pin_sha256: Option<[u8; 32]>,
+    /// SHA-256 of the host's public key (SubjectPublicKeyInfo), where it is pinned: the present one and the next.
+    pub tls_pins: Vec<[u8; 32]>,
+    /// How long a line to the host lives.
+    pub connection: Connection,
+    /// How long a line may be idle: a long one is tested with an echo then, and none that was idle for longer carries a
+    /// request for money.
+    pub heartbeat: Duration,
     /// Sign on by itself.
     pub auto_sign_on: bool,
 }
@@ -136,8 +144,8 @@ pub struct Endpoint {
     pub port: u16,
 }
 
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl core::fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let Self { tls, host, port } = self;
         let scheme = if *tls { "tls://" } else { "" };
         if host.contains(':') {
@@ -253,6 +261,16 @@ pub struct Security {
 }
 
 words! {
+    /// How long a line to the host lives.
+    Connection {
+        /// For one piece of business.
+        Short = "short",
+        /// As long as it holds.
+        Long = "long",
+    }
+}
+
+words! {
     /// Where a PIN is typed.
     PinEntry {
         /// Into a certified part of the cashier's program, handed over by the agent.
@@ -297,50 +315,3 @@ words! {
         Cellular = "cellular",
     }
 }
-
-/// One thing that is wrong in a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigError {
-    /// The file.
-    pub file: PathBuf,
-    /// Line, from 1; 0 = the file as a whole.
-    pub line: usize,
-    /// The key with its table, such as `[host] tpdu`; empty for the file as a whole.
-    pub key: String,
-    /// What is wrong.
-    pub problem: String,
-    /// What is allowed; empty where the problem says it.
-    pub allowed: String,
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:", self.file.display())?;
-        if self.line > 0 {
-            write!(f, "{}:", self.line)?;
-        }
-        if !self.key.is_empty() {
-            write!(f, " {}", self.key)?;
-        }
-        write!(f, " {}", self.problem)?;
-        if self.allowed.is_empty() { Ok(()) } else { write!(f, "; allowed: {}", self.allowed) }
-    }
-}
-
-/// Everything that is wrong, in the order of files and lines.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigErrors(pub Vec<ConfigError>);
-
-impl fmt::Display for ConfigErrors {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (n, error) in self.0.iter().enumerate() {
-            if n > 0 {
-                writeln!(f)?;
-            }
-            write!(f, "{error}")?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for ConfigErrors {}

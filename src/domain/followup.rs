@@ -111,7 +111,10 @@ mod tests {
     use crate::domain::ident::{AuthCode, Rrn};
     use crate::domain::profile::Profile;
 
-    const PRESENT: Present<'_> = Present { same_day: true, profile: &Profile::UNIONPAY };
+    fn judged(kind: Kind, asked: Amount, told: &OriginalRef) -> Result<Followed, Fault> {
+        let profile = Profile::unionpay();
+        judge(kind, asked, told, None, Present { same_day: true, profile: &profile })
+    }
 
     fn told(rrn: Option<&str>, date: Option<&str>, code: Option<&str>) -> OriginalRef {
         OriginalRef {
@@ -127,7 +130,7 @@ mod tests {
     fn an_original_of_another_terminal_is_named_by_its_numbers() {
         let fen = |minor| Amount::from_minor(minor).unwrap();
         let check = |kind, amount, told: &OriginalRef, expected: Result<u64, FaultName>| {
-            let judged = check_told(kind, told).and_then(|()| judge(kind, fen(amount), told, None, PRESENT));
+            let judged = check_told(kind, told).and_then(|()| judged(kind, fen(amount), told));
             let got = judged.map(|followed| followed.amount.minor()).map_err(|fault| fault.name);
             assert_eq!(got, expected, "{kind} {told:?}");
         };

@@ -4,6 +4,7 @@
 //! chance arrive as arguments. The module compiles without the feature `daemon`, so the compiler refuses IO crates.
 pub mod calendar;
 pub mod crypto;
+pub mod download;
 pub mod emv;
 pub mod fault;
 pub mod followup;
@@ -20,8 +21,10 @@ pub mod receipt;
 pub mod record;
 pub mod rules;
 pub mod secret;
+pub(crate) mod settings;
 pub mod settlement;
 pub mod slip;
 pub mod text;
 pub mod txn;
 pub mod unionpay;
+pub mod way;

@@ -3,6 +3,9 @@
 //!
 //! Source of the wire columns: transaction table of public terminal code (LiaoYang_POS, Newland, PAX agreeing);
 //! Spec: unverified. Source of the successors: the durability rules of this project and the same terminal code.
+#[cfg(test)]
+mod tests;
+
 use super::fault::{Fault, FaultName};
 use super::ident::AuthCode;
 use super::money::Amount;
@@ -355,10 +358,9 @@ pub fn eligible(
             "another follow-up of the original is not resolved yet; wait, or resolve it in the queue",
         );
     }
-    let stands = |follow: &&super::record::FollowUp| {
-        matches!(follow.outcome, Outcome::Approved | Outcome::StoredOffline) && follow.kind != Kind::Refund
-    };
-    if let Some(follow) = original.follow_ups.iter().find(stands) {
+    // Refunds may be repeated, and what was undone leaves the original as it was before.
+    let in_the_way = original.follow_ups.iter().find(|follow| follow.stands && follow.kind != Kind::Refund);
+    if let Some(follow) = in_the_way {
         let text = format!("the original has a {} already", follow.kind);
         return refuse(FaultName::OriginalNotEligible, text);
     }

@@ -10,8 +10,10 @@ use super::calendar::LocalTime;
 use super::ident::{MerchantId, TerminalId};
 use super::money::Amount;
 use super::outcome::{EntryMode, Kind, Outcome, Ply, words};
+use super::profile::Profile;
 use super::receipt::{Block, Document};
 use super::record::TxnRow;
+use std::sync::Arc;
 
 words! {
     /// Language of the terminal, `[terminal] language`.
@@ -36,6 +38,8 @@ pub struct Shop {
     pub language: Language,
     /// Stands before amounts: `RMB`.
     pub currency_symbol: String,
+    /// The acquirer's rules.
+    pub profile: Arc<Profile>,
 }
 
 /// The slip of a transaction that stands; `None` for anything else, because only what stands goes on paper.
@@ -65,7 +69,7 @@ pub fn receipt(
     slip.numbers(txn, terminal_time);
     slip.amounts(txn, shop);
     slip.blocks.push(Block::Rule);
-    slip.remarks(txn, ply);
+    slip.remarks(txn, ply, &shop.profile.catalogue);
     slip.chip(txn);
     if ply == Ply::Merchant {
         slip.signature(txn);

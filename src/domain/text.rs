@@ -1,11 +1,12 @@
 //! What people read, in Chinese and English: how transactions end, what prompts ask. Each result says the cause and the
 //! next step. Response codes have a table of their own, [`super::unionpay::catalogue`].
 pub mod names;
+pub mod way;
 
 use super::outcome::{Kind, Outcome, Prompt, ResultCode};
 use super::rules::{Silence, rule, undoes};
 use super::settlement::suspects::Reason;
-use super::unionpay::catalogue::{Class, Next, look_up};
+use super::unionpay::catalogue::{Catalogue, Class, Next};
 
 /// One message in both languages.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,11 +74,17 @@ pub fn suspicion(reason: Reason) -> Bilingual {
 
 /// How a transaction ended, in both languages: cause and next step. `response_code` is DE 39, where the bank answered.
 #[must_use]
-pub fn ended(kind: Kind, outcome: Outcome, result: ResultCode, response_code: Option<&str>) -> Bilingual {
+pub fn ended(
+    kind: Kind,
+    outcome: Outcome,
+    result: ResultCode,
+    response_code: Option<&str>,
+    catalogue: &Catalogue,
+) -> Bilingual {
     match (outcome, result) {
         (Outcome::Reversed, _) => undone(kind),
-        (_, ResultCode::DeclinedHost) => declined(response_code.unwrap_or("--")),
-        (Outcome::Approved, ResultCode::Approved) => approved(kind, response_code),
+        (_, ResultCode::DeclinedHost) => declined(response_code.unwrap_or("--"), catalogue),
+        (Outcome::Approved, ResultCode::Approved) => approved(kind, response_code, catalogue),
         (_, ResultCode::OfflineApproved) if kind == Kind::PreAuthAdvice => Bilingual::of(
             "预授权完成通知已存储, 稍后上送",
             "The completion is stored and goes to the bank by itself",
@@ -93,10 +100,10 @@ pub fn ended(kind: Kind, outcome: Outcome, result: ResultCode, response_code: Op
 }
 
 /// A success; codes that ask for something more say so.
-fn approved(kind: Kind, response_code: Option<&str>) -> Bilingual {
+fn approved(kind: Kind, response_code: Option<&str>, catalogue: &Catalogue) -> Bilingual {
     let name = names::kind(kind);
     let (mut zh, mut en) = (format!("{}成功", name.zh), format!("{} approved", name.en));
-    let entry = look_up(response_code.unwrap_or("00"));
+    let entry = catalogue.look_up(response_code.unwrap_or("00"));
     if entry.class == Class::Approved && entry.next != Next::Done {
         let (next_zh, next_en) = entry.next.text();
         zh = format!("{zh}, {next_zh}");
@@ -235,12 +242,12 @@ const fn by_people(code: ResultCode) -> Option<(&'static str, &'static str)> {
 
 /// A refusal by the bank, with the code.
 #[must_use]
-pub fn declined(code: &str) -> Bilingual {
-    let entry = look_up(code);
+pub fn declined(code: &str, catalogue: &Catalogue) -> Bilingual {
+    let entry = catalogue.look_up(code);
     let (next_zh, next_en) = entry.next.text();
     Bilingual {
         zh: format!("{}, {next_zh} ({code})", entry.zh),
-        en: format!("{}; {next_en} ({code})", capitalised(entry.en)),
+        en: format!("{}; {next_en} ({code})", capitalised(&entry.en)),
     }
 }
 
@@ -252,6 +259,7 @@ fn capitalised(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::profile::Profile;
 
     /// Goal: every end of every kind, and every prompt, has words in both languages.
     #[test]
@@ -259,7 +267,7 @@ mod tests {
         for (kind, outcome) in Kind::ALL.iter().flat_map(|kind| Outcome::ALL.iter().map(move |o| (*kind, *o)))
         {
             for code in ResultCode::ALL {
-                let text = ended(kind, outcome, *code, Some("51"));
+                let text = ended(kind, outcome, *code, Some("51"), &Profile::unionpay().catalogue);
                 assert!(
                     !text.zh.is_ascii() && text.en.is_ascii() && text.en.len() >= 8,
                     "{kind} {code}: {text:?}"
@@ -274,23 +282,37 @@ mod tests {
     /// Goal: a refusal says cause, next step and code, also where the code is not known.
     #[test]
     fn a_refusal_says_cause_next_step_and_code() {
-        assert_eq!(declined("51").zh, "可用余额不足, 请换卡或其他方式支付 (51)");
-        assert_eq!(declined("51").en, "Insufficient funds; use another card or another way to pay (51)");
-        let unknown = declined("Q7");
+        assert_eq!(
+            declined("51", &Profile::unionpay().catalogue).zh,
+            "可用余额不足, 请换卡或其他方式支付 (51)"
+        );
+        assert_eq!(
+            declined("51", &Profile::unionpay().catalogue).en,
+            "Insufficient funds; use another card or another way to pay (51)"
+        );
+        let unknown = declined("Q7", &Profile::unionpay().catalogue);
         assert!(unknown.en.contains("call the acquirer") && unknown.en.ends_with("(Q7)"), "{unknown:?}");
     }
 
     /// Goal: what an unanswered request means differs by kind, and a refund is never to be repeated.
     #[test]
     fn silence_means_something_else_for_each_kind() {
-        let silent = |kind, outcome| ended(kind, outcome, ResultCode::HostTimeout, None);
+        let silent = |kind, outcome| {
+            ended(kind, outcome, ResultCode::HostTimeout, None, &Profile::unionpay().catalogue)
+        };
         assert!(silent(Kind::Refund, Outcome::Unknown).en.contains("Do not refund again"));
         assert!(silent(Kind::Refund, Outcome::Unknown).zh.contains("请勿再次退货"));
         assert!(silent(Kind::Sale, Outcome::Unknown).en.contains("being reversed"));
         assert!(silent(Kind::Void, Outcome::Unknown).en.contains("the original stands"));
         assert!(silent(Kind::Balance, Outcome::Failed).en.contains("no money moved"));
         assert!(silent(Kind::Sale, Outcome::Reversed).en.starts_with("Reversed"));
-        let vague = ended(Kind::Sale, Outcome::Approved, ResultCode::Approved, Some("A2"));
+        let vague = ended(
+            Kind::Sale,
+            Outcome::Approved,
+            ResultCode::Approved,
+            Some("A2"),
+            &Profile::unionpay().catalogue,
+        );
         assert_eq!(vague.zh, "消费成功, 请持卡人向发卡行确认");
     }
 }

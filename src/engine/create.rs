@@ -1,5 +1,4 @@
-//! A start that may go on: its original is found and judged, leave is given, and the transaction is made; and the undo
-//! that the terminal starts by itself.
+//! A start that may go on: its original is found and judged, leave is given, and the transaction is made.
 use super::handle::{Caller, Leave, OriginalArgument, StartRequest};
 use super::journal_thread::{Task, read_fault};
 use super::start::{PendingStart, reply};
@@ -10,36 +9,32 @@ use crate::domain::calendar::LocalTime;
 use crate::domain::emv::params::{Purpose, TxnParams};
 use crate::domain::fault::Fault;
 use crate::domain::followup::{self, Followed};
-use crate::domain::ident::{BatchNumber, OperatorId, RequestId, Stan, TxnId};
+use crate::domain::ident::{BatchNumber, OperatorId, Stan, TxnId};
 use crate::domain::leave::Deed;
 use crate::domain::money::Amount;
-use crate::domain::outcome::{EntryMode, Kind, Outcome, Prompt, ResultCode, TxnState};
+use crate::domain::outcome::{EntryMode, Kind, Prompt, ResultCode, TxnState};
 use crate::domain::queue::limits;
-use crate::domain::record::{CardFacts, Closed, OriginalRef, Terms, TxnRow, TxnStart};
+use crate::domain::record::{CardFacts, OriginalRef, Terms, TxnRow, TxnStart};
 use crate::domain::rules::{self, OriginalRule, Present, Route, Undo, rule};
 use crate::domain::txn::{Event, Setup, Txn};
 use crate::ports::JournalError;
 use core::time::Duration;
 use std::sync::Arc;
 
-/// Request ids of undos that the terminal starts by itself begin so; the id of the original follows.
-const LINKED: &str = "linked:";
-
 impl Engine {
     /// The day of a stored transaction as the bank counts it (DE 13), else as the terminal does.
-    fn day_of(&self, row: &TxnRow) -> Option<LocalTime> {
+    pub(super) fn day_of(&self, row: &TxnRow) -> Option<LocalTime> {
         row.host.host_time.or_else(|| row.finished_at.map(|at| self.system.local(at)))
     }
 
-    fn is_of_today(&self, row: &TxnRow) -> bool {
-        let date = |time: LocalTime| (time.year, time.month, time.day);
-        let today = date(self.system.local(self.wall()));
-        self.day_of(row).is_some_and(|day| date(day) == today)
+    pub(super) fn is_of_today(&self, row: &TxnRow) -> bool {
+        let today = self.system.local(self.wall());
+        self.day_of(row).is_some_and(|day| day.same_day(today))
     }
 
     /// `AllowedFollowUps` of a stored transaction.
     pub(super) fn allowed_follow_ups(&self, row: &TxnRow) -> Vec<Kind> {
-        let present = Present { same_day: self.is_of_today(row), profile: &self.settings.profile };
+        let present = Present { same_day: self.is_of_today(row), profile: &self.settings.identity.profile };
         rules::allowed_follow_ups(row, &self.settings.enabled_kinds, present)
     }
 
@@ -90,7 +85,7 @@ impl Engine {
     fn judge_original(&self, request: &StartRequest, row: Option<&TxnRow>) -> Result<Followed, Fault> {
         let same_day = row.is_some_and(|row| self.is_of_today(row));
         let found = row.map(|row| (row, self.day_of(row)));
-        let profile = self.settings.profile;
+        let profile = Arc::clone(&self.settings.identity.profile);
         let present = Present { same_day, profile: &profile };
         followup::judge(request.kind, request.amount, &told(request), found, present)
     }
@@ -204,7 +199,7 @@ impl Engine {
     }
 
     /// What every transaction is told, with the terminal's own times.
-    fn setup(&self, undo: Undo, stored_card: Option<Arc<CardFacts>>) -> Setup {
+    pub(super) fn setup(&self, undo: Undo, stored_card: Option<Arc<CardFacts>>) -> Setup {
         Setup {
             emv: self.settings.emv.clone(),
             identity: self.settings.identity.clone(),
@@ -212,7 +207,6 @@ impl Engine {
             response_timeout: self.settings.response_timeout,
             token_key: self.settings.token_key.clone(),
             confirm_card: false,
-            profile: self.settings.profile,
             may_store: false,
             allow_duplicate: false,
             undo,
@@ -220,7 +214,7 @@ impl Engine {
         }
     }
 
-    fn begin(&mut self, start: TxnStart, setup: Setup, starter: Caller) {
+    pub(super) fn begin(&mut self, start: TxnStart, setup: Setup, starter: Caller) {
         let id = start.id.clone();
         let order = self.fresh_id();
         let entry = Entry {
@@ -273,73 +267,6 @@ impl Engine {
         }
     }
 
-    /// A refused signature is undone as soon as the terminal is free. What was begun once is not begun again.
-    pub(super) fn undo_when_free(&mut self) {
-        if self.active.is_some() || self.stopping || self.storage_trouble.is_some() {
-            return;
-        }
-        let Some((id, starter)) = self.undo_due.take() else { return };
-        if linked_id(&id).is_none_or(|linked| !self.entries.contains_key(&TxnId::of(&linked))) {
-            self.find(Note::Undo(starter), id);
-        }
-    }
-
-    /// The row of a transaction whose signature was refused was read: its undo is started, without card and operator.
-    pub(super) fn undo_row_read(
-        &mut self,
-        starter: Caller,
-        result: Result<Option<Box<TxnRow>>, JournalError>,
-    ) {
-        let Ok(Some(row)) = result else {
-            return tracing::error!("the transaction of a refused signature cannot be read; undo it by hand");
-        };
-        if self.active.is_some() {
-            self.undo_due = Some((row.start.id.clone(), starter));
-            return;
-        }
-        let (kind, request_id) = match (rules::undo_of(row.start.kind), linked_id(&row.start.id)) {
-            (Some(kind), Some(request_id)) => (kind, request_id),
-            _ => return,
-        };
-        let told = OriginalRef { txn: Some(row.start.id.clone()), ..OriginalRef::default() };
-        let profile = self.settings.profile;
-        let present = Present { same_day: self.is_of_today(&row), profile: &profile };
-        let found = Some((&*row, self.day_of(&row)));
-        match followup::judge(kind, Amount::ZERO, &told, found, present) {
-            Err(fault) => {
-                tracing::warn!(transaction = %row.start.id, %fault, "no undo of a refused signature")
-            }
-            Ok(Followed { original, amount, undo, card }) => {
-                let terms = Terms { original: Some(original), linked: true, ..Terms::default() };
-                let start = TxnStart {
-                    id: TxnId::of(&request_id),
-                    request_id,
-                    kind,
-                    amount,
-                    arguments_sha256: [0; 32],
-                    created_at: self.wall(),
-                    cashier_ref: None,
-                    metadata: Vec::new(),
-                    plies: self.settings.plies,
-                    terms,
-                    ..row.start.clone()
-                };
-                let setup = self.setup(undo, card);
-                self.begin(start, setup, starter);
-            }
-        }
-    }
-
-    /// What an ended follow-up means for its original: it is shown anew, and a refused signature is settled.
-    pub(super) fn original_followed(&mut self, start: &TxnStart, closed: &Closed) {
-        let original = start.terms.original.as_ref().and_then(|original| original.txn.as_ref());
-        let undone = rules::undoes(start.kind) && closed.outcome == Outcome::Approved;
-        if undone && original.is_some() && self.signature_refused.as_ref() == original {
-            self.signature_refused = None;
-        }
-        self.refresh_original(start);
-    }
-
     /// A follow-up has moved on: its original is shown anew.
     pub(super) fn refresh_original(&mut self, start: &TxnStart) {
         let original = start.terms.original.as_ref().and_then(|original| original.txn.as_ref());
@@ -347,11 +274,6 @@ impl Engine {
             self.refresh(&original.clone());
         }
     }
-}
-
-/// The request id of the undo that the terminal starts by itself.
-fn linked_id(original: &TxnId) -> Option<RequestId> {
-    RequestId::new(&format!("{LINKED}{original}")).ok()
 }
 
 /// What the caller tells of the original, as the journal is asked for it.

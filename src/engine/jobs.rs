@@ -6,6 +6,7 @@ use crate::domain::calendar::BootTime;
 use crate::domain::fault::{Fault, FaultName};
 use crate::domain::queue::delivery::End;
 use crate::domain::txn::management::Errand;
+use crate::domain::way::Stage;
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -64,7 +65,13 @@ impl Engine {
         if let Some((view, _)) = running.filter(|_| errand == Errand::SignOn) {
             return Ok(view.number);
         }
-        if errand == Errand::SignOn && self.settings.master_key.is_none() {
+        if errand == Errand::SignOn && self.master_changing {
+            return Err(Fault::new(
+                FaultName::Busy,
+                "the master key is being changed; try again in a moment",
+            ));
+        }
+        if errand == Errand::SignOn && !self.has_master_key() {
             return Err(Fault::new(
                 FaultName::KeysMissing,
                 "no master key is loaded; a technician must load it",
@@ -194,10 +201,24 @@ impl Engine {
         let mut values = Vec::new();
         if errand == Errand::Echo {
             let line = &self.line;
-            let times = [("dns-ms", line.dns_ms), ("tcp-ms", line.tcp_ms), ("echo-ms", line.echo_ms)];
+            let times = [
+                ("dns-ms", line.times.name),
+                ("tcp-ms", line.times.tcp),
+                ("tls-ms", line.times.tls),
+                ("echo-ms", line.echo_ms),
+            ];
             values.extend(
                 times.into_iter().filter_map(|(name, ms)| Some((name.to_owned(), JobValue::Number(ms?)))),
             );
+        }
+        if let Err(fault) = &result
+            && fault.name != FaultName::Cancelled
+        {
+            // Where it ended: on the way, or with the message itself.
+            let stage = self.line.fault.as_ref().map_or(Stage::Echo, |fault| fault.stage);
+            let word = |name: &str, word: &str| (name.to_owned(), JobValue::Text(word.to_owned()));
+            values.push(word("stage", stage.word()));
+            values.extend(self.line.fault.as_ref().map(|fault| word("cause", fault.cause.word())));
         }
         self.end_job(number, values, result.err());
     }

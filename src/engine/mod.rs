@@ -15,6 +15,7 @@ mod explain;
 pub mod handle;
 mod jobs;
 mod journal_thread;
+mod keys;
 mod line;
 mod operators;
 mod paper;
@@ -25,6 +26,7 @@ mod settle_paper;
 mod start;
 mod state;
 mod trade;
+mod undo;
 mod upkeep;
 pub mod view;
 mod views;
@@ -32,6 +34,7 @@ mod views;
 use crate::domain::calendar::{BootTime, WallTime};
 use crate::domain::fault::Fault;
 use crate::domain::ident::TxnId;
+use crate::domain::keystore::KeyStore;
 use crate::domain::record::{Committed, TxnRow};
 use crate::domain::txn::Now;
 use crate::ports::{
@@ -50,6 +53,8 @@ use view::Snapshot;
 pub struct Wiring {
     /// The journal; the engine gives it a thread.
     pub journal: Box<dyn Journal>,
+    /// The key store, with the master key of the credential in it where there is one.
+    pub key_store: Box<dyn KeyStore>,
     /// Clock, chance, watchdog, lock file.
     pub system: Box<dyn System>,
     /// To the card thread.
@@ -97,8 +102,8 @@ enum Note {
     Start(Box<start::PendingStart>),
     /// A start whose original is being looked up.
     Original(Box<start::PendingStart>),
-    /// A transaction whose signature was refused, and who started it.
-    Undo(handle::Caller),
+    /// A transaction whose signature was refused, and that is to be undone.
+    Undo(undo::Due),
     /// A transaction whose object is wanted.
     Expose(TxnId, oneshot::Sender<Result<(), Fault>>),
     /// A transaction wanted by batch and STAN.
@@ -119,6 +124,8 @@ enum Note {
     Operator(Box<operators::Pending>),
     /// The confirmation of a restore; the answer goes out when it is durable.
     RestoreConfirmed(oneshot::Sender<Result<(), Fault>>),
+    /// Another master key; it is used, and the answer goes out, when it is durable.
+    MasterKey(Box<keys::Loading>),
     /// A portion of housekeeping.
     Housekeeping,
     /// A person's change of the queue; the answer goes out when it is durable.
@@ -185,7 +192,7 @@ impl Engine {
     }
 
     /// Every point in time at which something is to happen.
-    fn deadlines(&self) -> [Option<BootTime>; 12] {
+    fn deadlines(&self) -> [Option<BootTime>; 14] {
         let care = self.cares.iter().filter_map(|care| care.machine.deadline()).min();
         [
             self.active.as_ref().and_then(|active| active.txn.deadline().map(|(at, _)| at)),
@@ -193,12 +200,14 @@ impl Engine {
             self.settlement_deadline(),
             self.next_entry_at(),
             self.next_sign_on_at(),
+            self.next_heartbeat_at(),
             self.next_idle_at(),
             self.next_job_gone_at(),
             self.storage_check_at.filter(|_| self.storage_trouble.is_some()),
             care,
             self.next_forget_at(),
             Some(self.upkeep.next_at()),
+            Some(self.next_day_at()),
             self.stop_by,
         ]
     }
@@ -215,6 +224,7 @@ impl Engine {
         self.tick_operators();
         self.tick_storage();
         self.tick_upkeep();
+        self.tick_day();
     }
 
     /// Starts what has become possible and publishes what has changed.
@@ -275,6 +285,7 @@ impl Engine {
             Note::Operator(pending) => self.operator_stored(*pending, result),
             Note::Queue(change) => self.queue_stored(*change, result),
             Note::RestoreConfirmed(answer) => self.restore_confirmed(answer, result),
+            Note::MasterKey(loading) => self.master_key_stored(*loading, result),
             Note::Housekeeping => self.housekept(result),
             // These only read.
             Note::Start(_)
@@ -294,7 +305,7 @@ impl Engine {
         match note {
             Note::Start(pending) => self.start_looked_up(*pending, result),
             Note::Original(pending) => self.original_found(*pending, result),
-            Note::Undo(starter) => self.undo_row_read(starter, result),
+            Note::Undo(due) => self.undo_row_read(due, result),
             Note::Expose(id, answer) => self.expose_found(&id, answer, result),
             Note::Open(answer) => self.opened(answer, result),
             Note::Receipt(wish) => self.receipt_found(*wish, result),
@@ -310,6 +321,7 @@ impl Engine {
             | Note::Settled(_)
             | Note::Operator(_)
             | Note::RestoreConfirmed(_)
+            | Note::MasterKey(_)
             | Note::Housekeeping
             | Note::Queue(_) => {}
         }

@@ -215,13 +215,7 @@ impl Engine {
                 Do::AskSignature => self.ask_signature(&id),
                 Do::Withdraw => self.withdraw_signature(&id),
                 Do::SignatureRefused => {
-                    tracing::warn!(transaction = %id, "signature refused");
-                    let text = "the cashier refused the signature; the transaction is undone";
-                    self.timeline(&id, "signature-refused", text);
-                    let notes = self.take_notes();
-                    self.commit(Note::Evidence, notes, Durability::Full);
-                    self.signature_refused = Some(id.clone());
-                    self.undo_due = starter.clone().map(|starter| (id.clone(), starter));
+                    self.refuse_signature(&id, starter.clone().unwrap_or_else(Caller::nobody));
                 }
             }
         }
@@ -680,6 +674,7 @@ impl Engine {
             merchant_id: self.settings.identity.merchant_id.clone(),
             language: self.settings.language,
             currency_symbol: symbol(currency.alpha()).to_owned(),
+            profile: Arc::clone(&self.settings.identity.profile),
         }
     }
 
@@ -694,6 +689,7 @@ impl Engine {
         self.owed_row_read(id, result.as_ref().err());
         let Ok(Some(row)) = result else { return };
         self.take_entries(&row);
+        self.review_refusal(&row);
         self.show_row(&row);
         self.refresh_original(&row.start);
         if !self.queue.iter().any(|entry| entry.id.txn == *id) {

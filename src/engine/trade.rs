@@ -241,7 +241,8 @@ impl Engine {
     fn pin_block(&mut self, pin: &crate::domain::secret::ClearPin) -> Option<Answer> {
         let keys = self.keys.as_ref()?;
         let active = self.active.as_mut()?;
-        let block = keys.pin_block(pin, active.txn.pan()?);
+        let made = keys.pin_block(pin, active.txn.pan()?);
+        let block = made.inspect_err(|error| tracing::error!(%error, "no PIN block")).ok()?;
         active.pin_keys = Some(self.key_generation);
         Some(Answer::Pin(block))
     }
@@ -320,7 +321,8 @@ impl Engine {
     /// Has this card paid this amount a moment ago? The journal answers with [`Self::duplicate_looked_up`].
     fn look_for_duplicate(&mut self, token: String, amount: Amount) {
         let Some(id) = self.active.as_ref().map(|active| active.txn.id().clone()) else { return };
-        let window = u64::try_from(self.settings.profile.duplicate_window.as_micros()).unwrap_or(u64::MAX);
+        let window =
+            u64::try_from(self.settings.identity.profile.duplicate_window.as_micros()).unwrap_or(u64::MAX);
         let since = WallTime(self.wall().0.saturating_sub(window));
         self.put_task(Task::FindDuplicate { id, token, amount, since });
     }
@@ -385,7 +387,7 @@ impl Engine {
             transaction = %closed.id, outcome = %closed.outcome, result = %closed.result, "finished"
         );
         self.count_finished(&active, &closed);
-        self.original_followed(&active.txn.start().clone(), &closed);
+        self.refresh_original(&active.txn.start().clone());
         self.show_closed(&closed);
         self.tell_txn(&closed.id);
         self.tell(Notice::Finished { id: closed.id.clone(), outcome: closed.outcome });

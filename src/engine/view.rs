@@ -8,7 +8,7 @@ use crate::domain::outcome::{
     BatchState, EntryType, Kind, Outcome, Ply, PrintState, QueueState, ResultCode, Role, TerminalState,
     TxnState,
 };
-use crate::domain::record::{FollowUp, PlyRow};
+use crate::domain::record::{EntryId, FollowUp, PlyRow};
 use crate::domain::text::Bilingual;
 use crate::ports::{PrinterStatus, ReaderStatus};
 
@@ -61,6 +61,8 @@ impl Snapshot {
                 keys_loaded_at: WallTime::default(),
                 parameter_version: String::new(),
                 last_exchange: WallTime::default(),
+                certificate_until: WallTime::default(),
+                own_certificate_until: WallTime::default(),
             },
             queue: QueueView::default(),
             ledger: LedgerView {
@@ -128,6 +130,10 @@ pub struct HostView {
     pub parameter_version: String,
     /// `LastExchange`; 0 = never.
     pub last_exchange: WallTime,
+    /// `CertificateUntil`; 0 = not known, or no TLS.
+    pub certificate_until: WallTime,
+    /// `OwnCertificateUntil`; 0 = none.
+    pub own_certificate_until: WallTime,
 }
 
 /// `org.posd.Pos1.Queue`.
@@ -152,10 +158,8 @@ pub struct QueueView {
 /// A row of `Queue.List`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct QueueRow {
-    /// Id of the entry, see [`crate::domain::record::EntryId`].
-    pub id: String,
-    /// What is owed.
-    pub entry_type: EntryType,
+    /// What is owed, and by which transaction.
+    pub id: EntryId,
     /// State.
     pub state: QueueState,
     /// Amount.
@@ -170,8 +174,6 @@ pub struct QueueRow {
     pub created_at: WallTime,
     /// Last trouble.
     pub last_error: String,
-    /// Its transaction.
-    pub transaction: TxnId,
 }
 
 /// `org.posd.Pos1.Ledger`.

@@ -1,5 +1,6 @@
 //! From what the engine holds to what the bus shows, and the publishing of changes.
 use super::handle::Notice;
+use super::keys::shown;
 use super::state::Entry;
 use super::view::{HostView, LedgerView, PrinterView, ReaderView, Snapshot, TerminalView, TxnView};
 use super::{Engine, EngineError, Note};
@@ -15,11 +16,18 @@ use crate::domain::record::{
 use crate::domain::rules;
 use crate::domain::text;
 use crate::domain::txn::Cancellable;
+use crate::domain::txn::refused::SIGNATURE_REFUSED;
 use crate::domain::unionpay::answers::available_balance;
+use crate::domain::unionpay::catalogue::Catalogue;
 use crate::ports::{JournalError, ReaderStatus};
+use core::time::Duration;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
+/// How long before its end a certificate is warned of, µs: 30 days. Choice: an acquirer needs weeks to issue one.
+const CERTIFICATE_NOTICE_US: u64 = 30 * 86_400 * 1_000_000;
+/// How often the calendar is looked at.
+const DAY_LOOK: Duration = Duration::from_secs(3_600);
 /// Rows a page may have.
 const PAGE_MAX: u32 = 200;
 
@@ -69,7 +77,7 @@ pub(super) fn of_start(start: &TxnStart, batch: BatchNumber) -> TxnView {
 }
 
 /// A transaction as the ledger has it.
-pub(super) fn of_row(row: &TxnRow) -> TxnView {
+pub(super) fn of_row(row: &TxnRow, catalogue: &Catalogue) -> TxnView {
     let mut view = of_start(&row.start, row.batch);
     view.trace = row.stan.map_or(0, Stan::get);
     if let Some(card) = &row.card_seen {
@@ -79,7 +87,7 @@ pub(super) fn of_row(row: &TxnRow) -> TxnView {
     view.state = if is_resolving(row) { TxnState::Resolving } else { TxnState::Finished };
     view.cancellable = false;
     view.armed_entry_modes.clear();
-    show_end(&mut view, row);
+    show_end(&mut view, row, catalogue);
     let original = |p: &&PlyRow| p.copy == 0;
     view.printed = row.plies.iter().any(|p| p.copy == 0)
         && row.plies.iter().filter(original).all(|p| p.state == PrintState::Confirmed);
@@ -114,14 +122,15 @@ fn show_host(view: &mut TxnView, host: &HostFacts) {
     view.balance = balance.map(|(minor, currency)| (minor, currency.alpha()));
 }
 
-fn show_end(view: &mut TxnView, row: &TxnRow) {
+fn show_end(view: &mut TxnView, row: &TxnRow, catalogue: &Catalogue) {
     view.outcome = row.outcome;
     view.result_code = row.result;
     view.approved_amount = row.approved_amount;
     view.finished_at = row.finished_at.unwrap_or_default();
     show_host(view, &row.host);
     let code = row.host.response_code.as_ref().map(|code| code.as_str());
-    view.result_text = row.result.map(|result| text::ended(row.start.kind, row.outcome, result, code));
+    let ended = |result| text::ended(row.start.kind, row.outcome, result, code, catalogue);
+    view.result_text = row.result.map(ended);
     view.follow_ups = row.follow_ups.iter().map(|follow| follow.id.clone()).collect();
     view.refunded_total = rules::refunded_total(row);
 }
@@ -140,7 +149,7 @@ impl Engine {
             return;
         }
         let order = self.fresh_id();
-        let mut view = of_row(row);
+        let mut view = of_row(row, &self.settings.identity.profile.catalogue);
         view.allowed_follow_ups = self.allowed_follow_ups(row);
         let entry = Entry {
             view,
@@ -219,6 +228,7 @@ impl Engine {
     /// The outcome is durable: it is shown.
     pub(super) fn show_closed(&mut self, closed: &Closed) {
         let Some(entry) = self.entries.get_mut(&closed.id) else { return };
+        let catalogue = &self.settings.identity.profile.catalogue;
         let view = &mut entry.view;
         if let Some(card) = &closed.card {
             show_card(view, card);
@@ -229,7 +239,7 @@ impl Engine {
         view.finished_at = closed.finished_at;
         show_host(view, &closed.host);
         let code = closed.host.response_code.as_ref().map(|code| code.as_str());
-        view.result_text = Some(text::ended(view.kind, closed.outcome, closed.result, code));
+        view.result_text = Some(text::ended(view.kind, closed.outcome, closed.result, code, catalogue));
         closed.result.word().clone_into(&mut view.state_reason);
         view.cancellable = false;
         view.deadline = BootTime::default();
@@ -249,12 +259,30 @@ impl Engine {
     pub(super) fn show_row(&mut self, row: &TxnRow) {
         let allowed = self.allowed_follow_ups(row);
         let Some(entry) = self.entries.get_mut(&row.start.id) else { return };
-        show_end(&mut entry.view, row);
+        show_end(&mut entry.view, row, &self.settings.identity.profile.catalogue);
         entry.view.allowed_follow_ups = allowed;
         let looked_after = self.cares.iter().any(|care| care.id == row.start.id);
         if !looked_after && !is_resolving(row) {
             self.change_state(&row.start.id, TxnState::Finished);
         }
+    }
+
+    /// What may follow a transaction depends on the day: when it changes, by midnight or by a clock that was set, all
+    /// that have ended are read anew.
+    pub(super) fn tick_day(&mut self) {
+        let now = self.system.local(self.wall());
+        if self.shown_on.replace(now).is_none_or(|before| before.same_day(now)) {
+            return;
+        }
+        let shown = self.entries.values().filter(|entry| entry.view.outcome != Outcome::None);
+        let ids: Vec<TxnId> = shown.map(|entry| entry.view.id.clone()).collect();
+        ids.iter().for_each(|id| self.refresh(id));
+    }
+
+    /// When the day may change next. Looked at once an hour, because a zone's clocks may be changed on the way.
+    pub(super) fn next_day_at(&self) -> BootTime {
+        let left = self.system.local(self.wall()).until_midnight();
+        self.system.boot().after(left.min(DAY_LOOK))
     }
 
     /// Asks the journal for a row again.
@@ -274,8 +302,10 @@ impl Engine {
 
     /// Sends everything that is new to the publisher, in order. The publisher never waits for the engine.
     pub(super) async fn publish(&mut self) -> Result<(), EngineError> {
-        let ids: Vec<TxnId> = self.entries.keys().cloned().collect();
-        for id in ids {
+        let changed =
+            self.entries.iter().filter(|(_, entry)| entry.published.as_deref() != Some(&entry.view));
+        let changed: Vec<TxnId> = changed.map(|(id, _)| id.clone()).collect();
+        for id in changed {
             self.tell_txn(&id);
         }
         let snapshot = self.snapshot();
@@ -362,7 +392,7 @@ impl Engine {
             (self.storage_trouble.is_some(), "storage-fault"),
             (self.upkeep.is_unconfirmed(), "restore-unconfirmed"),
             (self.identity_changed(), "identity-changed"),
-            (self.settings.master_key.is_none(), "keys-missing"),
+            (!self.has_master_key(), "keys-missing"),
             (self.settings.emv.aids.is_empty(), "parameters-missing"),
             (self.keys.is_none(), "not-signed-on"),
             (self.batch_mismatch, "batch-mismatch"),
@@ -378,7 +408,8 @@ impl Engine {
             (near && count < max, "settle-soon"),
             (count >= max, "batch-full"),
             (!self.clock_trusted(), "clock-untrusted"),
-            (self.signature_refused.is_some(), "signature-refused"),
+            (self.certificate_expires(), "certificate-expiring"),
+            (self.refused.is_open(), SIGNATURE_REFUSED),
         ];
         let standing = self.settings.standing_reasons.iter().cloned();
         standing
@@ -399,20 +430,29 @@ impl Engine {
     }
 
     fn host_view(&self) -> HostView {
-        let hex = |bytes: [u8; 4]| bytes.iter().map(|b| format!("{b:02X}")).collect::<String>();
-        let master = self.settings.master_key.as_ref().map(|key| ("tmk".to_owned(), hex(key.check_value())));
-        let working = self.keys.iter().flat_map(crate::domain::unionpay::keys::WorkingKeys::check_values);
+        let master = self.key_store.master_check().map(|check| ("tmk", check));
+        let working = self.keys.iter().flat_map(|keys| keys.check_values());
         HostView {
             signed_on: self.keys.is_some(),
             reachable: self.reachable,
             key_check_values: master
                 .into_iter()
-                .chain(working.map(|(name, value)| (name.to_owned(), hex(value))))
+                .chain(working)
+                .map(|(name, check)| (name.to_owned(), shown(check)))
                 .collect(),
             keys_loaded_at: self.key_record.as_ref().map(|record| record.loaded_at).unwrap_or_default(),
             parameter_version: String::new(),
             last_exchange: self.last_exchange,
+            certificate_until: self.line.certificate_until.unwrap_or_default(),
+            own_certificate_until: self.settings.own_certificate_until.unwrap_or_default(),
         }
+    }
+
+    /// A certificate of the way to the bank ends within a month, or has ended.
+    fn certificate_expires(&self) -> bool {
+        let soon = WallTime(self.wall().0.saturating_add(CERTIFICATE_NOTICE_US));
+        let ends = [self.line.certificate_until, self.settings.own_certificate_until];
+        ends.into_iter().flatten().any(|until| until <= soon)
     }
 
     fn reader_views(&self) -> Vec<ReaderView> {
@@ -474,8 +514,10 @@ impl Engine {
         cursor: String,
         answer: oneshot::Sender<Result<(Vec<TxnView>, String), Fault>>,
     ) {
+        let profile = Arc::clone(&self.settings.identity.profile);
         let done = Box::new(move |page: Result<(Vec<TxnRow>, String), JournalError>| {
-            let views = page.map(|(rows, next)| (rows.iter().map(of_row).collect(), next));
+            let views = page
+                .map(|(rows, next)| (rows.iter().map(|row| of_row(row, &profile.catalogue)).collect(), next));
             super::start::reply(answer, views.map_err(|error| super::journal_thread::read_fault(&error)));
         });
         let limit = limit.clamp(1, PAGE_MAX);

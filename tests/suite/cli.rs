@@ -417,7 +417,13 @@ mod fake {
             if let (Some(outcome), Some(code)) =
                 (Outcome::from_word(&self.outcome), ResultCode::from_word(&self.code))
             {
-                let text = posd::domain::text::ended(Kind::Sale, outcome, code, None);
+                let text = posd::domain::text::ended(
+                    Kind::Sale,
+                    outcome,
+                    code,
+                    None,
+                    &posd::domain::profile::Profile::unionpay().catalogue,
+                );
                 result.insert("text".to_owned(), HashMap::from([("zh", text.zh), ("en", text.en)]).into());
             }
             result

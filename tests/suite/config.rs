@@ -39,6 +39,8 @@ connect-attempts = 3
 connect-timeout-s = 10
 response-timeout-s = 60
 tls-ca = "/etc/posd/ca.pem"
+connection = "short"
+heartbeat-s = 120
 auto-sign-on = true
 
 [reader]
@@ -160,7 +162,7 @@ fn later_files_win_key_by_key() {
     assert_eq!(config.host.connect_attempts, 5);
     let names: Vec<_> = sources.iter().filter_map(|s| s.file_name()?.to_str()).collect();
     assert_eq!(names, ["posd.toml", "00-emv.toml", "10-a.toml", "20-b.toml", "emv.toml"]);
-    assert!(config::check(&files.path("posd.toml")).unwrap().contains("terminal 10000001"));
+    assert!(config::check(&files.path("posd.toml")).unwrap().1.contains("terminal 10000001"));
 }
 
 /// One look shows everything that is wrong: file, line, key, and what is allowed.
@@ -210,7 +212,9 @@ fn values_have_limits() {
     check("terminal", "enabled-kinds = []", true);
     check("terminal", "enabled-kinds = [\"sale\", \"sale\"]", false);
     check("terminal", "merchant-name = \"a\\u0007\"", false);
-    check("host", "endpoints = [\"tls://pay.example.com:443\", \"[::1]:9000\"]", true);
+    check("host", "endpoints = [\"tls://pay.example.com:443\", \"tls://[::1]:9000\"]", true);
+    check("host", "endpoints = [\"pay.example.com:443\", \"[::1]:9000\"]", true);
+    check("host", "endpoints = [\"tls://pay.example.com:443\", \"[::1]:9000\"]", false);
     check("host", "endpoints = []", false);
     check("host", "endpoints = [\"127.0.0.1\"]", false);
     check("host", "endpoints = [\"127.0.0.1:0\"]", false);
@@ -224,9 +228,18 @@ fn values_have_limits() {
     check("host", "response-timeout-s = 1.5", false);
     check("host", "response-timeout-s = 99999999999999999999", false);
     check("host", "response-timeout-s = 0x3C", true);
+    check("host", "connection = \"long\"\nheartbeat-s = 60", true);
+    check("host", "connection = \"always\"", false);
+    check("host", "heartbeat-s = 59", false);
+    check("host", "heartbeat-s = 241", false);
     check("host", "tls-cert = \"/etc/posd/me.pem\"", false);
     check("host", "tls-cert = \"/c\"\ntls-key = \"/k\"", true);
     check("host", "tls-pin-sha256 = \"00\"", false);
+    let pin = |digit: &str| format!("\"{}\"", digit.repeat(64));
+    check("host", &format!("tls-pin-sha256 = {}", pin("0")), true);
+    check("host", &format!("tls-pin-sha256 = [{}, {}]", pin("0"), pin("1")), true);
+    check("host", &format!("tls-pin-sha256 = [{}, {}, {}]", pin("0"), pin("1"), pin("2")), false);
+    check("host", "tls-pin-sha256 = []", false);
     check("reader", "names = [\"auto\", \"Gemalto\"]", false);
     check("printer", "device = \"usb:04B8:0202\"", true);
     check("printer", "device = \"usb:04b8:0202:ABC:1\"", true);
@@ -308,4 +321,32 @@ fn the_last_good_copy_stands_in_for_a_bad_file() {
     // And the copy is not replaced by what is bad.
     let again = config::load_or_last_good(&path, &state).unwrap();
     assert_eq!(again.config, bad.config);
+}
+
+/// Goal: a profile's file beside the configuration changes what it names, [host] wins over it, and a wrong one is told
+/// with file and line and does not stop a shop that had a good one.
+#[test]
+fn a_profile_is_a_file_of_its_name() {
+    let text = LEAST.replace("[host]\n", "[host]\nprofile = \"icbc\"\n");
+    let files = Files::new(&text);
+    let state = files.path("state");
+    std::fs::create_dir(&state).unwrap();
+    let folder = files.path("profiles");
+    assert_eq!(files.errors(), [format!(
+        "icbc.toml: [host] profile names icbc, and there is no such profile; allowed: unionpay, or the name of a file \
+         in that folder or in /usr/share/posd/profiles"
+    )]
+    .map(|error| format!("profiles/{error}")));
+    std::fs::create_dir(&folder).unwrap();
+    files.write("profiles/icbc.toml", "[frame]\ntpdu = \"6000030000\"\n[forms]\nrefund-63 = \"CUP\"\n");
+    let config = config::load_or_last_good(&files.path("posd.toml"), &state).unwrap().config;
+    assert_eq!((config.host.tpdu, config.host.profile.name.as_str()), ([0x60, 0, 3, 0, 0], "icbc"));
+    assert_eq!(config.host.profile.forms.refund_63, "CUP");
+    files.write("posd.toml", &text.replace("[host]\n", "[host]\ntpdu = \"6000090000\"\n"));
+    assert_eq!(files.load().unwrap().host.tpdu, [0x60, 0, 9, 0, 0]);
+    files.write("profiles/icbc.toml", "[frame]\ntpdu = \"60\"\n");
+    assert_eq!(files.errors(), ["profiles/icbc.toml:2: [frame] tpdu is \"60\"; allowed: 10 hex digits"]);
+    let kept = config::load_or_last_good(&files.path("posd.toml"), &state).unwrap();
+    assert!(kept.invalid.is_some() && kept.not_kept.is_none());
+    assert_eq!(kept.config.host.tpdu, [0x60, 0, 3, 0, 0]);
 }

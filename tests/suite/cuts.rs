@@ -3,13 +3,15 @@
 //!
 //! The boundaries come from a run without a cut. The outcomes stand in `src/docs/power-cuts.md`; a difference fails the
 //! test, and `POSD_BLESS=1` writes the file anew.
-use crate::support::{Options, Till, dict_text, number, with_till};
+use crate::support::{Options, SUPERVISOR, Till, dict_text, number, with_till};
 use posd::api::proxy::ROOT_PATH;
 use posd::sim::host::ledger::Effect;
 use posd::sim::host::rules::{Fault, Rule};
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
+use zbus::zvariant::{OwnedObjectPath, Value};
 
 /// Where the outcomes are kept.
 const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/docs/power-cuts.md");
@@ -281,7 +283,7 @@ async fn settled(till: &mut Till) -> bool {
 }
 
 /// Waits until every ply has ended; their states.
-async fn printed(till: &mut Till, sale: &zbus::zvariant::OwnedObjectPath) -> Vec<(String, String)> {
+async fn printed(till: &mut Till, sale: &OwnedObjectPath) -> Vec<(String, String)> {
     loop {
         till.mark();
         let mut plies = till.plies(sale).await;
@@ -291,4 +293,74 @@ async fn printed(till: &mut Till, sale: &zbus::zvariant::OwnedObjectPath) -> Vec
         }
         till.something(&format!("the plies: {plies:?}")).await;
     }
+}
+
+/// Goal: the undo of a refused signature that a power cut kept from beginning begins after the restart, with nobody
+/// asked; one that was begun is reversed, and then the shop undoes the sale by hand. The reason stands until then.
+#[test]
+fn a_refused_signature_survives_a_power_cut() {
+    with_till(Options { test_max: Duration::from_secs(120), ..Options::default() }, async |till| {
+        till.change_password("00", "123456", SUPERVISOR).await.unwrap();
+        till.open().await;
+        till.signature.send_replace(false);
+        till.put_card("signature");
+        till.stop_daemon().await;
+        let kept = till.dir().join("signed-on");
+        copy(&till.state_dir(), &kept);
+
+        start_with_log(till, None).await;
+        let sale = refused_sale(till).await.unwrap();
+        undone(till, &sale).await;
+        let names = passed(till);
+        till.stop_daemon().await;
+        for (name, end) in [("before store Sending", "approved"), ("frame received", "reversed")] {
+            let at = names.iter().rposition(|passed| passed == name).unwrap() + 1;
+            std::fs::remove_dir_all(till.state_dir()).unwrap();
+            copy(&kept, &till.state_dir());
+            till.acquirer.clear_ledger().unwrap();
+            start_with_log(till, Some(at)).await;
+            drop(refused_sale(till).await);
+            assert_eq!(till.daemon_ended().await, None, "killed");
+            assert_eq!(passed(till), names[..at], "the same way every time");
+
+            till.start_daemon().await;
+            till.until::<Paths>(sale.as_str(), "Transaction.FollowUps", |paths| paths.len() == 1).await;
+            let undo = till.get::<Paths>(sale.as_str(), "Transaction.FollowUps").await.remove(0);
+            till.until_is(undo.as_str(), "Transaction.Outcome", end).await;
+            assert_eq!(till.text(sale.as_str(), "Transaction.Outcome").await, "approved");
+            if end == "reversed" {
+                till.nothing_owed().await;
+                assert!(reasons(till).await.contains(&REFUSED.to_owned()), "until the undo is approved");
+                assert_eq!(till.acquirer.held().unwrap().0, 1250);
+                till.open_again().await;
+                let void = till.follow("void", "by-hand", 0, &sale).await;
+                assert_eq!(till.finished(&void).await.outcome, "approved");
+            }
+            undone(till, &sale).await;
+            till.stop_daemon().await;
+        }
+    });
+}
+
+type Paths = Vec<OwnedObjectPath>;
+
+const REFUSED: &str = "signature-refused";
+
+/// A sale with one slip, so that nothing is printed beside its undo.
+async fn refused_sale(till: &Till) -> zbus::Result<OwnedObjectPath> {
+    till.try_start("sale", REQUEST, 1250, HashMap::from([("plies", Value::from(1_u32))])).await
+}
+
+async fn reasons(till: &Till) -> Vec<String> {
+    till.get::<Vec<String>>(ROOT_PATH, "Manager.StateReasons").await
+}
+
+/// Waits until an undo of this sale is approved, and the refusal is over at both ends.
+async fn undone(till: &mut Till, sale: &OwnedObjectPath) {
+    till.until::<Paths>(sale.as_str(), "Transaction.FollowUps", |paths| !paths.is_empty()).await;
+    let undo = till.get::<Paths>(sale.as_str(), "Transaction.FollowUps").await.pop().unwrap();
+    till.until_is(undo.as_str(), "Transaction.Outcome", "approved").await;
+    let over = |reasons: &Vec<String>| !reasons.iter().any(|reason| reason == REFUSED);
+    till.until::<Vec<String>>(ROOT_PATH, "Manager.StateReasons", over).await;
+    assert_eq!(till.acquirer.held().unwrap().0, 0);
 }

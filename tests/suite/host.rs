@@ -9,6 +9,8 @@
 )]
 mod acquirer;
 mod faults;
+mod hostile;
 mod kinds;
 mod line;
 mod terminal;
+mod tls;

@@ -248,7 +248,7 @@ fn keys() -> KeyRecord {
 
 fn sign_on(batch: Option<u32>) -> Record {
     let batch = batch.map(|b| BatchNumber::new(b).unwrap());
-    Record::SignedOn { keys: keys(), batch, clock_offset: -1_500_000 }
+    Record::SignedOn { keys: keys(), new_master: None, batch, clock_offset: -1_500_000 }
 }
 
 /// Copies the files as a power cut would find them, while the journal is open.

@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 fn shop(language: Language) -> Shop {
     Shop {
+        profile: posd::domain::profile::Profile::unionpay(),
         merchant_name: "示例商户".to_owned(),
         terminal_id: TerminalId::new("10000001").unwrap(),
         merchant_id: MerchantId::new("102100058120001").unwrap(),

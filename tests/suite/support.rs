@@ -14,6 +14,7 @@
 )]
 mod agent;
 mod daemon;
+pub(crate) mod pki;
 mod till;
 mod words;
 

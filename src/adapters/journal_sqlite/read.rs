@@ -1,7 +1,9 @@
 //! Rows to facts. Every word, number and text is checked on the way in; see `columns.rs`.
 use super::columns::Columns;
 use super::seal::Seal;
+use super::write::{MOVED, UNDONE};
 use crate::domain::calendar::WallTime;
+use crate::domain::download::{self, Progress, Row};
 use crate::domain::ident::{
     AuthCode, BatchNumber, MerchantId, OperatorId, RequestId, ResponseCode, Rrn, Stan, TerminalId, TxnId,
 };
@@ -14,7 +16,9 @@ use crate::domain::record::{
     CardFacts, CardSeen, EntryRow, FollowUp, HostFacts, KeyRecord, Loaded, OperatorRow, OriginalRef, PlyRow,
     ReversalReason, SettlementRow, Terms, TimelineRow, TxnRow, TxnStart, WireFacts,
 };
+use crate::domain::secret::MasterKeyMaterial;
 use crate::domain::secret::Pan;
+use crate::domain::txn::refused::SIGNATURE_REFUSED;
 use crate::ports::JournalError;
 use rusqlite::{Connection, Params};
 use std::sync::Arc;
@@ -72,7 +76,7 @@ impl<'a> Reader<'a> {
 
     fn with_children(&self, row: i64, txn: TxnRow) -> Result<TxnRow, JournalError> {
         let entries = self.rows("queue", "SELECT * FROM queue WHERE txn = ?1", [row], entry)?;
-        let follow_ups = self.rows("txn", FOLLOW_UPS, [row], follow_up)?;
+        let follow_ups = self.rows("txn", &follow_ups(), [row], follow_up)?;
         let plies =
             self.rows("ply", "SELECT * FROM ply WHERE txn = ?1 ORDER BY copy, ply DESC", [row], ply)?;
         Ok(TxnRow { entries, follow_ups, plies, ..txn })
@@ -103,6 +107,9 @@ impl<'a> Reader<'a> {
                               UNION SELECT txn FROM ply WHERE {OPEN_PLY})
              ORDER BY txn.created_at, txn.id LIMIT {ROWS_MAX}"
         );
+        let refused = "WHERE txn.batch = (SELECT batch FROM terminal) AND txn.signature_required = 1
+                 AND EXISTS (SELECT 1 FROM timeline WHERE timeline.txn = txn.name AND timeline.what = ?1)
+             ORDER BY txn.id";
         let recent = format!("ORDER BY txn.created_at DESC, txn.id DESC LIMIT {RECENT}");
         let counts = "SELECT kind, count(*) AS finished FROM txn INDEXED BY txn_by_batch
                       WHERE batch = (SELECT batch FROM terminal) AND outcome IN ('approved', 'stored-offline')
@@ -116,11 +123,45 @@ impl<'a> Reader<'a> {
         Ok(Loaded {
             open: self.txns(&open, [])?,
             recent: self.txns(&recent, [])?,
+            refused: self.txns(refused, [SIGNATURE_REFUSED])?,
+            downloads: self.downloads()?,
             batch_has_records: self.connection.query_row(records, [], |row| row.get(0))?,
             counts: self.rows("txn", counts, [], count)?,
             operators: self.rows("operator", "SELECT * FROM operator ORDER BY id", [], operator)?,
             ..terminal
         })
+    }
+
+    /// Tables from the bank. A row that does not fit its digest takes its table out of use, or is asked for again.
+    fn downloads(&self) -> Result<Vec<Progress>, JournalError> {
+        let mut tables = self.rows("download", "SELECT * FROM download ORDER BY kind", [], |c| {
+            let list = if c.is_null("list")? { None } else { Some((c.bytes("list")?, Vec::new())) };
+            let kind = c.word("kind", download::Kind::from_word)?;
+            Ok(Progress { kind, table: Vec::new(), swapped_at: c.time("swapped_at")?, staged: list })
+        })?;
+        tables.sort_by_key(|table| table.kind);
+        for table in &mut tables {
+            let kind = table.kind;
+            let sql = "SELECT * FROM download_row WHERE kind = ?1 ORDER BY staged, key";
+            let rows = self.rows("download_row", sql, [kind.word()], |c| {
+                let row = Row { key: c.get("key")?, data: c.get("data")? };
+                let whole = row.digest(kind) == c.bytes("digest")?;
+                Ok((row, c.flag("staged")?, whole))
+            })?;
+            let damaged = rows.iter().filter(|(.., whole)| !whole).count();
+            if damaged > 0 {
+                tracing::warn!(%kind, damaged, "rows of a table from the bank are damaged; download it again");
+            }
+            let usable = !rows.iter().any(|(_, staged, whole)| !staged && !whole);
+            for (row, staged, whole) in rows {
+                match &mut table.staged {
+                    Some((_, aside)) if staged && whole => aside.push(row),
+                    _ if !staged && usable => table.table.push(row),
+                    _ => {}
+                }
+            }
+        }
+        Ok(tables)
     }
 
     /// What the terminal's row and the open batch's row say.
@@ -142,6 +183,7 @@ impl<'a> Reader<'a> {
             batch_opened_at: c.time("opened_at")?,
             clock_offset: c.get("clock_offset")?,
             newest: c.time("newest_at")?,
+            master_key: if c.is_null("master_sealed")? { None } else { Some(self.master_key(c)?) },
             keys,
             identity,
             settlement: settlement(c)?,
@@ -149,6 +191,15 @@ impl<'a> Reader<'a> {
             restore_unconfirmed: c.flag("restore_unconfirmed")?,
             ..Loaded::default()
         })
+    }
+
+    fn master_key(&self, c: &Columns<'_>) -> Result<MasterKeyMaterial, JournalError> {
+        let (key_id, sealed) = (c.text("master_key_id")?, c.get::<Vec<u8>>("master_sealed")?);
+        let clear = self.seal.open("terminal", "terminal.master_sealed", &key_id, &sealed)?;
+        let key = <[u8; 16]>::try_from(clear.as_slice()).map_err(|_| {
+            JournalError::Unusable("terminal.master_sealed: the key has another length".to_owned())
+        })?;
+        Ok(MasterKeyMaterial::new(key))
     }
 
     fn keys(&self, c: &Columns<'_>) -> Result<KeyRecord, JournalError> {
@@ -337,10 +388,16 @@ fn entry(c: &Columns<'_>) -> Result<EntryRow, JournalError> {
     })
 }
 
-/// What followed a transaction. A script result that is still owed says nothing about its money.
-const FOLLOW_UPS: &str = "SELECT name, kind, outcome, amount, approved_amount,
-        EXISTS (SELECT 1 FROM queue WHERE queue.txn = txn.id AND state <> 'done' AND type <> 'script') AS unresolved
-    FROM txn WHERE original = ?1 ORDER BY id";
+/// What followed a transaction. A script result that is still owed says nothing about its money, and an upload that
+/// the bank has refused leaves nothing open.
+fn follow_ups() -> String {
+    format!(
+        "SELECT name, kind, outcome, amount, approved_amount, {MOVED} AND NOT {UNDONE} AS stands,
+             EXISTS (SELECT 1 FROM queue WHERE queue.txn = txn.id AND state NOT IN ('done', 'denied')
+                         AND type <> 'script') AS unresolved
+         FROM txn WHERE original = ?1 ORDER BY id"
+    )
+}
 
 fn follow_up(c: &Columns<'_>) -> Result<FollowUp, JournalError> {
     let outcome = c.word("outcome", Outcome::from_word)?;
@@ -351,6 +408,7 @@ fn follow_up(c: &Columns<'_>) -> Result<FollowUp, JournalError> {
         outcome,
         amount: c.amount(if known { "approved_amount" } else { "amount" })?,
         unresolved: c.flag("unresolved")?,
+        stands: c.flag("stands")?,
     })
 }
 

@@ -24,6 +24,10 @@ pub(crate) fn remedy(reason: &str) -> Option<Pair> {
         "clock-untrusted" => {
             Pair("时钟不可信, 签到后校准", "the clock is not trusted: a sign-on sets it right")
         }
+        "certificate-expiring" => Pair(
+            "证书即将或已经到期, 请向收单机构索取新证书",
+            "a certificate of the bank line ends soon or has ended: ask the acquirer for a new one",
+        ),
         "no-reader" => Pair("请连接读卡器", "connect the card reader"),
         "no-printer" => Pair("请连接打印机", "connect the printer"),
         "printer-not-ready" => {

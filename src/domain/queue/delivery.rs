@@ -12,12 +12,13 @@ use crate::domain::record::{HostFacts, Record};
 use crate::domain::txn::{Effects, Garbled, Now, Vital};
 use crate::domain::unionpay::response::{self, Class};
 use core::time::Duration;
+use std::sync::Arc;
 
 /// What one run goes by.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Limits {
     /// Attempts, second asking, late uploads.
-    pub profile: Profile,
+    pub profile: Arc<Profile>,
     /// How long the bank may take.
     pub response_timeout: Duration,
     /// An upload that waited longer is late; `None` while the clock is not trusted: then nothing is.

@@ -15,7 +15,7 @@ pub mod totals;
 pub mod upload;
 
 #[cfg(test)]
-mod tests;
+pub(in crate::domain) mod tests;
 
 use super::calendar::BootTime;
 use super::fault::{Fault, FaultName};

@@ -30,7 +30,7 @@ pub(super) fn step(mut settlement: Settlement, event: Event, now: Now) -> Step {
         (State::ReadPause(until), Event::Tick) if now.boot >= *until => settlement.read(),
         (State::Connecting(_), Event::LineReady) => settlement.freeze(now),
         (State::Connecting(_), Event::LineFailed(cause)) => {
-            let text = format!("no connection to the bank: {cause}; check the link and try again");
+            let text = format!("no connection to the bank: {cause}");
             settlement.reopen(End::Failed(Fault::new(FaultName::HostUnreachable, text)), now)
         }
         (State::Connecting(_), Event::ForceClose) => {

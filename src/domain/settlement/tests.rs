@@ -1,8 +1,7 @@
 //! What a batch adds up to, what goes up, and the machine against a model of journal, queue and bank.
 mod reconcile;
-mod rows;
+pub(in crate::domain) mod rows;
 mod slip;
-mod successors;
 mod totals;
 mod upload;
 mod walk;

@@ -4,17 +4,17 @@ use crate::domain::outcome::{CvmMethod, EntryType, Kind, Outcome, Ply, QueueStat
 use crate::domain::receipt::Block;
 use crate::domain::record::TxnRow;
 use crate::domain::rules::{CardUse, rule, undoes};
-use crate::domain::unionpay::catalogue::{Next, look_up};
+use crate::domain::unionpay::catalogue::{Catalogue, Next};
 
 impl Slip {
     /// 备注: what the transaction rests on, what is still to come, what the banks say, the shop's own reference.
-    pub(super) fn remarks(&mut self, txn: &TxnRow, ply: Ply) {
+    pub(super) fn remarks(&mut self, txn: &TxnRow, ply: Ply, catalogue: &Catalogue) {
         self.original(txn);
         if ply == Ply::Merchant {
             let supervisor = txn.start.terms.supervisor.as_ref();
             self.pair("授权主管", "SUPERVISOR", supervisor.map_or("", |id| id.as_str()));
         }
-        self.standing(txn);
+        self.standing(txn, catalogue);
         // DE 63.2: fields filled with spaces, each a line here.
         let texts = txn.host.text.as_deref().unwrap_or_default();
         for text in texts.split("  ").map(str::trim).filter(|text| !text.is_empty()) {
@@ -46,7 +46,7 @@ impl Slip {
     }
 
     /// What the customer must know of how firmly it stands.
-    fn standing(&mut self, txn: &TxnRow) {
+    fn standing(&mut self, txn: &TxnRow, catalogue: &Catalogue) {
         let kind = txn.start.kind;
         if txn.outcome == Outcome::StoredOffline {
             let entry = txn.entry(EntryType::OfflineSale).or_else(|| txn.entry(EntryType::Advice));
@@ -66,7 +66,7 @@ impl Slip {
             self.blocks.push(Block::text(self.word(zh, en)));
         }
         let code = txn.host.response_code.as_ref().map_or("", |code| code.as_str());
-        if look_up(code).next == Next::ConfirmIssuer {
+        if catalogue.look_up(code).next == Next::ConfirmIssuer {
             let (zh, en) = ("请持卡人向发卡行确认", "PLEASE CONFIRM WITH THE BANK OF THE CARD");
             self.blocks.push(Block::text(self.word(zh, en)));
         }

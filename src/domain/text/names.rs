@@ -127,6 +127,7 @@ const REASONS: &[(&str, &str, &str)] = &[
     ("paper-out", "打印机缺纸, 请装纸", "no paper: load a roll"),
     ("paper-low", "纸将用完, 请备纸", "the paper is nearly used up: have a roll ready"),
     ("clock-untrusted", "时钟不可信, 请签到校准", "the clock cannot be trusted: sign on to the bank"),
+    ("certificate-expiring", "证书将到期, 请联系收单机构", "a certificate ends soon: call the acquirer"),
     ("signature-refused", "签名不符, 正在撤销", "a signature was refused: the sale is being undone"),
     ("restore-unconfirmed", "备份已恢复, 请主管确认", "restored from a backup: a supervisor must confirm"),
     ("config-invalid", "配置文件有误, 沿用旧配置", "the configuration is wrong: the last good one is in use"),

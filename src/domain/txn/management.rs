@@ -6,8 +6,12 @@ use super::{Effects, Garbled, Now};
 use crate::domain::calendar::BootTime;
 use crate::domain::fault::{Fault, FaultName};
 use crate::domain::ident::{BatchNumber, ResponseCode, Stan};
+use crate::domain::profile::Profile;
 use crate::domain::record::{KeyRecord, Record};
+use crate::domain::secret::MasterKeyMaterial;
+use crate::domain::unionpay::catalogue::Catalogue;
 use core::time::Duration;
+use std::sync::Arc;
 
 /// Which message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +40,8 @@ pub enum SignOnAnswer {
     Accepted {
         /// As they are to be stored.
         keys: KeyRecord,
+        /// A master key that came with them.
+        new_master: Option<MasterKeyMaterial>,
         /// Batch to be adopted.
         batch: Option<BatchNumber>,
         /// Host clock minus ours, µs.
@@ -52,7 +58,7 @@ pub enum SignOnAnswer {
 pub enum Event {
     /// The line is open.
     LineReady,
-    /// No line.
+    /// No line: why, and the next step.
     LineFailed(String),
     /// Durable; the STAN taken, if one was asked for.
     Stored(Option<Stan>),
@@ -66,8 +72,8 @@ pub enum Event {
     SignOn(Box<SignOnAnswer>),
     /// No usable answer.
     Garbled(Garbled),
-    /// The line broke.
-    LineLost,
+    /// The line broke: why, and the next step.
+    LineLost(String),
     /// Not wanted any more.
     Cancel,
     /// Time passed.
@@ -98,6 +104,7 @@ enum State {
 pub struct Management {
     errand: Errand,
     response_timeout: Duration,
+    profile: Arc<Profile>,
     state: State,
 }
 
@@ -106,8 +113,8 @@ type Step = (Management, Effects<Local, Request>);
 impl Management {
     /// Begins; the engine gets it a line.
     #[must_use]
-    pub const fn new(errand: Errand, response_timeout: Duration) -> Self {
-        Self { errand, response_timeout, state: State::AwaitLine }
+    pub const fn new(errand: Errand, response_timeout: Duration, profile: Arc<Profile>) -> Self {
+        Self { errand, response_timeout, profile, state: State::AwaitLine }
     }
 
     /// Which message it is.
@@ -163,7 +170,7 @@ impl Management {
                 }
             },
             (State::AwaitLine, Event::LineFailed(cause)) => {
-                let text = format!("no connection to the bank: {cause}; check the link and try again");
+                let text = format!("no connection to the bank: {cause}");
                 self.end(Err(Fault::new(FaultName::HostUnreachable, text)))
             }
             (State::AwaitStan, Event::Stored(Some(stan))) => self.send(Some(stan)),
@@ -181,10 +188,10 @@ impl Management {
             (State::AwaitSent | State::AwaitHost(_), Event::SignOn(answer)) => self.signed_on(*answer),
             (State::AwaitSent | State::AwaitHost(_), Event::Answered(code)) => self.answered(&code),
             (State::AwaitSent | State::AwaitHost(_), Event::Garbled(_)) => self.end(Err(unusable())),
-            (State::AwaitSent | State::AwaitHost(_), Event::LineLost) => self.end(Err(Fault::new(
-                FaultName::HostUnreachable,
-                "the line to the bank broke; check the link and try again",
-            ))),
+            (State::AwaitSent | State::AwaitHost(_), Event::LineLost(cause)) => {
+                let text = format!("the line to the bank broke: {cause}");
+                self.end(Err(Fault::new(FaultName::HostUnreachable, text)))
+            }
             (State::AwaitHost(deadline), Event::Tick) if now.boot >= *deadline => self
                 .end(Err(Fault::new(FaultName::HostTimeout, "the bank did not answer in time; try again"))),
             (State::AwaitLine | State::AwaitStan | State::AwaitSent | State::AwaitHost(_), Event::Cancel) => {
@@ -204,21 +211,26 @@ impl Management {
     fn signed_on(mut self, answer: SignOnAnswer) -> Step {
         match answer {
             _ if self.errand != Errand::SignOn => self.end(Err(unusable())),
-            SignOnAnswer::Accepted { keys, batch, clock_offset } => {
+            SignOnAnswer::Accepted { keys, new_master, batch, clock_offset } => {
                 self.state = State::AwaitStored(Local::UseKeys);
-                (self, Effects::store(vec![], vec![Record::SignedOn { keys, batch, clock_offset }]))
+                let record = Record::SignedOn { keys, new_master, batch, clock_offset };
+                (self, Effects::store(vec![], vec![record]))
             }
             SignOnAnswer::KeysBad(text) => self.end(Err(Fault::new(
                 FaultName::KeysMissing,
                 format!("key verification failed ({text}); check the master key"),
             ))),
-            SignOnAnswer::Refused(code) => self.end(Err(refused(&code))),
+            SignOnAnswer::Refused(code) => {
+                let fault = refused(&code, &self.profile.catalogue);
+                self.end(Err(fault))
+            }
         }
     }
 
     fn answered(mut self, code: &ResponseCode) -> Step {
         if code.as_str() != "00" {
-            return self.end(Err(refused(code)));
+            let fault = refused(code, &self.profile.catalogue);
+            return self.end(Err(fault));
         }
         match self.errand {
             Errand::Echo => self.end(Ok(())),
@@ -246,7 +258,7 @@ fn storage() -> Fault {
     Fault::new(FaultName::StorageFault, "the journal cannot be written; call a technician")
 }
 
-fn refused(code: &ResponseCode) -> Fault {
-    let text = crate::domain::text::declined(code.as_str());
+fn refused(code: &ResponseCode, catalogue: &Catalogue) -> Fault {
+    let text = crate::domain::text::declined(code.as_str(), catalogue);
     Fault::new(FaultName::HostRejected, format!("the bank refused with {code}: {}", text.en))
 }

@@ -13,6 +13,7 @@ mod card;
 mod event;
 pub mod management;
 pub mod recovery;
+pub mod refused;
 mod steps;
 
 pub use event::{
@@ -25,7 +26,6 @@ use super::emv::params::{Aid, EmvConfig, TxnParams};
 use super::fault::{Fault, FaultName};
 use super::ident::TxnId;
 use super::outcome::{Outcome, ResultCode, TxnState};
-use super::profile::Profile;
 use super::record::{CardFacts, Closed, TxnStart, WireFacts};
 use super::rules::{self, Route, Undo};
 use super::secret::{Pan, PinBlock, TokenKey, Track2};
@@ -58,8 +58,6 @@ pub struct Setup {
     pub token_key: TokenKey,
     /// True if the caller wants the card confirmed.
     pub confirm_card: bool,
-    /// Rules of the acquirer.
-    pub profile: Profile,
     /// The merchant's limits let this sale be approved without the bank.
     pub may_store: bool,
     /// The caller knows that the same card paid the same a moment ago, and means it.

@@ -4,14 +4,13 @@
 //! of public terminal code; the MAC rule (every approval; a refusal only if it carries one) is a Choice
 //! between two of them. Spec: unverified.
 use super::de55::{self, IccError};
-use super::dialect::DIALECT;
 use super::header_request;
-use super::keys::WorkingKeys;
 use super::messages::Request;
 use super::response::{Class, class};
 use crate::domain::calendar::LocalTime;
 use crate::domain::ident::{AuthCode, BatchNumber, ResponseCode, Rrn};
-use crate::domain::iso8583::{De, Frame, FrameError, Message, UnpackError, unpack};
+use crate::domain::iso8583::{De, Dialect, Frame, FrameError, Message, UnpackError, unpack};
+use crate::domain::keystore::{KeyError, SessionKeys};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::record::HostFacts;
 
@@ -38,6 +37,9 @@ pub enum AnswerError {
     /// An approval without or with a wrong MAC, or a refusal with a wrong one.
     #[error("the MAC is wrong or missing")]
     Mac,
+    /// The MAC cannot be checked: no key of this sign-on answers.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
 }
 
 /// What cannot be read.
@@ -113,6 +115,15 @@ pub struct FinancialAnswer {
     pub header_request: u8,
 }
 
+impl FinancialAnswer {
+    /// "Repeated" (94) to a request that was sent once, after a message that answers nothing: something on the way
+    /// doubled the request and spoiled the answer to the first one. What became of that is not known.
+    #[must_use]
+    pub fn is_of_a_double(&self, after_stray: bool) -> bool {
+        after_stray && self.host.response_code.as_ref().is_some_and(|code| code.as_str() == "94")
+    }
+}
+
 /// Reads the answer to a sign-on: the bytes after the two length bytes.
 ///
 /// # Errors
@@ -159,7 +170,7 @@ pub fn read_management(request: &Request, payload: &[u8]) -> Result<ManagementAn
 pub fn read_financial(
     request: &Request,
     payload: &[u8],
-    keys: &WorkingKeys,
+    keys: &dyn SessionKeys,
     now: LocalTime,
 ) -> Result<FinancialAnswer, AnswerError> {
     let (answer, frame) = own(request, payload)?;
@@ -169,7 +180,7 @@ pub fn read_financial(
     let partial = class == Class::PartlyApproved;
     financial_checks(&request.fields, &answer, approved, partial)?;
     let has_mac = answer.has(De::MAC);
-    if (approved || has_mac) && !(has_mac && keys.verifies(&frame.message)) {
+    if (approved || has_mac) && !(has_mac && keys.verifies(&frame.message)?) {
         return Err(AnswerError::Mac);
     }
     let icc = de55::read_answer(answer.bytes(De::ICC).unwrap_or_default()).map_err(Unreadable::from)?;
@@ -231,11 +242,15 @@ pub fn host_time(hhmmss: &str, mmdd: &str, now: LocalTime) -> Option<LocalTime> 
     is_time.then_some(LocalTime { year, month, day, hour, minute, second })
 }
 
-/// Unpacks, and tells a stranger's message from ours by type and STAN.
+/// Unpacks, and tells a stranger's message from ours by type, terminal and STAN.
 pub(super) fn own(request: &Request, payload: &[u8]) -> Result<(Message, Frame), AnswerError> {
     let frame = Frame::parse(payload).map_err(Unreadable::from)?;
-    let answer = unpack(&DIALECT, &frame.message).map_err(Unreadable::from)?;
+    let answer = unpack(&request.profile.dialect, &frame.message).map_err(Unreadable::from)?;
     if answer.mti() != answer_mti(request.mti) {
+        return Err(foreign(&answer));
+    }
+    let (ours, theirs) = (request.fields.bytes(De::TERMINAL), answer.bytes(De::TERMINAL));
+    if theirs.is_some() && theirs != ours {
         return Err(foreign(&answer));
     }
     match (request.stan, answer.text(De::STAN)) {
@@ -245,11 +260,19 @@ pub(super) fn own(request: &Request, payload: &[u8]) -> Result<(Message, Frame),
     }
 }
 
+/// True if the TPDU is the request's with its addresses swapped, as an answer that comes back the same way has it.
+/// Source: ISO 8583 over TPDU as in public terminal code; Spec: unverified.
+#[must_use]
+pub fn comes_back(request: &Request, payload: &[u8]) -> bool {
+    let Some([id, to_1, to_2, from_1, from_2]) = request.frame.get(2..7) else { return false };
+    payload.get(..5) == Some(&[*id, *from_1, *from_2, *to_1, *to_2])
+}
+
 /// Names any message that came: its type and STAN. `None` if it is not a message at all.
 #[must_use]
-pub fn identify(payload: &[u8]) -> Option<(String, Option<u32>)> {
+pub fn identify(dialect: &Dialect, payload: &[u8]) -> Option<(String, Option<u32>)> {
     let frame = Frame::parse(payload).ok()?;
-    let message = unpack(&DIALECT, &frame.message).ok()?;
+    let message = unpack(dialect, &frame.message).ok()?;
     let stan = message.text(De::STAN).and_then(|digits| digits.parse().ok());
     Some((message.mti().to_owned(), stan))
 }

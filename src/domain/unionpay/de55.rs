@@ -12,54 +12,23 @@ pub const MAX: usize = 255;
 /// ATC, which a reversal leaves out when the answer's MAC was wrong.
 pub const ATC: Tag = Tag(0x9F36);
 
-/// Sale: each of these must be there. ARQC, cryptogram information, IAD, unpredictable number, ATC, TVR,
-/// date, type, amount, currency, AIP, country, other amount, capabilities.
-pub const SALE_MANDATORY: &[Tag] = &[
-    Tag(0x9F26),
-    Tag(0x9F27),
-    Tag(0x9F10),
-    Tag(0x9F37),
-    ATC,
-    Tag(0x95),
-    Tag(0x9A),
-    Tag(0x9C),
-    Tag(0x9F02),
-    Tag(0x5F2A),
-    Tag(0x82),
-    Tag(0x9F1A),
-    Tag(0x9F03),
-    Tag(0x9F33),
-];
-
-/// Sale: sent where known. CVM results, terminal type, interface device serial, AID, version, sequence
-/// counter, card product. When 255 bytes do not hold them all, they are dropped from the end of this list.
-pub const SALE_OPTIONAL: &[Tag] =
-    &[Tag(0x9F34), Tag(0x9F35), Tag(0x9F1E), Tag(0x84), Tag(0x9F09), Tag(0x9F41), Tag(0x9F63)];
-
-/// Reversal without a usable answer: TVR, interface device serial, IAD, ATC.
-pub const REVERSAL_NO_ANSWER: &[Tag] = &[Tag(0x95), Tag(0x9F1E), Tag(0x9F10), ATC];
-
-/// Reversal of an approval that the card refused: TVR, IAD, ATC, script results.
-pub const REVERSAL_AFTER_REFUSAL: &[Tag] = &[Tag(0x95), Tag(0x9F10), ATC, SCRIPTS];
+/// Which objects stand in DE 55, by message: data of the acquirer's profile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IccLists {
+    /// A request: each of these must be there.
+    pub mandatory: Vec<Tag>,
+    /// A request: sent where known, and dropped from the end of this list when 255 bytes do not hold them all.
+    pub optional: Vec<Tag>,
+    /// A reversal without a usable answer.
+    pub reversal_no_answer: Vec<Tag>,
+    /// A reversal of an approval that the card refused.
+    pub reversal_refused: Vec<Tag>,
+    /// What the card did with the issuer's scripts (0620).
+    pub script_result: Vec<Tag>,
+}
 
 /// What is added when a sale that the chip approved is uploaded: the response code, Y1 or Y3.
 pub const RESPONSE_CODE: Tag = Tag(0x8A);
-
-/// What the card did with the issuer's scripts (0620): capabilities, TVR, unpredictable number, interface device
-/// serial, IAD, cryptogram, ATC, AIP, script results, country, date.
-pub const SCRIPT_RESULT: &[Tag] = &[
-    Tag(0x9F33),
-    Tag(0x95),
-    Tag(0x9F37),
-    Tag(0x9F1E),
-    Tag(0x9F10),
-    Tag(0x9F26),
-    ATC,
-    Tag(0x82),
-    SCRIPTS,
-    Tag(0x9F1A),
-    Tag(0x9A),
-];
 
 /// Script results, five bytes a script.
 pub const SCRIPTS: Tag = Tag(0xDF31);
@@ -78,58 +47,60 @@ pub enum De55Error {
     },
 }
 
-/// DE 55 of a sale.
-///
-/// # Errors
-/// [`De55Error`]: a mandatory object is missing, or 255 bytes do not hold them.
-pub fn sale(tags: &TagStore) -> Result<Vec<u8>, De55Error> {
-    let mut out = mandatory(SALE_MANDATORY, tags)?;
-    append_while_it_fits(&mut out, SALE_OPTIONAL, tags);
-    Ok(out)
+impl IccLists {
+    /// DE 55 of a request.
+    ///
+    /// # Errors
+    /// [`De55Error`]: a mandatory object is missing, or 255 bytes do not hold them.
+    pub fn request(&self, tags: &TagStore) -> Result<Vec<u8>, De55Error> {
+        let mut out = mandatory(self.mandatory.iter(), tags)?;
+        append_while_it_fits(&mut out, &self.optional, tags);
+        Ok(out)
+    }
+
+    /// DE 55 of a sale that the chip approved: as [`IccLists::request`], with the TC, and tag 8A.
+    ///
+    /// # Errors
+    /// [`De55Error`]: a mandatory object is missing, or 255 bytes do not hold them.
+    pub fn upload(&self, tags: &TagStore) -> Result<Vec<u8>, De55Error> {
+        let mut out = mandatory(self.mandatory.iter().chain([&RESPONSE_CODE]), tags)?;
+        append_while_it_fits(&mut out, &self.optional, tags);
+        Ok(out)
+    }
+
+    /// DE 55 of a script result; `None` if the card was given no script. Objects that are not there are left out.
+    #[must_use]
+    pub fn script_result(&self, tags: &TagStore) -> Option<Vec<u8>> {
+        tags.value(SCRIPTS).filter(|results| !results.is_empty())?;
+        Some(whatever_is_there(&self.script_result, tags))
+    }
+
+    /// DE 55 of a reversal when no usable answer came. Objects that are not there are left out.
+    #[must_use]
+    pub fn reversal_no_answer(&self, tags: &TagStore) -> Vec<u8> {
+        whatever_is_there(&self.reversal_no_answer, tags)
+    }
+
+    /// DE 55 of a reversal when the host approved and the card refused. Objects that are not there are left out.
+    #[must_use]
+    pub fn reversal_refused(&self, tags: &TagStore) -> Vec<u8> {
+        whatever_is_there(&self.reversal_refused, tags)
+    }
 }
 
-/// DE 55 of a sale that the chip approved: as [`sale`], with the TC, and tag 8A.
-///
-/// # Errors
-/// [`De55Error`]: a mandatory object is missing, or 255 bytes do not hold them.
-pub fn upload(tags: &TagStore) -> Result<Vec<u8>, De55Error> {
-    let mut out = mandatory(&[SALE_MANDATORY, &[RESPONSE_CODE]].concat(), tags)?;
-    append_while_it_fits(&mut out, SALE_OPTIONAL, tags);
-    Ok(out)
-}
-
-/// DE 55 of a script result; `None` if the card was given no script. Objects that are not there are left out.
-#[must_use]
-pub fn script_result(tags: &TagStore) -> Option<Vec<u8>> {
-    tags.value(SCRIPTS).filter(|results| !results.is_empty())?;
+fn whatever_is_there(list: &[Tag], tags: &TagStore) -> Vec<u8> {
     let mut out = Vec::new();
-    append_while_it_fits(&mut out, SCRIPT_RESULT, tags);
-    Some(out)
+    append_while_it_fits(&mut out, list, tags);
+    out
 }
 
-fn mandatory(list: &[Tag], tags: &TagStore) -> Result<Vec<u8>, De55Error> {
+fn mandatory<'t>(list: impl Iterator<Item = &'t Tag>, tags: &TagStore) -> Result<Vec<u8>, De55Error> {
     let mut out = Vec::new();
     for tag in list {
         let value = tags.value(*tag).filter(|value| !value.is_empty()).ok_or(De55Error::Missing(*tag))?;
         append(&mut out, *tag, value);
     }
     if out.len() > MAX { Err(De55Error::TooLong { length: out.len() }) } else { Ok(out) }
-}
-
-/// DE 55 of a reversal when no usable answer came. Objects that are not there are left out.
-#[must_use]
-pub fn reversal_no_answer(tags: &TagStore) -> Vec<u8> {
-    let mut out = Vec::new();
-    append_while_it_fits(&mut out, REVERSAL_NO_ANSWER, tags);
-    out
-}
-
-/// DE 55 of a reversal when the host approved and the card refused. Objects that are not there are left out.
-#[must_use]
-pub fn reversal_after_refusal(tags: &TagStore) -> Vec<u8> {
-    let mut out = Vec::new();
-    append_while_it_fits(&mut out, REVERSAL_AFTER_REFUSAL, tags);
-    out
 }
 
 /// The same data without one object; what cannot be read is returned as it is.
@@ -296,6 +267,11 @@ fn object(data: &[u8]) -> Option<(Object<'_>, &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::profile::Profile;
+
+    fn lists() -> IccLists {
+        Profile::unionpay().icc.clone()
+    }
 
     fn store(tags: &[Tag], length: usize) -> TagStore {
         let mut store = TagStore::default();
@@ -305,38 +281,40 @@ mod tests {
 
     #[test]
     fn a_missing_mandatory_object_is_named() {
-        let mut tags = store(SALE_MANDATORY, 2);
-        assert!(sale(&tags).is_ok());
+        let mut tags = store(&lists().mandatory, 2);
+        assert!(lists().request(&tags).is_ok());
         tags.put(Tag(0x9F26), &[]);
-        assert_eq!(sale(&tags).unwrap_err().to_string(), "tag 9F26 is missing");
-        assert_eq!(sale(&TagStore::default()), Err(De55Error::Missing(Tag(0x9F26))));
+        assert_eq!(lists().request(&tags).unwrap_err().to_string(), "tag 9F26 is missing");
+        assert_eq!(lists().request(&TagStore::default()), Err(De55Error::Missing(Tag(0x9F26))));
     }
 
     /// 255 bytes at most: optional objects go, from the end of their list; mandatory ones never do.
     #[test]
     fn what_does_not_fit_is_dropped_from_the_end_of_the_list() {
-        let mut tags = store(SALE_MANDATORY, 12);
-        SALE_OPTIONAL.iter().for_each(|tag| tags.put(*tag, &[7; 12]));
-        let icc = sale(&tags).unwrap();
+        let mut tags = store(&lists().mandatory, 12);
+        lists().optional.iter().for_each(|tag| tags.put(*tag, &[7; 12]));
+        let lists = lists();
+        let icc = lists.request(&tags).unwrap();
         assert!(icc.len() <= MAX);
         let sent: Vec<Tag> = objects(&icc).unwrap().iter().map(|o| o.tag).collect();
-        let expected = [SALE_MANDATORY, &SALE_OPTIONAL[..sent.len() - SALE_MANDATORY.len()]].concat();
+        let expected = [&lists.mandatory[..], &lists.optional[..sent.len() - lists.mandatory.len()]].concat();
         assert_eq!(sent, expected);
-        assert!(sent.len() > SALE_MANDATORY.len() && sent.len() < SALE_MANDATORY.len() + SALE_OPTIONAL.len());
-        assert!(matches!(sale(&store(SALE_MANDATORY, 20)), Err(De55Error::TooLong { .. })));
-        assert!(matches!(sale(&store(SALE_MANDATORY, 70_000)), Err(De55Error::TooLong { .. })));
+        let (mandatory, optional) = (lists.mandatory.len(), lists.optional.len());
+        assert!(sent.len() > mandatory && sent.len() < mandatory + optional);
+        assert!(matches!(lists.request(&store(&lists.mandatory, 20)), Err(De55Error::TooLong { .. })));
+        assert!(matches!(lists.request(&store(&lists.mandatory, 70_000)), Err(De55Error::TooLong { .. })));
     }
 
     #[test]
     fn reversals_carry_what_is_there() {
         let mut tags = store(&[Tag(0x95), Tag(0x9F10)], 1);
-        assert_eq!(reversal_no_answer(&tags), [0x95, 1, 7, 0x9F, 0x10, 1, 7]);
+        assert_eq!(lists().reversal_no_answer(&tags), [0x95, 1, 7, 0x9F, 0x10, 1, 7]);
         tags.put(ATC, &[0, 1]);
         tags.put(Tag(0xDF31), &[0; 5]);
         let after = [0x95, 1, 7, 0x9F, 0x10, 1, 7, 0x9F, 0x36, 2, 0, 1, 0xDF, 0x31, 5, 0, 0, 0, 0, 0];
-        assert_eq!(reversal_after_refusal(&tags), after);
-        assert_eq!(without(&reversal_no_answer(&tags), ATC), [0x95, 1, 7, 0x9F, 0x10, 1, 7]);
-        assert!(reversal_no_answer(&TagStore::default()).is_empty());
+        assert_eq!(lists().reversal_refused(&tags), after);
+        assert_eq!(without(&lists().reversal_no_answer(&tags), ATC), [0x95, 1, 7, 0x9F, 0x10, 1, 7]);
+        assert!(lists().reversal_no_answer(&TagStore::default()).is_empty());
     }
 
     /// Tag and length forms a host may use, and those that cannot be.

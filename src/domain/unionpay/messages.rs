@@ -2,7 +2,7 @@
 //! `financial`.
 //!
 //! Source: field matrix and reversal rules of public terminal code (LiaoYang_POS, Newland, PAX agreeing on
-//! these rows); Spec: unverified. Tracks are not encrypted, so DE 53 stands only beside a PIN.
+//! these rows); Spec: unverified.
 mod financial;
 mod queued;
 
@@ -10,11 +10,12 @@ pub use financial::{RequestFields, WireSource, request, wire_facts};
 pub use queued::queued;
 
 use super::Identity;
-use super::dialect::DIALECT;
-use super::keys::WorkingKeys;
 use super::mac::pack_signed;
 use crate::domain::ident::{BatchNumber, OperatorId, Stan};
 use crate::domain::iso8583::{De, Frame, FrameError, Message, PackError, pack};
+use crate::domain::keystore::{KeyError, SessionKeys};
+use crate::domain::profile::Profile;
+use std::sync::Arc;
 
 /// A request ready to send, and what its answer is checked against.
 ///
@@ -29,6 +30,8 @@ pub struct Request {
     pub frame: Vec<u8>,
     /// The elements sent.
     pub fields: Message,
+    /// The rules by which it was made and its answer is read.
+    pub profile: Arc<Profile>,
 }
 
 impl core::fmt::Debug for Request {
@@ -48,12 +51,15 @@ pub enum BuildError {
     /// The message does not fit into a frame.
     #[error(transparent)]
     Frame(#[from] FrameError),
+    /// No key of this sign-on answers.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
     /// Nothing is ever sent for this entry of the queue, or what it needs is gone.
     #[error("there is no message for this entry")]
     NothingToSend,
 }
 
-/// POS sign-on (签到), 0800 with 60.3 = 003: DE 11, 41, 42, 60, 63. DE 62 is left out. No MAC.
+/// POS sign-on (签到), 0800 with 60.3 by the profile: DE 11, 41, 42, 60, 62 where the profile has a number, 63. No MAC.
 ///
 /// DE 63.1 is the operator, two digits and a blank; `00` when nobody is signed on.
 ///
@@ -65,7 +71,12 @@ pub fn sign_on(
     batch: BatchNumber,
     operator: Option<&OperatorId>,
 ) -> Result<Request, BuildError> {
-    let mut message = management("0800", identity, Some(stan), batch, "003");
+    let forms = &identity.profile.forms;
+    let mut message = management("0800", identity, Some(stan), batch, forms.sign_on_keys.word());
+    if !forms.sequence_number.is_empty() {
+        let number = &forms.sequence_number;
+        message.set(De::PRIVATE_62, format!("Sequence No{:02}{number}", number.len()));
+    }
     message.set(De::PRIVATE_63, format!("{} ", operator.map_or("00", OperatorId::as_str)));
     plain(identity, "0800", Some(stan), message)
 }
@@ -108,7 +119,7 @@ pub(super) fn plain(
     stan: Option<Stan>,
     fields: Message,
 ) -> Result<Request, BuildError> {
-    let packed = pack(&DIALECT, &fields)?;
+    let packed = pack(&identity.profile.dialect, &fields)?;
     framed(identity, mti, stan, fields, packed)
 }
 
@@ -117,9 +128,9 @@ fn signed(
     mti: &'static str,
     stan: Stan,
     mut fields: Message,
-    keys: &WorkingKeys,
+    keys: &dyn SessionKeys,
 ) -> Result<Request, BuildError> {
-    let packed = pack_signed(&mut fields, keys)?;
+    let packed = pack_signed(&identity.profile.dialect, &mut fields, keys)?;
     framed(identity, mti, Some(stan), fields, packed)
 }
 
@@ -131,5 +142,5 @@ fn framed(
     message: Vec<u8>,
 ) -> Result<Request, BuildError> {
     let frame = Frame { tpdu: identity.tpdu, header: identity.header, message }.encode()?;
-    Ok(Request { mti, stan, frame, fields })
+    Ok(Request { mti, stan, frame, fields, profile: Arc::clone(&identity.profile) })
 }

@@ -3,7 +3,7 @@
 //!
 //! The paid terminal specification (Q/CUP 006 series) was not at hand: the rules are restated from public
 //! terminal and host code and marked `Spec: unverified`; what an acquirer does differently belongs into its
-//! profile. No SM4, no tracks encrypted under a TDK, no downloads yet.
+//! profile. No downloads yet.
 pub mod answers;
 pub mod catalogue;
 pub mod de55;
@@ -11,6 +11,7 @@ pub mod describe;
 pub mod dialect;
 #[cfg(any(test, feature = "sim"))]
 pub mod issuer;
+mod key_block;
 pub mod keys;
 pub mod mac;
 pub mod messages;
@@ -18,8 +19,10 @@ pub mod response;
 pub mod settlement;
 
 use super::ident::{MerchantId, TerminalId};
+use super::profile::Profile;
+use std::sync::Arc;
 
-/// Who we are on the wire.
+/// Who we are on the wire, and by which rules we speak.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// DE 41.
@@ -30,6 +33,8 @@ pub struct Identity {
     pub tpdu: [u8; 5],
     /// Twelve packed digits; the sixth is 0 in requests.
     pub header: [u8; 6],
+    /// The acquirer's rules.
+    pub profile: Arc<Profile>,
 }
 
 /// What the host wants of the terminal when the transaction is over: the sixth digit of its header.

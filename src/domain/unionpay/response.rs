@@ -39,6 +39,12 @@ pub fn class(code: &ResponseCode) -> Class {
     }
 }
 
+/// True if such a code books money, in full or in part.
+#[must_use]
+pub fn books(code: &str) -> bool {
+    code == PARTLY_APPROVED || APPROVED.contains(&code)
+}
+
 /// True if the host will not ask for this reversal again.
 #[must_use]
 pub fn reversal_done(code: &ResponseCode) -> bool {

@@ -92,6 +92,7 @@ pub fn copy(identity: &Identity, row: &TxnRow) -> Option<Result<Request, BuildEr
     let original = terms.original.as_ref();
     let rrn = original.and_then(|original| original.rrn.as_ref()).filter(|_| refund);
     let auth_code = terms.auth_code.as_ref().or_else(|| original.and_then(|o| o.auth_code.as_ref()));
+    let forms = &identity.profile.forms;
     let mut message = Message::new("0320");
     if !wire.entry_mode.starts_with("02") {
         message.set(De::PAN, card.pan.reveal());
@@ -110,13 +111,9 @@ pub fn copy(identity: &Identity, row: &TxnRow) -> Option<Result<Request, BuildEr
         .set(De::MERCHANT, wire.merchant_id.as_str())
         .set(De::CURRENCY, row.start.currency.numeric3())
         .set_some(De::ICC, (!wire.icc.is_empty()).then(|| wire.icc.clone()))
-        .set(
-            De::PRIVATE_60,
-            // Rows of the first schema have no 60.6: it was 0.
-            format!("{}{}000{:0<3}", wire.message_type, row.batch, wire.capability),
-        )
+        .set(De::PRIVATE_60, forms.private_60(&wire.message_type, row.batch, &wire.capability))
         .set_some(De::ORIGINAL, (!wire.original.is_empty()).then(|| wire.original.clone()))
-        .set(De::PRIVATE_63, if refund { "000" } else { organisation(row) });
+        .set(De::PRIVATE_63, if refund { &forms.refund_63 } else { organisation(row) });
     Some(plain(identity, "0320", Some(stan), message))
 }
 

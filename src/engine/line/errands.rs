@@ -1,5 +1,5 @@
 //! Errands on the line: sign-on, sign-off, echo; and the working keys that a sign-on brings.
-use super::{ERRANDS_MAX, Opened, RETRY_MAX, RETRY_MIN, User};
+use super::{ERRANDS_MAX, LineState, Opened, RETRY_MAX, RETRY_MIN, User};
 use crate::domain::calendar::{BootTime, WallTime};
 use crate::domain::fault::{Fault, FaultName};
 use crate::domain::outcome::ResultCode;
@@ -9,16 +9,34 @@ use crate::domain::txn::management::{self, Errand, Management};
 use crate::domain::txn::{self, Vital};
 use crate::domain::unionpay::messages;
 use crate::engine::{Engine, Note, cut};
-use crate::ports::Durability;
+use crate::ports::{Durability, WayTimes};
+use core::time::Duration;
+use std::sync::Arc;
+
+/// The job of an echo that nobody asked for: there is none, numbers begin at 1.
+const HEARTBEAT: u64 = 0;
+/// How long the host may take for a heartbeat. Choice: short, because a sale may come meanwhile and waits for it.
+const HEARTBEAT_PATIENCE: Duration = Duration::from_secs(10);
 
 impl Engine {
+    fn management(&self, errand: Errand, patience: Duration) -> Management {
+        Management::new(errand, patience, Arc::clone(&self.settings.identity.profile))
+    }
+
     pub(super) fn errand(&mut self, errand: Errand, job: u64) -> User {
-        self.line.dns_ms = None;
-        self.line.tcp_ms = None;
+        if job == HEARTBEAT {
+            let patience = HEARTBEAT_PATIENCE.min(self.settings.response_timeout);
+            return User::Management { machine: self.management(errand, patience), job, opened: None };
+        }
+        if errand == Errand::Echo && self.line.unread.is_empty() {
+            self.hang_up(); // a test shows the whole way
+        }
+        self.line.times = WayTimes::default();
         self.line.echo_ms = None;
+        self.line.fault = None;
         self.job_phase(job, "running", "connecting");
         User::Management {
-            machine: Management::new(errand, self.settings.response_timeout),
+            machine: self.management(errand, self.settings.response_timeout),
             job,
             opened: None,
         }
@@ -89,6 +107,9 @@ impl Engine {
 
     pub(super) fn use_keys(&mut self, opened: Option<Box<Opened>>) {
         let Some(opened) = opened else { return };
+        if let Some(Err(error)) = opened.new_master.as_ref().map(|key| self.key_store.load_master(key)) {
+            tracing::error!(%error, "the new master key cannot be used; a restart takes it from the journal");
+        }
         self.keys = Some(opened.keys);
         self.key_record = Some(opened.record);
         self.key_generation = self.key_generation.wrapping_add(1);
@@ -110,7 +131,7 @@ impl Engine {
         }
     }
 
-    pub(super) fn drop_keys(&mut self) {
+    pub(in crate::engine) fn drop_keys(&mut self) {
         self.keys = None;
         self.key_record = None;
     }
@@ -173,7 +194,8 @@ impl Engine {
         self.keys.is_none()
             && needed
             && self.settings.auto_sign_on
-            && self.settings.master_key.is_some()
+            && self.has_master_key()
+            && !self.master_changing
             && !self.stopping
             && !self.line.signing_on()
     }
@@ -191,6 +213,23 @@ impl Engine {
         {
             tracing::warn!(error = %fault, "no automatic sign-on");
             self.line.sign_on_at = Some(now.after(self.line.sign_on_pause));
+        }
+    }
+
+    /// When the line is to be tested because nobody uses it.
+    pub(in crate::engine) fn next_heartbeat_at(&self) -> Option<BootTime> {
+        let idle = !self.stopping
+            && self.line.user.is_none()
+            && self.active.is_none()
+            && matches!(self.line.state, LineState::Open { .. });
+        self.settings.line_manner.beat_at(self.line.heard_at).filter(|_| idle)
+    }
+
+    /// Sends the echo whose time has come. An errand that waits anyway serves as well.
+    pub(super) fn beat_when_due(&mut self) {
+        let now = self.system.boot();
+        if self.line.errands.is_empty() && self.next_heartbeat_at().is_some_and(|at| now >= at) {
+            self.line.errands.push_back((Errand::Echo, HEARTBEAT));
         }
     }
 

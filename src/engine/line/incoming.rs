@@ -1,11 +1,11 @@
 //! What comes in on the line: whose answer it is, whether it is one, and what the machines are told.
 use super::{Opened, User};
+use crate::domain::keystore::OpenedKeys;
 use crate::domain::queue::delivery::{self, Delivery};
 use crate::domain::record::KeyRecord;
 use crate::domain::txn::management::{self, Errand, Management, SignOnAnswer};
 use crate::domain::txn::{self, Garbled};
 use crate::domain::unionpay::answers::{self, AnswerError};
-use crate::domain::unionpay::keys::WorkingKeys;
 use crate::domain::unionpay::messages::Request;
 use crate::engine::{Engine, Note, cut};
 use crate::ports::Durability;
@@ -13,15 +13,24 @@ use crate::ports::Durability;
 /// Sixth digit of the host's header: "sign on again". Acted upon when the transaction is over.
 const SIGN_ON_AGAIN: u8 = 3;
 
+/// Messages that answer nothing and are journalled, for each line: a host that has gone mad must not fill the disk.
+const STRAYS_MAX: u32 = 16;
+
 impl Engine {
     /// A whole message came.
     pub(super) fn frame(&mut self, bytes: &[u8]) {
         cut::boundary(&"frame received");
         let now = self.now();
         self.last_exchange = now.wall;
+        self.line.heard_at = now.boot;
         let Some(request) = self.line.pending.take() else {
             return self.foreign(bytes);
         };
+        if !self.line.tpdu_told && !answers::comes_back(&request, bytes) {
+            // Choice: told, not refused. The addresses serve the concentrators between; matching and MAC decide.
+            self.line.tpdu_told = true;
+            tracing::warn!("the TPDU of an answer is not that of its request with the addresses swapped");
+        }
         let foreign = match self.line.user.take() {
             Some(User::Txn) => {
                 self.line.user = Some(User::Txn);
@@ -38,6 +47,7 @@ impl Engine {
             None => true,
         };
         if foreign {
+            self.line.stray_since_sent = true;
             self.foreign(bytes);
             if self.line.user.is_some() {
                 self.line.pending = Some(request); // its answer may still come
@@ -45,31 +55,47 @@ impl Engine {
         }
     }
 
-    /// A late, repeated or unknown message: journalled and shown, never acted upon.
+    /// A late, repeated or unknown message: journalled and shown, never acted upon. It stands with the transaction
+    /// whose STAN it bears, else in the audit trail.
     pub(super) fn foreign(&mut self, bytes: &[u8]) {
-        let Some((mti, stan)) = answers::identify(bytes) else {
+        let Some((mti, stan)) = answers::identify(&self.settings.identity.profile.dialect, bytes) else {
             return tracing::warn!("a message that is no answer was dropped");
         };
         let stan = stan.unwrap_or(0);
         tracing::warn!(mti, stan, "a late or repeated answer");
+        self.line.strays = self.line.strays.saturating_add(1);
+        if self.line.strays > STRAYS_MAX {
+            return;
+        }
         let owner = self
             .entries
             .iter()
             .filter(|(_, e)| e.view.trace == stan)
             .filter(|_| stan > 0)
             .max_by_key(|(_, e)| e.order);
-        if let Some(id) = owner.map(|(id, _)| id.clone()) {
-            self.timeline(&id, "late-answer", &format!("a late or repeated {mti} came; the outcome stands"));
-            let notes = self.take_notes();
-            self.commit(Note::Evidence, notes, Durability::Lazy);
-        }
+        let records = match owner.map(|(id, _)| id.clone()) {
+            Some(id) => {
+                self.timeline(
+                    &id,
+                    "late-answer",
+                    &format!("a late or repeated {mti} came; the outcome stands"),
+                );
+                self.take_notes()
+            }
+            None => vec![self.audit(None, format!("a {mti} with STAN {stan:06} answered nothing; dropped"))],
+        };
+        self.commit(Note::Evidence, records, Durability::Lazy);
     }
 
     pub(super) fn sale_answer(&mut self, request: &Request, bytes: &[u8]) -> bool {
         let now = self.now();
         let local = self.system.local(now.wall);
-        let Some(keys) = self.keys.as_ref() else { return true };
+        let Some(keys) = self.keys.as_deref() else { return true };
         let event = match answers::read_financial(request, bytes, keys, local) {
+            Ok(answer) if answer.is_of_a_double(self.line.stray_since_sent) => {
+                tracing::warn!("the request was doubled on the way; its outcome is not known");
+                txn::Event::HostGarbled(Garbled::Content)
+            }
             Ok(answer) => {
                 self.sign_on_asked_for |= answer.header_request == SIGN_ON_AGAIN;
                 self.line.schedule.wake(&self.queue);
@@ -87,7 +113,7 @@ impl Engine {
 
     fn entry_answer(&mut self, machine: Delivery, request: &Request, bytes: &[u8]) -> bool {
         let local = self.system.local(self.wall());
-        let answer = self.keys.as_ref().map(|keys| answers::read_financial(request, bytes, keys, local));
+        let answer = self.keys.as_deref().map(|keys| answers::read_financial(request, bytes, keys, local));
         let event = match answer {
             Some(Ok(answer)) => {
                 self.sign_on_asked_for |= answer.header_request == SIGN_ON_AGAIN;
@@ -145,11 +171,9 @@ impl Engine {
         if answer.response_code.as_str() != "00" {
             return (sign_on(SignOnAnswer::Refused(answer.response_code)), None);
         }
-        let Some(master) = self.settings.master_key.as_ref() else {
-            return (sign_on(SignOnAnswer::KeysBad("no master key is loaded".to_owned())), None);
-        };
-        let keys = match WorkingKeys::open(master, &answer.key_block) {
-            Ok(keys) => keys,
+        let opened = self.key_store.open(&answer.key_block);
+        let OpenedKeys { session: keys, block, master_check, new_master } = match opened {
+            Ok(opened) => opened,
             Err(error) => return (sign_on(SignOnAnswer::KeysBad(error.to_string())), None),
         };
         let system = self.system.wall();
@@ -162,18 +186,20 @@ impl Engine {
         let clock_offset = host.map_or(self.clock_offset, |host| {
             i64::try_from(i128::from(host.0).saturating_sub(i128::from(system.0))).unwrap_or(0)
         });
-        let record = KeyRecord {
-            block: answer.key_block.clone(),
-            tmk_check: master.check_value(),
-            loaded_at: host.unwrap_or(system),
-        };
+        let record = KeyRecord { block, tmk_check: master_check, loaded_at: host.unwrap_or(system) };
         // A batch is only taken up while nothing of the own one is open.
         let free = !self.batch_has_records && self.queue.is_empty();
         let other = answer.batch.filter(|batch| *batch != self.batch && batch.get() < 999_999);
         let batch = other.filter(|_| free);
         let batch_mismatch = other.is_some() && !free;
-        let accepted = SignOnAnswer::Accepted { keys: record.clone(), batch, clock_offset };
-        (sign_on(accepted), Some(Box::new(Opened { keys, record, clock_offset, batch, batch_mismatch })))
+        let accepted = SignOnAnswer::Accepted {
+            keys: record.clone(),
+            new_master: new_master.clone(),
+            batch,
+            clock_offset,
+        };
+        let opened = Opened { keys, record, new_master, clock_offset, batch, batch_mismatch };
+        (sign_on(accepted), Some(Box::new(opened)))
     }
 }
 

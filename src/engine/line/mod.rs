@@ -11,18 +11,20 @@ mod incoming;
 use super::Engine;
 use super::cut;
 use super::handle::Notice;
-use crate::domain::calendar::BootTime;
+use crate::domain::calendar::{BootTime, WallTime};
 use crate::domain::ident::{BatchNumber, TxnId};
+use crate::domain::keystore::SessionKeys;
 use crate::domain::outcome::{QueueState, ResultCode};
 use crate::domain::queue::delivery::{self, Delivery};
 use crate::domain::queue::order::Schedule;
 use crate::domain::record::{Committed, EntryId, KeyRecord};
+use crate::domain::secret::MasterKeyMaterial;
 use crate::domain::settlement;
 use crate::domain::txn::management::{self, Errand, Management};
 use crate::domain::txn::{self, FinancialRequest};
-use crate::domain::unionpay::keys::WorkingKeys;
 use crate::domain::unionpay::messages::{self, Request};
-use crate::ports::{HostCommand, HostEvent, JournalError};
+use crate::domain::way::WayFault;
+use crate::ports::{HostCommand, HostEvent, JournalError, LineClock, WayTimes};
 use core::time::Duration;
 use std::collections::{BTreeSet, VecDeque};
 
@@ -59,13 +61,24 @@ pub(super) struct Line {
     /// When a row that could not be read is asked for again.
     read_again_at: Option<BootTime>,
     endpoint: usize,
-    dialled_at: BootTime,
     sent_at: BootTime,
+    /// When the line was opened, or the host last said something on it.
+    heard_at: BootTime,
     /// The bank refused the keys of an entry: the sign-on that follows does not hurry it.
     refused: bool,
-    pub(super) dns_ms: Option<u64>,
-    pub(super) tcp_ms: Option<u64>,
+    /// What the last dialling took.
+    pub(super) times: WayTimes,
     pub(super) echo_ms: Option<u64>,
+    /// Why the last dialling or line ended, until the next one.
+    pub(super) fault: Option<WayFault>,
+    /// When the host's certificate ends; `None` without TLS, or before the first line.
+    pub(super) certificate_until: Option<WallTime>,
+    /// An answer whose TPDU is not the request's with its addresses swapped has been told of.
+    tpdu_told: bool,
+    /// Messages on this line that answered nothing.
+    strays: u32,
+    /// One of them came while the present question was out.
+    stray_since_sent: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -84,8 +97,9 @@ enum User {
 
 /// Keys that were opened but are not durable yet, and what came with them.
 struct Opened {
-    keys: WorkingKeys,
+    keys: Box<dyn SessionKeys>,
     record: KeyRecord,
+    new_master: Option<MasterKeyMaterial>,
     clock_offset: i64,
     batch: Option<BatchNumber>,
     /// The host offered a batch that cannot be taken up before settlement.
@@ -97,7 +111,12 @@ enum Heard {
     Ready,
     NoLine(String),
     Sent,
-    Lost { wrote: bool },
+    Lost { wrote: bool, cause: String },
+}
+
+/// Nothing was written, for a reason of our own.
+fn unsent(cause: &str) -> Heard {
+    Heard::Lost { wrote: false, cause: cause.to_owned() }
 }
 
 impl Line {
@@ -116,12 +135,16 @@ impl Line {
             unread: BTreeSet::new(),
             read_again_at: None,
             endpoint: 0,
-            dialled_at: BootTime(0),
             sent_at: BootTime(0),
+            heard_at: BootTime(0),
             refused: false,
-            dns_ms: None,
-            tcp_ms: None,
+            times: WayTimes { name: None, tcp: None, tls: None },
             echo_ms: None,
+            fault: None,
+            certificate_until: None,
+            tpdu_told: false,
+            strays: 0,
+            stray_since_sent: false,
         }
     }
 
@@ -169,22 +192,36 @@ impl Engine {
     /// Gives the line to the next one that wants it.
     pub(super) fn pump_line(&mut self) {
         self.sign_on_when_due();
+        self.beat_when_due();
         while self.line.user.is_none() {
             let Some(user) = self.next_user() else {
                 return self.close_idle_line();
             };
+            let money = matches!(user, User::Txn | User::Settlement);
             self.line.user = Some(user);
             match self.line.state {
+                LineState::Open { .. } if money && self.line_is_stale() => {
+                    // Nobody may be there any more, and a request that is lost is a reversal.
+                    self.hang_up();
+                    self.dial(1);
+                }
                 LineState::Open { .. } => self.tell_user(Heard::Ready),
                 LineState::Closed | LineState::Dialling { .. } => self.dial(1),
             }
         }
     }
 
+    fn line_is_stale(&self) -> bool {
+        self.settings.line_manner.is_stale(self.line.heard_at, self.system.boot())
+    }
+
     fn close_idle_line(&mut self) {
         // A transaction between its question and its outcome keeps the line: its reversal goes out on it.
         let moving = self.active.as_ref().is_some_and(|active| active.txn.money_may_move());
-        if !moving && self.line.unread.is_empty() {
+        let kept = self.settings.line_manner.long
+            && !self.stopping
+            && matches!(self.line.state, LineState::Open { .. });
+        if !moving && !kept && self.line.unread.is_empty() {
             self.hang_up();
         }
     }
@@ -234,10 +271,11 @@ impl Engine {
     fn dial(&mut self, attempt: u32) {
         let id = self.fresh_id();
         self.line.state = LineState::Dialling { id, attempt };
-        self.line.dialled_at = self.system.boot();
+        self.line.strays = 0;
         let endpoint = self.line.endpoint;
         self.show_attempt(attempt);
-        self.put_host(HostCommand::Connect { line: id, endpoint });
+        let clock = LineClock { now: self.wall().max(self.clock_floor), trusted: self.clock_trusted() };
+        self.put_host(HostCommand::Connect { line: id, endpoint, clock });
     }
 
     fn put_host(&mut self, command: HostCommand) {
@@ -250,11 +288,11 @@ impl Engine {
     pub(super) fn host_event(&mut self, event: HostEvent) {
         let current = self.line.id();
         match event {
-            HostEvent::Connected { line, name_ms } if current == Some(line) => {
-                let now = self.system.boot();
-                let dialled_ms = u64::try_from(now.since(self.line.dialled_at).as_millis()).ok();
-                self.line.tcp_ms = dialled_ms.map(|ms| ms.saturating_sub(name_ms));
-                self.line.dns_ms = Some(name_ms);
+            HostEvent::Connected { line, times, certificate_until } if current == Some(line) => {
+                self.line.times = times;
+                self.line.certificate_until = certificate_until;
+                self.line.fault = None;
+                self.line.heard_at = self.system.boot();
                 self.line.state = LineState::Open { id: line };
                 if self.reachable == "no" {
                     // The link is back: what was given up is tried again.
@@ -263,13 +301,18 @@ impl Engine {
                 self.reachable = "yes";
                 self.tell_user(Heard::Ready);
             }
-            HostEvent::ConnectFailed { line, cause } if current == Some(line) => self.connect_failed(&cause),
+            HostEvent::ConnectFailed { line, times, fault } if current == Some(line) => {
+                self.line.times = times;
+                self.connect_failed(fault);
+            }
             HostEvent::Sent { line } if current == Some(line) => self.tell_user(Heard::Sent),
             HostEvent::Frame { line, bytes } if current == Some(line) => self.frame(&bytes),
-            HostEvent::Lost { line, wrote, cause } if current == Some(line) => {
-                tracing::info!(%cause, wrote, "line lost");
+            HostEvent::Lost { line, wrote, fault } if current == Some(line) => {
+                tracing::info!(%fault, wrote, "line lost");
+                let cause = fault.to_string();
+                self.line.fault = Some(fault);
                 self.line_is_closed();
-                self.tell_user(Heard::Lost { wrote });
+                self.tell_user(Heard::Lost { wrote, cause });
             }
             HostEvent::Connected { .. }
             | HostEvent::ConnectFailed { .. }
@@ -279,16 +322,18 @@ impl Engine {
         }
     }
 
-    fn connect_failed(&mut self, cause: &str) {
+    fn connect_failed(&mut self, fault: WayFault) {
         let LineState::Dialling { attempt, .. } = self.line.state else { return };
         self.line.state = LineState::Closed;
         self.line.endpoint = self.line.endpoint.wrapping_add(1);
-        tracing::info!(attempt, cause, "no connection");
+        tracing::info!(attempt, stage = %fault.stage, cause = %fault.cause, %fault, "no connection");
         if attempt < self.settings.connect_attempts && !self.stopping && self.line.user.is_some() {
             return self.dial(attempt.saturating_add(1));
         }
         self.reachable = "no";
-        self.tell_user(Heard::NoLine(cause.to_owned()));
+        let words = fault.to_string();
+        self.line.fault = Some(fault);
+        self.tell_user(Heard::NoLine(words));
     }
 
     /// Tells whoever uses the line.
@@ -303,7 +348,7 @@ impl Engine {
                     },
                     Heard::NoLine(_) => txn::Event::LineFailed(ResultCode::ConnectFailed),
                     Heard::Sent => txn::Event::RequestSent,
-                    Heard::Lost { wrote } => txn::Event::LineLost { wrote },
+                    Heard::Lost { wrote, .. } => txn::Event::LineLost { wrote },
                 };
                 self.line.user = Some(User::Txn);
                 self.step_txn(event);
@@ -331,7 +376,7 @@ impl Engine {
                     Heard::Ready => management::Event::LineReady,
                     Heard::NoLine(cause) => management::Event::LineFailed(cause),
                     Heard::Sent => management::Event::RequestSent,
-                    Heard::Lost { .. } => management::Event::LineLost,
+                    Heard::Lost { cause, .. } => management::Event::LineLost(cause),
                 };
                 self.step_management(machine, job, opened, event);
             }
@@ -363,10 +408,11 @@ impl Engine {
     /// Sends a request whose record is durable.
     fn send(&mut self, request: Request) {
         let LineState::Open { id } = self.line.state else {
-            return self.tell_user(Heard::Lost { wrote: false });
+            return self.tell_user(unsent("the line is closed"));
         };
         cut::boundary(&format_args!("before send {}", request.mti));
         self.line.sent_at = self.system.boot();
+        self.line.stray_since_sent = false;
         if let (Some(User::Txn), Some(active)) = (&self.line.user, &self.active) {
             self.line.served = Some(active.txn.id().clone());
         }
@@ -381,7 +427,7 @@ impl Engine {
     /// Sends the request of the running transaction.
     pub(super) fn send_txn(&mut self, wanted: &FinancialRequest) {
         let identity = &self.settings.identity;
-        let built = self.keys.as_ref().map(|keys| messages::request(identity, &wanted.fields(), keys));
+        let built = self.keys.as_deref().map(|keys| messages::request(identity, &wanted.fields(), keys));
         self.send_built(built);
     }
 
@@ -390,9 +436,9 @@ impl Engine {
             Some(Ok(request)) => self.send(request),
             Some(Err(error)) => {
                 tracing::error!(%error, "the request cannot be packed");
-                self.tell_user(Heard::Lost { wrote: false });
+                self.tell_user(unsent("the request cannot be packed; call the acquirer"));
             }
-            None => self.tell_user(Heard::Lost { wrote: false }),
+            None => self.tell_user(unsent("there are no keys; sign on")),
         }
     }
 

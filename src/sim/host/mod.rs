@@ -3,7 +3,8 @@
 //!
 //! Threads and blocking sockets, so that it shares nothing with the daemon under test: `sim-gate` accepts,
 //! each line has a reader and a writer, and `sim-desk` owns all state (`desk.rs`) and lets the bank
-//! judge (`bank/`). What it does not do: downloads, code sales, TLS.
+//! judge (`bank/`). TLS is taken off at the door (`tls.rs`).
+//! What it does not do: downloads, code sales.
 mod bank;
 pub mod batches;
 pub mod business;
@@ -15,7 +16,9 @@ mod line;
 pub mod log;
 mod program;
 pub mod rules;
+mod tls;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Deref;
@@ -39,6 +42,8 @@ use ledger::{Ledger, Row};
 use log::Spoken;
 pub use program::{Args, run};
 use rules::Rule;
+use tls::Porter;
+pub use tls::TlsFiles;
 
 /// Messages and orders that may wait for the desk; senders wait when it is full.
 const ASKS_MAX: usize = 256;
@@ -55,6 +60,8 @@ pub const TEST_TMK: [u8; 16] =
 pub struct Config {
     /// Where terminals connect; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Terminals speak TLS; plain TCP without it.
+    pub tls: Option<TlsFiles>,
     /// Path of the control socket; none without one.
     pub control: Option<PathBuf>,
     /// The ledger's file; none keeps it in memory only.
@@ -75,6 +82,7 @@ impl Config {
         let merchant = MerchantId::new("102100058120001").map_err(io::Error::other)?;
         Ok(Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            tls: None,
             control: None,
             ledger: None,
             by_amount: false,
@@ -112,8 +120,16 @@ impl Acquirer {
         let desk = Desk::new(bank, config.by_amount, asks.clone());
         let testers = Arc::new(());
         let to_desk = asks.clone();
+        let porter = config.tls.as_ref().map(Porter::new).transpose()?;
         let welcome = move |gate: &Gate, visitor| match visitor {
-            Visitor::Terminal(stream) => drop(to_desk.send(Ask::Terminal(stream))), // else it has ended
+            Visitor::Terminal(stream) => {
+                let to_desk = to_desk.clone();
+                let enter = move |stream| drop(to_desk.send(Ask::Terminal(stream))); // else it has ended
+                match &porter {
+                    None => enter(stream),
+                    Some(porter) => drop(porter.admit(stream, enter)), // no thread: the terminal sees a close
+                }
+            }
             Visitor::Tester(stream) => {
                 let place = Arc::clone(&testers);
                 if Arc::strong_count(&place) > TESTERS_MAX {
@@ -245,6 +261,22 @@ impl Remote {
     /// The acquirer has ended.
     pub fn messages(&self) -> io::Result<Vec<Spoken>> {
         self.order(|desk| desk.messages())
+    }
+
+    /// Requests by MTI that have been dealt with since the start, whatever became of them.
+    ///
+    /// # Errors
+    /// The acquirer has ended.
+    pub fn seen(&self) -> io::Result<BTreeMap<String, u32>> {
+        self.order(|desk| desk.seen())
+    }
+
+    /// How long terminals have waited for answers since the start, in all.
+    ///
+    /// # Errors
+    /// The acquirer has ended.
+    pub fn kept_waiting(&self) -> io::Result<Duration> {
+        self.order(|desk| desk.kept_waiting())
     }
 
     /// Waits until `count` requests of an MTI have been dealt with since the start: judged, booked, and

@@ -7,7 +7,7 @@ use crate::domain::ident::{MerchantId, TerminalId};
 use crate::domain::secret::{ClearPin, Pan, key_from_hex};
 use crate::domain::unionpay::keys::MasterKey;
 
-use super::{Acquirer, Config};
+use super::{Acquirer, Config, TlsFiles};
 
 /// Serve a simulated acquirer until it is killed. Prints `listening ADDRESS` when terminals can connect.
 #[derive(clap::Args)]
@@ -15,6 +15,15 @@ pub struct Args {
     /// Where terminals connect; port 0 takes a free one, which is printed.
     #[arg(long, default_value = "127.0.0.1:9000")]
     listen: SocketAddr,
+    /// Speak TLS with this certificate chain (PEM), the own one first.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's private key (PEM).
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Demand certificates of this CA (PEM) of terminals.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_client_ca: Option<PathBuf>,
     /// Unix socket for rules and questions: one command a line, one line of JSON back.
     #[arg(long, value_name = "PATH")]
     control: Option<PathBuf>,
@@ -77,6 +86,11 @@ fn config(args: Args) -> io::Result<Config> {
     let wrong = |what: String| io::Error::new(io::ErrorKind::InvalidInput, what);
     let mut config = Config::test()?;
     config.listen = args.listen;
+    config.tls = args.tls_cert.zip(args.tls_key).map(|(certificate, key)| TlsFiles {
+        certificate,
+        key,
+        client_ca: args.tls_client_ca,
+    });
     config.control = args.control;
     config.ledger = args.ledger;
     config.by_amount = args.by_amount;

@@ -269,5 +269,6 @@ pub fn identity() -> Option<crate::domain::unionpay::Identity> {
         merchant_id: MerchantId::new(MERCHANT_ID).ok()?,
         tpdu: [0x60, 0, 1, 0, 0],
         header: [0x60, 0x31, 0, 0x31, 0, 0],
+        profile: crate::domain::profile::Profile::unionpay(),
     })
 }

@@ -13,6 +13,7 @@ use crate::domain::profile::LateUploads;
 use crate::domain::record::Record;
 use core::fmt;
 use core::time::Duration;
+use std::sync::Arc;
 
 /// Transactions before a shop settles in the middle of a day: a batch holds at most 900.
 const SHIFT: u32 = 600;
@@ -131,11 +132,13 @@ fn play(seed: u64, transactions: u32, keep: Keep) -> (Result<(), String>, Option
     let chance = Chance::seeded(draws.draw(), per_mille);
     let beginning = Beginning { chance, seed, habit, first_stan, traced: keep == Keep::Trace };
     let Some(mut world) = World::new(beginning) else { return (Err("no world".to_owned()), None) };
-    (world.setup.profile.late_uploads, world.late_after) = match draws.below(4) {
+    let late_uploads;
+    (late_uploads, world.late_after) = match draws.below(4) {
         0 => (LateUploads::Expire, Some(LATE)),
         1 => (LateUploads::Send, Some(LATE)),
         _ => (LateUploads::Send, None),
     };
+    Arc::make_mut(&mut world.setup.identity.profile).late_uploads = late_uploads;
     world.tried = (keep == Keep::Commits).then(Vec::new);
     let mut day = Day { draws, originals: Vec::new() };
     let ended = day.trade(&mut world, transactions).and_then(|()| world.come_to_rest());

@@ -470,8 +470,7 @@ impl Judge {
 fn follows_rightly(row: &TxnRow, disk: &Disk) -> Flow {
     let original = row.start.terms.original.as_ref().and_then(|original| original.txn.as_ref());
     let Some(original) = original.and_then(|id| disk.row(id)) else { return Ok(()) };
-    let stands = |outcome| matches!(outcome, Outcome::Approved | Outcome::StoredOffline);
-    if original.follow_ups.iter().any(|f| stands(f.outcome) && f.kind != Kind::Refund) {
+    if original.follow_ups.iter().any(|f| f.stands && f.kind != Kind::Refund) {
         return broken(format!("1: a {} of what was followed already", row.start.kind));
     }
     if row.start.kind != Kind::Refund {

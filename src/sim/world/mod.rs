@@ -116,7 +116,7 @@ impl Memory {
         Self {
             signed_on: false,
             line: false,
-            schedule: Schedule::new(Profile::UNIONPAY.repeat_not_found, &entries, now.boot),
+            schedule: Schedule::new(Profile::unionpay().repeat_not_found, &entries, now.boot),
             entries,
             withheld: None,
             line_of: None,
@@ -365,7 +365,6 @@ fn setup(emv: EmvConfig) -> Option<Setup> {
         response_timeout: RESPONSE,
         token_key: TokenKey::derive(&[7; 32]),
         confirm_card: false,
-        profile: Profile::UNIONPAY,
         may_store: false,
         allow_duplicate: true,
         undo: Undo::Online,
@@ -393,6 +392,7 @@ fn name_of(record: &Record) -> String {
         Record::PlyState { ply, state, .. } => format!("{ply}({state})"),
         Record::Settlement(step) => format!("Settlement({})", step_name(step)),
         Record::SignedOn { .. } => "SignedOn".to_owned(),
+        Record::MasterKeyLoaded(_) => "MasterKeyLoaded".to_owned(),
         Record::SignedOff => "SignedOff".to_owned(),
         _ => "other".to_owned(),
     }

@@ -13,6 +13,7 @@ use crate::domain::queue::order::{self, Present, Trade};
 use crate::domain::record::{EntryId, HostFacts};
 use crate::domain::txn::Vital;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// More runs than any queue of a world needs.
 const RUNS_MAX: u32 = 400;
@@ -109,8 +110,11 @@ impl World {
 
     /// One run of one entry.
     fn deliver(&mut self, entry: Entry) -> Flow<End> {
-        let limits =
-            Limits { profile: self.setup.profile, response_timeout: RESPONSE, late_after: self.late_after };
+        let limits = Limits {
+            profile: Arc::clone(&self.setup.identity.profile),
+            response_timeout: RESPONSE,
+            late_after: self.late_after,
+        };
         let id = entry.id.clone();
         self.place.0 = "queue";
         self.note(&format_args!("queue: {}", id.entry_type));

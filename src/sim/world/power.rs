@@ -9,6 +9,7 @@ use crate::domain::txn::Vital;
 use crate::domain::txn::management::{Errand, Event, Local, Management, SignOnAnswer};
 use crate::domain::txn::recovery::recover;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// What the clock says after a restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,7 +120,8 @@ impl World {
     /// # Errors
     /// The power failed, or a rule is broken.
     pub fn sign_on(&mut self) -> Flow {
-        let mut machine = Management::new(Errand::SignOn, super::RESPONSE);
+        let mut machine =
+            Management::new(Errand::SignOn, super::RESPONSE, Arc::clone(&self.setup.identity.profile));
         let begun = if self.open_line() { Event::LineReady } else { Event::LineFailed("no line".into()) };
         let mut events = VecDeque::from([begun]);
         while machine.ended().is_none() {
@@ -169,6 +171,7 @@ impl World {
         let exchange = self.exchange("sign-on", |_, mood| match mood.refusal("96") {
             Some(code) => ResponseCode::new(code).map(SignOnAnswer::Refused).ok(),
             None => Some(SignOnAnswer::Accepted {
+                new_master: None,
                 keys: KeyRecord { block: vec![0x5A; 24], tmk_check: [1, 2, 3, 4], loaded_at: at },
                 batch: other,
                 clock_offset: 0,
@@ -179,7 +182,7 @@ impl World {
                 Heard::Sent => Some(Event::RequestSent),
                 Heard::Answer(answer) => answer.map(|answer| Event::SignOn(Box::new(answer))),
                 Heard::Garbled(garbled) => Some(Event::Garbled(garbled)),
-                Heard::Lost(_) => Some(Event::LineLost),
+                Heard::Lost(_) => Some(Event::LineLost("lost".into())),
             });
         }
         Ok(())

@@ -133,7 +133,7 @@ impl World {
         let mut amount = Amount::from_minor(wanted.amount).unwrap_or(Amount::ZERO);
         let mut undo = Undo::Online;
         if let Some(row) = &original {
-            let present = Present { same_day: true, profile: &self.setup.profile };
+            let present = Present { same_day: true, profile: &self.setup.identity.profile };
             match rules::eligible(row, wanted.kind, amount, present) {
                 Ok(of_original) => amount = of_original,
                 Err(_) => return Ok(None),
@@ -244,7 +244,8 @@ impl World {
             Local::Transmit(command) => self.transmit(&command, run)?,
             Local::Ask(ask) => self.asked(ask, run)?,
             Local::LookForDuplicate { token, amount } => {
-                let since = self.now.wall.0.saturating_sub(micros(self.setup.profile.duplicate_window));
+                let since =
+                    self.now.wall.0.saturating_sub(micros(self.setup.identity.profile.duplicate_window));
                 let since = crate::domain::calendar::WallTime(since);
                 let found = self.disk.find_duplicate(&token, amount, since);
                 run.events.push_back(Event::DuplicateLookedUp(found.unwrap_or_default()));

@@ -323,6 +323,9 @@ impl FakeEngine {
                 let good = request.password.reveal() == b"123456";
                 answer.send(if good { Ok(TOKEN.to_owned()) } else { Err(wrong) }).unwrap();
             }
+            Command::LoadMasterKey { leave, answer, .. } => {
+                answer.send(allowed(&leave, "keys").map(|()| "08D7B4FB".to_owned())).unwrap();
+            }
             Command::TakeOver { token, answer, .. } => {
                 let leave = Leave { authorization: Some(token) };
                 answer.send(allowed(&leave, "agent")).unwrap();
@@ -437,8 +440,7 @@ impl FakeEngine {
 
 pub(crate) fn snapshot() -> Snapshot {
     let reversal = |n: u32, state| QueueRow {
-        id: EntryId::new(txn_id(&format!("r-{n}")), EntryType::Reversal).to_string(),
-        entry_type: EntryType::Reversal,
+        id: EntryId::new(txn_id(&format!("r-{n}")), EntryType::Reversal),
         state,
         amount: Amount::from_minor(100).unwrap(),
         batch: 1,
@@ -446,7 +448,6 @@ pub(crate) fn snapshot() -> Snapshot {
         attempts: n,
         created_at: WallTime(u64::from(n) * 1000),
         last_error: String::new(),
-        transaction: txn_id(&format!("r-{n}")),
     };
     Snapshot {
         terminal: TerminalView {
@@ -474,6 +475,8 @@ pub(crate) fn snapshot() -> Snapshot {
             keys_loaded_at: WallTime(5),
             parameter_version: String::new(),
             last_exchange: WallTime(6),
+            certificate_until: WallTime(7),
+            own_certificate_until: WallTime(0),
         },
         queue: QueueView {
             rows: vec![
@@ -595,7 +598,13 @@ pub(crate) fn finished(request_id: &str) -> TxnView {
         outcome: Outcome::Approved,
         response_code: "00".to_owned(),
         result_code: Some(ResultCode::Approved),
-        result_text: Some(text::ended(Kind::Sale, Outcome::Approved, ResultCode::Approved, Some("00"))),
+        result_text: Some(text::ended(
+            Kind::Sale,
+            Outcome::Approved,
+            ResultCode::Approved,
+            Some("00"),
+            &posd::domain::profile::Profile::unionpay().catalogue,
+        )),
         ..txn(request_id)
     }
 }
@@ -667,6 +676,7 @@ fn explained() -> ExplainView {
         outcome: Outcome::Approved,
         amount: Amount::from_minor(1250).unwrap(),
         unresolved: false,
+        stands: true,
     };
     ExplainView {
         request: vec![("mti", "0200".to_owned())],

@@ -11,7 +11,6 @@ use posd::domain::record::{EntryId, OriginalRef, ReversalReason, WireFacts};
 use posd::domain::rules::rule;
 use posd::domain::secret::{ClearPin, Pan};
 use posd::domain::unionpay::answers::FinancialAnswer;
-use posd::domain::unionpay::de55;
 use posd::domain::unionpay::messages::{self, RequestFields, WireSource};
 use posd::domain::unionpay::settlement::{self, Line};
 use posd::sim::host::ledger::Effect;
@@ -37,6 +36,7 @@ impl<'a> Wanted<'a> {
 
 fn wire(terminal: &Terminal, wanted: &Wanted<'_>, voice: bool) -> WireFacts {
     messages::wire_facts(&WireSource {
+        fallback: false,
         rule: rule(wanted.kind),
         identity: &terminal.identity,
         original: wanted.original,
@@ -172,7 +172,7 @@ fn what_follows_a_sale_is_understood() {
 fn what_follows_a_pre_authorisation_is_understood() {
     let (acquirer, mut terminal) = started();
     let pre_auth = |terminal: &mut Terminal, stan| {
-        let icc = de55::sale(&signed(1000, 0x03, &[])).unwrap();
+        let icc = posd::domain::profile::Profile::unionpay().icc.request(&signed(1000, 0x03, &[])).unwrap();
         let wanted = Wanted { pin: true, icc, ..Wanted::new(Kind::PreAuth, stan, 1000, None) };
         let answer = ask(terminal, &wanted);
         assert_eq!(code(&answer), "00");
@@ -208,7 +208,7 @@ fn what_follows_a_pre_authorisation_is_understood() {
 fn what_the_chip_says_is_understood() {
     let (acquirer, mut terminal) = started();
     let tags = signed(700, 0, &[(0x9F27, &[0x40]), (0x8A, b"Y1")]);
-    let icc = de55::upload(&tags).unwrap();
+    let icc = posd::domain::profile::Profile::unionpay().icc.upload(&tags).unwrap();
     let sale = Wanted { icc, ..Wanted::new(Kind::OfflineSale, 2, 700, None) };
     let upload = entry(&terminal, &sale, EntryType::OfflineSale, None);
     assert_eq!(deliver(&mut terminal, &upload), "00");
@@ -226,7 +226,7 @@ fn what_the_chip_says_is_understood() {
     assert_eq!(deliver(&mut terminal, &result), "00");
     assert_eq!(acquirer.ledger().unwrap().last().unwrap().state, Effect::Noted);
 
-    let icc = de55::sale(&signed(0, 0x31, &[])).unwrap();
+    let icc = posd::domain::profile::Profile::unionpay().icc.request(&signed(0, 0x31, &[])).unwrap();
     let balance = Wanted { pin: true, icc, ..Wanted::new(Kind::Balance, 4, 0, None) };
     let answer = ask(&mut terminal, &balance);
     assert_eq!(answer.host.balance.as_deref(), Some("1002156C000009999200"));

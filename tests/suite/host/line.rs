@@ -2,9 +2,9 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use posd::adapters::host_tcp::{self, EndpointError, HostSettings};
+use posd::adapters::host_tcp::{self, EndpointError, HostSettings, TlsSettings};
 use posd::domain::iso8583::frame::PAYLOAD_MAX;
-use posd::ports::{HostCommand, HostEvent};
+use posd::ports::{HostCommand, HostEvent, LineClock};
 use posd::sim::host::rules::{Fault, Rule};
 use posd::sim::host::{Acquirer, Config};
 use proptest::prelude::{ProptestConfig, any, prop, proptest};
@@ -16,10 +16,10 @@ use tokio::time::timeout;
 use super::terminal::{Sale, Terminal};
 
 /// No test waits longer for one event.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The adapter and both its queues.
-struct Engine {
+pub(super) struct Engine {
     commands: mpsc::Sender<HostCommand>,
     events: mpsc::Receiver<HostEvent>,
 }
@@ -30,28 +30,35 @@ impl Engine {
     }
 
     fn with_timeout(endpoints: &[String], connect_timeout: Duration) -> Self {
+        Self::with(HostSettings { endpoints: endpoints.to_vec(), connect_timeout, tls: None })
+    }
+
+    pub(super) fn with(settings: HostSettings) -> Self {
         let (sender, events) = mpsc::channel(32);
-        let settings = HostSettings { endpoints: endpoints.to_vec(), connect_timeout };
         Self { commands: host_tcp::start(settings, sender), events }
     }
 
     async fn connect(&self, line: u64, endpoint: usize) {
-        self.commands.send(HostCommand::Connect { line, endpoint }).await.unwrap();
+        self.connect_at(line, endpoint, LineClock::default()).await;
     }
 
-    async fn send(&self, line: u64, frame: Vec<u8>) {
+    pub(super) async fn connect_at(&self, line: u64, endpoint: usize, clock: LineClock) {
+        self.commands.send(HostCommand::Connect { line, endpoint, clock }).await.unwrap();
+    }
+
+    pub(super) async fn send(&self, line: u64, frame: Vec<u8>) {
         self.commands.send(HostCommand::Send { line, frame }).await.unwrap();
     }
 
-    async fn close(&self, line: u64) {
+    pub(super) async fn close(&self, line: u64) {
         self.commands.send(HostCommand::Close { line }).await.unwrap();
     }
 
-    async fn event(&mut self) -> HostEvent {
+    pub(super) async fn event(&mut self) -> HostEvent {
         timeout(PATIENCE, self.events.recv()).await.expect("an event in time").expect("the task lives")
     }
 
-    async fn expect(&mut self, wanted: HostEvent) {
+    pub(super) async fn expect(&mut self, wanted: HostEvent) {
         assert_eq!(self.event().await, wanted);
     }
 
@@ -62,8 +69,8 @@ impl Engine {
 
     async fn expect_lost(&mut self, line: u64, wrote: bool, cause: &str) {
         match self.event().await {
-            HostEvent::Lost { line: l, wrote: w, cause: c } if l == line && w == wrote => {
-                assert!(c.contains(cause), "{c}");
+            HostEvent::Lost { line: l, wrote: w, fault } if l == line && w == wrote => {
+                assert!(fault.detail.contains(cause), "{fault}");
             }
             other => panic!("{other:?}"),
         }
@@ -84,11 +91,11 @@ async fn listener() -> (TcpListener, Vec<String>) {
     (listener, vec![endpoint])
 }
 
-fn payload(byte: u8, length: usize) -> Vec<u8> {
+pub(super) fn payload(byte: u8, length: usize) -> Vec<u8> {
     vec![byte; length]
 }
 
-fn framed(payload: &[u8]) -> Vec<u8> {
+pub(super) fn framed(payload: &[u8]) -> Vec<u8> {
     let length = u16::try_from(payload.len()).unwrap();
     [length.to_be_bytes().as_slice(), payload].concat()
 }
@@ -234,7 +241,9 @@ async fn a_refused_connection_is_told_and_the_next_endpoint_is_tried() {
     let mut engine = Engine::new(&endpoints);
     engine.connect(1, 0).await;
     match engine.event().await {
-        HostEvent::ConnectFailed { line: 1, cause } => assert!(cause.contains("refused"), "{cause}"),
+        HostEvent::ConnectFailed { line: 1, fault, .. } => {
+            assert!(fault.detail.contains("refused"), "{fault}")
+        }
         other => panic!("{other:?}"),
     }
     engine.connect(2, 3).await; // modulo two
@@ -264,7 +273,9 @@ async fn a_connect_that_nobody_answers_ends_at_the_time_out() {
     let mut engine = Engine::with_timeout(&[address.to_string()], Duration::from_millis(150));
     engine.connect(1, 0).await;
     match engine.event().await {
-        HostEvent::ConnectFailed { line: 1, cause } => assert!(cause.contains("150 ms"), "{cause}"),
+        HostEvent::ConnectFailed { line: 1, fault, .. } => {
+            assert!(fault.detail.contains("150 ms"), "{fault}")
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -297,7 +308,7 @@ async fn names_are_resolved_and_bad_endpoints_are_named() {
     listener.accept().await.unwrap();
     engine.connect(2, 1).await;
     match engine.event().await {
-        HostEvent::ConnectFailed { line: 2, cause } => assert!(cause.contains("TLS"), "{cause}"),
+        HostEvent::ConnectFailed { line: 2, fault, .. } => assert!(fault.detail.contains("TLS"), "{fault}"),
         other => panic!("{other:?}"),
     }
 }
@@ -306,12 +317,19 @@ async fn names_are_resolved_and_bad_endpoints_are_named() {
 fn endpoints_are_judged_before_they_are_used() {
     let check = |endpoints: &[&str]| {
         let endpoints = endpoints.iter().map(ToString::to_string).collect();
-        HostSettings { endpoints, connect_timeout: PATIENCE }.check()
+        HostSettings { endpoints, connect_timeout: PATIENCE, tls: None }.check()
     };
     assert_eq!(check(&["127.0.0.1:9000", "acquirer.example:1", "[::1]:9000"]), Ok(()));
     assert_eq!(check(&[]), Err(EndpointError::None));
     let tls = "tls://acquirer.example:443";
-    assert_eq!(check(&["127.0.0.1:9000", tls]), Err(EndpointError::Tls(tls.to_owned())));
+    let files = TlsSettings { ca: "/ca.pem".into(), client: None, pins: Vec::new() };
+    let secured = |endpoints: &[&str]| {
+        let endpoints = endpoints.iter().map(ToString::to_string).collect();
+        HostSettings { endpoints, connect_timeout: PATIENCE, tls: Some(files.clone()) }.check()
+    };
+    assert_eq!(secured(&[tls, "tls://[::1]:443"]), Ok(()));
+    assert_eq!(secured(&[tls, "127.0.0.1:9000"]), Err(EndpointError::Mixed));
+    assert_eq!(check(&["127.0.0.1:9000", tls]), Err(EndpointError::NoTls(tls.to_owned())));
     for bad in ["", "host", "host:", ":9000", "host:0", "host:65536", "::1:9000", "http://host:80"] {
         assert_eq!(check(&[bad]), Err(EndpointError::Form(bad.to_owned())), "{bad}");
     }
@@ -336,11 +354,11 @@ async fn the_adapter_meets_the_simulated_acquirer() {
             (Fault::Split, HostEvent::Frame { bytes, .. }) => {
                 assert!(terminal.read(&request, &bytes).unwrap().approved);
             }
-            (Fault::Truncate, HostEvent::Lost { wrote: true, cause, .. }) => {
-                assert!(cause.contains("inside"), "{cause}");
+            (Fault::Truncate, HostEvent::Lost { wrote: true, fault, .. }) => {
+                assert!(fault.detail.contains("inside"), "{fault}");
             }
-            (Fault::Close, HostEvent::Lost { wrote: true, cause, .. }) => {
-                assert!(cause.contains("closed"), "{cause}");
+            (Fault::Close, HostEvent::Lost { wrote: true, fault, .. }) => {
+                assert!(fault.detail.contains("closed"), "{fault}");
             }
             (fault, event) => panic!("{fault}: {event:?}"),
         }

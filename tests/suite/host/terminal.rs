@@ -12,13 +12,13 @@ use posd::domain::queue::{Content, Entry};
 use posd::domain::record::{EntryId, ReversalReason, WireFacts};
 use posd::domain::rules::rule;
 use posd::domain::secret::{ClearPin, Pan, PinBlock};
+use posd::domain::unionpay::Identity;
 use posd::domain::unionpay::answers::{
     AnswerError, FinancialAnswer, read_financial, read_management, read_sign_on,
 };
 use posd::domain::unionpay::issuer::{ClearMak, key_block};
 use posd::domain::unionpay::keys::{MasterKey, WorkingKeys};
 use posd::domain::unionpay::messages::{self, Request, RequestFields, WireSource};
-use posd::domain::unionpay::{Identity, de55};
 use posd::sim::host::TEST_TMK;
 use posd::sim::issuer::{self, Cvn, TEST_IMK};
 
@@ -93,6 +93,7 @@ impl Terminal {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let identity = Identity {
+            profile: posd::domain::profile::Profile::unionpay(),
             terminal_id: TerminalId::new("10000001").unwrap(),
             merchant_id: MerchantId::new("102100058120001").unwrap(),
             tpdu: [0x60, 0, 5, 0, 0],
@@ -167,7 +168,7 @@ impl Terminal {
         let keys = self.session();
         let pan = Pan::new(PAN).unwrap();
         let pin: Option<PinBlock> = sale.pin.map(|pin| keys.pin_block(&ClearPin::new(pin).unwrap(), &pan));
-        let icc = de55::sale(&sale.tags).unwrap();
+        let icc = posd::domain::profile::Profile::unionpay().icc.request(&sale.tags).unwrap();
         let fields = RequestFields {
             wire: &self.sale_wire(pin.is_some(), &icc),
             stan: Stan::new(sale.stan).unwrap(),
@@ -191,6 +192,7 @@ impl Terminal {
 
     fn sale_wire(&self, with_pin: bool, icc: &[u8]) -> WireFacts {
         messages::wire_facts(&WireSource {
+            fallback: false,
             rule: rule(Kind::Sale),
             identity: &self.identity,
             original: None,

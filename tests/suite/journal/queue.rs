@@ -288,11 +288,86 @@ fn follow_ups_and_originals_know_each_other() {
         outcome: Outcome::None,
         amount: Amount::from_minor(1250).unwrap(),
         unresolved: true,
+        stands: false,
     };
     assert_eq!(follow, expected);
     commit(&mut journal, close(Closed { host: HostFacts::default(), ..approved("v") }));
     let follow = row(&mut journal, "a").follow_ups.pop().unwrap();
-    assert_eq!((follow.outcome, follow.unresolved), (Outcome::Approved, false));
+    assert_eq!((follow.outcome, follow.unresolved, follow.stands), (Outcome::Approved, false, true));
+}
+
+/// A completion blocks its pre-authorisation until it was voided; an advice until the bank refuses it, or the shop says
+/// that it was not paid.
+#[test]
+fn a_follow_up_stands_until_it_is_undone() {
+    let (_dir, mut journal) = new_journal();
+    let stands = |journal: &mut SqliteJournal| {
+        let follow = row(journal, "p").follow_ups.pop().unwrap();
+        (follow.stands, follow.unresolved)
+    };
+    let follows = |mut start: TxnStart, kind, original: &str| {
+        start.kind = kind;
+        start.terms.original = Some(OriginalRef { txn: Some(txn_id(original)), ..OriginalRef::default() });
+        start
+    };
+    let asked = |name: &str, seconds: u64, kind, original: &str| {
+        let Record::Sending(mut sending) = sending(name, seconds) else { unreachable!() };
+        sending.start = follows(sending.start, kind, original);
+        Record::Sending(sending)
+    };
+    let Record::Sending(mut pre_auth) = sending("p", 10) else { unreachable!() };
+    pre_auth.start.kind = Kind::PreAuth;
+    commit(&mut journal, Record::Sending(pre_auth));
+    commit(&mut journal, close(approved("p")));
+    commit(&mut journal, asked("c", 20, Kind::PreAuthComplete, "p"));
+    assert_eq!(stands(&mut journal), (false, true), "asked for");
+    commit(&mut journal, close(approved("c")));
+    assert_eq!(stands(&mut journal), (true, false));
+    commit(&mut journal, asked("v", 30, Kind::PreAuthCompleteVoid, "c"));
+    commit(&mut journal, close(unknown("v")));
+    assert_eq!(stands(&mut journal), (true, false), "nobody knows whether it was undone");
+    commit(&mut journal, becomes(reversal_of("v"), QueueState::Done, Some("00")));
+    assert_eq!(stands(&mut journal), (true, false), "its undo was reversed");
+    commit(&mut journal, asked("w", 40, Kind::PreAuthCompleteVoid, "c"));
+    commit(&mut journal, close(approved("w")));
+    assert_eq!(stands(&mut journal), (false, false));
+    for (name, state) in [("d", QueueState::Denied), ("f", QueueState::Failed)] {
+        let start = Some(follows(start(name, 50), Kind::PreAuthAdvice, "p"));
+        let upload = Some(Upload { entry_type: EntryType::Advice, wire: wire() });
+        commit(&mut journal, close(Closed { start, upload, ..stored_offline(name, 50) }));
+        assert_eq!(stands(&mut journal), (true, true));
+        let code = (state == QueueState::Denied).then_some("14");
+        commit(&mut journal, becomes(entry(name, EntryType::Advice), state, code));
+        let failed = state == QueueState::Failed;
+        assert_eq!(stands(&mut journal), (failed, failed), "{state}");
+    }
+    commit(&mut journal, resolve(entry("f", EntryType::Advice), Resolution::NotPaid));
+    assert_eq!(stands(&mut journal), (false, false));
+}
+
+/// A refused signature is read back from its line of the timeline, until its batch is settled.
+#[test]
+fn a_refused_signature_is_read_back() {
+    let (dir, mut journal) = new_journal();
+    let signs = |name: &str| {
+        let facts = CardFacts::clone(&card());
+        let card = CardFacts { cvm: CvmMethod::Signature, signature_required: true, ..facts };
+        Closed { card: Some(Arc::new(card)), plies: Vec::new(), ..approved(name) }
+    };
+    for name in ["quiet", "refused", "matches"] {
+        commit(&mut journal, sending(name, 10));
+        commit(&mut journal, close(signs(name)));
+    }
+    assert_eq!(journal.load().unwrap().refused, []);
+    for (name, what) in [("refused", "signature-refused"), ("matches", "state")] {
+        let row = TimelineRow { at: at(110), what: what.to_owned(), text: String::new(), stan: None };
+        commit(&mut journal, Record::Timeline { id: txn_id(name), row });
+    }
+    drop(journal);
+    let mut journal = open(&dir.path().join("state"));
+    let refused = row(&mut journal, "refused");
+    assert!(refused.card.as_ref().is_some_and(|card| card.signature_required));
+    assert_eq!(journal.load().unwrap().refused, [refused]);
 }
 
 /// A person holds the queue back with a reason, over restarts, and lets it go on.

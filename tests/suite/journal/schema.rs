@@ -4,7 +4,8 @@ use rusqlite::Connection;
 use std::sync::Arc;
 
 /// Databases as the code of each earlier schema left them. A released schema adds one and never changes one.
-const STORED: &[(u32, &str)] = &[(1, include_str!("../../data/journal/v1.sql"))];
+const STORED: &[(u32, &str)] =
+    &[(1, include_str!("../../data/journal/v1.sql")), (2, include_str!("../../data/journal/v2.sql"))];
 
 /// Puts a stored database where a journal is looked for.
 fn stored(dump: &str) -> (TempDir, std::path::PathBuf) {

@@ -129,6 +129,38 @@ fn a_pre_authorisation_is_completed_and_the_completion_voided() {
     });
 }
 
+/// Goal: a completion that was voided leaves its pre-authorisation open: it is completed again, or given back.
+#[test]
+fn a_voided_completion_leaves_its_pre_authorisation_open() {
+    with_till(Options::default(), async |till| {
+        open(till).await;
+        let family = ["pre-auth-void", "pre-auth-complete", "pre-auth-advice"];
+        for (round, next, left) in [(1, "pre-auth-complete", 300), (2, "pre-auth-void", 300)] {
+            till.put_card("unionpay");
+            let held = till.try_start("pre-auth", &format!("p-{round}"), 500, HashMap::new()).await.unwrap();
+            assert_eq!(till.ended(&held).await.outcome, "approved");
+            allowed(till, &held, &family).await;
+            till.put_card("unionpay");
+            let taken = till.follow("pre-auth-complete", &format!("c-{round}"), 450, &held).await;
+            assert_eq!(till.ended(&taken).await.outcome, "approved");
+            allowed(till, &held, &[]).await;
+            let original = HashMap::from([("original", Value::from(held.clone()))]);
+            let twice = till.try_start("pre-auth-complete", &format!("t-{round}"), 100, original).await;
+            assert_eq!(fault(twice), "OriginalNotEligible");
+            till.put_card("unionpay");
+            let void = till.follow("pre-auth-complete-void", &format!("cv-{round}"), 0, &taken).await;
+            assert_eq!(till.ended(&void).await.outcome, "approved");
+            allowed(till, &held, &family).await;
+            till.put_card("unionpay");
+            let amount = if next == "pre-auth-void" { 0 } else { 300 };
+            let last = till.follow(next, &format!("n-{round}"), amount, &held).await;
+            assert_eq!(till.ended(&last).await.outcome, "approved", "{next}");
+            assert_eq!(till.acquirer.held().unwrap().0, left, "after {next}");
+            allowed(till, &held, &[]).await;
+        }
+    });
+}
+
 /// Goal: a sale that the card approves by itself needs no bank, waits in the queue, and is uploaded when asked.
 #[test]
 fn an_offline_sale_is_stored_and_uploaded() {

@@ -6,7 +6,7 @@ use crate::dbus::world::{OPEN_POLICY, PrivateBus};
 use posd::api::proxy::{self, BUS_NAME, Dict, ROOT_PATH};
 use posd::sim::host::ledger::Effect;
 use posd::sim::host::log::Direction;
-use posd::sim::host::{Acquirer, Config, Remote};
+use posd::sim::host::{Acquirer, Config, Remote, TlsFiles};
 use posd::sim::printer::{Args, Printer};
 use posd::sim::vpcd::Bench;
 use rustix::process::Signal;
@@ -47,6 +47,10 @@ pub(crate) struct Options {
     pub(crate) log: &'static str,
     /// What is special about the bank.
     pub(crate) bank: fn(&mut Config),
+    /// The bank speaks TLS with these files.
+    pub(crate) tls: Option<TlsFiles>,
+    /// More lines of `[host]`.
+    pub(crate) host_keys: String,
     /// Longest time of the test.
     pub(crate) test_max: Duration,
 }
@@ -62,6 +66,8 @@ impl Default for Options {
             pcscd: true,
             log: "debug",
             bank: |_| {},
+            tls: None,
+            host_keys: String::new(),
             test_max: TEST_MAX,
         }
     }
@@ -144,6 +150,7 @@ impl Till {
         }
         let mut bank = Config::test().unwrap();
         (options.bank)(&mut bank);
+        bank.tls.clone_from(&options.tls);
         let acquirer = Acquirer::start(bank).unwrap();
         if !options.host {
             acquirer.refuse_connections().unwrap();
@@ -191,17 +198,20 @@ impl Till {
         }
         std::fs::write(dir.join("credentials/tmk"), "0123456789ABCDEFFEDCBA9876543210\n").unwrap();
         let emv = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/emv.toml");
-        let Options { customer_timeout_s, response_timeout_s, auto_sign_on, .. } = options;
+        let Options { customer_timeout_s, response_timeout_s, auto_sign_on, host_keys, .. } = options;
+        let host = match &options.tls {
+            None => self.acquirer.address().to_string(),
+            Some(_) => format!("tls://localhost:{}", self.acquirer.address().port()),
+        };
         let text = format!(
             "[terminal]\nid = \"10000001\"\nmerchant-id = \"102100058120001\"\nmerchant-name = \"示例商户\"\n\
              [host]\nendpoints = [\"{host}\"]\nconnect-timeout-s = 2\nresponse-timeout-s = {response_timeout_s}\n\
-             auto-sign-on = {auto_sign_on}\n\
+             auto-sign-on = {auto_sign_on}\n{host_keys}\n\
              [reader]\ncustomer-timeout-s = {customer_timeout_s}\n\
              [printer]\ndevice = \"tcp:{printer}\"\ntear-pause-s = 0\n\
              [emv]\nparameters = \"{emv}\"\n\
              [links]\nmanager = \"none\"\n\
              [security]\npolkit = false\n",
-            host = self.acquirer.address(),
             printer = self.printer_address,
         );
         std::fs::write(dir.join("posd.toml"), text).unwrap();

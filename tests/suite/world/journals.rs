@@ -31,7 +31,7 @@ fn in_order(rows: Vec<TxnRow>) -> Vec<TxnRow> {
 
 /// What recovery reads; the latest twenty are compared row by row instead.
 fn comparable(loaded: Loaded) -> Loaded {
-    Loaded { open: in_order(loaded.open), recent: Vec::new(), ..loaded }
+    Loaded { open: in_order(loaded.open), recent: Vec::new(), refused: in_order(loaded.refused), ..loaded }
 }
 
 /// Fails with the first line in which the two differ.

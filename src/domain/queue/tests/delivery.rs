@@ -10,6 +10,7 @@ use crate::domain::record::{HostFacts, Record};
 use crate::domain::txn::{Effects, Garbled, Now, Vital};
 use core::time::Duration;
 use proptest::prelude::*;
+use std::sync::Arc;
 
 use EntryType::{Advice, OfflineSale, Reversal, Script};
 
@@ -18,7 +19,9 @@ const SENDABLE: [EntryType; 4] = [Reversal, Script, OfflineSale, Advice];
 const UPLOADS: [EntryType; 2] = [OfflineSale, Advice];
 
 fn limits() -> Limits {
-    let profile = Profile { reversal_attempts: ATTEMPTS, upload_attempts: ATTEMPTS, ..Profile::UNIONPAY };
+    let mut profile = Profile::clone(&Profile::unionpay());
+    (profile.reversal_attempts, profile.upload_attempts) = (ATTEMPTS, ATTEMPTS);
+    let profile = Arc::new(profile);
     Limits { profile, response_timeout: Duration::from_secs(60), late_after: None }
 }
 
@@ -151,7 +154,7 @@ fn a_reversal_that_was_not_found_is_asked_once_more() {
 #[test]
 fn not_found_is_done_where_nobody_asks_again() {
     let mut limits = limits();
-    limits.profile.repeat_not_found = Duration::ZERO;
+    Arc::make_mut(&mut limits.profile).repeat_not_found = Duration::ZERO;
     check(asked(entry(1, Reversal), limits), answer("25"), QueueState::Done, End::Done, false);
 }
 
@@ -248,8 +251,8 @@ fn other_answers_leave_a_reversal_due() {
 fn a_refused_mac_is_tried_once_more_after_a_sign_on() {
     let patient = || {
         let mut limits = limits();
-        limits.profile.reversal_attempts = 9;
-        limits.profile.upload_attempts = 9;
+        Arc::make_mut(&mut limits.profile).reversal_attempts = 9;
+        Arc::make_mut(&mut limits.profile).upload_attempts = 9;
         limits
     };
     for entry_type in SENDABLE {
@@ -284,7 +287,7 @@ fn a_late_upload_is_marked_or_expires() {
     let just = Now { wall: WallTime(3_601_000_000), ..Now::default() };
     let begin = |entry_type, policy, late_after, now| {
         let mut limits = Limits { late_after, ..limits() };
-        limits.profile.late_uploads = policy;
+        Arc::make_mut(&mut limits.profile).late_uploads = policy;
         Delivery::new(entry(1, entry_type), limits).step(Event::LineReady, now)
     };
     let attempts = |step: &Step| match &step.1.vital {

@@ -14,12 +14,12 @@ use crate::domain::rules;
 use crate::domain::secret::Pan;
 use std::sync::Arc;
 
-pub(super) fn amount(minor: u64) -> Amount {
+pub(in crate::domain) fn amount(minor: u64) -> Amount {
     Amount::from_minor(minor).unwrap()
 }
 
 /// An approved transaction with the contact chip, as it stands after its second cryptogram.
-pub(super) fn approved(kind: Kind, stan: u32, minor: u64) -> TxnRow {
+pub(in crate::domain) fn approved(kind: Kind, stan: u32, minor: u64) -> TxnRow {
     let rule = rules::rule(kind);
     let request_id = RequestId::new(&format!("order-{stan}")).unwrap();
     let chip = [("TC", "1122334455667788"), ("TVR", "0080000000"), ("IAD", "07010103A0A002")];
@@ -89,11 +89,11 @@ pub(super) fn approved(kind: Kind, stan: u32, minor: u64) -> TxnRow {
 }
 
 /// 9F26, 9F27 (ARQC), 9F10 and 95 of a request.
-pub(super) const ICC: &[u8] = &[
+pub(in crate::domain) const ICC: &[u8] = &[
     0x9F, 0x26, 8, 8, 7, 6, 5, 4, 3, 2, 1, 0x9F, 0x27, 1, 0x80, 0x9F, 0x10, 2, 7, 1, 0x95, 5, 0, 0, 0, 0, 0,
 ];
 
-pub(super) fn entry(entry_type: EntryType, state: QueueState, code: &str) -> EntryRow {
+pub(in crate::domain) fn entry(entry_type: EntryType, state: QueueState, code: &str) -> EntryRow {
     EntryRow {
         entry_type,
         state,
@@ -111,7 +111,7 @@ pub(super) fn entry(entry_type: EntryType, state: QueueState, code: &str) -> Ent
 }
 
 /// A sale that the chip approved, and what became of its upload.
-pub(super) fn offline(stan: u32, minor: u64, state: QueueState, code: &str) -> TxnRow {
+pub(in crate::domain) fn offline(stan: u32, minor: u64, state: QueueState, code: &str) -> TxnRow {
     let mut row = approved(Kind::OfflineSale, stan, minor);
     row.outcome = Outcome::StoredOffline;
     row.result = Some(ResultCode::OfflineApproved);
@@ -120,7 +120,7 @@ pub(super) fn offline(stan: u32, minor: u64, state: QueueState, code: &str) -> T
 }
 
 /// A completion that is told, not asked.
-pub(super) fn advice(stan: u32, minor: u64, state: QueueState) -> TxnRow {
+pub(in crate::domain) fn advice(stan: u32, minor: u64, state: QueueState) -> TxnRow {
     let mut row = approved(Kind::PreAuthAdvice, stan, minor);
     row.outcome = Outcome::StoredOffline;
     row.result = Some(ResultCode::OfflineApproved);
@@ -129,7 +129,7 @@ pub(super) fn advice(stan: u32, minor: u64, state: QueueState) -> TxnRow {
 }
 
 /// A sale of unknown outcome, and what became of its reversal.
-pub(super) fn reversed(stan: u32, minor: u64, state: QueueState, code: &str) -> TxnRow {
+pub(in crate::domain) fn reversed(stan: u32, minor: u64, state: QueueState, code: &str) -> TxnRow {
     let mut row = approved(Kind::Sale, stan, minor);
     row.outcome = if state == QueueState::Done { Outcome::Reversed } else { Outcome::Unknown };
     row.result = Some(ResultCode::HostTimeout);
@@ -139,7 +139,7 @@ pub(super) fn reversed(stan: u32, minor: u64, state: QueueState, code: &str) -> 
 }
 
 /// A refund without an answer.
-pub(super) fn refund_unknown(stan: u32, minor: u64) -> TxnRow {
+pub(in crate::domain) fn refund_unknown(stan: u32, minor: u64) -> TxnRow {
     let mut row = approved(Kind::Refund, stan, minor);
     row.outcome = Outcome::Unknown;
     row.result = Some(ResultCode::HostTimeout);
@@ -149,7 +149,7 @@ pub(super) fn refund_unknown(stan: u32, minor: u64) -> TxnRow {
 }
 
 /// A sale and the void that undoes it.
-pub(super) fn voided_sale(stan: u32, minor: u64) -> [TxnRow; 2] {
+pub(in crate::domain) fn voided_sale(stan: u32, minor: u64) -> [TxnRow; 2] {
     let mut sale = approved(Kind::Sale, stan, minor);
     let mut void = approved(Kind::Void, stan + 1, minor);
     void.start.terms.original = Some(OriginalRef { stan: sale.stan, ..OriginalRef::default() });
@@ -159,11 +159,12 @@ pub(super) fn voided_sale(stan: u32, minor: u64) -> [TxnRow; 2] {
         outcome: Outcome::Approved,
         amount: amount(minor),
         unresolved: false,
+        stands: true,
     }];
     [sale, void]
 }
 
-pub(super) fn foreign(mut row: TxnRow) -> TxnRow {
+pub(in crate::domain) fn foreign(mut row: TxnRow) -> TxnRow {
     row.card_class = CardClass::Foreign;
     row.host.organisation = Some("VIS".to_owned());
     row
@@ -171,7 +172,7 @@ pub(super) fn foreign(mut row: TxnRow) -> TxnRow {
 
 /// A day with everything in it. Domestic debits: sales 1000 + 2000 (voided), completion 3000, offline sale 400, advice
 /// 500; credits: void 2000, refund 600. Foreign: one sale of 7000.
-pub(super) fn day() -> Vec<TxnRow> {
+pub(in crate::domain) fn day() -> Vec<TxnRow> {
     let mut rows = vec![approved(Kind::Sale, 1, 1_000)];
     rows.extend(voided_sale(2, 2_000));
     rows.extend([

@@ -4,6 +4,7 @@ use crate::domain::calendar::{LocalTime, WallTime};
 use crate::domain::ident::{BatchNumber, MerchantId, OperatorId, TerminalId};
 use crate::domain::money::Currency;
 use crate::domain::outcome::{BatchState, QueueState, Verdict};
+use crate::domain::profile::Profile;
 use crate::domain::receipt::{Document, text};
 use crate::domain::record::{BatchRow, TxnRow};
 use crate::domain::settlement::slip::{Settled, slip};
@@ -37,6 +38,7 @@ fn settlement(
         merchant_id: MerchantId::new("102100058120001").unwrap(),
         language,
         currency_symbol: "RMB".to_owned(),
+        profile: Profile::unionpay(),
     };
     let settled = Settled { batch: &batch, rows, closed_at: CLOSED_AT, currency: Currency::CNY };
     slip(&settled, &shop, copy)

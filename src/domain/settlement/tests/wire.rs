@@ -7,6 +7,7 @@ use crate::domain::ident::{AuthCode, BatchNumber, MerchantId, OperatorId, Rrn, S
 use crate::domain::iso8583::{De, Frame, Message, pack};
 use crate::domain::money::Currency;
 use crate::domain::outcome::{CardClass, Kind, QueueState, Verdict};
+use crate::domain::profile::Profile;
 use crate::domain::record::{OriginalRef, TxnRow};
 use crate::domain::secret::Pan;
 use crate::domain::unionpay::answers::AnswerError;
@@ -36,6 +37,7 @@ fn identity() -> Identity {
         merchant_id: MerchantId::new("102100058120001").unwrap(),
         tpdu: [0x60, 0x00, 0x05, 0x00, 0x00],
         header: [0x60, 0x32, 0x00, 0x32, 0x00, 0x00],
+        profile: Profile::unionpay(),
     }
 }
 

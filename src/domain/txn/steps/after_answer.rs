@@ -13,7 +13,6 @@ use crate::domain::profile::UnsignedRefusals;
 use crate::domain::record::{CardFacts, ReversalReason};
 use crate::domain::txn::{Completed, Event, Local, Now, Online, State, Word, card};
 use crate::domain::unionpay::answers::FinancialAnswer;
-use crate::domain::unionpay::de55;
 use crate::domain::unionpay::response::{self, Class};
 use std::sync::Arc;
 
@@ -65,7 +64,7 @@ impl Base {
     /// This version has no line with TLS, so no line makes up for the missing MAC.
     fn refusal(&self, answer: &FinancialAnswer) -> Ending {
         let ending = Ending::declined(ResultCode::DeclinedHost);
-        match self.setup.profile.unsigned_refusals {
+        match self.setup.identity.profile.unsigned_refusals {
             UnsignedRefusals::Reverse if !answer.signed => self.undone(ending, ReversalReason::NoAnswer),
             UnsignedRefusals::Reverse | UnsignedRefusals::Accept => ending,
         }
@@ -156,16 +155,18 @@ impl Base {
             }
         };
         let tags = conclusion.card.as_ref().map(|card| &card.tags);
+        let profile = Arc::clone(&self.setup.identity.profile);
+        let lists = &profile.icc;
         let ending = match conclusion.verdict {
             _ if !answer.approved => self.refusal(&answer),
             Verdict::Approved => self.approval(&answer),
             _ => {
                 let ending = Ending::declined(ResultCode::DeclinedCard);
-                let icc = tags.map(de55::reversal_after_refusal);
+                let icc = tags.map(|tags| lists.reversal_refused(tags));
                 self.undone(ending, ReversalReason::Refused).with_icc(icc)
             }
         };
-        let ending = ending.with_script(tags.and_then(de55::script_result));
+        let ending = ending.with_script(tags.and_then(|tags| lists.script_result(tags)));
         let local = declined_keys(&answer);
         self.end_sent(ending, card, answer.host, local, vec![], now)
     }

@@ -12,7 +12,6 @@ use crate::domain::record::{CardFacts, WireFacts};
 use crate::domain::rules::{self, Route, Rule, Undo};
 use crate::domain::secret::{PinBlock, Track2};
 use crate::domain::txn::{Answer, Ask, Event, Known, Local, Now, Online, Stage, State, Then, card};
-use crate::domain::unionpay::de55;
 use crate::domain::unionpay::messages::{self, WireSource};
 use std::sync::Arc;
 
@@ -157,10 +156,10 @@ impl Base {
     /// The card wants the bank; what it said goes along.
     pub(super) fn go_online(self, kernel: Kernel, summary: &CardSummary, stage: Stage, now: Now) -> Step {
         let card = Arc::new(card::facts(summary, &self.setup.token_key));
-        let Ok(icc) = de55::sale(&summary.tags) else {
+        let Ok(icc) = self.setup.identity.profile.icc.request(&summary.tags) else {
             return self.end_unsent(Ending::failed(ResultCode::CardUnreadable), Some(card), vec![], now);
         };
-        let reversal_icc = de55::reversal_no_answer(&summary.tags);
+        let reversal_icc = self.setup.identity.profile.icc.reversal_no_answer(&summary.tags);
         let wire = self.wire(self.rule(), EntryMode::Chip, stage.pin.is_some(), &icc, &reversal_icc);
         let may_store = self.purpose() == Purpose::Pay && !stage.pin_asked;
         let track2 = summary.track2.clone();
@@ -214,6 +213,7 @@ impl Base {
             original: self.start.terms.original.as_ref(),
             entry_mode,
             with_pin,
+            fallback: false,
             partial: self.announces_partial(),
             voice: self.by_voice(),
             icc,
@@ -223,6 +223,7 @@ impl Base {
 
     /// DE 60.6: a part of the amount may be approved.
     pub(super) fn announces_partial(&self) -> bool {
-        self.start.kind == Kind::Sale && self.start.terms.allow_partial
+        let room = self.setup.identity.profile.forms.private_60_digits >= 14;
+        room && self.start.kind == Kind::Sale && self.start.terms.allow_partial
     }
 }

@@ -55,11 +55,11 @@ impl Base {
     fn guards_duplicates(&self) -> bool {
         matches!(self.start.kind, Kind::Sale | Kind::OfflineSale)
             && !self.setup.allow_duplicate
-            && !self.setup.profile.duplicate_window.is_zero()
+            && !self.setup.identity.profile.duplicate_window.is_zero()
     }
 
     fn reading_asks_pin(&self) -> bool {
-        rules::asks_pin_after_reading(self.start.kind, &self.setup.profile)
+        rules::asks_pin_after_reading(self.start.kind, &self.setup.identity.profile)
     }
 
     fn ask_pin(self, known: Box<Known>, deadline: BootTime) -> Step {

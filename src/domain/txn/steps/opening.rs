@@ -74,7 +74,7 @@ impl Base {
     /// want to see the card again. A number that was wiped must be read once more.
     fn card_on_file(&self) -> Option<Arc<CardFacts>> {
         let undoes = rules::undoes(self.start.kind);
-        let unasked = self.start.terms.linked || !self.setup.profile.void_needs_card;
+        let unasked = self.start.terms.linked || !self.setup.identity.profile.void_needs_card;
         let card = self.setup.stored_card.as_ref().filter(|_| undoes && unasked)?;
         Some(Arc::new(CardFacts {
             entry_mode: EntryMode::Manual,

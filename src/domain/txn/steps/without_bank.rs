@@ -10,7 +10,6 @@ use crate::domain::outcome::{EntryMode, EntryType, Kind, ResultCode};
 use crate::domain::record::{CardFacts, Upload, WireFacts};
 use crate::domain::rules;
 use crate::domain::txn::{Completed, Event, Now, Online, State, Word, card};
-use crate::domain::unionpay::de55;
 use std::sync::Arc;
 
 impl Base {
@@ -25,7 +24,7 @@ impl Base {
 
     /// The upload of what the chip has approved; `None` if the chip did not say enough for it.
     pub(super) fn offline_upload(&self, summary: &CardSummary) -> Option<Upload> {
-        let icc = de55::upload(&summary.tags).ok()?;
+        let icc = self.setup.identity.profile.icc.upload(&summary.tags).ok()?;
         let rule = rules::rule(Kind::OfflineSale);
         let wire = self.wire(rule, EntryMode::Chip, false, &icc, &[]);
         Some(Upload { entry_type: EntryType::OfflineSale, wire })

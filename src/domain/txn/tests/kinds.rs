@@ -10,9 +10,9 @@ use crate::domain::profile::{Profile, UnsignedRefusals};
 use crate::domain::record::{Record, ReversalReason};
 use crate::domain::rules::{Silence, Undo, rule, undoes};
 use crate::domain::unionpay::de55;
+use std::sync::Arc;
 
 use Outcome::{Approved, Cancelled, Declined, Failed, StoredOffline, Unknown};
-use std::sync::Arc;
 
 /// The kinds that ask the bank.
 const ONLINE: [Kind; 8] = [
@@ -223,7 +223,7 @@ fn a_part_counts_only_where_it_was_announced() {
 fn an_unsigned_refusal_is_reversed_where_the_profile_says_so() {
     let world = |kind, fault| {
         let mut world = World::of(kind, &[Fault::Bank(0, fault)]);
-        world.setup.profile = Profile { unsigned_refusals: UnsignedRefusals::Reverse, ..Profile::UNIONPAY };
+        Arc::make_mut(&mut world.setup.identity.profile).unsigned_refusals = UnsignedRefusals::Reverse;
         world
     };
     let due = Some(ReversalReason::NoAnswer);
@@ -243,7 +243,7 @@ fn scripts_are_reported_when_there_were_some() {
     assert_eq!(script(World::sale(&[])), None);
     let results = script(World::sale(&[]).with_icc()).unwrap();
     let tags: Vec<_> = de55::objects(&results).unwrap().iter().map(|object| object.tag).collect();
-    assert!(tags.iter().all(|tag| de55::SCRIPT_RESULT.contains(tag)), "{tags:?}");
+    assert!(tags.iter().all(|tag| Profile::unionpay().icc.script_result.contains(tag)), "{tags:?}");
     assert!(tags.contains(&de55::SCRIPTS) && tags.contains(&de55::ATC));
     assert!(script(World::sale(&[Fault::Bank(0, BankFault::Decline)]).with_icc()).is_some());
     assert!(script(World::sale(&[Fault::ChipDeclines]).with_icc()).is_some());
@@ -451,7 +451,7 @@ fn a_linked_undo_asks_nobody() {
 fn a_void_asks_the_card_as_the_profile_says() {
     let without = |stored| {
         let mut world = World::of(Kind::Void, &[]);
-        world.setup.profile.void_needs_card = false;
+        Arc::make_mut(&mut world.setup.identity.profile).void_needs_card = false;
         world.setup.stored_card = stored;
         world.run()
     };
@@ -480,7 +480,7 @@ fn a_card_that_was_only_read_may_leave() {
 fn a_completion_without_a_pin_is_signed() {
     let signs = |kind, pin| {
         let mut world = World::of(kind, &[]);
-        world.setup.profile.completion_pin = pin;
+        Arc::make_mut(&mut world.setup.identity.profile).completion_pin = pin;
         world.run().disk.row.unwrap().card.unwrap().signature_required
     };
     assert!(signs(Kind::PreAuthComplete, false) && !signs(Kind::PreAuthComplete, true));

@@ -6,6 +6,7 @@ use super::makings::RESPONSE_TIMEOUT;
 use crate::domain::calendar::{BootTime, WallTime};
 use crate::domain::fault::FaultName;
 use crate::domain::ident::{ResponseCode, Stan};
+use crate::domain::profile::Profile;
 use crate::domain::record::{KeyRecord, Record};
 use proptest::prelude::*;
 
@@ -23,16 +24,17 @@ fn code(text: &str) -> Event {
 
 fn accepted() -> Event {
     let keys = KeyRecord { block: vec![1; 40], tmk_check: [2; 4], loaded_at: WallTime(3) };
-    Event::SignOn(Box::new(SignOnAnswer::Accepted { keys, batch: None, clock_offset: 5 }))
+    Event::SignOn(Box::new(SignOnAnswer::Accepted { keys, new_master: None, batch: None, clock_offset: 5 }))
 }
 
 type Step = (Management, Effects<Local, Request>);
 
 fn tell(errand: Errand, events: &[Event]) -> Step {
     let first = Effects { local: Vec::new(), vital: Vital::Nothing };
-    events.iter().fold((Management::new(errand, RESPONSE_TIMEOUT), first), |(machine, _), event| {
-        machine.step(event.clone(), Now::default())
-    })
+    events.iter().fold(
+        (Management::new(errand, RESPONSE_TIMEOUT, Profile::unionpay()), first),
+        |(machine, _), event| machine.step(event.clone(), Now::default()),
+    )
 }
 
 /// The errand with its request out.
@@ -97,7 +99,7 @@ fn each_failure_has_its_name() {
     check(asked(SignOn, &[sign_on(SignOnAnswer::KeysBad("PIK".to_owned()))]), Err(FaultName::KeysMissing));
     for errand in [SignOn, SignOff, Echo] {
         check(asked(errand, &[Event::Garbled(Garbled::Content)]), Err(FaultName::ProtocolError));
-        check(asked(errand, &[Event::LineLost]), Err(FaultName::HostUnreachable));
+        check(asked(errand, &[Event::LineLost("reset".to_owned())]), Err(FaultName::HostUnreachable));
         check(asked(errand, &[Event::Cancel]), Err(FaultName::Cancelled));
         check(tell(errand, &[Event::LineFailed("no route".to_owned())]), Err(FaultName::HostUnreachable));
         check(tell(errand, &[Event::Cancel]), Err(FaultName::Cancelled));
@@ -137,7 +139,7 @@ fn any_event() -> impl Strategy<Value = (Event, u64)> {
         2 => prop::sample::select(vec!["00", "97"]).prop_map(code),
         3 => Just(accepted()),
         1 => Just(Event::Garbled(Garbled::Mac)),
-        1 => Just(Event::LineLost),
+        1 => Just(Event::LineLost("reset".to_owned())),
         1 => Just(Event::Cancel),
         2 => Just(Event::Tick),
     ];
@@ -151,7 +153,7 @@ proptest! {
         errand in prop::sample::select(vec![Errand::SignOn, Errand::SignOff, Errand::Echo]),
         events in prop::collection::vec(any_event(), 0..40),
     ) {
-        let mut machine = Management::new(errand, RESPONSE_TIMEOUT);
+        let mut machine = Management::new(errand, RESPONSE_TIMEOUT, Profile::unionpay());
         let (mut out, mut durable, mut sent): (Option<Record>, Vec<Record>, u32) = (None, Vec::new(), 0);
         for (event, boot) in events {
             let ended = machine.ended().cloned();

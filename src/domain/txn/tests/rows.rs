@@ -3,6 +3,7 @@ use super::super::{CardTrouble, Event, State};
 use super::disk::StoreFault;
 use super::world::{BankFault, ChipFault, Fault, World};
 use crate::domain::outcome::{EntryType, Outcome, Ply, PrintState, Prompt, QueueState, ResultCode};
+use crate::domain::profile::Profile;
 use crate::domain::record::{Record, ReversalReason};
 use crate::domain::unionpay::de55;
 
@@ -122,7 +123,11 @@ fn a_card_that_declines_after_the_approval_is_reversed_06() {
     let world = check(sale(Fault::ChipDeclines), Declined, ResultCode::DeclinedCard, Some(Refused));
     let icc = world.closed().reversal_icc.clone().unwrap();
     let tags: Vec<_> = de55::objects(&icc).unwrap().iter().map(|object| object.tag).collect();
-    assert_eq!(tags, de55::REVERSAL_AFTER_REFUSAL[..3], "TVR, IAD and ATC of the last cryptogram");
+    assert_eq!(
+        tags,
+        Profile::unionpay().icc.reversal_refused[..3],
+        "TVR, IAD and ATC of the last cryptogram"
+    );
 }
 
 #[test]

@@ -643,7 +643,7 @@ impl World {
     }
 
     fn reversal_run(&mut self, due: Entry) -> Result<(), PowerCut> {
-        let profile = Profile { reversal_attempts: 3, ..Profile::UNIONPAY };
+        let profile = Arc::new(Profile { reversal_attempts: 3, ..Profile::clone(&Profile::unionpay()) });
         let limits = Limits { profile, response_timeout: RESPONSE_TIMEOUT, late_after: None };
         let mut machine = Delivery::new(due, limits);
         let mut events = VecDeque::from([delivery::Event::LineReady]);

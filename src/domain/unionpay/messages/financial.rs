@@ -2,17 +2,19 @@
 //! made from. Which elements a kind sends is data.
 //!
 //! Source: field matrix and reversal rules of public terminal code (LiaoYang_POS, Newland, PAX agreeing on these
-//! rows); Spec: unverified. Tracks are not encrypted, so DE 53 stands only beside a PIN.
+//! rows); Spec: unverified.
 use super::{BuildError, Request, signed};
+use crate::domain::crypto::track::EncryptedTrack;
 use crate::domain::ident::{AuthCode, BatchNumber, Rrn, Stan};
 use crate::domain::iso8583::{De, Message};
+use crate::domain::keystore::SessionKeys;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::outcome::{EntryMode, Kind};
+use crate::domain::profile::Forms;
 use crate::domain::record::{OriginalRef, WireFacts};
 use crate::domain::rules::Rule;
 use crate::domain::secret::{Pan, PinBlock, Track2};
 use crate::domain::unionpay::Identity;
-use crate::domain::unionpay::keys::WorkingKeys;
 
 /// DE 61.1 and 61.2 where no batch and trace are told.
 const NO_NUMBERS: &str = "000000000000";
@@ -20,6 +22,8 @@ const NO_NUMBERS: &str = "000000000000";
 const NO_DATE: &str = "0000";
 /// DE 37 of an original that the bank gave no number.
 const NO_RRN: &str = "000000000000";
+/// DE 60.1 of a completion advice.
+const ADVICE: &str = "24";
 /// DE 60.1 of a sale under a voice authorisation (离线结算).
 const VOICE: &str = "30";
 
@@ -59,6 +63,8 @@ pub struct WireSource<'a> {
     pub original: Option<&'a OriginalRef>,
     /// How the card was read.
     pub entry_mode: EntryMode,
+    /// Swiped after the chip could not be read.
+    pub fallback: bool,
     /// A PIN block goes with it.
     pub with_pin: bool,
     /// A part of the amount may be approved.
@@ -76,12 +82,14 @@ pub struct WireSource<'a> {
 pub fn wire_facts(source: &WireSource<'_>) -> WireFacts {
     let WireSource { rule, identity, .. } = *source;
     let (mti, message_type) = if source.voice { ("0220", VOICE) } else { (rule.mti, rule.message_type) };
+    let forms = &identity.profile.forms;
     // The third digit: 1 = a PIN goes with it, 2 = none.
     let mode = match source.entry_mode {
         EntryMode::Chip => "05",
+        EntryMode::Swipe if source.fallback => &forms.entry_mode_fallback,
         EntryMode::Swipe => "02",
         EntryMode::Contactless => "07",
-        EntryMode::Code => "03",
+        EntryMode::Code => &forms.entry_mode_code,
         EntryMode::Manual => "01",
     };
     WireFacts {
@@ -90,8 +98,8 @@ pub fn wire_facts(source: &WireSource<'_>) -> WireFacts {
         entry_mode: format!("{mode}{}", if source.with_pin { '1' } else { '2' }),
         condition: rule.condition.to_owned(),
         message_type: message_type.to_owned(),
-        // 60.4: contact chip; 60.5: normal; 60.6: partial approval.
-        capability: format!("50{}", u8::from(source.partial)),
+        // 60.4: contact chip; 60.5: normal, 2 = fallback; 60.6: partial approval.
+        capability: format!("5{}{}", if source.fallback { '2' } else { '0' }, u8::from(source.partial)),
         original: original(rule.kind, source.voice, source.original),
         terminal_id: identity.terminal_id.clone(),
         merchant_id: identity.merchant_id.clone(),
@@ -137,9 +145,9 @@ pub struct RequestFields<'a> {
     pub expiry: Option<&'a str>,
     /// DE 23, from tag 5F34, sent with DE 2.
     pub sequence: Option<u8>,
-    /// DE 35, from tag 57.
+    /// DE 35, from tag 57; encrypted where the profile wants it.
     pub track2: Option<&'a Track2>,
-    /// DE 52; with it come DE 26 and 53.
+    /// DE 52, or DE 59 with SM4; with it come DE 26 and 53.
     pub pin: Option<&'a PinBlock>,
     /// DE 37 of the original; zeros where it has none.
     pub rrn: Option<&'a Rrn>,
@@ -155,19 +163,15 @@ pub struct RequestFields<'a> {
 pub fn request(
     identity: &Identity,
     fields: &RequestFields<'_>,
-    keys: &WorkingKeys,
+    keys: &dyn SessionKeys,
 ) -> Result<Request, BuildError> {
     let RequestFields { wire, stan, batch, amount, currency, .. } = *fields;
     let elements = elements(&wire.message_type);
     let mti = mti(&wire.mti);
     let card = Card { pan: fields.pan, expiry: fields.expiry, sequence: fields.sequence };
-    let mut message = common(mti, wire, &Money { stan, batch, amount, currency }, &card);
-    message.set_some(De::TRACK2, fields.track2.map(Track2::reveal));
-    if let Some(pin) = fields.pin {
-        // 12 = longest PIN; 2 = PIN block made with the card number.
-        let security = format!("2{}00000000000000", keys.pin_algorithm());
-        message.set(De::PIN_CAPTURE, "12").set(De::PIN_BLOCK, pin.reveal()).set(De::SECURITY, security);
-    }
+    let forms = &identity.profile.forms;
+    let mut message = common(mti, forms, wire, &Money { stan, batch, amount, currency }, &card);
+    set_secured(&mut message, forms, fields, keys)?;
     if elements.rrn {
         message.set(De::RRN, fields.rrn.map_or(NO_RRN, Rrn::as_str));
     }
@@ -178,10 +182,38 @@ pub fn request(
         message.set(De::ORIGINAL, &wire.original);
     }
     if elements.zeros {
-        message.set(De::PRIVATE_63, "000");
+        let text = if wire.message_type == ADVICE { &forms.advice_63 } else { &forms.refund_63 };
+        message.set_some(De::PRIVATE_63, Some(text).filter(|text| !text.is_empty()));
     }
     set_icc(&mut message, &wire.icc);
     signed(identity, mti, stan, message, keys)
+}
+
+/// Track and PIN, and DE 53 that says how they are encrypted: PIN format, algorithm, tracks, zeros. It stands beside a
+/// PIN or an encrypted track, and with SM4 always.
+fn set_secured(
+    message: &mut Message,
+    forms: &Forms,
+    fields: &RequestFields<'_>,
+    keys: &dyn SessionKeys,
+) -> Result<(), BuildError> {
+    let encrypted = fields.track2.map(|track| keys.encrypt_track(track.reveal())).transpose()?.flatten();
+    let track = encrypted.as_ref().map(EncryptedTrack::reveal);
+    message.set_some(De::TRACK2, track.or(fields.track2.map(Track2::reveal)));
+    match fields.pin {
+        Some(PinBlock::Des(block)) => _ = message.set(De::PIN_BLOCK, *block),
+        Some(PinBlock::Sm4(block)) => {
+            message.set(De::PIN_BLOCK, [0; 8]).set(De::EXTENSION, [b"A1016", block.as_slice()].concat());
+        }
+        None => {}
+    }
+    message.set_some(De::PIN_CAPTURE, fields.pin.map(|_| forms.pin_capture.as_str()));
+    let (algorithm, tracks) = (keys.algorithm_digit(), u8::from(encrypted.is_some()));
+    if fields.pin.is_some() || encrypted.is_some() || algorithm == '3' {
+        let format = if fields.pin.is_some() { forms.pin_format.as_str() } else { "0" };
+        message.set(De::SECURITY, format!("{format}{algorithm}{tracks}0000000000000"));
+    }
+    Ok(())
 }
 
 pub(super) struct Money {
@@ -198,7 +230,7 @@ pub(super) struct Card<'a> {
 }
 
 /// What a request and the messages that follow it have in common.
-pub(super) fn common(mti: &str, wire: &WireFacts, money: &Money, card: &Card<'_>) -> Message {
+pub(super) fn common(mti: &str, forms: &Forms, wire: &WireFacts, money: &Money, card: &Card<'_>) -> Message {
     let elements = elements(&wire.message_type);
     let mut message = Message::new(mti);
     // The host takes the number of a swiped card from track 2; a scanned code has none.
@@ -220,8 +252,7 @@ pub(super) fn common(mti: &str, wire: &WireFacts, money: &Money, card: &Card<'_>
         .set(De::TERMINAL, wire.terminal_id.as_str())
         .set(De::MERCHANT, wire.merchant_id.as_str())
         .set(De::CURRENCY, money.currency.numeric3())
-        // 60.3 is 000 for money. Rows of the first schema have no 60.6: it was 0.
-        .set(De::PRIVATE_60, format!("{message_type}{}000{capability:0<3}", money.batch));
+        .set(De::PRIVATE_60, forms.private_60(message_type, money.batch, capability));
     message
 }
 

@@ -5,10 +5,12 @@
 //! key.
 //! Source: field matrix and reversal rules of public terminal code; Spec: unverified.
 use super::financial::{Card, Money, common, set_icc};
-use super::{BuildError, Request, WorkingKeys, signed};
+use super::{BuildError, Request, signed};
 use crate::domain::ident::{AuthCode, Rrn, Stan};
 use crate::domain::iso8583::{De, Message};
+use crate::domain::keystore::SessionKeys;
 use crate::domain::outcome::{EntryType, Kind};
+use crate::domain::profile::Profile;
 use crate::domain::queue::{Content, Entry};
 use crate::domain::record::ReversalReason;
 use crate::domain::unionpay::{Identity, de55};
@@ -20,19 +22,22 @@ const NO_DAY: &str = "0000";
 ///
 /// # Errors
 /// [`BuildError::NothingToSend`] if there is none for it, else what was stored does not fit.
-pub fn queued(identity: &Identity, entry: &Entry, keys: &WorkingKeys) -> Result<Request, BuildError> {
+pub fn queued(identity: &Identity, entry: &Entry, keys: &dyn SessionKeys) -> Result<Request, BuildError> {
     let (content, stan) = entry.content.as_deref().zip(entry.stan()).ok_or(BuildError::NothingToSend)?;
     let identity = Identity {
         terminal_id: content.wire.terminal_id.clone(),
         merchant_id: content.wire.merchant_id.clone(),
         ..identity.clone()
     };
+    let profile = &*identity.profile;
     let (mti, message) = match entry.entry_type() {
-        EntryType::Reversal => ("0400", reversal(entry, content, stan)?),
-        EntryType::Script => ("0620", script(entry, content, stan)),
-        EntryType::OfflineSale if content.wire.mti == "0200" => ("0200", chip_upload(entry, content, stan)),
-        EntryType::OfflineSale => ("0220", voice_upload(entry, content, stan)),
-        EntryType::Advice => ("0220", advice(entry, content, stan)),
+        EntryType::Reversal => ("0400", reversal(profile, entry, content, stan)?),
+        EntryType::Script => ("0620", script(profile, entry, content, stan)),
+        EntryType::OfflineSale if content.wire.mti == "0200" => {
+            ("0200", chip_upload(profile, entry, content, stan))
+        }
+        EntryType::OfflineSale => ("0220", voice_upload(profile, entry, content, stan)),
+        EntryType::Advice => ("0220", advice(profile, entry, content, stan)),
         EntryType::RefundUnknown => return Err(BuildError::NothingToSend),
     };
     signed(&identity, mti, stan, message, keys)
@@ -41,11 +46,11 @@ pub fn queued(identity: &Identity, entry: &Entry, keys: &WorkingKeys) -> Result<
 /// 0400: DE 2, 3, 4, 11, 14, 22, 23, 25, 38, 39, 41, 42, 49, 55, 60, 61, 64 of the original. No RRN.
 ///
 /// DE 55 leaves out tag 9F36 when the answer's MAC was wrong.
-fn reversal(entry: &Entry, content: &Content, stan: Stan) -> Result<Message, BuildError> {
+fn reversal(profile: &Profile, entry: &Entry, content: &Content, stan: Stan) -> Result<Message, BuildError> {
     let reason = content.reason.ok_or(BuildError::NothingToSend)?;
-    let mut message = base("0400", entry, content, stan);
+    let mut message = base("0400", profile, entry, content, stan);
     message.set_some(De::AUTH_CODE, content.auth_code.as_ref().map(AuthCode::as_str));
-    message.set(De::RESPONSE_CODE, reason.code());
+    message.set(De::RESPONSE_CODE, profile.reversal_codes.of(reason));
     match reason {
         ReversalReason::MacError => set_icc(&mut message, &de55::without(&content.icc, de55::ATC)),
         ReversalReason::NoAnswer | ReversalReason::Refused => set_icc(&mut message, &content.icc),
@@ -64,8 +69,8 @@ fn reversal(entry: &Entry, content: &Content, stan: Stan) -> Result<Message, Bui
 
 /// 0620: DE 2, 3, 4, 11 (its own), 22, 23, 32, 37, 38, 41, 42, 49, 55, 60 (00, 951), 61 (batch, trace, day of the
 /// original), 64.
-fn script(entry: &Entry, content: &Content, stan: Stan) -> Message {
-    let mut message = base("0620", entry, content, stan);
+fn script(profile: &Profile, entry: &Entry, content: &Content, stan: Stan) -> Message {
+    let mut message = base("0620", profile, entry, content, stan);
     message.remove(De::EXPIRY);
     message.remove(De::CONDITION);
     message.set_some(De::ACQUIRER, content.acquirer.as_ref());
@@ -82,17 +87,17 @@ fn script(entry: &Entry, content: &Content, stan: Stan) -> Message {
 }
 
 /// 0200/36, approved by the chip: DE 2, 3, 4, 11, 14, 22, 23, 25, 41, 42, 49, 55 (with 8A), 60, 63, 64.
-fn chip_upload(entry: &Entry, content: &Content, stan: Stan) -> Message {
-    let mut message = with_pan("0200", entry, content, stan);
+fn chip_upload(profile: &Profile, entry: &Entry, content: &Content, stan: Stan) -> Message {
+    let mut message = with_pan("0200", profile, entry, content, stan);
     set_icc(&mut message, &content.icc);
     // Public terminals say so of every chip card here, and count it as domestic.
-    message.set(De::PRIVATE_63, "CUP");
+    message.set(De::PRIVATE_63, &profile.forms.upload_63);
     message
 }
 
 /// 0220/30, approved by voice: DE 2, 3, 4, 11, 14, 22, 25, 38, 41, 42, 49, 60, 61, 63, 64.
-fn voice_upload(entry: &Entry, content: &Content, stan: Stan) -> Message {
-    let mut message = with_pan("0220", entry, content, stan);
+fn voice_upload(profile: &Profile, entry: &Entry, content: &Content, stan: Stan) -> Message {
+    let mut message = with_pan("0220", profile, entry, content, stan);
     message.remove(De::CARD_SEQUENCE);
     message.set_some(De::AUTH_CODE, content.auth_code.as_ref().map(AuthCode::as_str));
     message.set(De::ORIGINAL, &content.wire.original);
@@ -103,25 +108,32 @@ fn voice_upload(entry: &Entry, content: &Content, stan: Stan) -> Message {
 /// 0220/24: DE 2, 3, 4, 11, 14, 22, 23, 25, 38, 41, 42, 49, 60, 61, 63 (000), 64.
 ///
 /// Public terminals send track 2 of a swiped card here; a track is never stored, so the card number goes instead.
-fn advice(entry: &Entry, content: &Content, stan: Stan) -> Message {
-    let mut message = with_pan("0220", entry, content, stan);
+fn advice(profile: &Profile, entry: &Entry, content: &Content, stan: Stan) -> Message {
+    let mut message = with_pan("0220", profile, entry, content, stan);
     message.set_some(De::AUTH_CODE, content.auth_code.as_ref().map(AuthCode::as_str));
     message.set(De::ORIGINAL, &content.wire.original);
-    message.set(De::PRIVATE_63, "000");
+    let text = Some(&profile.forms.advice_63).filter(|text| !text.is_empty());
+    message.set_some(De::PRIVATE_63, text);
     message
 }
 
 /// The elements that every message of an entry repeats from its original.
-fn base(mti: &str, entry: &Entry, content: &Content, stan: Stan) -> Message {
+fn base(mti: &str, profile: &Profile, entry: &Entry, content: &Content, stan: Stan) -> Message {
     let Content { pan, expiry, sequence, wire, .. } = content;
     let card = Card { pan, expiry: expiry.as_deref(), sequence: *sequence };
     let Entry { batch, amount, currency, .. } = entry;
-    common(mti, wire, &Money { stan, batch: *batch, amount: *amount, currency: *currency }, &card)
+    common(
+        mti,
+        &profile.forms,
+        wire,
+        &Money { stan, batch: *batch, amount: *amount, currency: *currency },
+        &card,
+    )
 }
 
 /// … and the card number, however the card was read: no track tells it later.
-fn with_pan(mti: &str, entry: &Entry, content: &Content, stan: Stan) -> Message {
-    let mut message = base(mti, entry, content, stan);
+fn with_pan(mti: &str, profile: &Profile, entry: &Entry, content: &Content, stan: Stan) -> Message {
+    let mut message = base(mti, profile, entry, content, stan);
     message.set(De::PAN, content.pan.reveal());
     message.set_some(De::EXPIRY, content.expiry.as_ref());
     message

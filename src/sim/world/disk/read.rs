@@ -4,11 +4,12 @@ use super::{Disk, DiskFault, Kept, refuse};
 use crate::domain::calendar::WallTime;
 use crate::domain::ident::{BatchNumber, TxnId};
 use crate::domain::money::Amount;
-use crate::domain::outcome::{BatchState, EntryType, Outcome, PrintState};
+use crate::domain::outcome::{BatchState, EntryType, Outcome, PrintState, QueueState, Resolution};
 use crate::domain::record::{
-    BatchRow, Committed, FollowUp, Loaded, OriginalRef, Record, SettlementRow, TimelineRow, TotalsRow,
-    TxnFilter, TxnRow,
+    BatchRow, Committed, EntryRow, FollowUp, Loaded, OriginalRef, Record, SettlementRow, TimelineRow,
+    TotalsRow, TxnFilter, TxnRow,
 };
+use crate::domain::txn::refused::SIGNATURE_REFUSED;
 use crate::ports::{BackupFacts, CheckCopy, Durability, Journal, JournalError};
 use std::path::Path;
 use std::sync::Arc;
@@ -54,8 +55,27 @@ impl Disk {
     fn whole(&self, kept: &Kept) -> TxnRow {
         let mut row = kept.row.clone();
         let followers = kept.followers.iter().filter_map(|place| self.rows.get(*place));
-        row.follow_ups = followers.map(|follower| follow_up(&follower.row)).collect();
+        row.follow_ups = followers.map(|follower| self.follow_up(&follower.row)).collect();
         row
+    }
+
+    fn follow_up(&self, row: &TxnRow) -> FollowUp {
+        let known = !matches!(row.outcome, Outcome::None | Outcome::Unknown);
+        let is_denied = |entry: &EntryRow| entry.state == QueueState::Denied;
+        let refused = |entry: &EntryRow| {
+            matches!(entry.entry_type, EntryType::OfflineSale | EntryType::Advice)
+                && (is_denied(entry) || entry.resolution == Some(Resolution::NotPaid))
+        };
+        // A script result moves no money, and what the bank has refused leaves nothing open.
+        let owes = |e: &EntryRow| e.is_open() && !is_denied(e) && e.entry_type != EntryType::Script;
+        FollowUp {
+            id: row.start.id.clone(),
+            kind: row.start.kind,
+            outcome: row.outcome,
+            amount: if known { row.approved_amount } else { row.start.amount },
+            unresolved: row.entries.iter().any(owes),
+            stands: moved(row.outcome) && !row.entries.iter().any(refused) && !self.is_undone(row),
+        }
     }
 
     /// What recovery reads, without the latest rows that are only shown.
@@ -82,20 +102,33 @@ impl Disk {
         Loaded {
             open: open.map(|kept| self.whole(kept)).collect(),
             recent: self.rows.iter().rev().take(recent).map(|kept| self.whole(kept)).collect(),
+            refused: self.refused(),
             next_stan: Some(self.next_stan),
             batch: Some(self.batch_number()),
             batch_opened_at: self.batches.last().map(|batch| batch.opened_at).unwrap_or_default(),
             batch_has_records: self.batch_has_records,
             counts,
+            master_key: None,
             keys: self.keys.clone(),
             clock_offset: self.clock_offset,
             operators: self.operators.values().cloned().collect(),
             newest: self.newest,
             identity: self.identity.clone(),
             settlement: self.settlement.clone(),
+            downloads: self.downloads.clone(),
             queue_paused: self.queue_paused.clone(),
             restore_unconfirmed: false,
         }
+    }
+
+    /// Transactions of the open batch whose signature was refused; known only where timelines are kept.
+    fn refused(&self) -> Vec<TxnRow> {
+        let signs = |row: &TxnRow| row.card.as_ref().is_some_and(|card| card.signature_required);
+        let said = |row: &TxnRow| {
+            self.timeline.iter().any(|(id, line)| *id == row.start.id && line.what == SIGNATURE_REFUSED)
+        };
+        let open = self.rows.iter().skip(self.batch_from);
+        open.filter(|kept| signs(&kept.row) && said(&kept.row)).map(|kept| self.whole(kept)).collect()
     }
 
     /// All transactions of the open batch that have a STAN, in the order in which they took it.
@@ -134,18 +167,6 @@ fn has_open_end(row: &TxnRow) -> bool {
     row.outcome == Outcome::None
         || row.entries.iter().any(|entry| entry.armed || entry.is_open())
         || row.plies.iter().any(|ply| waits(ply.state))
-}
-
-fn follow_up(row: &TxnRow) -> FollowUp {
-    let known = !matches!(row.outcome, Outcome::None | Outcome::Unknown);
-    FollowUp {
-        id: row.start.id.clone(),
-        kind: row.start.kind,
-        outcome: row.outcome,
-        amount: if known { row.approved_amount } else { row.start.amount },
-        // A script result moves no money.
-        unresolved: row.entries.iter().any(|e| e.is_open() && e.entry_type != EntryType::Script),
-    }
 }
 
 fn fits(row: &TxnRow, wanted: &OriginalRef) -> bool {

@@ -148,7 +148,7 @@ impl Disk {
     }
 
     /// A void of it stands.
-    fn is_undone(&self, row: &TxnRow) -> bool {
+    pub(super) fn is_undone(&self, row: &TxnRow) -> bool {
         let Ok(place) = self.place(&row.start.id) else { return false };
         let followers = self.rows.get(place).map(|kept| kept.followers.as_slice()).unwrap_or_default();
         followers.iter().filter_map(|place| self.rows.get(*place)).any(|follower| {

@@ -19,7 +19,7 @@ impl Till {
     fn send(&mut self, mut request: Message, wish: &Wish) -> Message {
         let keys = self.bank.sessions["10000001"].clone();
         request.remove(De::MAC);
-        let packed = pack_signed(&mut request, &keys).unwrap();
+        let packed = pack_signed(&DIALECT, &mut request, &keys).unwrap();
         let request = unpack(&DIALECT, &packed).unwrap();
         self.bank.answer(&request, &packed, wish, NOW).unwrap().message
     }

@@ -1,6 +1,6 @@
-//! A table of a TOML file as its reader sees it: keys are taken one by one with their limits; what is wrong
-//! is noted with file and line, and so is what nobody took.
-use super::ConfigError;
+//! A table of a TOML text as its reader sees it: keys are taken one by one with their limits; what is wrong
+//! is noted with file and line, and so is what nobody took. Reads text only: files are opened elsewhere.
+use core::fmt;
 use core::ops::RangeInclusive;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,28 +10,28 @@ use toml::de::{DeTable, DeValue};
 
 /// A value and where it stands.
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
-    pub(super) value: Value,
-    pub(super) file: Rc<PathBuf>,
-    pub(super) line: usize,
+pub(crate) struct Entry {
+    pub(crate) value: Value,
+    pub(crate) file: Rc<PathBuf>,
+    pub(crate) line: usize,
 }
 
 /// A table of a list such as `[[aid]]`: its keys and its line.
-pub(super) type ListedTable = (BTreeMap<String, Entry>, usize);
+pub(crate) type ListedTable = (BTreeMap<String, Entry>, usize);
 
 /// The tables of one file by name; keys outside any table stand under the empty name. Lists of tables are
 /// kept apart.
 #[derive(Default)]
-pub(super) struct Tables {
-    pub(super) tables: BTreeMap<String, BTreeMap<String, Entry>>,
-    pub(super) lists: BTreeMap<String, Vec<ListedTable>>,
-    pub(super) lines: BTreeMap<String, (Rc<PathBuf>, usize)>,
+pub(crate) struct Tables {
+    pub(crate) tables: BTreeMap<String, BTreeMap<String, Entry>>,
+    pub(crate) lists: BTreeMap<String, Vec<ListedTable>>,
+    pub(crate) lines: BTreeMap<String, (Rc<PathBuf>, usize)>,
 }
 
 impl Tables {
     /// Reads a text; syntax errors are noted with their lines, and what could be read is returned
     /// nevertheless.
-    pub(super) fn parse(file: &Path, text: &str, errors: &mut Vec<ConfigError>) -> Self {
+    pub(crate) fn parse(file: &Path, text: &str, errors: &mut Vec<ConfigError>) -> Self {
         let file = Rc::new(file.to_owned());
         let (root, broken) = DeTable::parse_recoverable(text);
         errors.extend(broken.iter().map(|error| ConfigError {
@@ -106,7 +106,7 @@ fn line_of(text: &str, offset: usize) -> usize {
 }
 
 /// One table while its keys are taken. Each reading method returns `None` after it has noted what is wrong.
-pub(super) struct Section<'e> {
+pub(crate) struct Section<'e> {
     /// As errors call it: `[host]`, `[[aid]] 2`; empty for keys outside any table.
     name: String,
     /// Where a missing key is reported.
@@ -117,7 +117,7 @@ pub(super) struct Section<'e> {
 }
 
 impl<'e> Section<'e> {
-    pub(super) fn new(
+    pub(crate) fn new(
         name: &str,
         place: (PathBuf, usize),
         entries: BTreeMap<String, Entry>,
@@ -149,7 +149,7 @@ impl<'e> Section<'e> {
     }
 
     /// Notes something wrong with the table as a whole.
-    pub(super) fn wrong_table(&mut self, key: &str, problem: &str, allowed: &str) {
+    pub(crate) fn wrong_table(&mut self, key: &str, problem: &str, allowed: &str) {
         let (file, line) = self.place.clone();
         let key = self.label(key);
         self.note(ConfigError { file, line, key, problem: problem.to_owned(), allowed: allowed.to_owned() });
@@ -167,7 +167,7 @@ impl<'e> Section<'e> {
     }
 
     /// A text that `read` accepts.
-    pub(super) fn text<T>(
+    pub(crate) fn text<T>(
         &mut self,
         key: &'static str,
         default: Option<T>,
@@ -186,7 +186,8 @@ impl<'e> Section<'e> {
     }
 
     /// A text that may be absent: `Some(None)` then.
-    pub(super) fn optional<T>(
+    #[cfg(feature = "daemon")]
+    pub(crate) fn optional<T>(
         &mut self,
         key: &'static str,
         allowed: &str,
@@ -196,15 +197,29 @@ impl<'e> Section<'e> {
     }
 
     /// A whole number within limits.
-    pub(super) fn number<T: TryFrom<i64>>(
+    #[cfg(feature = "daemon")]
+    pub(crate) fn number<T: TryFrom<i64>>(
         &mut self,
         key: &'static str,
         default: i64,
         limits: RangeInclusive<i64>,
         unit: &str,
     ) -> Option<T> {
+        self.number_or(key, Some(default), limits, unit)
+    }
+
+    /// A whole number within limits, which may be one that must be there.
+    pub(crate) fn number_or<T: TryFrom<i64>>(
+        &mut self,
+        key: &'static str,
+        default: Option<i64>,
+        limits: RangeInclusive<i64>,
+        unit: &str,
+    ) -> Option<T> {
         let allowed = format!("{} to {}{unit}", limits.start(), limits.end());
-        let Some(entry) = self.take(key) else { return T::try_from(default).ok() };
+        let Some(entry) = self.take(key) else {
+            return self.missing(key, default, &allowed).and_then(|default| T::try_from(default).ok());
+        };
         let value = match entry.value {
             Value::Integer(number) if limits.contains(&number) => T::try_from(number).ok(),
             _ => None,
@@ -216,8 +231,14 @@ impl<'e> Section<'e> {
     }
 
     /// True or false.
-    pub(super) fn flag(&mut self, key: &'static str, default: bool) -> Option<bool> {
-        let Some(entry) = self.take(key) else { return Some(default) };
+    #[cfg(feature = "daemon")]
+    pub(crate) fn flag(&mut self, key: &'static str, default: bool) -> Option<bool> {
+        self.flag_or(key, Some(default))
+    }
+
+    /// True or false, which may have to be there.
+    pub(crate) fn flag_or(&mut self, key: &'static str, default: Option<bool>) -> Option<bool> {
+        let Some(entry) = self.take(key) else { return self.missing(key, default, "true, false") };
         if let Value::Boolean(flag) = entry.value {
             return Some(flag);
         }
@@ -226,7 +247,7 @@ impl<'e> Section<'e> {
     }
 
     /// A list of texts, each of which `read` accepts, none twice.
-    pub(super) fn list<T: PartialEq>(
+    pub(crate) fn list<T: PartialEq>(
         &mut self,
         key: &'static str,
         default: Option<Vec<T>>,
@@ -261,8 +282,23 @@ impl<'e> Section<'e> {
         Some(read_items)
     }
 
+    /// A text, or a list of at most `most`; empty where the key is absent.
+    #[cfg(feature = "daemon")]
+    pub(crate) fn one_or_list<T: PartialEq>(
+        &mut self,
+        key: &'static str,
+        most: usize,
+        allowed: &str,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        match self.entries.get(key).map(|entry| &entry.value) {
+            Some(Value::String(_)) => self.text(key, None, allowed, read).map(|one| vec![one]),
+            _ => self.list(key, Some(Vec::new()), 1..=most, allowed, read),
+        }
+    }
+
     /// Ends the reading: what nobody took is unknown.
-    pub(super) fn finish(mut self) {
+    pub(crate) fn finish(mut self) {
         let allowed = self.known.join(", ");
         for (key, entry) in core::mem::take(&mut self.entries) {
             self.wrong(&key, &entry, "is not known", &allowed);
@@ -284,3 +320,50 @@ fn shown(value: &Value) -> String {
     let head: String = text.chars().take(37).collect();
     format!("{head}...")
 }
+
+/// One thing that is wrong in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The file.
+    pub file: PathBuf,
+    /// Line, from 1; 0 = the file as a whole.
+    pub line: usize,
+    /// The key with its table, such as `[host] tpdu`; empty for the file as a whole.
+    pub key: String,
+    /// What is wrong.
+    pub problem: String,
+    /// What is allowed; empty where the problem says it.
+    pub allowed: String,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.file.display())?;
+        if self.line > 0 {
+            write!(f, "{}:", self.line)?;
+        }
+        if !self.key.is_empty() {
+            write!(f, " {}", self.key)?;
+        }
+        write!(f, " {}", self.problem)?;
+        if self.allowed.is_empty() { Ok(()) } else { write!(f, "; allowed: {}", self.allowed) }
+    }
+}
+
+/// Everything that is wrong, in the order of files and lines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigErrors(pub Vec<ConfigError>);
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, error) in self.0.iter().enumerate() {
+            if n > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{error}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigErrors {}

@@ -1,20 +1,30 @@
 //! Which kind may follow which transaction, for how much: the table of legal successors, asked row by row.
-use super::rows::{amount, approved, offline};
+use super::{Present, Undo, allowed_follow_ups, eligible, undo};
 use crate::domain::fault::FaultName;
 use crate::domain::money::Amount;
 use crate::domain::outcome::{Kind, Outcome, QueueState};
 use crate::domain::profile::Profile;
 use crate::domain::record::{FollowUp, TxnRow};
-use crate::domain::rules::{Present, Undo, eligible, undo};
+use crate::domain::settlement::tests::rows::{amount, approved, offline};
 
 fn ask(row: &TxnRow, kind: Kind, minor: u64) -> Result<u64, FaultName> {
-    let present = Present { same_day: true, profile: &Profile::UNIONPAY };
+    let profile = Profile::unionpay();
+    let present = Present { same_day: true, profile: &profile };
     eligible(row, kind, amount(minor), present).map(Amount::minor).map_err(|fault| fault.name)
 }
 
 fn followed(mut row: TxnRow, kind: Kind, minor: u64, outcome: Outcome, unresolved: bool) -> TxnRow {
     let id = approved(kind, 900, minor).start.id;
-    row.follow_ups.push(FollowUp { id, kind, outcome, amount: amount(minor), unresolved });
+    let stands = matches!(outcome, Outcome::Approved | Outcome::StoredOffline);
+    row.follow_ups.push(FollowUp { id, kind, outcome, amount: amount(minor), unresolved, stands });
+    row
+}
+
+/// Its last follow-up counts no more: it was undone, or the bank refused its upload.
+fn undone(mut row: TxnRow) -> TxnRow {
+    if let Some(follow) = row.follow_ups.last_mut() {
+        follow.stands = false;
+    }
     row
 }
 
@@ -63,6 +73,29 @@ fn a_completion_has_its_limit() {
     assert_eq!(ask(&pre_auth, Kind::PreAuthComplete, 1151), Err(FaultName::AmountInvalid));
 }
 
+/// A pre-authorisation is followed once; when that was undone in its turn, or refused, it is as it was before.
+#[test]
+fn an_undone_completion_leaves_its_pre_authorisation_open() {
+    let kinds = [Kind::PreAuthVoid, Kind::PreAuthComplete, Kind::PreAuthAdvice];
+    let profile = Profile::unionpay();
+    let day = Present { same_day: true, profile: &profile };
+    for (kind, outcome) in
+        [(Kind::PreAuthComplete, Outcome::Approved), (Kind::PreAuthAdvice, Outcome::StoredOffline)]
+    {
+        let completed = followed(approved(Kind::PreAuth, 1, 1000), kind, 900, outcome, false);
+        for next in kinds {
+            assert_eq!(ask(&completed, next, 0), Err(FaultName::OriginalNotEligible), "{kind}, {next}");
+        }
+        assert_eq!(allowed_follow_ups(&completed, &kinds, day), []);
+        let open = undone(completed);
+        assert_eq!(allowed_follow_ups(&open, &kinds, day), kinds);
+        assert_eq!(ask(&open, Kind::PreAuthVoid, 0), Ok(1000), "{kind}");
+        assert_eq!(ask(&open, Kind::PreAuthComplete, 1150), Ok(1150), "{kind}");
+        let again = followed(open, Kind::PreAuthComplete, 800, Outcome::Approved, false);
+        assert_eq!(ask(&again, Kind::PreAuthComplete, 1), Err(FaultName::OriginalNotEligible), "the second");
+    }
+}
+
 /// What the bank has refused is undone here alone; what it may have heard of waits for its word.
 #[test]
 fn a_stored_sale_is_undone_where_the_bank_stands() {
@@ -77,4 +110,35 @@ fn a_stored_sale_is_undone_where_the_bank_stands() {
     assert_eq!(ask(&waits, Kind::Void, 0), Err(FaultName::ReversalPending));
     let done = offline(3, 1000, QueueState::Done, "00");
     assert_eq!((ask(&done, Kind::Void, 0), undo(&done)), (Ok(1000), Undo::Online));
+}
+
+/// What may follow depends on the day and on the batch: it is asked anew when either changes.
+#[test]
+fn what_may_follow_changes_at_midnight_and_with_the_settlement() {
+    let kinds =
+        [Kind::Void, Kind::Refund, Kind::PreAuthVoid, Kind::PreAuthComplete, Kind::PreAuthCompleteVoid];
+    let profile = Profile::unionpay();
+    let today = Present { same_day: true, profile: &profile };
+    let later = Present { same_day: false, ..today };
+    for (kind, now, next_day, settled) in [
+        (Kind::Sale, vec![Kind::Void, Kind::Refund], vec![Kind::Refund], vec![Kind::Refund]),
+        (
+            Kind::PreAuth,
+            vec![Kind::PreAuthVoid, Kind::PreAuthComplete],
+            vec![Kind::PreAuthVoid, Kind::PreAuthComplete],
+            vec![Kind::PreAuthVoid, Kind::PreAuthComplete],
+        ),
+        (
+            Kind::PreAuthComplete,
+            vec![Kind::Refund, Kind::PreAuthCompleteVoid],
+            vec![Kind::Refund],
+            vec![Kind::Refund],
+        ),
+    ] {
+        let row = approved(kind, 1, 1000);
+        assert_eq!(allowed_follow_ups(&row, &kinds, today), now, "{kind}");
+        assert_eq!(allowed_follow_ups(&row, &kinds, later), next_day, "{kind}, the next day");
+        let row = TxnRow { in_open_batch: false, ..row };
+        assert_eq!(allowed_follow_ups(&row, &kinds, today), settled, "{kind}, settled");
+    }
 }

@@ -1,0 +1,189 @@
+//! The acquirer's rules as far as they differ from bank to bank. Each is a setting and not a constant in code, because
+//! no public document fixes it; the one profile that ships is the common form of public terminal code.
+//!
+//! A profile is a TOML text: the compiled-in [`unionpay`](SHIPPED) names every key, a file of an acquirer only what it
+//! does differently. See [`read`] for the keys.
+mod read;
+
+use crate::domain::ident::BatchNumber;
+use crate::domain::iso8583::Dialect;
+use crate::domain::keystore::KeyRules;
+use crate::domain::outcome::words;
+use crate::domain::record::ReversalReason;
+use crate::domain::settings::ConfigErrors;
+use crate::domain::unionpay::catalogue::Catalogue;
+use crate::domain::unionpay::de55::IccLists;
+use core::time::Duration;
+use std::path::Path;
+use std::sync::{Arc, LazyLock};
+
+pub use read::read;
+
+/// Name of the profile that ships.
+pub const UNIONPAY: &str = "unionpay";
+/// Its text, with every key, its default and why.
+pub const SHIPPED: &str = include_str!("unionpay.toml");
+
+words! {
+    /// What is done with a refusal that carries no MAC.
+    UnsignedRefusals {
+        /// It is a refusal.
+        Accept = "accept",
+        /// The outcome stays declined, and a reversal is due: on a line without TLS anybody could have sent it.
+        Reverse = "reverse",
+    }
+}
+
+words! {
+    /// What is done with an upload that waited longer than `[store-and-forward] max-age-h`.
+    LateUploads {
+        /// It is sent all the same, and marked late.
+        Send = "send",
+        /// The bank refuses late ones: its entry becomes `expired`, and the shop resolves it.
+        Expire = "expire",
+    }
+}
+
+words! {
+    /// DE 60.3 of the sign-on: which keys are asked for.
+    SignOnKeys {
+        /// PIK and MAK of single length.
+        Des = "001",
+        /// PIK and MAK of double length.
+        Tdes = "003",
+        /// … and a TDK.
+        TdesTracks = "004",
+        /// SM4 keys. Spec: unverified, one source.
+        Sm4 = "006",
+    }
+}
+
+/// Forms of elements that differ from acquirer to acquirer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forms {
+    /// First two digits of DE 22 of a scanned code: 03, some use 04.
+    pub entry_mode_code: String,
+    /// First two digits of DE 22 of a swipe after a failed chip read: 80; where it is 02, 60.5 = 2 tells it.
+    pub entry_mode_fallback: String,
+    /// DE 26, longest PIN.
+    pub pin_capture: String,
+    /// First digit of DE 53 beside a PIN: 2 = made with the card number, 1 = without.
+    pub pin_format: String,
+    /// Digits of DE 60 in requests for money: 13 ends with 60.5, 14 with 60.6.
+    pub private_60_digits: usize,
+    /// DE 63 of a refund.
+    pub refund_63: String,
+    /// DE 63 of a completion advice; empty leaves it out.
+    pub advice_63: String,
+    /// DE 63.1 of an upload that the chip approved.
+    pub upload_63: String,
+    /// DE 62 of the sign-on, after `Sequence No` and its length: licence and device number; empty leaves DE 62 out.
+    pub sequence_number: String,
+    /// DE 60.3 of the sign-on.
+    pub sign_on_keys: SignOnKeys,
+}
+
+impl Forms {
+    /// DE 60 of a message about money: type, batch, management code 000, terminal capability and what follows it. Rows
+    /// of the first schema have no 60.6: it was 0.
+    #[must_use]
+    pub fn private_60(&self, message_type: &str, batch: BatchNumber, capability: &str) -> String {
+        let mut text = format!("{message_type}{batch}000{capability:0<3}");
+        text.truncate(self.private_60_digits);
+        text
+    }
+}
+
+/// DE 39 of a reversal: why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReversalCodes {
+    /// No, a late or an unreadable answer.
+    pub no_answer: String,
+    /// The answer's MAC was wrong.
+    pub mac_error: String,
+    /// The card refused what the bank approved, or the outcome could not be kept.
+    pub refused: String,
+}
+
+impl ReversalCodes {
+    /// DE 39 of a reversal.
+    #[must_use]
+    pub fn of(&self, reason: ReversalReason) -> &str {
+        match reason {
+            ReversalReason::NoAnswer => &self.no_answer,
+            ReversalReason::MacError => &self.mac_error,
+            ReversalReason::Refused => &self.refused,
+        }
+    }
+}
+
+/// One acquirer's rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Profile {
+    /// Its name, as `[host] profile` calls it.
+    pub name: String,
+    /// Transport protocol data unit of requests, unless `[host] tpdu` says otherwise.
+    pub tpdu: [u8; 5],
+    /// Header of requests, unless `[host] header` says otherwise.
+    pub header: [u8; 6],
+    /// How long an answer is waited for, unless `[host] response-timeout-s` says otherwise.
+    pub response_timeout: Duration,
+    /// How data elements stand on the wire.
+    pub dialect: Dialect,
+    /// Forms of single elements.
+    pub forms: Forms,
+    /// MAC, key block, tracks.
+    pub keys: KeyRules,
+    /// Why a reversal is sent.
+    pub reversal_codes: ReversalCodes,
+    /// What DE 55 holds.
+    pub icc: IccLists,
+    /// What DE 39 means to people.
+    pub catalogue: Catalogue,
+    /// Attempts of a reversal before it is `failed` and no longer blocks trading: parameter 23 plus one; 3 is the
+    /// factory default of Newland terminals.
+    pub reversal_attempts: u32,
+    /// After 25 the bank is asked once more when so much time has passed; zero = never.
+    pub repeat_not_found: Duration,
+    /// Attempts of an upload, advice or script result before it is `failed`.
+    pub upload_attempts: u32,
+    /// Refusals without a MAC.
+    pub unsigned_refusals: UnsignedRefusals,
+    /// Uploads that waited too long.
+    pub late_uploads: LateUploads,
+    /// Void kinds ask for the card again ("void needs card").
+    pub void_needs_card: bool,
+    /// A void asks the PIN.
+    pub void_pin: bool,
+    /// A pre-authorisation void asks the PIN.
+    pub pre_auth_void_pin: bool,
+    /// A completion request asks the PIN.
+    pub completion_pin: bool,
+    /// A completion void asks the PIN.
+    pub completion_void_pin: bool,
+    /// A completion may reach so many percent of its pre-authorisation. Spec: unverified (common issuer rule).
+    pub completion_percent_max: u32,
+    /// The same card and amount within this time is suspected to be a duplicate; zero = never.
+    pub duplicate_window: Duration,
+}
+
+impl Profile {
+    /// `unionpay`, the profile that ships.
+    #[must_use]
+    pub fn unionpay() -> Arc<Self> {
+        static PROFILE: LazyLock<Arc<Profile>> = LazyLock::new(|| Arc::new(shipped()));
+        Arc::clone(&PROFILE)
+    }
+}
+
+/// Reads the compiled-in text. It is part of the program: a test reads it, so it cannot be wrong in a shop.
+#[allow(clippy::expect_used, reason = "the text is compiled in and read by a test")]
+fn shipped() -> Profile {
+    read(UNIONPAY, Path::new("unionpay.toml"), SHIPPED, None).expect("the shipped profile can be read")
+}
+
+/// Everything that is wrong with a profile, with file and line.
+pub type ProfileErrors = ConfigErrors;
+
+#[cfg(test)]
+mod tests;

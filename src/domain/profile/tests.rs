@@ -1,0 +1,95 @@
+//! Goal: the shipped text is whole, a short text changes only what it names, and a wrong one says where and why.
+use super::*;
+use crate::domain::emv::tlv::Tag;
+
+fn changed(text: &str) -> Result<Profile, Vec<String>> {
+    let read = read("icbc", Path::new("icbc.toml"), text, Some(&Profile::unionpay()));
+    read.map_err(|errors| errors.0.iter().map(ToString::to_string).collect())
+}
+
+/// Goal: the compiled-in text can be read, names every key, and says what the documents say.
+#[test]
+fn the_shipped_profile_names_every_key() {
+    let profile = shipped();
+    assert_eq!(profile.tpdu, [0x60, 0x00, 0x05, 0x00, 0x00]);
+    assert_eq!(profile.reversal_codes.of(ReversalReason::NoAnswer), "98");
+    assert_eq!(profile.icc.mandatory.len(), 14);
+    assert_eq!(profile.keys, KeyRules::UNIONPAY);
+    // Every line with a key can be left out of a file, but not of this one.
+    let lines: Vec<&str> = SHIPPED.lines().collect();
+    let keys = |line: &&str| line.contains(" = ") && !line.starts_with('#');
+    let head = lines.iter().position(|line| line.starts_with("[[response]]")).unwrap();
+    for (n, line) in lines.iter().enumerate().take(head).filter(|(_, line)| keys(line)) {
+        let without: Vec<&str> = lines.iter().enumerate().filter(|(m, _)| *m != n).map(|(_, l)| *l).collect();
+        let errors = read(UNIONPAY, Path::new("x"), &without.join("\n"), None).unwrap_err();
+        let key = line.split(" = ").next().unwrap();
+        assert!(
+            errors.0.iter().any(|e| e.key.ends_with(key) && e.problem == "is missing"),
+            "{line}: {errors}"
+        );
+    }
+}
+
+/// Goal: what a text leaves out is its base's; what it names is changed, and rows of responses are laid over.
+#[test]
+fn a_short_text_changes_only_what_it_names() {
+    let text = "[keys]\nmac = \"x9.19\"\nmac-form = \"binary\"\n[forms]\nprivate-60-digits = 13\nrefund-63 = \"CUP\"\n\
+        [chip-data]\noptional = [\"9F34\"]\n[[response]]\ncode = \"51\"\nclass = \"retryable\"\nzh = \"余额\"\n\
+        en = \"no money\"\nnext = \"other-card\"\n";
+    let (profile, base) = (changed(text).unwrap(), Profile::unionpay());
+    assert_eq!(profile.name, "icbc");
+    assert_eq!(profile.keys.mac.word(), "x9.19");
+    assert_eq!((profile.forms.private_60_digits, profile.forms.refund_63.as_str()), (13, "CUP"));
+    assert_eq!(profile.icc.optional, [Tag(0x9F34)]);
+    assert_eq!(profile.catalogue.look_up("51").en, "no money");
+    assert_eq!(profile.catalogue.rows().len(), base.catalogue.rows().len());
+    assert_eq!((&profile.reversal_codes, profile.header), (&base.reversal_codes, base.header));
+    assert_eq!(changed("").unwrap(), Profile { name: "icbc".to_owned(), ..Profile::clone(&base) });
+    let batch = BatchNumber::new(1).unwrap();
+    assert_eq!(profile.forms.private_60("22", batch, "501"), "2200000100050");
+    assert_eq!(base.forms.private_60("22", batch, "50"), "22000001000500");
+}
+
+/// Goal: every wrong value is told with file, line, key and what is allowed, all at once.
+#[test]
+fn a_wrong_text_says_where_and_why() {
+    let check = |text: &str, expected: &[&str]| assert_eq!(changed(text).unwrap_err(), expected, "{text}");
+    check(
+        "[forms]\npin-format = \"3\"\n[reversal]\nattempts = 0\nno-answer = \"980\"\n",
+        &[
+            "icbc.toml:2: [forms] pin-format is \"3\"; allowed: 1, 2",
+            "icbc.toml:4: [reversal] attempts is 0; allowed: 1 to 99",
+            "icbc.toml:5: [reversal] no-answer is \"980\"; allowed: 2 letters or digits",
+        ],
+    );
+    check(
+        "[forms]\npin = 1\n",
+        &[concat!(
+            "icbc.toml:2: [forms] pin is not known; allowed: entry-mode-code, entry-mode-fallback, pin-capture, ",
+            "pin-format, private-60-digits, refund-63, advice-63, upload-63, sequence-number, sign-on-keys"
+        )],
+    );
+    check("[frame]\ntpdu = \"60\"\n", &["icbc.toml:2: [frame] tpdu is \"60\"; allowed: 10 hex digits"]);
+    let mixed = changed("[keys]\nmac = \"sm4-ecb-unconfirmed\"\n").unwrap_err();
+    let why = "an SM4 MAC needs the SM4 key block, and the other way round";
+    assert_eq!(mixed, [format!("icbc.toml:1: [keys] mac and block do not go together; allowed: {why}")]);
+    let unknown = changed("\n[fram]\ntpdu = \"60\"\n").unwrap_err();
+    assert!(unknown[0].starts_with("icbc.toml:2: [fram] is not known; allowed: [frame], "), "{unknown:?}");
+    let broken = changed("[frame\n").unwrap_err();
+    assert!(broken[0].starts_with("icbc.toml:1: is not TOML"), "{broken:?}");
+    let tags = changed("[chip-data]\nmandatory = [\"9f26\"]\n").unwrap_err();
+    assert!(tags[0].starts_with("icbc.toml:2: [chip-data] mandatory holds \"9f26\""), "{tags:?}");
+}
+
+/// Goal: no profile makes the terminal tell people "approved" where it books nothing, or the other way round.
+#[test]
+fn what_books_money_is_not_a_setting() {
+    let row = |code: &str, class: &str| {
+        changed(&format!(
+            "[[response]]\ncode = \"{code}\"\nclass = \"{class}\"\nzh = \"一\"\nen = \"one\"\nnext = \"done\"\n"
+        ))
+    };
+    assert!(row("51", "approved").unwrap_err()[0].contains("does not fit the code"));
+    assert!(row("00", "do-not-retry").unwrap_err()[0].contains("does not fit the code"));
+    assert!(row("Z9", "do-not-retry").is_ok() && row("A2", "approved").is_ok());
+}
