@@ -1,7 +1,7 @@
 //! Field 62 of list pages: which CA keys or applications there are, and the blacklist itself.
 //!
-//! Source: public terminal code (LiaoYang_POS `tranproc.c`, and a vector made after it); Spec: unverified. A page begins
-//! with a status digit: 0 none, 1 the whole list, 2 more to come, 3 the last page.
+//! Source: public terminal code (LiaoYang_POS `tranproc.c`, and a vector made after it); Spec: unverified. A page
+//! begins with a status digit: 0 none, 1 the whole list, 2 more to come, 3 the last page.
 use super::Kind;
 use super::records::EXPIRY;
 use crate::domain::emv::tlv::{Reader, Tag, TlvError};
