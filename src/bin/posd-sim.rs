@@ -41,7 +41,7 @@ fn main() -> ExitCode {
         Command::Worlds(args) => worlds::run(&args),
         Command::Storm(args) => storm::run(&args),
         Command::Bench(args) => bench::run(&args, |folder, now| {
-            Ok(Box::new(SqliteJournal::open(folder, [0x5a; 32], now, Vec::new)?))
+            Ok(Box::new(SqliteJournal::open(folder, bench::STORAGE_KEY, now, Vec::new)?))
         }),
     }
 }

@@ -302,8 +302,10 @@ impl Engine {
 
     /// Sends everything that is new to the publisher, in order. The publisher never waits for the engine.
     pub(super) async fn publish(&mut self) -> Result<(), EngineError> {
-        let ids: Vec<TxnId> = self.entries.keys().cloned().collect();
-        for id in ids {
+        let changed =
+            self.entries.iter().filter(|(_, entry)| entry.published.as_deref() != Some(&entry.view));
+        let changed: Vec<TxnId> = changed.map(|(id, _)| id.clone()).collect();
+        for id in changed {
             self.tell_txn(&id);
         }
         let snapshot = self.snapshot();

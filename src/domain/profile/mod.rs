@@ -45,20 +45,6 @@ words! {
     }
 }
 
-words! {
-    /// DE 60.3 of the sign-on: which keys are asked for.
-    SignOnKeys {
-        /// PIK and MAK of single length.
-        Des = "001",
-        /// PIK and MAK of double length.
-        Tdes = "003",
-        /// … and a TDK.
-        TdesTracks = "004",
-        /// SM4 keys. Spec: unverified, one source.
-        Sm4 = "006",
-    }
-}
-
 /// Forms of elements that differ from acquirer to acquirer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Forms {
@@ -80,8 +66,6 @@ pub struct Forms {
     pub upload_63: String,
     /// DE 62 of the sign-on, after `Sequence No` and its length: licence and device number; empty leaves DE 62 out.
     pub sequence_number: String,
-    /// DE 60.3 of the sign-on.
-    pub sign_on_keys: SignOnKeys,
 }
 
 impl Forms {
@@ -147,7 +131,7 @@ pub struct Profile {
     pub dialect: Dialect,
     /// Forms of single elements.
     pub forms: Forms,
-    /// MAC, key block, tracks.
+    /// Which keys, MAC, key block, tracks.
     pub keys: KeyRules,
     /// Why a reversal is sent.
     pub reversal_codes: ReversalCodes,

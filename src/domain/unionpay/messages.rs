@@ -74,7 +74,7 @@ pub fn sign_on(
     operator: Option<&OperatorId>,
 ) -> Result<Request, BuildError> {
     let forms = &identity.profile.forms;
-    let mut message = management("0800", identity, Some(stan), batch, forms.sign_on_keys.word());
+    let mut message = management("0800", identity, Some(stan), batch, identity.profile.keys.sign_on.word());
     if !forms.sequence_number.is_empty() {
         let number = &forms.sequence_number;
         message.set(De::PRIVATE_62, format!("Sequence No{:02}{number}", number.len()));

@@ -44,7 +44,8 @@ impl Engine {
 
     /// The open entries of a transaction, as its row now has them.
     pub(in crate::engine) fn take_entries(&mut self, row: &TxnRow) {
-        let known: Vec<EntryId> = self.queue.iter().map(|entry| entry.id.clone()).collect();
+        let of_txn = self.queue.iter().filter(|entry| entry.id.txn == row.start.id);
+        let known: Vec<EntryId> = of_txn.map(|entry| entry.id.clone()).collect();
         self.queue.retain(|entry| entry.id.txn != row.start.id);
         for entry in Entry::all_of(row) {
             if !known.contains(&entry.id) {

@@ -440,8 +440,7 @@ impl FakeEngine {
 
 pub(crate) fn snapshot() -> Snapshot {
     let reversal = |n: u32, state| QueueRow {
-        id: EntryId::new(txn_id(&format!("r-{n}")), EntryType::Reversal).to_string(),
-        entry_type: EntryType::Reversal,
+        id: EntryId::new(txn_id(&format!("r-{n}")), EntryType::Reversal),
         state,
         amount: Amount::from_minor(100).unwrap(),
         batch: 1,
@@ -449,7 +448,6 @@ pub(crate) fn snapshot() -> Snapshot {
         attempts: n,
         created_at: WallTime(u64::from(n) * 1000),
         last_error: String::new(),
-        transaction: txn_id(&format!("r-{n}")),
     };
     Snapshot {
         terminal: TerminalView {
