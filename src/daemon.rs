@@ -10,12 +10,13 @@ use crate::adapters::system::{self, BusyLock, Machine, Zone};
 use crate::api::{self, Parts, Security};
 use crate::config::{self, Config, Connection, PinEntry, PrinterDevice};
 use crate::domain::calendar::WallTime;
+use crate::domain::keystore::KeyStore;
 use crate::domain::operators;
 use crate::domain::queue::limits;
 use crate::domain::record::OperatorRow;
-use crate::domain::secret::TokenKey;
+use crate::domain::secret::{MasterKeyMaterial, TokenKey};
 use crate::domain::unionpay::Identity;
-use crate::domain::unionpay::keys::MasterKey;
+use crate::domain::unionpay::keys::SoftwareStore;
 use crate::domain::way::LineManner;
 use crate::engine::handle::EngineHandle;
 use crate::engine::view::Snapshot;
@@ -98,7 +99,7 @@ pub fn run(config: &Path, state_dir: Option<PathBuf>) -> ExitCode {
 struct Ground {
     machine: Machine,
     storage_key: Zeroizing<[u8; 32]>,
-    master_key: Option<MasterKey>,
+    master_key: Option<MasterKeyMaterial>,
 }
 
 fn ground(config: &Config, state_dir: &Path) -> Result<Ground, String> {
@@ -116,7 +117,7 @@ fn ground(config: &Config, state_dir: &Path) -> Result<Ground, String> {
     Ok(Ground {
         machine: Machine::new(zone, lock, watchdog),
         storage_key,
-        master_key: master_key.map(|key| MasterKey::from_bytes(*key)),
+        master_key: master_key.map(|key| MasterKeyMaterial::new(*key)),
     })
 }
 
@@ -126,7 +127,11 @@ async fn serve(config: &Config, config_invalid: bool, state_dir: &Path) -> Resul
     let Ground { machine, storage_key, master_key } = ground(config, state_dir)?;
     let journal = SqliteJournal::open(state_dir, *storage_key, system::wall_now(), factory_operators)
         .map_err(|error| error.to_string())?;
-    let settings = settings(config, config_invalid, TokenKey::derive(&storage_key), master_key);
+    let settings = settings(config, config_invalid, TokenKey::derive(&storage_key));
+    let mut key_store = SoftwareStore::new(config.host.profile.keys);
+    if let Some(key) = &master_key {
+        key_store.load_master(key).map_err(|error| error.to_string())?;
+    }
 
     let (commands_in, commands) = mpsc::channel(32);
     let (notices, notices_out) = mpsc::channel(NOTICES);
@@ -152,6 +157,7 @@ async fn serve(config: &Config, config_invalid: bool, state_dir: &Path) -> Resul
     let width_dots = config.printer.width_dots;
     let wiring = Wiring {
         journal: Box::new(journal),
+        key_store: Box::new(key_store),
         system: Box::new(machine),
         card: adapters.card,
         host: adapters.host,
@@ -332,12 +338,7 @@ fn store_and_forward(config: &config::StoreAndForward) -> limits::Rules {
     }
 }
 
-fn settings(
-    config: &Config,
-    config_invalid: bool,
-    token_key: TokenKey,
-    master_key: Option<MasterKey>,
-) -> Settings {
+fn settings(config: &Config, config_invalid: bool, token_key: TokenKey) -> Settings {
     let built_s = option_env!("SOURCE_DATE_EPOCH").and_then(|text| text.parse().ok()).unwrap_or(RELEASED_S);
     Settings {
         identity: Identity {
@@ -370,7 +371,6 @@ fn settings(
         idle_timeout: config.operators.idle_timeout,
         require_change: config.operators.require_change,
         store_and_forward: store_and_forward(&config.store_and_forward),
-        master_key,
         token_key,
         standing_reasons: if config_invalid { vec!["config-invalid".to_owned()] } else { Vec::new() },
         built_at: WallTime(built_s.saturating_mul(1_000_000)),

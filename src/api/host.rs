@@ -1,10 +1,12 @@
 //! `org.posd.Pos1.Host`: sign-on at the acquirer's host, and a test of the way there.
 use super::auth::Action;
 use super::desk::Desk;
-use super::error::ApiError;
-use super::options::{Dict, no_options};
+use super::error::{ApiError, invalid};
+use super::options::{Dict, leave_only, no_options};
 use super::path;
-use crate::domain::fault::Fault;
+use super::secret_fd::{SECRET_WAIT, SecretFdError, read_secret};
+use crate::domain::fault::{Fault, FaultName};
+use crate::domain::secret::MasterKeyMaterial;
 use crate::engine::handle::Command;
 use crate::engine::view::Snapshot;
 use std::collections::HashMap;
@@ -12,7 +14,7 @@ use std::sync::Arc;
 use tokio::sync::{oneshot, watch};
 use zbus::interface;
 use zbus::message::Header;
-use zbus::zvariant::OwnedObjectPath;
+use zbus::zvariant::{OwnedFd, OwnedObjectPath};
 
 /// The object.
 #[derive(Clone, Debug)]
@@ -48,6 +50,20 @@ impl HostObject {
         #[zbus(header)] header: Header<'_>,
     ) -> Result<OwnedObjectPath, ApiError> {
         self.desk.start_job(options, &header, Command::HostTest).await
+    }
+
+    #[zbus(out_args("check"))]
+    async fn load_master_key(
+        &self,
+        key: OwnedFd,
+        options: Dict,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<String, ApiError> {
+        let leave = leave_only(options)?;
+        let caller = self.desk.admit(&header, Action::Keys).await?;
+        let key = read_key(key).await?;
+        let command = |answer| Command::LoadMasterKey { key, leave, caller, answer };
+        self.desk.ask_and_settle(command).await
     }
 
     #[zbus(property)]
@@ -89,6 +105,18 @@ impl HostObject {
     fn own_certificate_until(&self) -> u64 {
         self.snapshot.borrow().host.own_certificate_until.0
     }
+}
+
+/// 32 hexadecimal digits. Never quoted.
+async fn read_key(fd: OwnedFd) -> Result<MasterKeyMaterial, Fault> {
+    let bytes = match read_secret(fd.into(), SECRET_WAIT).await {
+        Ok(bytes) => bytes,
+        Err(error @ SecretFdError::TooMany) => return Err(Fault::new(FaultName::Busy, error.to_string())),
+        Err(error) => return Err(invalid(format!("key: {error}"))),
+    };
+    let wrong = || invalid("key: the master key must be 32 hex digits");
+    let text = core::str::from_utf8(&bytes).map_err(|_| wrong())?;
+    MasterKeyMaterial::from_hex(text).map_err(|_| wrong())
 }
 
 impl Desk {

@@ -5,7 +5,7 @@ use super::desk::Desk;
 use super::error::{ApiError, invalid};
 use super::options::{Dict, Options, leave_only, no_options, shorten};
 use super::path;
-use super::secret_fd::{SecretFdError, read_secret};
+use super::secret_fd::{SECRET_WAIT, SecretFdError, read_secret};
 use crate::domain::fault::{Fault, FaultName};
 use crate::domain::ident::{OperatorId, TxnId};
 use crate::domain::money::Amount;
@@ -13,14 +13,10 @@ use crate::domain::secret::Password;
 use crate::engine::handle::{AuthorizeRequest, Command};
 use crate::engine::view::Snapshot;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::watch;
 use zbus::interface;
 use zbus::message::Header;
 use zbus::zvariant::{OwnedFd, OwnedObjectPath};
-
-/// For a client to write a password and close the pipe.
-const SECRET_WAIT: Duration = Duration::from_secs(5);
 
 /// The object.
 #[derive(Clone, Debug)]

@@ -227,6 +227,8 @@ pub trait Host {
     fn sign_off(&self, options: Options<'_>) -> zbus::Result<OwnedObjectPath>;
     #[zbus(allow_interactive_auth)]
     fn test(&self, options: Options<'_>) -> zbus::Result<OwnedObjectPath>;
+    #[zbus(allow_interactive_auth)]
+    fn load_master_key(&self, key: Fd<'_>, options: Options<'_>) -> zbus::Result<String>;
     #[zbus(property)]
     fn signed_on(&self) -> zbus::Result<bool>;
     #[zbus(property)]

@@ -128,7 +128,7 @@ impl QueueObject {
 
     #[zbus(property)]
     fn pending_reversals(&self) -> u32 {
-        self.count(|row| row.entry_type == EntryType::Reversal)
+        self.count(|row| row.id.entry_type == EntryType::Reversal)
     }
 
     #[zbus(property)]
@@ -209,13 +209,13 @@ fn read_why(why: &str) -> Result<String, Fault> {
 
 /// Where the last page ended: how many rows were read before, and the id of the last one. Entries leave the queue
 /// while somebody pages through it; the id finds the place again, the number stands in for one that has left.
-fn read_cursor(cursor: &str) -> Result<Option<(usize, String)>, Fault> {
+fn read_cursor(cursor: &str) -> Result<Option<(usize, EntryId)>, Fault> {
     if cursor.is_empty() {
         return Ok(None);
     }
     let parts = cursor.split_once(':').and_then(|(read, id)| Some((read.parse().ok()?, EntryId::parse(id)?)));
     let (read, id) = parts.ok_or_else(|| invalid("cursor must be empty or what the last page gave"))?;
-    Ok(Some((read, id.to_string())))
+    Ok(Some((read, id)))
 }
 
 struct Filter {
@@ -239,7 +239,7 @@ impl Filter {
     }
 
     fn wants(&self, row: &QueueRow) -> bool {
-        self.entry_type.is_none_or(|entry_type| entry_type == row.entry_type)
+        self.entry_type.is_none_or(|entry_type| entry_type == row.id.entry_type)
             && self.state.is_none_or(|state| state == row.state)
             && self.batch.is_none_or(|batch| batch == row.batch)
             && self.trace.is_none_or(|trace| trace == row.trace)
@@ -250,7 +250,7 @@ fn page(
     rows: &[QueueRow],
     filter: &Filter,
     limit: u32,
-    after: Option<(usize, String)>,
+    after: Option<(usize, EntryId)>,
 ) -> (Vec<Row>, String) {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let wanted: Vec<&QueueRow> = rows.iter().filter(|row| filter.wants(row)).collect();

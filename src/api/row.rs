@@ -197,8 +197,8 @@ pub(super) fn totals(row: &TotalsRow) -> Row {
 /// A row of `Queue.List`.
 pub(super) fn queue(entry: &QueueRow) -> Row {
     let mut row = Row::from([
-        ("id", Value::from(entry.id.clone())),
-        ("type", entry.entry_type.word().into()),
+        ("id", Value::from(entry.id.to_string())),
+        ("type", entry.id.entry_type.word().into()),
         ("state", entry.state.word().into()),
         ("amount", minor(entry.amount).into()),
         ("attempts", entry.attempts.into()),
@@ -207,7 +207,7 @@ pub(super) fn queue(entry: &QueueRow) -> Row {
     row.put_u32("trace", entry.trace);
     row.put_time("created-at", entry.created_at.0);
     row.put_text("last-error", &entry.last_error);
-    row.put_path("transaction", path::transaction(&entry.transaction));
+    row.put_path("transaction", path::transaction(&entry.id.txn));
     row
 }
 

@@ -17,6 +17,8 @@ use zeroize::Zeroizing;
 
 /// Longest secret, bytes.
 pub(super) const SECRET_MAX: usize = 64;
+/// For a client to write a secret and close the pipe.
+pub(super) const SECRET_WAIT: Duration = Duration::from_secs(5);
 /// Secrets read at once, each on its thread.
 static READERS: Semaphore = Semaphore::const_new(8);
 /// How often the thread looks whether anybody still waits.

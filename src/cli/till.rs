@@ -4,13 +4,14 @@ use super::args::{LeaveOptions, SecretSource};
 use super::client::{Fields as _, Terminal, root};
 use super::failure::{Exit, Failure};
 use super::leave::{certain, given, with_leave};
-use super::screen::{Screen, table};
+use super::screen::{Screen, pairs, table};
 use super::secret::{new_password, password, password_change, sealed};
 use super::{jobs, way, words};
-use crate::api::proxy::Options;
+use crate::api::proxy::{HostProxy, Options};
 use crate::domain::ident::OperatorId;
 use crate::domain::money::{Amount, Currency};
 use serde_json::{Value as Json, json};
+use std::collections::BTreeMap;
 use zbus::zvariant::Value;
 
 /// `posctl operator …`
@@ -186,6 +187,44 @@ pub(crate) async fn host(screen: &Screen, address: Option<&str>, verb: &Host) ->
         Host::SignOn => host.sign_on(Options::new()).await?,
         Host::SignOff => host.sign_off(Options::new()).await?,
         Host::Test => return way::test(screen, &terminal, host.test(Options::new()).await?).await,
+        Host::Keys { load: false, .. } => return show_keys(screen, &host).await,
+        Host::Keys { load: true, leave, certain: sure } => {
+            certain(screen, sure.yes, screen.word(words::REPLACE_MASTER_KEY)).await?;
+            return load_master_key(screen, &terminal, leave).await;
+        }
     };
     jobs::follow(screen, &terminal, job).await
+}
+
+/// Check values by key, and when the working keys came.
+async fn show_keys(screen: &Screen, host: &HostProxy<'_>) -> Result<Exit, Failure> {
+    let values: BTreeMap<String, String> = host.key_check_values().await?.into_iter().collect();
+    let loaded_at = host.keys_loaded_at().await?;
+    let named = ["tmk", "pik", "mak", "tdk"].map(|key| (key, values.get(key).cloned().unwrap_or_default()));
+    let mut rows = named.to_vec();
+    rows.push((screen.word(words::KEYS_LOADED_AT), screen.time(loaded_at)));
+    let text = match values.is_empty() {
+        true => screen.word(words::NO_KEYS).to_owned(),
+        false => pairs(&rows),
+    };
+    screen.answer(json!({ "key-check-values": values, "keys-loaded-at": loaded_at }), &text);
+    Ok(Exit::Done)
+}
+
+async fn load_master_key(
+    screen: &Screen,
+    terminal: &Terminal,
+    leave: &LeaveOptions,
+) -> Result<Exit, Failure> {
+    let key = password(screen, &leave.secret, words::ASK_MASTER_KEY).await?;
+    let token = given(terminal, screen, leave, "keys", 1).await?;
+    let host = terminal.host().await?;
+    let check = with_leave(terminal, screen, token, async |options| {
+        let key = sealed(&key).map_err(|failure| zbus::Error::Failure(failure.message))?;
+        host.load_master_key(key.into(), options).await
+    })
+    .await?;
+    let text = format!("{} {check}", screen.word(words::MASTER_KEY_LOADED));
+    screen.answer(json!({ "key-check-value": check }), &text);
+    Ok(Exit::Done)
 }

@@ -55,6 +55,21 @@ impl LocalTime {
         [bcd(self.hour), bcd(self.minute), bcd(self.second)]
     }
 
+    /// True if both are of the same day.
+    #[must_use]
+    pub fn same_day(self, other: Self) -> bool {
+        (self.year, self.month, self.day) == (other.year, other.month, other.day)
+    }
+
+    /// How long this day still lasts, if its clocks are not changed until then.
+    #[must_use]
+    pub fn until_midnight(self) -> Duration {
+        let part = |value: u8, seconds: u64| u64::from(value).saturating_mul(seconds);
+        let passed = [part(self.hour, 3_600), part(self.minute, 60), part(self.second, 1)];
+        let passed = passed.into_iter().fold(0, u64::saturating_add);
+        Duration::from_secs(86_400_u64.saturating_sub(passed))
+    }
+
     /// `MMDD` as text: DE 13, DE 61.3.
     #[must_use]
     pub fn mmdd(self) -> String {
@@ -85,5 +100,18 @@ mod tests {
         assert_eq!(t.hhmmss_bcd(), [0x09, 0x05, 0x07]);
         assert_eq!(t.mmdd(), "1122");
         assert_eq!(t.to_string(), "2026/11/22 09:05:07");
+    }
+
+    #[test]
+    fn a_day_ends_at_midnight() {
+        let t = LocalTime { year: 2026, month: 12, day: 31, hour: 23, minute: 59, second: 58 };
+        assert_eq!(t.until_midnight(), Duration::from_secs(2));
+        assert_eq!(LocalTime { second: 60, ..t }.until_midnight(), Duration::ZERO, "a leap second");
+        assert_eq!(LocalTime { hour: 0, minute: 0, second: 0, ..t }.until_midnight().as_secs(), 86_400);
+        assert!(t.same_day(LocalTime { hour: 0, ..t }));
+        for other in [LocalTime { day: 30, ..t }, LocalTime { month: 1, ..t }, LocalTime { year: 2027, ..t }]
+        {
+            assert!(!t.same_day(other), "{other}");
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! chance arrive as arguments. The module compiles without the feature `daemon`, so the compiler refuses IO crates.
 pub mod calendar;
 pub mod crypto;
+pub mod download;
 pub mod emv;
 pub mod fault;
 pub mod followup;

@@ -2,16 +2,22 @@
 //!
 //! The rule of the house: no byte of a financial message leaves before its [`Sending`] is durable, and nothing is
 //! promised to customer, shop or card before its [`Closed`] is.
+mod batch;
+
 use super::calendar::{LocalTime, WallTime};
+use super::download::{Progress, TableStep};
 use super::ident::{
     AuthCode, BatchNumber, MerchantId, OperatorId, RequestId, ResponseCode, Rrn, Stan, TerminalId, TxnId,
 };
+pub use super::keystore::KeyRecord;
 use super::money::{Amount, Currency};
 use super::outcome::{
-    BatchState, CardClass, CvmMethod, EntryMode, EntryType, Kind, Outcome, Ply, PrintState, QueueState,
-    Resolution, ResultCode, Verdict,
+    CardClass, CvmMethod, EntryMode, EntryType, Kind, Outcome, Ply, PrintState, QueueState, Resolution,
+    ResultCode,
 };
-use super::secret::Pan;
+use super::secret::{MasterKeyMaterial, Pan};
+pub use batch::{BatchRow, SettlementRow, SettlementStep, TotalsRow};
+use std::sync::Arc;
 
 /// What the caller asked for; fixed when the transaction is created.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +92,8 @@ pub struct OriginalRef {
 }
 
 /// What the card said, as far as paper, messages and follow-ups need it later. No track, PIN block or CVV.
+///
+/// Transaction, records and rows share one copy of it: a card number stands in memory once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CardFacts {
     /// The card number; sealed at rest.
@@ -182,7 +190,7 @@ pub struct Sending {
     /// What was asked for.
     pub start: TxnStart,
     /// The card.
-    pub card: CardFacts,
+    pub card: Arc<CardFacts>,
     /// The fields a reversal repeats.
     pub wire: WireFacts,
     /// When the record was made.
@@ -271,7 +279,7 @@ pub struct Closed {
     /// Present if no [`Sending`] is known to be stored: the row is made by this record.
     pub start: Option<TxnStart>,
     /// The card, with its last facts (TC, TSI); `None` leaves what [`Sending`] stored.
-    pub card: Option<CardFacts>,
+    pub card: Option<Arc<CardFacts>>,
     /// How it ended. [`Outcome::Unknown`] always comes with a reversal or, for a refund, leaves its exception.
     pub outcome: Outcome,
     /// Why.
@@ -339,23 +347,6 @@ pub struct TimelineRow {
     pub text: String,
     /// STAN, where one is known.
     pub stan: Option<Stan>,
-}
-
-/// Working keys as the host sent them: still encrypted under the master key, sealed again at rest.
-#[derive(Clone, PartialEq, Eq)]
-pub struct KeyRecord {
-    /// Field 62 of the sign-on answer.
-    pub block: Vec<u8>,
-    /// First four bytes of the master key's check value, to notice another master key.
-    pub tmk_check: [u8; 4],
-    /// When they were loaded.
-    pub loaded_at: WallTime,
-}
-
-impl core::fmt::Debug for KeyRecord {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("KeyRecord").field("loaded_at", &self.loaded_at).finish_non_exhaustive()
-    }
 }
 
 /// An operator as stored.
@@ -431,6 +422,8 @@ pub enum Record {
     },
     /// A step of the settlement of the open batch.
     Settlement(Box<SettlementStep>),
+    /// A step of a download from the bank: built aside, then swapped in one commit.
+    Table(TableStep),
     /// Sealed card data and old rows go, as far as [`Housekeeping`] says.
     Housekeep(Housekeeping),
     /// A supervisor has confirmed the list of a restored journal: trading may go on.
@@ -461,6 +454,8 @@ pub enum Record {
     SignedOn {
         /// The keys.
         keys: KeyRecord,
+        /// A master key that came with them and holds from now on; kept sealed.
+        new_master: Option<MasterKeyMaterial>,
         /// Batch offered by the host and adopted.
         batch: Option<BatchNumber>,
         /// Wall clock offset to the host, µs.
@@ -468,6 +463,8 @@ pub enum Record {
     },
     /// The sign-on no longer holds: signed off, or keys refused.
     SignedOff,
+    /// Another master key holds from now on; kept sealed. The working keys stood under the one before and go.
+    MasterKeyLoaded(MasterKeyMaterial),
     /// An operator as it now is.
     Operator(OperatorRow),
     /// A line of the append-only audit trail.
@@ -478,59 +475,6 @@ pub enum Record {
         operator: Option<OperatorId>,
         /// What.
         text: String,
-    },
-}
-
-/// Settlement of the open batch, one durable step after the other; see [`crate::domain::settlement`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SettlementStep {
-    /// Sales are refused from here on; script results, reversals and uploads go first.
-    Begun {
-        /// When.
-        at: WallTime,
-        /// Who asked.
-        operator: OperatorId,
-    },
-    /// It failed before the totals were frozen: sales are taken again.
-    Reopened {
-        /// When.
-        at: WallTime,
-        /// Cause in words.
-        cause: String,
-    },
-    /// Field 48 of the 0500 stands. Takes the STAN of the 0500.
-    TotalsFrozen {
-        /// Field 48, 62 digits.
-        field48: String,
-        /// When.
-        at: WallTime,
-    },
-    /// The host's word.
-    Verdict {
-        /// On domestic cards.
-        domestic: Verdict,
-        /// On foreign cards.
-        foreign: Verdict,
-        /// When.
-        at: WallTime,
-    },
-    /// So many records of the batch upload are answered; repeats are harmless.
-    Uploaded {
-        /// Records answered so far, in the fixed order of the upload.
-        records: u32,
-        /// When.
-        at: WallTime,
-    },
-    /// The batch is closed and the next one opened: its number, or 1 after 999999.
-    Closed {
-        /// On domestic cards.
-        domestic: Verdict,
-        /// On foreign cards.
-        foreign: Verdict,
-        /// Closed by a supervisor without the bank's word; the detail is kept for later.
-        forced: bool,
-        /// When.
-        at: WallTime,
     },
 }
 
@@ -610,8 +554,7 @@ pub struct FollowUp {
     pub amount: Amount,
     /// It owes something: its reversal, its upload, an exception. An upload that the bank has refused is clear.
     pub unresolved: bool,
-    /// It moved money, and that still counts: it was not undone in its turn, the bank did not refuse its upload, and
-    /// the shop did not say that it was not paid.
+    /// It moved money, and still counts: not undone in turn, upload not refused, not called unpaid by the shop.
     pub stands: bool,
 }
 
@@ -640,7 +583,7 @@ pub struct TxnRow {
     /// That batch is still open; numbers come round again.
     pub in_open_batch: bool,
     /// The card, if one was read before a record was made; `None` also after its sealed data was wiped.
-    pub card: Option<CardFacts>,
+    pub card: Option<Arc<CardFacts>>,
     /// What stays of it then; `None` only while no card was read.
     pub card_seen: Option<CardSeen>,
     /// `622588******5678`; kept when the sealed number is wiped.
@@ -681,65 +624,6 @@ impl TxnRow {
     }
 }
 
-/// The settlement of the open batch as stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SettlementRow {
-    /// `settling` before the bank's verdict, `uploading` after it.
-    pub state: BatchState,
-    /// When it began.
-    pub begun_at: WallTime,
-    /// Who asked.
-    pub operator: OperatorId,
-    /// Field 48 and the STAN of the 0500, once frozen.
-    pub frozen: Option<(String, Stan)>,
-    /// The bank's word: domestic, foreign.
-    pub verdict: Option<(Verdict, Verdict)>,
-    /// Records of the upload that are answered.
-    pub uploaded: u32,
-}
-
-/// A batch of the past or the open one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BatchRow {
-    /// Its number.
-    pub number: BatchNumber,
-    /// Where it stands.
-    pub state: BatchState,
-    /// When it was opened.
-    pub opened_at: WallTime,
-    /// When it was closed.
-    pub closed_at: Option<WallTime>,
-    /// Who settled it.
-    pub operator: Option<OperatorId>,
-    /// The bank's word.
-    pub verdict: Option<(Verdict, Verdict)>,
-    /// Closed without it.
-    pub forced: bool,
-    /// Field 48 of its 0500.
-    pub field48: Option<String>,
-    /// Its totals by kind, card class and operator.
-    pub totals: Vec<TotalsRow>,
-}
-
-/// One line of totals: outcomes that moved money, counted and summed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TotalsRow {
-    /// Kind.
-    pub kind: Kind,
-    /// Card class.
-    pub card_class: CardClass,
-    /// Operator.
-    pub operator: OperatorId,
-    /// How many.
-    pub count: u32,
-    /// Their approved amounts.
-    pub amount: u64,
-    /// How many of them were voided later: they stay in field 48, and leave the lines of the slip.
-    pub voided_count: u32,
-    /// Their amounts.
-    pub voided_amount: u64,
-}
-
 /// Everything recovery needs, read once at start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Loaded {
@@ -759,6 +643,8 @@ pub struct Loaded {
     pub batch_has_records: bool,
     /// Finished transactions of the open batch by kind word.
     pub counts: Vec<(String, u32)>,
+    /// The master key that was loaded last; `None` = never, so that the credential holds.
+    pub master_key: Option<MasterKeyMaterial>,
     /// Keys of the last sign-on that still holds.
     pub keys: Option<KeyRecord>,
     /// Wall clock offset taken at sign-on, µs.
@@ -771,6 +657,8 @@ pub struct Loaded {
     pub identity: Option<(TerminalId, MerchantId, String)>,
     /// The settlement that was interrupted.
     pub settlement: Option<SettlementRow>,
+    /// Tables from the bank, in use and built aside; none of a kind that was never downloaded.
+    pub downloads: Vec<Progress>,
     /// Why the queue is held back.
     pub queue_paused: Option<String>,
     /// The journal was restored from a backup, and nobody has confirmed the list yet.

@@ -144,21 +144,29 @@ impl fmt::Debug for ClearPin {
     }
 }
 
-/// An encrypted PIN block: DE 52, 8 bytes. Never stored.
+/// An encrypted PIN block. Never stored.
 #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
-pub struct PinBlock([u8; 8]);
+pub enum PinBlock {
+    /// Eight bytes for DE 52.
+    Des([u8; 8]),
+    /// Sixteen bytes for DE 59, sub-field A1. Spec: unverified.
+    Sm4([u8; 16]),
+}
 
 impl PinBlock {
-    /// Takes the eight encrypted bytes.
+    /// Takes the eight encrypted bytes of DE 52.
     #[must_use]
     pub const fn new(block: [u8; 8]) -> Self {
-        Self(block)
+        Self::Des(block)
     }
 
-    /// The eight bytes for DE 52.
+    /// The encrypted bytes.
     #[must_use]
-    pub const fn reveal(&self) -> &[u8; 8] {
-        &self.0
+    pub const fn reveal(&self) -> &[u8] {
+        match self {
+            Self::Des(block) => block,
+            Self::Sm4(block) => block,
+        }
     }
 }
 
@@ -189,6 +197,38 @@ impl Password {
 impl fmt::Debug for Password {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Password(******)")
+    }
+}
+
+/// A terminal master key (TMK) on its way into the key store, 16 bytes. Once it is there nothing gives it back.
+#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
+pub struct MasterKeyMaterial([u8; 16]);
+
+impl MasterKeyMaterial {
+    /// Takes the clear key.
+    #[must_use]
+    pub const fn new(key: [u8; 16]) -> Self {
+        Self(key)
+    }
+
+    /// Takes 32 hexadecimal digits, blanks around them aside.
+    ///
+    /// # Errors
+    /// Any other form; the text is not quoted.
+    pub fn from_hex(text: &str) -> Result<Self, SecretError> {
+        key_from_hex("master key", text).map(Self)
+    }
+
+    /// The clear key, for the store and for sealing.
+    #[must_use]
+    pub const fn reveal(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for MasterKeyMaterial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MasterKeyMaterial(******)")
     }
 }
 

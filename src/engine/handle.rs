@@ -8,7 +8,7 @@ use crate::domain::ident::{AuthCode, OperatorId, RequestId, Rrn, TxnId};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::outcome::{Kind, Outcome, Ply, Prompt, Resolution, TxnState};
 use crate::domain::record::{EntryId, TimelineRow, TotalsRow, TxnFilter};
-use crate::domain::secret::{ClearPin, Password};
+use crate::domain::secret::{ClearPin, MasterKeyMaterial, Password};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -161,6 +161,8 @@ pub enum Command {
     HostSignOff(Answer<u64>),
     /// `Host.Test`: number of the job.
     HostTest(Answer<u64>),
+    /// `Host.LoadMasterKey`: the check value.
+    LoadMasterKey { key: MasterKeyMaterial, leave: Leave, caller: Caller, answer: Answer<String> },
     /// `Queue.Flush`: number of the job.
     Flush(Answer<u64>),
     /// `Job.Cancel`.

@@ -65,7 +65,13 @@ impl Engine {
         if let Some((view, _)) = running.filter(|_| errand == Errand::SignOn) {
             return Ok(view.number);
         }
-        if errand == Errand::SignOn && self.settings.master_key.is_none() {
+        if errand == Errand::SignOn && self.master_changing {
+            return Err(Fault::new(
+                FaultName::Busy,
+                "the master key is being changed; try again in a moment",
+            ));
+        }
+        if errand == Errand::SignOn && !self.has_master_key() {
             return Err(Fault::new(
                 FaultName::KeysMissing,
                 "no master key is loaded; a technician must load it",

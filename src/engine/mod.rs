@@ -15,6 +15,7 @@ mod explain;
 pub mod handle;
 mod jobs;
 mod journal_thread;
+mod keys;
 mod line;
 mod operators;
 mod paper;
@@ -33,6 +34,7 @@ mod views;
 use crate::domain::calendar::{BootTime, WallTime};
 use crate::domain::fault::Fault;
 use crate::domain::ident::TxnId;
+use crate::domain::keystore::KeyStore;
 use crate::domain::record::{Committed, TxnRow};
 use crate::domain::txn::Now;
 use crate::ports::{
@@ -51,6 +53,8 @@ use view::Snapshot;
 pub struct Wiring {
     /// The journal; the engine gives it a thread.
     pub journal: Box<dyn Journal>,
+    /// The key store, with the master key of the credential in it where there is one.
+    pub key_store: Box<dyn KeyStore>,
     /// Clock, chance, watchdog, lock file.
     pub system: Box<dyn System>,
     /// To the card thread.
@@ -120,6 +124,8 @@ enum Note {
     Operator(Box<operators::Pending>),
     /// The confirmation of a restore; the answer goes out when it is durable.
     RestoreConfirmed(oneshot::Sender<Result<(), Fault>>),
+    /// Another master key; it is used, and the answer goes out, when it is durable.
+    MasterKey(Box<keys::Loading>),
     /// A portion of housekeeping.
     Housekeeping,
     /// A person's change of the queue; the answer goes out when it is durable.
@@ -186,7 +192,7 @@ impl Engine {
     }
 
     /// Every point in time at which something is to happen.
-    fn deadlines(&self) -> [Option<BootTime>; 13] {
+    fn deadlines(&self) -> [Option<BootTime>; 14] {
         let care = self.cares.iter().filter_map(|care| care.machine.deadline()).min();
         [
             self.active.as_ref().and_then(|active| active.txn.deadline().map(|(at, _)| at)),
@@ -201,6 +207,7 @@ impl Engine {
             care,
             self.next_forget_at(),
             Some(self.upkeep.next_at()),
+            Some(self.next_day_at()),
             self.stop_by,
         ]
     }
@@ -217,6 +224,7 @@ impl Engine {
         self.tick_operators();
         self.tick_storage();
         self.tick_upkeep();
+        self.tick_day();
     }
 
     /// Starts what has become possible and publishes what has changed.
@@ -277,6 +285,7 @@ impl Engine {
             Note::Operator(pending) => self.operator_stored(*pending, result),
             Note::Queue(change) => self.queue_stored(*change, result),
             Note::RestoreConfirmed(answer) => self.restore_confirmed(answer, result),
+            Note::MasterKey(loading) => self.master_key_stored(*loading, result),
             Note::Housekeeping => self.housekept(result),
             // These only read.
             Note::Start(_)
@@ -312,6 +321,7 @@ impl Engine {
             | Note::Settled(_)
             | Note::Operator(_)
             | Note::RestoreConfirmed(_)
+            | Note::MasterKey(_)
             | Note::Housekeeping
             | Note::Queue(_) => {}
         }

@@ -169,8 +169,7 @@ impl Engine {
             .queue
             .iter()
             .map(|entry| QueueRow {
-                id: entry.id.to_string(),
-                entry_type: entry.entry_type(),
+                id: entry.id.clone(),
                 state: entry.state,
                 amount: entry.amount,
                 batch: entry.batch.get(),
@@ -178,10 +177,9 @@ impl Engine {
                 attempts: entry.attempts,
                 created_at: entry.created_at,
                 last_error: entry.last_error.clone(),
-                transaction: entry.id.txn.clone(),
             })
             .collect();
-        let last_error = rows.iter().rev().map(|row| row.last_error.clone()).find(|text| !text.is_empty());
+        let last_error = rows.iter().rev().find(|row| !row.last_error.is_empty());
         let next_attempt = self.next_entry_at().map_or(WallTime::default(), |at| {
             let wait = u64::try_from(at.since(self.system.boot()).as_micros()).unwrap_or(u64::MAX);
             // Whole seconds, so that the property does not change with every reading.
@@ -190,9 +188,9 @@ impl Engine {
         let stored = Stored::of(&self.queue);
         let left = limits::head_room(&self.settings.store_and_forward, stored);
         QueueView {
-            rows,
             next_attempt,
-            last_error: last_error.unwrap_or_default(),
+            last_error: last_error.map(|row| row.last_error.clone()).unwrap_or_default(),
+            rows,
             paused: self.queue_paused.clone(),
             stored_amount: stored.amount,
             remaining_amount: left.amount,

@@ -9,6 +9,7 @@ use crate::domain::record::TxnRow;
 use crate::domain::rules::{self, AmountRule, CardUse, Route, rule};
 use crate::ports::JournalError;
 use core::time::Duration;
+use std::collections::HashSet;
 use tokio::sync::oneshot;
 
 /// How long an old transaction's object stays after somebody asked for it.
@@ -187,9 +188,9 @@ impl Engine {
         } else if rule(kind).route == Route::Queue {
             // The bank hears of it later: its keys do not matter now, the terminal's clock does.
             (!self.clock_trusted()).then_some("clock-untrusted")
-        } else if self.settings.master_key.is_none() {
+        } else if !self.has_master_key() {
             Some("keys-missing")
-        } else if self.keys.is_none() && !self.line.signing_on() {
+        } else if self.master_changing || (self.keys.is_none() && !self.line.signing_on()) {
             Some("not-signed-on")
         } else {
             None
@@ -266,22 +267,25 @@ impl Engine {
         let mut orders: Vec<u64> = self.entries.values().map(|entry| entry.order).collect();
         orders.sort_unstable_by(|a, b| b.cmp(a));
         let oldest_kept = orders.get(KEPT.saturating_sub(1)).copied().unwrap_or(0);
+        // A long queue keeps as many transactions alive: it must not be searched for each of them, at every tick.
+        let owing: HashSet<&TxnId> = self.queue.iter().map(|entry| &entry.id.txn).collect();
         let gone: Vec<TxnId> = self
             .entries
             .iter()
             .filter(|(_, entry)| entry.order < oldest_kept && entry.exposed_until.is_none())
-            .map(|(id, _)| id.clone())
-            .filter(|id| !self.is_live(id))
+            .map(|(id, _)| id)
+            .filter(|id| !owing.contains(id) && !self.is_busy(id))
+            .cloned()
             .collect();
         for id in gone {
             self.drop_entry(&id);
         }
     }
 
-    fn is_live(&self, id: &TxnId) -> bool {
+    /// It runs, or its paper or card is not home yet.
+    fn is_busy(&self, id: &TxnId) -> bool {
         self.active.as_ref().is_some_and(|active| active.txn.id() == id)
             || self.cares.iter().any(|care| care.id == *id)
-            || self.queue.iter().any(|entry| entry.id.txn == *id)
             || self.desk.has_open(id)
             || self.refused.concerns(id)
     }

@@ -11,19 +11,19 @@ use super::undo::Refused;
 use super::upkeep::Upkeep;
 use super::view::{Snapshot, TxnView};
 use super::{EngineError, Note, Receivers, Wiring};
-use crate::domain::calendar::{BootTime, WallTime};
+use crate::domain::calendar::{BootTime, LocalTime, WallTime};
 use crate::domain::emv::params::EmvConfig;
 use crate::domain::ident::{BatchNumber, MerchantId, Stan, TerminalId, TxnId};
+use crate::domain::keystore::{KeyStore, SessionKeys};
 use crate::domain::money::Currency;
 use crate::domain::outcome::Kind;
 use crate::domain::queue::order::{self, Schedule};
 use crate::domain::queue::{self, limits};
 use crate::domain::record::{KeyRecord, Loaded, OperatorRow, Record, TimelineRow, TxnRow};
-use crate::domain::secret::TokenKey;
+use crate::domain::secret::{MasterKeyMaterial, TokenKey};
 use crate::domain::slip::Language;
 use crate::domain::txn::recovery::recover;
 use crate::domain::unionpay::Identity;
-use crate::domain::unionpay::keys::{MasterKey, WorkingKeys};
 use crate::domain::way::LineManner;
 use crate::ports::{
     CardCommand, Courier, Durability, EncodeSlip, HostCommand, Journal, JournalError, Outlet, PrinterCommand,
@@ -81,8 +81,6 @@ pub struct Settings {
     pub require_change: bool,
     /// The merchant's limits on offline sales.
     pub store_and_forward: limits::Rules,
-    /// The master key, if one was given.
-    pub master_key: Option<MasterKey>,
     /// Makes card tokens.
     pub token_key: TokenKey,
     /// Reasons that stand from the start, such as `config-invalid`.
@@ -129,7 +127,12 @@ pub struct Engine {
     pub(super) operators: Vec<OperatorRow>,
     pub(super) session: Option<Session>,
     pub(super) door: Door,
-    pub(super) keys: Option<WorkingKeys>,
+    /// Holds the master key.
+    pub(super) key_store: Box<dyn KeyStore>,
+    /// A master key is on its way to the disk: nobody signs on until it is there.
+    pub(super) master_changing: bool,
+    /// The working keys of the sign-on.
+    pub(super) keys: Option<Box<dyn SessionKeys>>,
     /// Grows with each new set of keys: a PIN block belongs to one set.
     pub(super) key_generation: u32,
     pub(super) key_record: Option<KeyRecord>,
@@ -154,6 +157,8 @@ pub struct Engine {
     /// When the journal is tried again.
     pub(super) storage_check_at: Option<BootTime>,
     pub(super) refused: Refused,
+    /// The day for which `AllowedFollowUps` are shown; `None` before it was looked at.
+    pub(super) shown_on: Option<LocalTime>,
     pub(super) commits_in_flight: u32,
     pub(super) next_id: u64,
     pub(super) stopping: bool,
@@ -219,6 +224,8 @@ impl Engine {
             operators: loaded.operators,
             session: None,
             door,
+            key_store: wiring.key_store,
+            master_changing: false,
             keys: None,
             key_generation: 0,
             key_record: None,
@@ -238,6 +245,7 @@ impl Engine {
             sign_on_asked_for: false,
             storage_check_at: None,
             refused: Refused::default(),
+            shown_on: None,
             commits_in_flight: 0,
             next_id: 0,
             stopping: false,
@@ -249,34 +257,22 @@ impl Engine {
             busy_lock: false,
             settings,
         };
-        engine.resume(loaded.keys, &loaded.recent, &loaded.open, &loaded.refused);
+        engine.resume((loaded.master_key, loaded.keys), &loaded.recent, &loaded.open, &loaded.refused);
         Ok((engine, wiring.receivers))
     }
 
     /// Goes on where the last run ended: keys, transactions, a settlement.
-    fn resume(&mut self, keys: Option<KeyRecord>, recent: &[TxnRow], open: &[TxnRow], refused: &[TxnRow]) {
-        self.restore_keys(keys);
+    fn resume(
+        &mut self,
+        (master, keys): (Option<MasterKeyMaterial>, Option<KeyRecord>),
+        recent: &[TxnRow],
+        open: &[TxnRow],
+        refused: &[TxnRow],
+    ) {
+        self.restore_keys(master.as_ref(), keys);
         self.restore_entries(recent, open);
         self.restore_refused(refused);
         self.resume_interrupted();
-    }
-
-    /// Opens the stored working keys with the master key; keys under another master key are forgotten.
-    fn restore_keys(&mut self, record: Option<KeyRecord>) {
-        let (Some(record), Some(master)) = (record, self.settings.master_key.as_ref()) else { return };
-        if master.check_value() != record.tmk_check {
-            tracing::warn!("the stored working keys belong to another master key; a sign-on is needed");
-            return;
-        }
-        match WorkingKeys::open(master, &record.block) {
-            Ok(keys) => {
-                self.keys = Some(keys);
-                self.key_record = Some(record);
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the stored working keys cannot be opened; a sign-on is needed")
-            }
-        }
     }
 
     /// A number for a command, a question, a line.

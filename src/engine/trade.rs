@@ -241,7 +241,8 @@ impl Engine {
     fn pin_block(&mut self, pin: &crate::domain::secret::ClearPin) -> Option<Answer> {
         let keys = self.keys.as_ref()?;
         let active = self.active.as_mut()?;
-        let block = keys.pin_block(pin, active.txn.pan()?);
+        let made = keys.pin_block(pin, active.txn.pan()?);
+        let block = made.inspect_err(|error| tracing::error!(%error, "no PIN block")).ok()?;
         active.pin_keys = Some(self.key_generation);
         Some(Answer::Pin(block))
     }

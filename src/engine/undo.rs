@@ -1,5 +1,6 @@
-//! The undo of a refused signature: begun by the terminal itself as soon as it may trade, also after a restart, and told
-//! as a reason until it is through. What a refusal still asks for is decided in [`crate::domain::txn::refused`].
+//! The undo of a refused signature: begun by the terminal itself as soon as it may trade, also after a restart, and
+//! told as a reason until it is through. What a refusal still asks for is decided in
+//! [`crate::domain::txn::refused`].
 use super::handle::Caller;
 use super::{Engine, Note};
 use crate::domain::followup::{self, Followed};

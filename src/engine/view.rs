@@ -8,7 +8,7 @@ use crate::domain::outcome::{
     BatchState, EntryType, Kind, Outcome, Ply, PrintState, QueueState, ResultCode, Role, TerminalState,
     TxnState,
 };
-use crate::domain::record::{FollowUp, PlyRow};
+use crate::domain::record::{EntryId, FollowUp, PlyRow};
 use crate::domain::text::Bilingual;
 use crate::ports::{PrinterStatus, ReaderStatus};
 
@@ -158,10 +158,8 @@ pub struct QueueView {
 /// A row of `Queue.List`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct QueueRow {
-    /// Id of the entry, see [`crate::domain::record::EntryId`].
-    pub id: String,
-    /// What is owed.
-    pub entry_type: EntryType,
+    /// What is owed, and by which transaction.
+    pub id: EntryId,
     /// State.
     pub state: QueueState,
     /// Amount.
@@ -176,8 +174,6 @@ pub struct QueueRow {
     pub created_at: WallTime,
     /// Last trouble.
     pub last_error: String,
-    /// Its transaction.
-    pub transaction: TxnId,
 }
 
 /// `org.posd.Pos1.Ledger`.

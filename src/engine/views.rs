@@ -1,5 +1,6 @@
 //! From what the engine holds to what the bus shows, and the publishing of changes.
 use super::handle::Notice;
+use super::keys::shown;
 use super::state::Entry;
 use super::view::{HostView, LedgerView, PrinterView, ReaderView, Snapshot, TerminalView, TxnView};
 use super::{Engine, EngineError, Note};
@@ -19,11 +20,14 @@ use crate::domain::txn::refused::SIGNATURE_REFUSED;
 use crate::domain::unionpay::answers::available_balance;
 use crate::domain::unionpay::catalogue::Catalogue;
 use crate::ports::{JournalError, ReaderStatus};
+use core::time::Duration;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
 /// How long before its end a certificate is warned of, µs: 30 days. Choice: an acquirer needs weeks to issue one.
 const CERTIFICATE_NOTICE_US: u64 = 30 * 86_400 * 1_000_000;
+/// How often the calendar is looked at.
+const DAY_LOOK: Duration = Duration::from_secs(3_600);
 /// Rows a page may have.
 const PAGE_MAX: u32 = 200;
 
@@ -263,6 +267,24 @@ impl Engine {
         }
     }
 
+    /// What may follow a transaction depends on the day: when it changes, by midnight or by a clock that was set, all
+    /// that have ended are read anew.
+    pub(super) fn tick_day(&mut self) {
+        let now = self.system.local(self.wall());
+        if self.shown_on.replace(now).is_none_or(|before| before.same_day(now)) {
+            return;
+        }
+        let shown = self.entries.values().filter(|entry| entry.view.outcome != Outcome::None);
+        let ids: Vec<TxnId> = shown.map(|entry| entry.view.id.clone()).collect();
+        ids.iter().for_each(|id| self.refresh(id));
+    }
+
+    /// When the day may change next. Looked at once an hour, because a zone's clocks may be changed on the way.
+    pub(super) fn next_day_at(&self) -> BootTime {
+        let left = self.system.local(self.wall()).until_midnight();
+        self.system.boot().after(left.min(DAY_LOOK))
+    }
+
     /// Asks the journal for a row again.
     pub(super) fn refresh(&mut self, id: &TxnId) {
         self.find(Note::Refresh(id.clone()), id.clone());
@@ -280,8 +302,10 @@ impl Engine {
 
     /// Sends everything that is new to the publisher, in order. The publisher never waits for the engine.
     pub(super) async fn publish(&mut self) -> Result<(), EngineError> {
-        let ids: Vec<TxnId> = self.entries.keys().cloned().collect();
-        for id in ids {
+        let changed =
+            self.entries.iter().filter(|(_, entry)| entry.published.as_deref() != Some(&entry.view));
+        let changed: Vec<TxnId> = changed.map(|(id, _)| id.clone()).collect();
+        for id in changed {
             self.tell_txn(&id);
         }
         let snapshot = self.snapshot();
@@ -368,7 +392,7 @@ impl Engine {
             (self.storage_trouble.is_some(), "storage-fault"),
             (self.upkeep.is_unconfirmed(), "restore-unconfirmed"),
             (self.identity_changed(), "identity-changed"),
-            (self.settings.master_key.is_none(), "keys-missing"),
+            (!self.has_master_key(), "keys-missing"),
             (self.settings.emv.aids.is_empty(), "parameters-missing"),
             (self.keys.is_none(), "not-signed-on"),
             (self.batch_mismatch, "batch-mismatch"),
@@ -406,15 +430,15 @@ impl Engine {
     }
 
     fn host_view(&self) -> HostView {
-        let hex = |bytes: [u8; 4]| bytes.iter().map(|b| format!("{b:02X}")).collect::<String>();
-        let master = self.settings.master_key.as_ref().map(|key| ("tmk".to_owned(), hex(key.check_value())));
-        let working = self.keys.iter().flat_map(crate::domain::unionpay::keys::WorkingKeys::check_values);
+        let master = self.key_store.master_check().map(|check| ("tmk", check));
+        let working = self.keys.iter().flat_map(|keys| keys.check_values());
         HostView {
             signed_on: self.keys.is_some(),
             reachable: self.reachable,
             key_check_values: master
                 .into_iter()
-                .chain(working.map(|(name, value)| (name.to_owned(), hex(value))))
+                .chain(working)
+                .map(|(name, check)| (name.to_owned(), shown(check)))
                 .collect(),
             keys_loaded_at: self.key_record.as_ref().map(|record| record.loaded_at).unwrap_or_default(),
             parameter_version: String::new(),

@@ -4,6 +4,7 @@
 //! opened anew and read; what is read then is durable and true. Only what is absent is written once more. The worlds
 //! of the simulator use the same function as the journal thread.
 use super::{Durability, Journal, JournalError};
+use crate::domain::download::TableStep;
 use crate::domain::ident::{BatchNumber, Stan};
 use crate::domain::outcome::{EntryType, Outcome, QueueState};
 use crate::domain::record::{Committed, EntryRow, Record, SettlementRow, SettlementStep, TxnRow};
@@ -70,6 +71,11 @@ fn present(journal: &mut dyn Journal, records: &[Record]) -> Result<Option<Commi
                 kept.filter(done).map(|_| Committed::default())
             }
             Record::Settlement(step) => settled(journal, step)?,
+            Record::Table(TableStep::Swapped { kind, at }) => {
+                let tables = journal.load()?.downloads;
+                let table = tables.iter().find(|table| table.kind == *kind);
+                table.filter(|t| t.staged.is_none() && t.swapped_at == *at).map(|_| Committed::default())
+            }
             // Counting an attempt twice, or reserving two numbers, is harmless; the rest is written by value.
             _ => continue,
         };

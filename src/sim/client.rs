@@ -9,6 +9,8 @@ use serde::Serialize;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Error, Write as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use zbus::export::ordered_stream::OrderedStreamExt as _;
 use zbus::message::Type;
 use zbus::zvariant::{DynamicType, Fd, ObjectPath, OwnedFd, OwnedObjectPath, OwnedValue, Value};
@@ -34,13 +36,16 @@ pub(super) struct Client {
     bus: Connection,
     signals: MessageStream,
     owners: MessageStream,
+    distrust: Arc<AtomicBool>,
 }
 
 impl Client {
     /// Connects; the daemon need not be there.
     pub(super) async fn connect(address: &str) -> Result<Self, Error> {
+        let distrust = Arc::new(AtomicBool::new(false));
+        let agent = Agent { distrust: Arc::clone(&distrust) };
         let bus = zbus::connection::Builder::address(address)
-            .and_then(|builder| builder.serve_at(AGENT, Agent))
+            .and_then(|builder| builder.serve_at(AGENT, agent))
             .map_err(Error::other)?
             .build()
             .await
@@ -57,7 +62,7 @@ impl Client {
             .build();
         let owners = MessageStream::for_match_rule(owner, &bus, Some(64)).await.map_err(Error::other)?;
         let signals = MessageStream::for_match_rule(mine, &bus, Some(1024)).await.map_err(Error::other)?;
-        Ok(Self { bus, signals, owners })
+        Ok(Self { bus, signals, owners, distrust })
     }
 
     /// Waits until the daemon answers.
@@ -81,6 +86,24 @@ impl Client {
         self.call(ROOT, "Operators", "SignOn", &session).await.map(drop)
     }
 
+    /// From now on the cashier refuses every signature, or trusts it.
+    pub(super) fn distrust_signatures(&self, distrust: bool) {
+        self.distrust.store(distrust, Ordering::Relaxed);
+    }
+
+    /// Waits until the daemon has found its reader: after a start it looks for one while it already answers.
+    pub(super) async fn until_a_reader_is_there(&mut self) -> Result<(), Error> {
+        loop {
+            let reasons: Vec<String> = self.property(ROOT, "Manager", "StateReasons").await?;
+            let blocked: HashMap<String, String> = self.property(ROOT, "Manager", "BlockedReasons").await?;
+            let mut words = reasons.iter().chain(blocked.values());
+            if !words.any(|word| word == "no-reader") {
+                return Ok(());
+            }
+            self.next_signal("a card reader").await?;
+        }
+    }
+
     /// Waits until the terminal is signed on at the bank and takes sales.
     pub(super) async fn until_sales_are_taken(&mut self) -> Result<(), Error> {
         loop {
@@ -91,6 +114,14 @@ impl Client {
             }
             self.next_signal("the sign-on at the bank").await?;
         }
+    }
+
+    /// Waits until the terminal is signed on at the bank.
+    pub(super) async fn until_signed_on(&mut self) -> Result<(), Error> {
+        while !self.property::<bool>(ROOT, "Host", "SignedOn").await? {
+            self.next_signal("the sign-on at the bank").await?;
+        }
+        Ok(())
     }
 
     /// Starts a transaction; its path.
@@ -181,8 +212,10 @@ pub(super) fn secret(bytes: &[u8]) -> Result<Fd<'static>, Error> {
     sealed(bytes).map(Fd::from)
 }
 
-/// The customer, who knows the PIN, and the cashier, who trusts every signature.
-struct Agent;
+/// The customer, who knows the PIN, and the cashier, who trusts every signature unless told otherwise.
+struct Agent {
+    distrust: Arc<AtomicBool>,
+}
 
 #[zbus::interface(name = "org.posd.Pos1.Agent")]
 #[allow(clippy::unused_async, reason = "the interface is asynchronous")]
@@ -192,7 +225,7 @@ impl Agent {
     }
 
     async fn confirm_signature(&self, _transaction: OwnedObjectPath, _options: Dict) -> bool {
-        true
+        !self.distrust.load(Ordering::Relaxed)
     }
 }
 

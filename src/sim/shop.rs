@@ -16,6 +16,8 @@ use std::time::Duration;
 pub(super) const WAIT_MAX: Duration = Duration::from_secs(30);
 /// Public test key; see the key vectors in tests/data/iso8583.
 const TMK: &str = "0123456789ABCDEFFEDCBA9876543210\n";
+/// The key that seals card data in a shop's journal: no secret, so that measurements can write into it.
+pub const STORAGE_KEY: [u8; 32] = [0x5a; 32];
 
 /// How a shop is to be.
 pub(super) struct Plan<'a> {
@@ -97,8 +99,18 @@ impl Shop {
 
     /// Ends the daemon without warning, as a power cut would, and starts it again on the same state directory.
     pub(super) fn kill_and_restart(&mut self) -> Result<(), Error> {
+        self.kill()?;
+        self.restart()
+    }
+
+    /// Ends the daemon without warning.
+    pub(super) fn kill(&mut self) -> Result<(), Error> {
         self.daemon.kill()?;
-        self.daemon.wait()?;
+        self.daemon.wait().map(drop)
+    }
+
+    /// Starts the daemon again on its state directory.
+    pub(super) fn restart(&mut self) -> Result<(), Error> {
         self.daemon = self.launch.start(Stdio::null())?;
         Ok(())
     }
@@ -225,6 +237,8 @@ fn write_configuration(
     fs::create_dir(folder.join("credentials"))?;
     fs::create_dir(folder.join("run"))?;
     fs::write(folder.join("credentials/tmk"), TMK)?;
+    let sealing: String = STORAGE_KEY.iter().map(|byte| format!("{byte:02x}")).collect();
+    fs::write(folder.join("credentials/storage-key"), sealing)?;
     let text = format!(
         "[terminal]\nid = \"10000001\"\nmerchant-id = \"102100058120001\"\nmerchant-name = \"示例商户\"\n\
          [host]\nendpoints = [\"{}\"]\n{}\n[printer]\ndevice = \"tcp:{}\"\ntear-pause-s = {}\n\

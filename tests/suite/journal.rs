@@ -26,6 +26,7 @@ use posd::domain::secret::Pan;
 use posd::ports::{BackupFacts, Durability, Journal, JournalError};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Arc;
 use tempfile::TempDir;
 
 mod batch;
@@ -108,8 +109,8 @@ fn start(name: &str, seconds: u64) -> TxnStart {
     }
 }
 
-fn card() -> CardFacts {
-    CardFacts {
+fn card() -> Arc<CardFacts> {
+    Arc::new(CardFacts {
         pan: Pan::new(PAN).unwrap(),
         expiry: Some("3012".to_owned()),
         sequence: Some(1),
@@ -121,7 +122,7 @@ fn card() -> CardFacts {
         cvm: CvmMethod::OnlinePin,
         signature_required: false,
         chip: vec![("ARQC".to_owned(), "0011223344556677".to_owned())],
-    }
+    })
 }
 
 fn wire() -> WireFacts {
@@ -247,7 +248,7 @@ fn keys() -> KeyRecord {
 
 fn sign_on(batch: Option<u32>) -> Record {
     let batch = batch.map(|b| BatchNumber::new(b).unwrap());
-    Record::SignedOn { keys: keys(), batch, clock_offset: -1_500_000 }
+    Record::SignedOn { keys: keys(), new_master: None, batch, clock_offset: -1_500_000 }
 }
 
 /// Copies the files as a power cut would find them, while the journal is open.

@@ -4,6 +4,7 @@ mod bank;
 mod card;
 mod devices;
 mod disk;
+mod keys;
 mod kinds;
 mod line;
 mod people;

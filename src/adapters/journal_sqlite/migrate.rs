@@ -12,9 +12,9 @@ use crate::ports::JournalError;
 use rusqlite::{Connection, TransactionBehavior};
 
 /// The schema of this version, in `PRAGMA user_version`; `schema.sql` makes it.
-pub(super) const NEWEST: i64 = 2;
+pub(super) const NEWEST: i64 = 3;
 /// The steps: each comes from the version before the one it names.
-const STEPS: &[(i64, &str)] = &[(2, include_str!("migrations/2.sql"))];
+const STEPS: &[(i64, &str)] = &[(2, include_str!("migrations/2.sql")), (3, include_str!("migrations/3.sql"))];
 
 /// The schema of a database; 0 = it has none yet.
 pub(super) fn version(connection: &Connection) -> Result<i64, JournalError> {

@@ -3,6 +3,7 @@ use super::columns::Columns;
 use super::seal::Seal;
 use super::write::{MOVED, UNDONE};
 use crate::domain::calendar::WallTime;
+use crate::domain::download::{self, Progress, Row};
 use crate::domain::ident::{
     AuthCode, BatchNumber, MerchantId, OperatorId, RequestId, ResponseCode, Rrn, Stan, TerminalId, TxnId,
 };
@@ -15,10 +16,12 @@ use crate::domain::record::{
     CardFacts, CardSeen, EntryRow, FollowUp, HostFacts, KeyRecord, Loaded, OperatorRow, OriginalRef, PlyRow,
     ReversalReason, SettlementRow, Terms, TimelineRow, TxnRow, TxnStart, WireFacts,
 };
+use crate::domain::secret::MasterKeyMaterial;
 use crate::domain::secret::Pan;
 use crate::domain::txn::refused::SIGNATURE_REFUSED;
 use crate::ports::JournalError;
 use rusqlite::{Connection, Params};
+use std::sync::Arc;
 
 /// Which plies are still to come. The words must be those of the index `ply_open`.
 const OPEN_PLY: &str = "state IN ('held', 'queued', 'printing')";
@@ -121,11 +124,44 @@ impl<'a> Reader<'a> {
             open: self.txns(&open, [])?,
             recent: self.txns(&recent, [])?,
             refused: self.txns(refused, [SIGNATURE_REFUSED])?,
+            downloads: self.downloads()?,
             batch_has_records: self.connection.query_row(records, [], |row| row.get(0))?,
             counts: self.rows("txn", counts, [], count)?,
             operators: self.rows("operator", "SELECT * FROM operator ORDER BY id", [], operator)?,
             ..terminal
         })
+    }
+
+    /// Tables from the bank. A row that does not fit its digest takes its table out of use, or is asked for again.
+    fn downloads(&self) -> Result<Vec<Progress>, JournalError> {
+        let mut tables = self.rows("download", "SELECT * FROM download ORDER BY kind", [], |c| {
+            let list = if c.is_null("list")? { None } else { Some((c.bytes("list")?, Vec::new())) };
+            let kind = c.word("kind", download::Kind::from_word)?;
+            Ok(Progress { kind, table: Vec::new(), swapped_at: c.time("swapped_at")?, staged: list })
+        })?;
+        tables.sort_by_key(|table| table.kind);
+        for table in &mut tables {
+            let kind = table.kind;
+            let sql = "SELECT * FROM download_row WHERE kind = ?1 ORDER BY staged, key";
+            let rows = self.rows("download_row", sql, [kind.word()], |c| {
+                let row = Row { key: c.get("key")?, data: c.get("data")? };
+                let whole = row.digest(kind) == c.bytes("digest")?;
+                Ok((row, c.flag("staged")?, whole))
+            })?;
+            let damaged = rows.iter().filter(|(.., whole)| !whole).count();
+            if damaged > 0 {
+                tracing::warn!(%kind, damaged, "rows of a table from the bank are damaged; download it again");
+            }
+            let usable = !rows.iter().any(|(_, staged, whole)| !staged && !whole);
+            for (row, staged, whole) in rows {
+                match &mut table.staged {
+                    Some((_, aside)) if staged && whole => aside.push(row),
+                    _ if !staged && usable => table.table.push(row),
+                    _ => {}
+                }
+            }
+        }
+        Ok(tables)
     }
 
     /// What the terminal's row and the open batch's row say.
@@ -147,6 +183,7 @@ impl<'a> Reader<'a> {
             batch_opened_at: c.time("opened_at")?,
             clock_offset: c.get("clock_offset")?,
             newest: c.time("newest_at")?,
+            master_key: if c.is_null("master_sealed")? { None } else { Some(self.master_key(c)?) },
             keys,
             identity,
             settlement: settlement(c)?,
@@ -154,6 +191,15 @@ impl<'a> Reader<'a> {
             restore_unconfirmed: c.flag("restore_unconfirmed")?,
             ..Loaded::default()
         })
+    }
+
+    fn master_key(&self, c: &Columns<'_>) -> Result<MasterKeyMaterial, JournalError> {
+        let (key_id, sealed) = (c.text("master_key_id")?, c.get::<Vec<u8>>("master_sealed")?);
+        let clear = self.seal.open("terminal", "terminal.master_sealed", &key_id, &sealed)?;
+        let key = <[u8; 16]>::try_from(clear.as_slice()).map_err(|_| {
+            JournalError::Unusable("terminal.master_sealed: the key has another length".to_owned())
+        })?;
+        Ok(MasterKeyMaterial::new(key))
     }
 
     fn keys(&self, c: &Columns<'_>) -> Result<KeyRecord, JournalError> {
@@ -172,7 +218,7 @@ impl<'a> Reader<'a> {
             stan: c.number_ident_or_null("stan", Stan::new)?,
             batch: c.number_ident("batch_number", BatchNumber::new)?,
             in_open_batch: c.flag("in_open_batch")?,
-            card: if c.is_null("card_sealed")? { None } else { Some(self.card(c)?) },
+            card: if c.is_null("card_sealed")? { None } else { Some(Arc::new(self.card(c)?)) },
             card_seen: if c.is_null("card_token")? { None } else { Some(card_seen(c)?) },
             masked_pan: c.get::<Option<String>>("masked_pan")?.unwrap_or_default(),
             wire: if c.is_null("mti")? { None } else { Some(wire(c)?) },

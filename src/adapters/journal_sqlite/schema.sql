@@ -1,4 +1,4 @@
--- The journal of posd, version 2 (PRAGMA user_version): the tables as a new journal gets them. A journal of an earlier
+-- The journal of posd, version 3 (PRAGMA user_version): the tables as a new journal gets them. A journal of an earlier
 -- version comes to the same tables by the files in `migrations`; a test compares the two.
 --
 -- Times are microseconds since 1970-01-01T00:00:00Z on the wall clock as corrected at sign-on. Amounts are minor units
@@ -42,6 +42,8 @@ CREATE TABLE terminal (
     keys_key_id    TEXT,                               -- 8 hex digits: the key that sealed keys_sealed
     tmk_check      BLOB,                               -- first 4 bytes of the master key's check value
     keys_loaded_at INTEGER,                            -- time
+    master_sealed  BLOB,                               -- sealed: the master key, 16 bytes, once one was loaded over the bus
+    master_key_id  TEXT,                               -- 8 hex digits: the key that sealed master_sealed
     queue_paused   TEXT,                               -- why a person holds the queue back; NULL = it goes
     restore_unconfirmed INTEGER NOT NULL DEFAULT 0     -- 1 = restored from a copy, and nobody has confirmed the list
 ) STRICT;
@@ -185,6 +187,24 @@ CREATE TABLE timeline (
     stan INTEGER              -- DE 11; NULL = none
 ) STRICT;
 CREATE INDEX timeline_by_txn ON timeline (txn, id);
+
+-- What was downloaded from the bank, one row for each kind that ever was.
+CREATE TABLE download (
+    kind       TEXT    NOT NULL PRIMARY KEY, -- word: capk, aid, parameters, blacklist, contactless
+    list       BLOB,                 -- 32 bytes: names the list under which rows are built aside; NULL = none under way
+    begun_at   INTEGER,              -- time the download under way was begun; NULL = none under way
+    swapped_at INTEGER NOT NULL      -- time the table in use came into use; 0 = never
+) STRICT, WITHOUT ROWID;
+
+-- The rows of those tables. No cardholder data: blacklisted cards stand as tokens.
+CREATE TABLE download_row (
+    kind   TEXT    NOT NULL REFERENCES download (kind), -- word
+    staged INTEGER NOT NULL,         -- 1 = built aside, 0 = in use
+    key    BLOB    NOT NULL,         -- RID and index, AID, item number, card token; empty = the one row there is
+    data   BLOB    NOT NULL,         -- as the bank sent it
+    digest BLOB    NOT NULL,         -- SHA-256 over kind, key and data: a row that does not fit it is not used
+    PRIMARY KEY (kind, staged, key)
+) STRICT, WITHOUT ROWID;
 
 -- The operators of this terminal.
 CREATE TABLE operator (

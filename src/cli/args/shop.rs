@@ -55,7 +55,7 @@ pub(crate) enum Operator {
     },
     /// Get a token that allows one act of somebody else; it holds for 60 seconds and once
     Authorize {
-        /// void, refund, pre-auth, settle, operators, queue-manage, backup or agent
+        /// void, refund, pre-auth, settle, operators, keys, queue-manage, backup or agent
         action: String,
         /// Who allows it: 00 supervisor, 99 administrator
         supervisor: String,
@@ -78,6 +78,20 @@ pub(crate) enum Host {
     SignOff,
     /// Measure the way: DNS, TCP, TLS and an echo message, each apart
     Test,
+    /// Show the check values of the keys, or load the terminal master key; loading needs the administrator
+    #[command(
+        after_help = "The master key is 32 hex digits. A secret file has it in its first line and, with --supervisor, \
+                      the administrator's password in its second."
+    )]
+    Keys {
+        /// Load a master key; it is asked for
+        #[arg(long)]
+        load: bool,
+        #[command(flatten)]
+        leave: LeaveOptions,
+        #[command(flatten)]
+        certain: Certain,
+    },
 }
 
 /// Names one entry of the queue.

@@ -92,6 +92,11 @@ pairs! {
     ROLE = "角色", "Role";
     SIGNED_ON_NOW = "当前登录", "signed on";
     LOCKED = "已锁定", "locked";
+    ASK_MASTER_KEY = "主密钥 (32位十六进制): ", "Master key (32 hex digits): ";
+    REPLACE_MASTER_KEY = "更换主密钥, 工作密钥随之失效", "Replace the master key; the working keys go with it";
+    MASTER_KEY_LOADED = "已装载主密钥, 校验值", "master key loaded, check value";
+    KEYS_LOADED_AT = "工作密钥装载时间", "working keys of";
+    NO_KEYS = "没有密钥, 请先装载主密钥: posctl host keys --load", "no keys; load the master key: posctl host keys --load";
     OPERATOR_ADDED = "已增加操作员", "added operator";
     OPERATOR_REMOVED = "已删除操作员", "removed operator";
     OPERATOR_UNLOCKED = "已解锁操作员", "unlocked operator";

@@ -220,8 +220,8 @@ mod tests {
         assert_eq!(hex(&format_2(&pin("34567")).0), "2534567FFFFFFFFF");
     }
 
-    /// openemv/pinblock test/pinblock_format3_test.c gives the first two bytes, the rest is filler; whatever the filler,
-    /// the PIN comes out for this card and not for another.
+    /// openemv/pinblock test/pinblock_format3_test.c gives the first two bytes; whatever the filler behind them, the
+    /// PIN comes out for this card and not for another.
     #[test]
     fn format_3_hides_its_filler_and_opens_for_its_card() {
         for random in [[0; 10], [0xFF; 10], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]] {

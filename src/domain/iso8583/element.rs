@@ -1,7 +1,7 @@
 //! Data elements by number. Names as in ISO 8583:1987, with the UnionPay meaning where it differs.
 use core::fmt;
 
-/// Number of a data element (DE): 1 to 64, the position of its bit in the bitmap.
+/// Number of a data element (DE): 2 to 128, the position of its bit in the bitmaps.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct De(u8);
 
@@ -88,10 +88,10 @@ elements! {
 }
 
 impl De {
-    /// Takes a number; `None` outside 1 to 64.
+    /// Takes a number; `None` outside 2 to 128. Number 1 is the secondary bitmap, which no message has as a value.
     #[must_use]
     pub const fn new(number: u8) -> Option<Self> {
-        if 1 <= number && number <= 64 { Some(Self(number)) } else { None }
+        if 2 <= number && number <= 128 { Some(Self(number)) } else { None }
     }
 
     /// The number.
@@ -100,10 +100,26 @@ impl De {
         self.0
     }
 
-    /// Its bit in the primary bitmap read as a big-endian number: DE 1 is the highest.
+    /// Its bit in both bitmaps read as one big-endian number: bit 1 of the primary bitmap is the highest.
     #[must_use]
-    pub const fn bit(self) -> u64 {
-        1 << (64 - self.0) // 1 <= self.0 <= 64 by construction
+    pub const fn bit(self) -> u128 {
+        1 << (128 - self.0) // 2 <= self.0 <= 128 by construction
+    }
+
+    /// Its place in a table that begins with number 1.
+    pub(super) const fn index(self) -> usize {
+        self.0 as usize - 1
+    }
+
+    /// The elements of such a number, ascending. The highest bit is no element.
+    pub(super) fn of_bits(bits: u128) -> impl Iterator<Item = Self> {
+        let mut rest = bits & (u128::MAX >> 1);
+        core::iter::from_fn(move || {
+            let number = u8::try_from(rest.leading_zeros()).ok()?.checked_add(1)?;
+            let de = Self::new(number)?;
+            rest &= !de.bit();
+            Some(de)
+        })
     }
 }
 

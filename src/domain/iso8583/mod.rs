@@ -1,17 +1,30 @@
 //! ISO 8583 messages: codec by table.
 //!
-//! A dialect is a table of data elements and their formats ([`mod@format`]); [`codec`] packs and unpacks any
-//! message by such a table; [`frame`] puts length, TPDU and header around it. What the elements mean, which
-//! are sent when, and the MAC are not here: see [`crate::domain::unionpay`]. Source: ISO 8583:1987 (one
-//! bitmap of 64, MTI and data elements); Spec: unverified, restated from public code.
-pub mod codec;
+//! A [`Dialect`] is a table of data elements and their formats ([`mod@format`], written down as [`notation`] in
+//! profiles); [`mod@decode`] reads any message by such a table into a [`View`] that borrows, [`mod@encode`] writes one;
+//! a [`Message`] is the owned form between them; [`frame`] puts length, TPDU and header around it. What the elements
+//! mean, which are sent when, and the MAC are not here: see [`crate::domain::unionpay`]. Source: ISO 8583:1987 (one or
+//! two bitmaps of 64, MTI and data elements); Spec: unverified, restated from public code.
+pub mod decode;
+pub mod dialect;
 pub mod element;
+pub mod encode;
 pub mod format;
 pub mod frame;
+pub mod iso1987;
 pub mod message;
+pub mod notation;
+pub mod view;
 
-pub use codec::{PackError, Part, UnpackError, pack, unpack};
+#[cfg(test)]
+mod tests;
+
+pub use decode::{Part, UnpackError, decode, unpack};
+pub use dialect::{Counted, Dialect, Element, Form};
 pub use element::De;
-pub use format::{Dialect, Element, Encoding, Filler, Format, Prefix};
+pub use encode::{PackError, pack};
+pub use format::{Encoding, Fill, Filler, Format, Prefix, Side};
 pub use frame::{Frame, FrameError, FrameReader};
 pub use message::Message;
+pub use notation::FormatError;
+pub use view::{Field, View};

@@ -119,8 +119,9 @@ impl Schedule {
 
     /// The bank answers: no pause is left but that of a reversal that was not found.
     pub fn wake(&mut self, entries: &[Entry]) {
-        let waits = |id: &EntryId| entries.iter().any(|e| e.id == *id && e.waits_to_be_asked_again());
-        self.later.retain(|id, _| waits(id));
+        let waits: BTreeSet<&EntryId> =
+            entries.iter().filter(|entry| entry.waits_to_be_asked_again()).map(|entry| &entry.id).collect();
+        self.later.retain(|id, _| waits.contains(id));
         self.line_is_good();
     }
 
@@ -182,8 +183,10 @@ impl Schedule {
 
     /// Forgets entries that have left the queue.
     pub fn retain(&mut self, entries: &[Entry]) {
-        self.kicked.retain(|id| entries.iter().any(|entry| entry.id == *id));
-        self.later.retain(|id, _| entries.iter().any(|entry| entry.id == *id));
+        // A queue may be long, and much of it may be hurried: no search of the one for each of the other.
+        let open: BTreeSet<&EntryId> = entries.iter().map(|entry| &entry.id).collect();
+        self.kicked.retain(|id| open.contains(id));
+        self.later.retain(|id, _| open.contains(id));
     }
 }
 

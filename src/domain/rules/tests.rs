@@ -111,3 +111,34 @@ fn a_stored_sale_is_undone_where_the_bank_stands() {
     let done = offline(3, 1000, QueueState::Done, "00");
     assert_eq!((ask(&done, Kind::Void, 0), undo(&done)), (Ok(1000), Undo::Online));
 }
+
+/// What may follow depends on the day and on the batch: it is asked anew when either changes.
+#[test]
+fn what_may_follow_changes_at_midnight_and_with_the_settlement() {
+    let kinds =
+        [Kind::Void, Kind::Refund, Kind::PreAuthVoid, Kind::PreAuthComplete, Kind::PreAuthCompleteVoid];
+    let profile = Profile::unionpay();
+    let today = Present { same_day: true, profile: &profile };
+    let later = Present { same_day: false, ..today };
+    for (kind, now, next_day, settled) in [
+        (Kind::Sale, vec![Kind::Void, Kind::Refund], vec![Kind::Refund], vec![Kind::Refund]),
+        (
+            Kind::PreAuth,
+            vec![Kind::PreAuthVoid, Kind::PreAuthComplete],
+            vec![Kind::PreAuthVoid, Kind::PreAuthComplete],
+            vec![Kind::PreAuthVoid, Kind::PreAuthComplete],
+        ),
+        (
+            Kind::PreAuthComplete,
+            vec![Kind::Refund, Kind::PreAuthCompleteVoid],
+            vec![Kind::Refund],
+            vec![Kind::Refund],
+        ),
+    ] {
+        let row = approved(kind, 1, 1000);
+        assert_eq!(allowed_follow_ups(&row, &kinds, today), now, "{kind}");
+        assert_eq!(allowed_follow_ups(&row, &kinds, later), next_day, "{kind}, the next day");
+        let row = TxnRow { in_open_batch: false, ..row };
+        assert_eq!(allowed_follow_ups(&row, &kinds, today), settled, "{kind}, settled");
+    }
+}

@@ -8,6 +8,7 @@ use crate::domain::fault::{Fault, FaultName};
 use crate::domain::ident::{BatchNumber, ResponseCode, Stan};
 use crate::domain::profile::Profile;
 use crate::domain::record::{KeyRecord, Record};
+use crate::domain::secret::MasterKeyMaterial;
 use crate::domain::unionpay::catalogue::Catalogue;
 use core::time::Duration;
 use std::sync::Arc;
@@ -39,6 +40,8 @@ pub enum SignOnAnswer {
     Accepted {
         /// As they are to be stored.
         keys: KeyRecord,
+        /// A master key that came with them.
+        new_master: Option<MasterKeyMaterial>,
         /// Batch to be adopted.
         batch: Option<BatchNumber>,
         /// Host clock minus ours, µs.
@@ -208,9 +211,10 @@ impl Management {
     fn signed_on(mut self, answer: SignOnAnswer) -> Step {
         match answer {
             _ if self.errand != Errand::SignOn => self.end(Err(unusable())),
-            SignOnAnswer::Accepted { keys, batch, clock_offset } => {
+            SignOnAnswer::Accepted { keys, new_master, batch, clock_offset } => {
                 self.state = State::AwaitStored(Local::UseKeys);
-                (self, Effects::store(vec![], vec![Record::SignedOn { keys, batch, clock_offset }]))
+                let record = Record::SignedOn { keys, new_master, batch, clock_offset };
+                (self, Effects::store(vec![], vec![record]))
             }
             SignOnAnswer::KeysBad(text) => self.end(Err(Fault::new(
                 FaultName::KeysMissing,

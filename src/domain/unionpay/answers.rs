@@ -4,13 +4,13 @@
 //! of public terminal code; the MAC rule (every approval; a refusal only if it carries one) is a Choice
 //! between two of them. Spec: unverified.
 use super::de55::{self, IccError};
-use super::keys::WorkingKeys;
 use super::messages::Request;
 use super::response::{Class, class};
 use super::{header_request, host_text};
 use crate::domain::calendar::LocalTime;
 use crate::domain::ident::{AuthCode, BatchNumber, ResponseCode, Rrn};
 use crate::domain::iso8583::{De, Dialect, Frame, FrameError, Message, UnpackError, unpack};
+use crate::domain::keystore::{KeyError, SessionKeys};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::record::HostFacts;
 
@@ -37,6 +37,9 @@ pub enum AnswerError {
     /// An approval without or with a wrong MAC, or a refusal with a wrong one.
     #[error("the MAC is wrong or missing")]
     Mac,
+    /// The MAC cannot be checked: no key of this sign-on answers.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
 }
 
 /// What cannot be read.
@@ -80,11 +83,13 @@ impl core::fmt::Debug for SignOnAnswer {
     }
 }
 
-/// The answer to a sign-off or an echo test.
+/// The answer to a sign-off, an echo test, or a question of a download.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ManagementAnswer {
     /// DE 39.
     pub response_code: ResponseCode,
+    /// DE 62; empty if there is none.
+    pub private_62: Vec<u8>,
     /// See [`header_request`].
     pub header_request: u8,
 }
@@ -141,10 +146,10 @@ pub fn read_sign_on(request: &Request, payload: &[u8]) -> Result<SignOnAnswer, A
     })
 }
 
-/// Reads the answer to a sign-off or an echo test.
+/// Reads the answer to a sign-off, an echo test, or a question of a download.
 ///
 /// # Errors
-/// [`AnswerError`]. Both have the type 0830, so 60.3 also tells whether it is ours.
+/// [`AnswerError`]. Without a STAN only type, terminal and 60.3 tell whether it is ours.
 pub fn read_management(request: &Request, payload: &[u8]) -> Result<ManagementAnswer, AnswerError> {
     let (answer, frame) = own(request, payload)?;
     let code = |message: &Message| {
@@ -154,7 +159,8 @@ pub fn read_management(request: &Request, payload: &[u8]) -> Result<ManagementAn
         return Err(foreign(&answer));
     }
     let response_code = management_checks(request, &answer)?;
-    Ok(ManagementAnswer { response_code, header_request: header_request(frame.header) })
+    let private_62 = answer.bytes(De::PRIVATE_62).unwrap_or_default().to_vec();
+    Ok(ManagementAnswer { response_code, private_62, header_request: header_request(frame.header) })
 }
 
 /// Reads the answer to a request for money, an upload, a script result or a reversal. `now` gives the year of DE 12
@@ -165,7 +171,7 @@ pub fn read_management(request: &Request, payload: &[u8]) -> Result<ManagementAn
 pub fn read_financial(
     request: &Request,
     payload: &[u8],
-    keys: &WorkingKeys,
+    keys: &dyn SessionKeys,
     now: LocalTime,
 ) -> Result<FinancialAnswer, AnswerError> {
     let (answer, frame) = own(request, payload)?;
@@ -175,7 +181,7 @@ pub fn read_financial(
     let partial = class == Class::PartlyApproved;
     financial_checks(&request.fields, &answer, approved, partial)?;
     let has_mac = answer.has(De::MAC);
-    if (approved || has_mac) && !(has_mac && keys.verifies(&frame.message)) {
+    if (approved || has_mac) && !(has_mac && keys.verifies(&frame.message)?) {
         return Err(AnswerError::Mac);
     }
     let icc = de55::read_answer(answer.bytes(De::ICC).unwrap_or_default()).map_err(Unreadable::from)?;

@@ -7,7 +7,7 @@ use super::de55::objects;
 use super::dialect::DIALECT;
 use super::host_text;
 use crate::domain::emv::tlv::Tag;
-use crate::domain::iso8583::{De, Encoding, Frame, Message, UnpackError, unpack};
+use crate::domain::iso8583::{De, Frame, Message, UnpackError, unpack};
 use crate::domain::secret::{Pan, SecretError, Track2};
 
 /// Whether card data is shown.
@@ -121,7 +121,7 @@ fn described(message: &Message, addresses: Option<(String, String)>, show: CardD
 
 fn field(mti: &str, de: De, value: &[u8], show: CardData) -> DescribedField {
     let element = DIALECT.element(de);
-    let in_hex = element.is_some_and(|element| element.format.encoding == Encoding::Bytes);
+    let in_hex = element.is_some_and(|element| element.format.encoding.is_binary());
     let clear = |value: &[u8]| if in_hex { hex(value) } else { printable(value) };
     let value_shown = match (show, de) {
         (CardData::Clear, _) => clear(value),

@@ -2,16 +2,17 @@
 //!
 //! Source: field lists of public UnionPay terminal code (LiaoYang_POS for PAX terminals, wuxinxi/unionpay,
 //! Newland `com.newland.payment`), the first two agreeing on every row used by a sale; Spec: unverified.
-use crate::domain::iso8583::{De, Dialect, Element, Format};
+use crate::domain::iso8583::dialect::{Table, table};
+use crate::domain::iso8583::{De, Dialect, Element, Form, Format};
 
 const fn row(de: De, name: &'static str, format: Format) -> Element {
     Element { de, name, format }
 }
 
 /// The dialect.
-pub const DIALECT: Dialect = Dialect { elements: ELEMENTS };
+pub static DIALECT: Dialect = Dialect::new("unionpay", Form::Packed, &TABLE);
 
-const ELEMENTS: &[Element] = &[
+static TABLE: Table = table(&[
     row(De::PAN, "card number", Format::digits(19).ll()),
     row(De::PROCESSING_CODE, "processing code", Format::digits(6)),
     row(De::AMOUNT, "amount", Format::digits(12)),
@@ -21,7 +22,7 @@ const ELEMENTS: &[Element] = &[
     row(De::EXPIRY, "expiry", Format::digits(4)),
     row(De::SETTLEMENT_DATE, "settlement date", Format::digits(4)),
     row(De::ENTRY_MODE, "entry mode", Format::digits(3)),
-    row(De::CARD_SEQUENCE, "card sequence number", Format::digits(3).filled_before()),
+    row(De::CARD_SEQUENCE, "card sequence number", Format::digits(3).right()),
     row(De::CONDITION, "condition code", Format::digits(2)),
     row(De::PIN_CAPTURE, "PIN capture code", Format::digits(2)),
     row(De::ACQUIRER, "acquiring institution", Format::digits(11).ll()),
@@ -48,28 +49,20 @@ const ELEMENTS: &[Element] = &[
     row(De::PRIVATE_62, "private by message", Format::bytes(999).lll()),
     row(De::PRIVATE_63, "operator, organisation, texts", Format::text(163).lll()),
     row(De::MAC, "MAC", Format::bytes(8)),
-];
+]);
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::iso8583::frame::PAYLOAD_MAX;
-    use crate::domain::iso8583::{Message, Prefix, pack};
-
-    #[test]
-    fn the_table_is_in_ascending_order() {
-        assert!(ELEMENTS.is_sorted_by(|a, b| a.de < b.de));
-        assert!(
-            ELEMENTS.iter().all(|e| e.format.max <= if e.format.prefix == Prefix::Ll { 99 } else { 999 })
-        );
-    }
+    use crate::domain::iso8583::{Message, pack};
 
     /// The bound of the frame reader lets every message through that the table allows.
     #[test]
     fn the_longest_message_fits_into_a_frame() {
         let mut message = Message::new("0200");
-        for element in ELEMENTS {
-            message.set(element.de, vec![b'1'; element.format.max]);
+        for element in DIALECT.elements() {
+            message.set(element.de, vec![b'1'; element.format.most()]);
         }
         let longest = pack(&DIALECT, &message).unwrap();
         assert!(longest.len() + 11 <= PAYLOAD_MAX, "{}", longest.len());

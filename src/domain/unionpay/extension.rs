@@ -1,8 +1,8 @@
 //! DE 59: rows of two-character tag, three digits of length, value. A scanned payment stands here: the code, the
 //! voucher the bank gives for it, and the terminal's security information.
 //!
-//! Source: PAX terminal applications (`com.pax.up`), alone; Spec: unverified. Not built: tag A1, a PIN under SM4, and
-//! A5, the place, whose form no source tells.
+//! Source: PAX terminal applications (`com.pax.up`), alone; Spec: unverified. A1, a PIN under SM4, is made with
+//! the PIN. Not built: A5, the place, whose form no source tells.
 use core::fmt;
 
 /// Longest value of one row.

@@ -1,9 +1,12 @@
 //! The host's side of keys and PINs, for simulators and tests only: never in the packaged daemon.
 use super::dialect::DIALECT;
-use super::keys::{DesKey, MasterKey, WorkingKeys, pan_block};
+use super::keys::{MasterKey, WorkingKeys};
 use super::mac::pack_signed;
 use super::messages::BuildError;
-use crate::domain::iso8583::{Frame, Message, pack};
+use crate::domain::crypto::cipher::{BlockKey, DesKey};
+use crate::domain::crypto::pin_block::decode;
+use crate::domain::crypto::track;
+use crate::domain::iso8583::{De, Frame, Message, pack};
 use crate::domain::secret::{ClearPin, Pan, PinBlock};
 
 /// A MAC key in clear, as a host chooses it.
@@ -19,34 +22,49 @@ pub enum ClearMak {
 #[must_use]
 pub fn key_block(tmk: &MasterKey, pik: &[u8; 16], mak: &ClearMak, tdk: Option<&[u8; 16]>) -> Vec<u8> {
     let double = |key: &[u8; 16]| {
-        let halves = key.as_chunks::<8>().0.iter().flat_map(|half| tmk.cipher().encrypt(*half));
-        halves.chain(DesKey::Double(*key).check_value()).collect::<Vec<u8>>()
+        let halves = key.as_chunks::<8>().0.iter().flat_map(|half| under(tmk, *half));
+        halves.chain(BlockKey::Des(DesKey::Double(*key)).check_value()).collect::<Vec<u8>>()
     };
     let mut block = double(pik);
     match mak {
         ClearMak::Double(mak) => block.extend(double(mak)),
         ClearMak::Single(mak) => {
-            block.extend(tmk.cipher().encrypt(*mak));
+            block.extend(under(tmk, *mak));
             block.extend([0; 8]);
-            block.extend(DesKey::Single(*mak).check_value());
+            block.extend(BlockKey::Des(DesKey::Single(*mak)).check_value());
         }
     }
     block.extend(tdk.map(double).unwrap_or_default());
     block
 }
 
-/// The PIN out of DE 52; `None` if the block is not ISO 9564-1 format 0 for this card and key.
+/// Eight bytes under a 3DES master key; an SM4 one has no such block.
+fn under(tmk: &MasterKey, block: [u8; 8]) -> [u8; 8] {
+    match tmk.cipher() {
+        BlockKey::Des(tmk) => tmk.encrypt(block),
+        BlockKey::Sm4(_) => block,
+    }
+}
+
+/// The PIN out of DE 52 or 59; `None` if the block is none for this card and key.
 #[must_use]
 pub fn clear_pin(keys: &WorkingKeys, block: &PinBlock, pan: &Pan) -> Option<ClearPin> {
-    let clear = keys.pik().decrypt(*block.reveal());
-    let mixed = clear.iter().zip(pan_block(pan)).flat_map(|(a, b)| [(a ^ b) >> 4, (a ^ b) & 0x0F]);
-    let nibbles: Vec<u8> = mixed.collect();
-    let (control, rest) = nibbles.split_first()?;
-    let (length, rest) = rest.split_first()?;
-    let (digits, filler) = rest.split_at_checked(usize::from(*length))?;
-    let whole = *control == 0 && filler.iter().all(|f| *f == 0x0F) && digits.iter().all(|d| *d < 10);
-    let pin: Vec<u8> = digits.iter().map(|d| b'0' | d).collect();
-    whole.then(|| ClearPin::new(&pin).ok()).flatten()
+    match (keys.pik(), block) {
+        (BlockKey::Des(pik), PinBlock::Des(block)) => decode::format_0(pik.decrypt(*block), pan),
+        (BlockKey::Sm4(pik), PinBlock::Sm4(block)) => decode::sm4(pik.decrypt(*block), pan),
+        _ => None,
+    }
+}
+
+/// Track 2 of a request as it was read: decrypted where DE 53 says that it is encrypted.
+#[must_use]
+pub fn clear_track(keys: &WorkingKeys, request: &Message) -> Option<String> {
+    let sent = request.text(De::TRACK2)?;
+    let encrypted = request.text(De::SECURITY).and_then(|control| control.get(2..3)) == Some("1");
+    match keys.tdk() {
+        Some(BlockKey::Des(tdk)) if encrypted => track::decrypt(tdk, sent),
+        _ => (!encrypted).then(|| sent.to_owned()),
+    }
 }
 
 /// The addresses swapped, as an answer carries them.

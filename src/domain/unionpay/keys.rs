@@ -1,74 +1,29 @@
-//! Master key, working keys, PIN block. The ciphers are the `des` crate's.
+//! Master key and working keys as the software store holds them.
 //!
-//! A master key (TMK) of 16 bytes belongs to the terminal. Each sign-on brings fresh working keys encrypted
-//! under it (3DES, ECB): PIK for PINs, MAK for MACs, TDK for tracks. Source: key block layouts of public
-//! terminal and host code (two sources and one captured answer with known keys agreeing); Spec: unverified.
-//! ISO 9564-1 format 0 for PINs.
-use crate::domain::secret::{ClearPin, Pan, PinBlock, SecretError, key_from_hex};
+//! A master key (TMK) of 16 bytes belongs to the terminal. Each sign-on brings fresh working keys encrypted under it
+//! (ECB): PIK for PINs, MAK for MACs, TDK for tracks; how they stand in DE 62 is `key_block`'s. Source: public terminal
+//! and host code (two sources and one captured answer with known keys agreeing); Spec: unverified.
+use super::key_block::{self, Records};
+use crate::domain::crypto::cipher::{BlockKey, DesKey, Sm4Key};
+use crate::domain::crypto::mac::hex_digits;
+use crate::domain::crypto::pin_block;
+use crate::domain::crypto::track::{self, EncryptedTrack};
+pub use crate::domain::keystore::KeyError;
+use crate::domain::keystore::{
+    KeyBlockLayout, KeyRules, KeyStore, MacForm, MissingTdk, OpenedKeys, SessionKeys,
+};
+use crate::domain::secret::{ClearPin, MasterKeyMaterial, Pan, PinBlock, SecretError};
 use core::fmt;
-use des::cipher::{BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
-use des::{Des, TdesEde2};
-use zeroize::{Zeroize, ZeroizeOnDrop};
-
-/// Why a key block cannot be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum KeyError {
-    /// Not one of the known layouts.
-    #[error("a key block of {length} bytes; 24, 40 and 60 are known")]
-    Length {
-        /// Bytes given.
-        length: usize,
-    },
-    /// The check value does not fit: another master key, or a damaged block.
-    #[error("the check value of {key} does not fit; check the master key")]
-    CheckValue {
-        /// `pik`, `mak` or `tdk`.
-        key: &'static str,
-    },
-}
-
-/// A DES key of single or double length. Wiped when dropped, never printed.
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub(super) enum DesKey {
-    Single([u8; 8]),
-    Double([u8; 16]),
-}
-
-impl DesKey {
-    pub(super) fn encrypt(&self, block: [u8; 8]) -> [u8; 8] {
-        let mut block = block.into();
-        match self {
-            Self::Single(key) => Des::new(key.into()).encrypt_block(&mut block),
-            Self::Double(key) => TdesEde2::new(key.into()).encrypt_block(&mut block),
-        }
-        block.into()
-    }
-
-    pub(super) fn decrypt(&self, block: [u8; 8]) -> [u8; 8] {
-        let mut block = block.into();
-        match self {
-            Self::Single(key) => Des::new(key.into()).decrypt_block(&mut block),
-            Self::Double(key) => TdesEde2::new(key.into()).decrypt_block(&mut block),
-        }
-        block.into()
-    }
-
-    /// First four bytes of the encryption of eight zero bytes.
-    pub(super) fn check_value(&self) -> [u8; 4] {
-        let [a, b, c, d, ..] = self.encrypt([0; 8]);
-        [a, b, c, d]
-    }
-}
 
 /// Terminal master key (TMK), 16 bytes. `Debug` shows nothing of it.
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub struct MasterKey(DesKey);
+#[derive(Clone)]
+pub struct MasterKey(BlockKey);
 
 impl MasterKey {
-    /// Takes the clear key.
+    /// Takes the clear key for 3DES.
     #[must_use]
     pub const fn from_bytes(key: [u8; 16]) -> Self {
-        Self(DesKey::Double(key))
+        Self(BlockKey::Des(DesKey::Double(key)))
     }
 
     /// Takes 32 hexadecimal digits, blanks around them aside.
@@ -76,16 +31,24 @@ impl MasterKey {
     /// # Errors
     /// Any other form; the text is not quoted.
     pub fn from_hex(text: &str) -> Result<Self, SecretError> {
-        key_from_hex("master key", text).map(Self::from_bytes)
+        MasterKeyMaterial::from_hex(text).map(|key| Self::of(&key, KeyBlockLayout::UnionPay))
     }
 
-    /// First four bytes of the encryption of eight zero bytes: tells whether two sides hold the same key.
+    /// The key for the cipher of a layout.
+    pub(super) const fn of(key: &MasterKeyMaterial, layout: KeyBlockLayout) -> Self {
+        match layout {
+            KeyBlockLayout::Sm4 => Self(BlockKey::Sm4(Sm4Key::new(*key.reveal()))),
+            KeyBlockLayout::UnionPay | KeyBlockLayout::Typed => Self::from_bytes(*key.reveal()),
+        }
+    }
+
+    /// First four bytes of the encryption of zeros: tells whether two sides hold the same key.
     #[must_use]
     pub fn check_value(&self) -> [u8; 4] {
         self.0.check_value()
     }
 
-    pub(super) const fn cipher(&self) -> &DesKey {
+    pub(super) const fn cipher(&self) -> &BlockKey {
         &self.0
     }
 }
@@ -96,34 +59,102 @@ impl fmt::Debug for MasterKey {
     }
 }
 
-/// The working keys of one sign-on, in clear: only ever in memory.
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+/// The key store in this process's memory. Wiped when dropped.
+#[derive(Debug)]
+pub struct SoftwareStore {
+    rules: KeyRules,
+    master: Option<MasterKey>,
+}
+
+impl SoftwareStore {
+    /// An empty store.
+    #[must_use]
+    pub const fn new(rules: KeyRules) -> Self {
+        Self { rules, master: None }
+    }
+}
+
+impl KeyStore for SoftwareStore {
+    fn master_check(&self) -> Option<[u8; 4]> {
+        self.master.as_ref().map(MasterKey::check_value)
+    }
+
+    fn check_value(&self, key: &MasterKeyMaterial) -> [u8; 4] {
+        MasterKey::of(key, self.rules.key_block).check_value()
+    }
+
+    fn keeps_master(&self) -> bool {
+        false
+    }
+
+    fn load_master(&mut self, key: &MasterKeyMaterial) -> Result<(), KeyError> {
+        self.master = Some(MasterKey::of(key, self.rules.key_block));
+        Ok(())
+    }
+
+    fn open(&self, block: &[u8]) -> Result<OpenedKeys, KeyError> {
+        let master = self.master.as_ref().ok_or(KeyError::NoMasterKey)?;
+        let Records { pik, mak, tdk, kept, new_master } = key_block::read(master, block, &self.rules)?;
+        let keys = WorkingKeys { rules: self.rules, pik, mak, tdk };
+        if self.rules.missing_tdk == MissingTdk::Refuse && self.rules.track_encryption && keys.tdk.is_none() {
+            return Err(KeyError::Missing { key: "tdk" });
+        }
+        let master_check =
+            new_master.as_ref().map_or_else(|| master.check_value(), |key| self.check_value(key));
+        Ok(OpenedKeys { session: Box::new(keys), block: kept, master_check, new_master })
+    }
+}
+
+/// The working keys of one sign-on, in clear: only ever in memory. Wiped when dropped.
+#[derive(Clone)]
 pub struct WorkingKeys {
-    pik: DesKey,
-    mak: DesKey,
-    tdk: Option<DesKey>,
+    rules: KeyRules,
+    pik: BlockKey,
+    mak: BlockKey,
+    tdk: Option<BlockKey>,
 }
 
 impl WorkingKeys {
-    /// Decrypts DE 62 of a sign-on answer and compares every check value.
-    ///
-    /// Layouts: 24 bytes (60.3 = 001) PIK 8 + check 4 + MAK 8 + check 4; 40 bytes (003) PIK 16 + check 4 +
-    /// MAK 16 + check 4; 60 bytes (004) the same and TDK 16 + check 4. A MAK whose second half is eight zero
-    /// bytes has single length: those zeros are not ciphertext.
+    /// Opens a block by the rules of the profile that ships, for simulators and tests.
     ///
     /// # Errors
-    /// [`KeyError`]: an unknown length, or the first key whose check value does not fit.
+    /// [`KeyError`].
+    #[cfg(any(test, feature = "sim"))]
     pub fn open(tmk: &MasterKey, block: &[u8]) -> Result<Self, KeyError> {
-        let unknown = KeyError::Length { length: block.len() };
-        let key_length = match block.len() {
-            24 => 8,
-            40 | 60 => 16,
-            _ => return Err(unknown),
-        };
-        let mut records = block.chunks_exact(key_length + 4);
-        let mut next = |name| records.next().map(|record| open_one(tmk, name, record)).transpose();
-        let (Some(pik), Some(mak)) = (next("pik")?, next("mak")?) else { return Err(unknown) };
-        Ok(Self { pik, mak, tdk: next("tdk")? })
+        Self::open_by(tmk, block, crate::domain::profile::Profile::unionpay().keys)
+    }
+
+    /// Opens a block by an acquirer's rules, for simulators and tests.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    #[cfg(any(test, feature = "sim"))]
+    pub fn open_by(tmk: &MasterKey, block: &[u8], rules: KeyRules) -> Result<Self, KeyError> {
+        let Records { pik, mak, tdk, .. } = key_block::read(tmk, block, &rules)?;
+        Ok(Self { rules, pik, mak, tdk })
+    }
+
+    /// The PIN encrypted under the PIK: ISO 9564-1 format 0, or the 16 bytes for SM4.
+    #[must_use]
+    pub fn pin_block(&self, pin: &ClearPin, pan: &Pan) -> PinBlock {
+        match &self.pik {
+            BlockKey::Des(pik) => PinBlock::Des(pik.encrypt(pin_block::format_0(pin, pan).reveal())),
+            BlockKey::Sm4(pik) => PinBlock::Sm4(pik.encrypt(pin_block::sm4(pin, pan).reveal())),
+        }
+    }
+
+    /// DE 64 for the given bytes, in the profile's algorithm and form.
+    #[must_use]
+    pub fn mac(&self, covered: &[u8]) -> [u8; 8] {
+        let binary = self.rules.mac.compute(&self.mak, covered);
+        match self.rules.mac_form {
+            MacForm::Binary => binary,
+            MacForm::Ascii => {
+                let [a, b, c, d, ..] = binary.map(hex_digits);
+                let [[a, b], [c, d], [e, f], [g, h]] = [a, b, c, d];
+                [a, b, c, d, e, f, g, h]
+            }
+        }
     }
 
     /// Check values by key: `pik`, `mak` and, where the host gave one, `tdk`.
@@ -134,30 +165,52 @@ impl WorkingKeys {
         values
     }
 
-    /// DE 52: the PIN in ISO 9564-1 format 0, encrypted under the PIK.
+    /// True if the packed message ends in its MAC.
+    #[cfg(any(test, feature = "sim"))]
     #[must_use]
-    pub fn pin_block(&self, pin: &ClearPin, pan: &Pan) -> PinBlock {
-        let mut clear = clear_pin_block(pin, pan);
-        let block = PinBlock::new(self.pik.encrypt(clear));
-        clear.zeroize();
-        block
-    }
-
-    /// Second digit of DE 53: 6 = 3DES, 0 = DES.
-    pub(super) const fn pin_algorithm(&self) -> char {
-        match self.pik {
-            DesKey::Double(_) => '6',
-            DesKey::Single(_) => '0',
-        }
-    }
-
-    pub(super) const fn mak(&self) -> &DesKey {
-        &self.mak
+    pub fn verifies(&self, packed: &[u8]) -> bool {
+        SessionKeys::verifies(self, packed) == Ok(true)
     }
 
     #[cfg(any(test, feature = "sim"))]
-    pub(super) const fn pik(&self) -> &DesKey {
+    pub(super) const fn pik(&self) -> &BlockKey {
         &self.pik
+    }
+
+    #[cfg(any(test, feature = "sim"))]
+    pub(super) const fn tdk(&self) -> Option<&BlockKey> {
+        self.tdk.as_ref()
+    }
+}
+
+impl SessionKeys for WorkingKeys {
+    fn pin_block(&self, pin: &ClearPin, pan: &Pan) -> Result<PinBlock, KeyError> {
+        Ok(Self::pin_block(self, pin, pan))
+    }
+
+    fn mac(&self, covered: &[u8]) -> Result<[u8; 8], KeyError> {
+        Ok(Self::mac(self, covered))
+    }
+
+    fn encrypt_track(&self, track: &str) -> Result<Option<EncryptedTrack>, KeyError> {
+        match &self.tdk {
+            Some(BlockKey::Des(tdk)) if self.rules.track_encryption => {
+                track::encrypt(tdk, track).map(Some).ok_or(KeyError::Track)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn algorithm_digit(&self) -> char {
+        match self.pik {
+            BlockKey::Des(DesKey::Double(_)) => '6',
+            BlockKey::Des(DesKey::Single(_)) => '0',
+            BlockKey::Sm4(_) => '3',
+        }
+    }
+
+    fn check_values(&self) -> Vec<(&'static str, [u8; 4])> {
+        Self::check_values(self)
     }
 }
 
@@ -167,127 +220,89 @@ impl fmt::Debug for WorkingKeys {
     }
 }
 
-/// One record: encrypted key and its check value.
-fn open_one(tmk: &MasterKey, name: &'static str, record: &[u8]) -> Result<DesKey, KeyError> {
-    let wrong = KeyError::CheckValue { key: name };
-    let (encrypted, check) = record.split_last_chunk::<4>().ok_or(wrong)?;
-    let key = match encrypted.as_chunks::<8>().0 {
-        [one] => DesKey::Single(tmk.cipher().decrypt(*one)),
-        [one, [0, 0, 0, 0, 0, 0, 0, 0]] if name == "mak" => DesKey::Single(tmk.cipher().decrypt(*one)),
-        [one, two] => {
-            let mut both = [0; 16];
-            let halves = tmk.cipher().decrypt(*one).into_iter().chain(tmk.cipher().decrypt(*two));
-            both.iter_mut().zip(halves).for_each(|(to, from)| *to = from);
-            let key = DesKey::Double(both);
-            both.zeroize();
-            key
-        }
-        _ => return Err(wrong),
-    };
-    if same(&key.check_value(), check) { Ok(key) } else { Err(wrong) }
-}
-
-/// ISO 9564-1 format 0: control nibble 0, length, PIN, filler F; XOR four zeros and the twelve rightmost
-/// digits of the card number without its check digit.
-pub(super) fn clear_pin_block(pin: &ClearPin, pan: &Pan) -> [u8; 8] {
-    let mut block = pan_block(pan);
-    let digits = pin.reveal();
-    let length = u8::try_from(digits.len()).unwrap_or(0); // 4 to 12 by its type
-    let pin = [0, length].into_iter().chain(digits.iter().map(|c| c & 0x0F)).chain([0x0F; 10]);
-    xor_nibbles(&mut block, pin);
-    block
-}
-
-/// Four zeros and the twelve rightmost digits without the check digit; shorter numbers are filled with zeros.
-pub(super) fn pan_block(pan: &Pan) -> [u8; 8] {
-    let digits = pan.reveal().bytes().rev().skip(1).map(|c| c & 0x0F).chain([0; 12]).take(12);
-    let mut rightmost: Vec<u8> = digits.collect();
-    rightmost.reverse();
-    let mut block = [0; 8];
-    xor_nibbles(&mut block, [0; 4].into_iter().chain(rightmost.iter().copied()));
-    rightmost.zeroize();
-    block
-}
-
-/// XORs a row of nibbles onto a block, high nibble first.
-fn xor_nibbles(block: &mut [u8; 8], mut nibbles: impl Iterator<Item = u8>) {
-    for byte in block {
-        let (high, low) = (nibbles.next().unwrap_or(0), nibbles.next().unwrap_or(0));
-        *byte ^= (high << 4) | low;
-    }
-}
-
-/// Compares in a time that does not depend on where the difference is.
-pub(super) fn same<const N: usize>(a: &[u8; N], b: &[u8; N]) -> bool {
-    let difference = a.iter().zip(b).fold(0, |all, (x, y)| core::hint::black_box(all | (x ^ y)));
-    difference == 0
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::crypto::mac::MacAlgorithm;
+    use crate::domain::crypto::testing::{bytes, hex};
+    use crate::domain::profile::Profile;
 
-    fn hex(bytes: &[u8]) -> String {
-        bytes.iter().map(|b| format!("{b:02X}")).collect()
+    const TDK: &str = "89ABCDEF0123456776543210FEDCBA98";
+
+    fn des(key: &str) -> BlockKey {
+        BlockKey::Des(DesKey::Double(bytes(key)))
     }
 
-    /// Check values of repeated-byte keys: some are in captured answers (NPP Go host), the rest computed.
-    #[test]
-    fn check_values_are_the_known_ones() {
-        let check = |byte, expected| {
-            assert_eq!(hex(&DesKey::Double([byte; 16]).check_value()), expected);
-            assert_eq!(hex(&DesKey::Single([byte; 8]).check_value()), expected);
-        };
-        check(0x00, "8CA64DE9");
-        check(0x11, "82E13665");
-        check(0x22, "00962B60");
-        check(0x33, "ADC67D84");
-        check(0x44, "E2F24340");
-        check(0x55, "0CD7DC49");
-    }
-
-    /// The clear blocks: two of wuxinxi/unionpay PinUtil, one widely printed ISO-0 example, one computed.
-    #[test]
-    fn clear_pin_blocks_are_iso_9564_format_0() {
-        let check = |pin: &str, pan: &str, expected| {
-            let block = clear_pin_block(&ClearPin::new(pin.as_bytes()).unwrap(), &Pan::new(pan).unwrap());
-            assert_eq!(hex(&block), expected);
-        };
-        check("123456", "123456789012345678", "061253DFFEDCBA98");
-        check("123456", "1234567890123456", "0612713176FEDCBA");
-        check("1234", "4321987654321098", "04122D789ABCDEF6");
-        check("123456", "6225880012345678", "06126CD6FEDCBA98");
-        // Shorter than thirteen digits: zeros on the left. Longest PIN: no filler is left but the last two.
-        check("123456789012", "12345678", "0C12345679B35798");
-    }
-
-    /// The zeros behind a single-length MAK are not ciphertext; behind any other key they are.
-    #[test]
-    fn only_a_mak_may_have_single_length() {
-        let tmk = MasterKey::from_bytes([0x11; 16]);
-        let half = tmk.cipher().encrypt([0x33; 8]);
-        let record = [&half[..], &[0; 8], &DesKey::Single([0x33; 8]).check_value()].concat();
-        assert!(open_one(&tmk, "mak", &record).is_ok());
-        assert!(matches!(open_one(&tmk, "pik", &record), Err(KeyError::CheckValue { key: "pik" })));
-    }
-
-    /// The oldest layout, 60.3 = 001: eight-byte keys.
-    #[test]
-    fn a_single_length_block_opens() {
-        let tmk = MasterKey::from_bytes([0x11; 16]);
-        let record = |byte| {
-            let key = DesKey::Single([byte; 8]);
-            [&tmk.cipher().encrypt([byte; 8])[..], &key.check_value()].concat()
-        };
-        let keys = WorkingKeys::open(&tmk, &[record(0x22), record(0x33)].concat()).unwrap();
-        assert_eq!(keys.check_values().len(), 2);
-        assert_eq!(keys.pin_algorithm(), '0');
+    fn keys(rules: KeyRules, tdk: Option<BlockKey>) -> WorkingKeys {
+        let mak = BlockKey::Des(DesKey::Single(bytes("C24A8FB57AA20123")));
+        WorkingKeys { rules, pik: des("1A2B3C4D5E6F708192A3B4C5D6E7F809"), mak, tdk }
     }
 
     #[test]
     fn keys_are_never_printed() {
-        let tmk = MasterKey::from_hex("0123456789ABCDEFFEDCBA9876543210").unwrap();
-        assert_eq!(format!("{tmk:?}"), "MasterKey(******)");
+        let mut store = SoftwareStore::new(Profile::unionpay().keys);
+        let key = MasterKeyMaterial::from_hex("0123456789ABCDEFFEDCBA9876543210").unwrap();
+        store.load_master(&key).unwrap();
+        assert_eq!(format!("{key:?}"), "MasterKeyMaterial(******)");
+        assert!(format!("{store:?}").ends_with("master: Some(MasterKey(******)) }"));
+        assert_eq!(format!("{:?}", keys(Profile::unionpay().keys, None)), "WorkingKeys(******)");
         assert!(!MasterKey::from_hex("0123").unwrap_err().to_string().contains("0123"));
+    }
+
+    /// DE 64 has eight bytes in both forms: half the code as text, or all of it.
+    #[test]
+    fn the_mac_is_written_as_text_or_as_it_is() {
+        let mac = |mac_form| keys(KeyRules { mac_form, ..Profile::unionpay().keys }, None).mac(b"0200");
+        let binary = hex(&mac(MacForm::Binary));
+        assert_eq!(binary[..8].as_bytes(), mac(MacForm::Ascii));
+    }
+
+    /// Every algorithm of DES is reachable by the rules alone.
+    #[test]
+    fn the_rules_choose_the_algorithm() {
+        let code =
+            |mac| keys(KeyRules { mac, ..Profile::unionpay().keys }, None).mac(b"Now is the time for all ");
+        assert_ne!(code(MacAlgorithm::UnionPay), code(MacAlgorithm::X9_9));
+        assert_eq!(code(MacAlgorithm::X9_19), code(MacAlgorithm::X9_9), "the MAK has single length");
+    }
+
+    /// A store without a master key opens nothing; with another one, the check value says so.
+    #[test]
+    fn a_store_opens_only_with_its_master_key() {
+        let block: [u8; 40] =
+            bytes("41B1F3D154C3079A2CB4F6D696EB21E9E8934A67FF9EBAD21EDCF3CE00000000000000000282D2B1");
+        let mut store = SoftwareStore::new(Profile::unionpay().keys);
+        assert_eq!(store.open(&block).unwrap_err(), KeyError::NoMasterKey);
+        assert_eq!(store.master_check(), None);
+        store.load_master(&MasterKeyMaterial::new([0x11; 16])).unwrap();
+        assert_eq!(store.open(&block).unwrap_err(), KeyError::CheckValue { key: "pik" });
+        let good = MasterKeyMaterial::from_hex("0123456789ABCDEFFEDCBA9876543210").unwrap();
+        store.load_master(&good).unwrap();
+        let opened = store.open(&block).unwrap();
+        assert_eq!(Some(opened.master_check), store.master_check());
+        assert_eq!((opened.block.as_slice(), opened.new_master), (block.as_slice(), None));
+        assert!(!store.keeps_master());
+    }
+
+    /// Tracks are encrypted where the rules say so and there is a key; without one the rules say whether that is good
+    /// enough.
+    #[test]
+    fn tracks_are_encrypted_by_the_rules() {
+        let track = "6225880012345678D30121010000012345678";
+        let on = KeyRules { track_encryption: true, ..Profile::unionpay().keys };
+        let sent = |rules, tdk| keys(rules, tdk).encrypt_track(track).unwrap().map(|t| t.reveal().to_owned());
+        assert_eq!(sent(on, Some(des(TDK))).as_deref(), Some("6225880012345678D3012AE7DA363F24A4D78"));
+        assert_eq!(sent(Profile::unionpay().keys, Some(des(TDK))), None);
+        assert_eq!(sent(on, None), None);
+        let block: [u8; 40] =
+            bytes("41B1F3D154C3079A2CB4F6D696EB21E9E8934A67FF9EBAD21EDCF3CE00000000000000000282D2B1");
+        let open = |missing_tdk| {
+            let mut store = SoftwareStore::new(KeyRules { missing_tdk, ..on });
+            let key = MasterKeyMaterial::from_hex("0123456789ABCDEFFEDCBA9876543210").unwrap();
+            store.load_master(&key).unwrap();
+            store.open(&block).map(drop)
+        };
+        assert_eq!(open(MissingTdk::Off), Ok(()));
+        assert_eq!(open(MissingTdk::Refuse), Err(KeyError::Missing { key: "tdk" }));
     }
 }

@@ -114,7 +114,7 @@ impl Name {
 
 /// A set of data elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Elements(u64);
+pub struct Elements(u128);
 
 impl Elements {
     const NONE: Self = Self(0);
@@ -209,7 +209,7 @@ const MONEY: Elements = Elements::of(&[3, 4, 11, 22, 25, 41, 42, 49, 60, 64]);
 const PAYS: &[u8] = &[2, 14, 23, 26, 35, 36, 52, 53, 55, 59];
 /// A card that is shown again: without chip data.
 const SHOWN: &[u8] = &[2, 14, 23, 26, 35, 36, 52, 53, 59];
-/// A card without PIN and chip data. DE 53 tells that its track is encrypted.
+/// A card without PIN and chip data. DE 53 tells that its track is encrypted. DE 59 holds the PIN under SM4, and more.
 const TOLD: &[u8] = &[2, 14, 23, 35, 36, 53, 59];
 /// What every message without money has.
 const PLAIN: Elements = Elements::of(&[41, 42, 60]);
@@ -372,22 +372,16 @@ const TABLE: &[Row] = &[
     // DE 3 of the loads and of their void: LiaoYang_POS alone.
     money(Name::LoadFromAccount, "0200", "600000", "91", "45")
         .must(&[26, 52, 53, 55])
-        .may(&[2, 14, 23])
+        .may(&[2, 14, 23, 59])
         .undone(Undo::Unnamed),
-    money(Name::LoadFromCash, "0200", "630000", "91", "46")
-        .must(&[55])
-        .may(TOLD)
-        .never(&[59])
-        .undone(Undo::Unnamed),
+    money(Name::LoadFromCash, "0200", "630000", "91", "46").must(&[55]).may(TOLD).undone(Undo::Unnamed),
     money(Name::LoadFromOther, "0200", "620000", "91", "47")
         .must(&[26, 48, 52, 53, 55, 62])
         .may(TOLD)
-        .never(&[59])
         .undone(Undo::Unnamed),
     money(Name::LoadVoid, "0200", "170000", "91", "51")
         .must(&[55])
         .may(TOLD)
-        .never(&[59])
         .after(Original::Numbers)
         .undone(Undo::Numbers),
     money(Name::QrSale, "0200", "000000", "00", "22").must(&[59]).undone(Undo::Unnamed),

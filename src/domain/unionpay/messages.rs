@@ -2,18 +2,20 @@
 //! `financial`.
 //!
 //! Source: field matrix and reversal rules of public terminal code (LiaoYang_POS, Newland, PAX agreeing on
-//! these rows); Spec: unverified. Tracks are not encrypted, so DE 53 stands only beside a PIN.
+//! these rows); Spec: unverified.
+mod download;
 mod financial;
 mod queued;
 
+pub use download::{download, state_upload};
 pub use financial::{Extra, RequestFields, WireSource, request, request_with, wire_facts};
 pub use queued::{queued, queued_with};
 
 use super::Identity;
-use super::keys::WorkingKeys;
 use super::mac::pack_signed;
 use crate::domain::ident::{BatchNumber, OperatorId, Stan};
 use crate::domain::iso8583::{De, Frame, FrameError, Message, PackError, pack};
+use crate::domain::keystore::{KeyError, SessionKeys};
 use crate::domain::profile::Profile;
 use std::sync::Arc;
 
@@ -51,6 +53,9 @@ pub enum BuildError {
     /// The message does not fit into a frame.
     #[error(transparent)]
     Frame(#[from] FrameError),
+    /// No key of this sign-on answers.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
     /// Nothing is ever sent for this entry of the queue, or what it needs is gone.
     #[error("there is no message for this entry")]
     NothingToSend,
@@ -72,7 +77,7 @@ pub fn sign_on(
     operator: Option<&OperatorId>,
 ) -> Result<Request, BuildError> {
     let forms = &identity.profile.forms;
-    let mut message = management("0800", identity, Some(stan), batch, forms.sign_on_keys.word());
+    let mut message = management("0800", identity, Some(stan), batch, identity.profile.keys.sign_on.word());
     if !forms.sequence_number.is_empty() {
         let number = &forms.sequence_number;
         message.set(De::PRIVATE_62, format!("Sequence No{:02}{number}", number.len()));
@@ -128,7 +133,7 @@ fn signed(
     mti: &'static str,
     stan: Stan,
     mut fields: Message,
-    keys: &WorkingKeys,
+    keys: &dyn SessionKeys,
 ) -> Result<Request, BuildError> {
     let packed = pack_signed(&identity.profile.dialect, &mut fields, keys)?;
     framed(identity, mti, Some(stan), fields, packed)

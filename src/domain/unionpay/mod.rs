@@ -3,7 +3,7 @@
 //!
 //! The paid terminal specification (Q/CUP 006 series) was not at hand: the rules are restated from public
 //! terminal and host code and marked `Spec: unverified`; what an acquirer does differently belongs into its
-//! profile. No SM4, no tracks encrypted under a TDK, no downloads yet.
+//! profile. No downloads yet.
 pub mod answers;
 pub mod catalogue;
 pub mod de55;
@@ -12,6 +12,7 @@ pub mod dialect;
 pub mod extension;
 #[cfg(any(test, feature = "sim"))]
 pub mod issuer;
+mod key_block;
 pub mod keys;
 pub mod mac;
 pub mod matrix;

@@ -44,7 +44,8 @@ impl Engine {
 
     /// The open entries of a transaction, as its row now has them.
     pub(in crate::engine) fn take_entries(&mut self, row: &TxnRow) {
-        let known: Vec<EntryId> = self.queue.iter().map(|entry| entry.id.clone()).collect();
+        let of_txn = self.queue.iter().filter(|entry| entry.id.txn == row.start.id);
+        let known: Vec<EntryId> = of_txn.map(|entry| entry.id.clone()).collect();
         self.queue.retain(|entry| entry.id.txn != row.start.id);
         for entry in Entry::all_of(row) {
             if !known.contains(&entry.id) {
@@ -163,7 +164,7 @@ impl Engine {
         };
         self.timeline(&entry.id.txn, &format!("{}-sent", entry.entry_type()), &text);
         let identity = &self.settings.identity;
-        let built = self.keys.as_ref().map(|keys| messages::queued(identity, entry, keys));
+        let built = self.keys.as_deref().map(|keys| messages::queued(identity, entry, keys));
         self.send_built(built);
     }
 

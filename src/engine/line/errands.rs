@@ -107,6 +107,9 @@ impl Engine {
 
     pub(super) fn use_keys(&mut self, opened: Option<Box<Opened>>) {
         let Some(opened) = opened else { return };
+        if let Some(Err(error)) = opened.new_master.as_ref().map(|key| self.key_store.load_master(key)) {
+            tracing::error!(%error, "the new master key cannot be used; a restart takes it from the journal");
+        }
         self.keys = Some(opened.keys);
         self.key_record = Some(opened.record);
         self.key_generation = self.key_generation.wrapping_add(1);
@@ -128,7 +131,7 @@ impl Engine {
         }
     }
 
-    pub(super) fn drop_keys(&mut self) {
+    pub(in crate::engine) fn drop_keys(&mut self) {
         self.keys = None;
         self.key_record = None;
     }
@@ -191,7 +194,8 @@ impl Engine {
         self.keys.is_none()
             && needed
             && self.settings.auto_sign_on
-            && self.settings.master_key.is_some()
+            && self.has_master_key()
+            && !self.master_changing
             && !self.stopping
             && !self.line.signing_on()
     }

@@ -1,11 +1,11 @@
 //! What comes in on the line: whose answer it is, whether it is one, and what the machines are told.
 use super::{Opened, User};
+use crate::domain::keystore::OpenedKeys;
 use crate::domain::queue::delivery::{self, Delivery};
 use crate::domain::record::KeyRecord;
 use crate::domain::txn::management::{self, Errand, Management, SignOnAnswer};
 use crate::domain::txn::{self, Garbled};
 use crate::domain::unionpay::answers::{self, AnswerError};
-use crate::domain::unionpay::keys::WorkingKeys;
 use crate::domain::unionpay::messages::Request;
 use crate::engine::{Engine, Note, cut};
 use crate::ports::Durability;
@@ -90,7 +90,7 @@ impl Engine {
     pub(super) fn sale_answer(&mut self, request: &Request, bytes: &[u8]) -> bool {
         let now = self.now();
         let local = self.system.local(now.wall);
-        let Some(keys) = self.keys.as_ref() else { return true };
+        let Some(keys) = self.keys.as_deref() else { return true };
         let event = match answers::read_financial(request, bytes, keys, local) {
             Ok(answer) if answer.is_of_a_double(self.line.stray_since_sent) => {
                 tracing::warn!("the request was doubled on the way; its outcome is not known");
@@ -113,7 +113,7 @@ impl Engine {
 
     fn entry_answer(&mut self, machine: Delivery, request: &Request, bytes: &[u8]) -> bool {
         let local = self.system.local(self.wall());
-        let answer = self.keys.as_ref().map(|keys| answers::read_financial(request, bytes, keys, local));
+        let answer = self.keys.as_deref().map(|keys| answers::read_financial(request, bytes, keys, local));
         let event = match answer {
             Some(Ok(answer)) => {
                 self.sign_on_asked_for |= answer.header_request == SIGN_ON_AGAIN;
@@ -171,11 +171,9 @@ impl Engine {
         if answer.response_code.as_str() != "00" {
             return (sign_on(SignOnAnswer::Refused(answer.response_code)), None);
         }
-        let Some(master) = self.settings.master_key.as_ref() else {
-            return (sign_on(SignOnAnswer::KeysBad("no master key is loaded".to_owned())), None);
-        };
-        let keys = match WorkingKeys::open(master, &answer.key_block) {
-            Ok(keys) => keys,
+        let opened = self.key_store.open(&answer.key_block);
+        let OpenedKeys { session: keys, block, master_check, new_master } = match opened {
+            Ok(opened) => opened,
             Err(error) => return (sign_on(SignOnAnswer::KeysBad(error.to_string())), None),
         };
         let system = self.system.wall();
@@ -188,18 +186,20 @@ impl Engine {
         let clock_offset = host.map_or(self.clock_offset, |host| {
             i64::try_from(i128::from(host.0).saturating_sub(i128::from(system.0))).unwrap_or(0)
         });
-        let record = KeyRecord {
-            block: answer.key_block.clone(),
-            tmk_check: master.check_value(),
-            loaded_at: host.unwrap_or(system),
-        };
+        let record = KeyRecord { block, tmk_check: master_check, loaded_at: host.unwrap_or(system) };
         // A batch is only taken up while nothing of the own one is open.
         let free = !self.batch_has_records && self.queue.is_empty();
         let other = answer.batch.filter(|batch| *batch != self.batch && batch.get() < 999_999);
         let batch = other.filter(|_| free);
         let batch_mismatch = other.is_some() && !free;
-        let accepted = SignOnAnswer::Accepted { keys: record.clone(), batch, clock_offset };
-        (sign_on(accepted), Some(Box::new(Opened { keys, record, clock_offset, batch, batch_mismatch })))
+        let accepted = SignOnAnswer::Accepted {
+            keys: record.clone(),
+            new_master: new_master.clone(),
+            batch,
+            clock_offset,
+        };
+        let opened = Opened { keys, record, new_master, clock_offset, batch, batch_mismatch };
+        (sign_on(accepted), Some(Box::new(opened)))
     }
 }
 

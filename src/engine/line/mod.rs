@@ -13,14 +13,15 @@ use super::cut;
 use super::handle::Notice;
 use crate::domain::calendar::{BootTime, WallTime};
 use crate::domain::ident::{BatchNumber, TxnId};
+use crate::domain::keystore::SessionKeys;
 use crate::domain::outcome::{QueueState, ResultCode};
 use crate::domain::queue::delivery::{self, Delivery};
 use crate::domain::queue::order::Schedule;
 use crate::domain::record::{Committed, EntryId, KeyRecord};
+use crate::domain::secret::MasterKeyMaterial;
 use crate::domain::settlement;
 use crate::domain::txn::management::{self, Errand, Management};
 use crate::domain::txn::{self, FinancialRequest};
-use crate::domain::unionpay::keys::WorkingKeys;
 use crate::domain::unionpay::messages::{self, Request};
 use crate::domain::way::WayFault;
 use crate::ports::{HostCommand, HostEvent, JournalError, LineClock, WayTimes};
@@ -96,8 +97,9 @@ enum User {
 
 /// Keys that were opened but are not durable yet, and what came with them.
 struct Opened {
-    keys: WorkingKeys,
+    keys: Box<dyn SessionKeys>,
     record: KeyRecord,
+    new_master: Option<MasterKeyMaterial>,
     clock_offset: i64,
     batch: Option<BatchNumber>,
     /// The host offered a batch that cannot be taken up before settlement.
@@ -425,7 +427,7 @@ impl Engine {
     /// Sends the request of the running transaction.
     pub(super) fn send_txn(&mut self, wanted: &FinancialRequest) {
         let identity = &self.settings.identity;
-        let built = self.keys.as_ref().map(|keys| messages::request(identity, &wanted.fields(), keys));
+        let built = self.keys.as_deref().map(|keys| messages::request(identity, &wanted.fields(), keys));
         self.send_built(built);
     }
 

@@ -31,6 +31,11 @@ impl Cpu {
         Some(Self { user: time()?, system: time()? })
     }
 
+    /// The whole.
+    pub(super) const fn both(self) -> Duration {
+        self.user.saturating_add(self.system)
+    }
+
     /// What was used since an earlier reading.
     pub(super) fn since(self, earlier: Self) -> Self {
         let less = |now: Duration, then| now.saturating_sub(then);

@@ -1,23 +1,29 @@
 //! `posd-sim bench`: counts and ratios of the real daemon in a simulated shop, as a table for the README.
 //!
 //! It measures; it does not judge. Times depend on the machine and on what else runs on it, so wherever possible the
-//! table has a count, or the ratio of two things measured turn by turn in the same run. Two shops are opened one after
-//! the other: in the first the daemon runs under strace and only its syncs are counted; in the second it runs alone.
+//! table has a count, or the ratio of two things measured in the same run. Shops are opened one after the other: in the
+//! first two the daemon runs under strace and only its syncs are counted; in the others it runs alone.
 mod disk;
+mod kinds;
 mod ledger;
 mod machine;
+mod stored;
 mod table;
 mod till;
 mod trace;
+mod worlds;
 
+pub use super::shop::STORAGE_KEY;
 use super::shop::{Plan, Shop};
 use disk::Commits;
 pub use disk::OpenJournal;
+use kinds::{Diary, Kinds};
 use machine::{Cpu, Memory};
 use std::fs;
 use std::io::{Error, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use table::Table;
 use till::Till;
@@ -26,6 +32,10 @@ use till::Till;
 const READ_ROUNDS: u32 = 50;
 /// Pings in a round, and property reads in a round.
 const READS: u32 = 100;
+/// Rounds of every kind of business under strace.
+const KIND_ROUNDS: u32 = 5;
+/// The supervisor's factory password need not be changed.
+const NO_CHANGE: &str = "[operators]\nrequire-change = false\n";
 /// The most sales: a batch holds 900, and some are left for the shop.
 const SALES_MAX: u32 = 800;
 
@@ -44,8 +54,8 @@ pub struct Args {
     /// Folder for the journals, on the disk to measure; it is emptied
     #[arg(long, value_name = "DIR", default_value = "target/bench/disk")]
     disk: PathBuf,
-    /// Sales in each of the two shops
-    #[arg(long, default_value_t = 100,
+    /// Sales in each of the two shops with nothing but sales
+    #[arg(long, default_value_t = 60,
         value_parser = clap::value_parser!(u32).range(1..=i64::from(SALES_MAX)))]
     sales: u32,
     /// Print JSON instead of Markdown
@@ -80,10 +90,16 @@ fn measure(args: &Args, open_journal: OpenJournal) -> Result<Table, Error> {
     tell("pages and totals in a large and a small ledger");
     let ledgers = ledger::measure(&disk.join("ledgers"), open_journal)?;
     drop(fs::remove_dir_all(disk.join("ledgers")));
+    tell("worlds in memory");
+    let worlds = worlds::measure()?;
     tell(&format!("{} sales under strace", args.sales));
     let syncs = runtime.block_on(count_syncs(args, &disk))?;
     tell(&format!("{} sales, then property reads against pings", args.sales));
     let work = runtime.block_on(watch_work(args, &disk))?;
+    tell(&format!("{KIND_ROUNDS} rounds of every kind of business under strace"));
+    let kinds = runtime.block_on(count_kinds(args, &disk))?;
+    tell(&format!("{} stored sales uploaded, {} rows settled", stored::UPLOADS, stored::ROWS));
+    let stored = runtime.block_on(stored::measure(args, &disk, open_journal))?;
     let table = Table {
         machine: machine::description(),
         file_system: machine::file_system(&disk)?,
@@ -92,9 +108,12 @@ fn measure(args: &Args, open_journal: OpenJournal) -> Result<Table, Error> {
         load_before,
         load_after: machine::load(),
         syncs,
+        kinds,
         commits,
         ledgers,
         work,
+        stored,
+        worlds,
     };
     drop(fs::remove_dir_all(&disk));
     Ok(table)
@@ -109,23 +128,45 @@ struct Syncs {
 }
 
 async fn count_syncs(args: &Args, disk: &Path) -> Result<Syncs, Error> {
-    let mut shop = open_shop(args, &disk.join("traced"), trace::STRACE, Stdio::piped())?;
-    let lines = shop.daemon.stdout.take().ok_or_else(|| Error::other("strace has no output"))?;
-    let lines = trace::collect(lines)?;
+    let (shop, lines) = traced_shop(args, &disk.join("traced"), "")?;
     let mut till = Till::open(&shop).await?;
-    let mut marks = vec![trace::now()];
+    let mut spans = Vec::new();
     for _ in 0..args.sales {
+        let from = trace::now();
         till.sell(&shop).await?;
-        marks.push(trace::now());
+        spans.push((from, trace::now()));
     }
+    let calls = end_trace(shop, lines)?;
+    Ok(Syncs {
+        fdatasync: trace::per_span(&calls, &spans, Some("fdatasync")),
+        all: trace::per_span(&calls, &spans, None),
+    })
+}
+
+async fn count_kinds(args: &Args, disk: &Path) -> Result<Kinds, Error> {
+    let (shop, lines) = traced_shop(args, &disk.join("kinds"), NO_CHANGE)?;
+    let mut till = Till::open_supervised(&shop).await?;
+    till.until_sales_are_taken().await?;
+    let mut diary = Diary::default();
+    for _ in 0..KIND_ROUNDS {
+        kinds::round(&shop, &mut till, &mut diary).await?;
+    }
+    Ok(diary.count(&end_trace(shop, lines)?))
+}
+
+/// The lines of strace, as a thread collects them.
+type Lines = JoinHandle<Vec<trace::Sync>>;
+
+fn traced_shop(args: &Args, folder: &Path, sections: &str) -> Result<(Shop, Lines), Error> {
+    let mut shop = open_shop(args, folder, trace::STRACE, Stdio::piped(), sections)?;
+    let lines = shop.daemon.stdout.take().ok_or_else(|| Error::other("strace has no output"))?;
+    Ok((shop, trace::collect(lines)?))
+}
+
+/// Ends the daemon; everything that strace saw.
+fn end_trace(shop: Shop, lines: Lines) -> Result<Vec<trace::Sync>, Error> {
     drop(shop);
-    let calls = lines.join().map_err(|_| Error::other("the lines of strace were lost"))?;
-    let sorted = |name| {
-        let mut counts = trace::per_span(&calls, &marks, name);
-        counts.sort_unstable();
-        counts
-    };
-    Ok(Syncs { fdatasync: sorted(Some("fdatasync")), all: sorted(None) })
+    lines.join().map_err(|_| Error::other("the lines of strace were lost"))
 }
 
 /// What sales and reads cost the daemon.
@@ -147,7 +188,7 @@ struct Work {
 }
 
 async fn watch_work(args: &Args, disk: &Path) -> Result<Work, Error> {
-    let shop = open_shop(args, &disk.join("alone"), &[], Stdio::null())?;
+    let shop = open_shop(args, &disk.join("alone"), &[], Stdio::null(), "")?;
     let process = shop.daemon.id();
     let mut till = Till::open(&shop).await?;
     let (before, start) = (Memory::of(process)?, Cpu::of(process)?);
@@ -185,7 +226,13 @@ async fn watch_work(args: &Args, disk: &Path) -> Result<Work, Error> {
     })
 }
 
-fn open_shop(args: &Args, folder: &Path, under: &[&str], output: Stdio) -> Result<Shop, Error> {
+fn open_shop(
+    args: &Args,
+    folder: &Path,
+    under: &[&str],
+    output: Stdio,
+    sections: &str,
+) -> Result<Shop, Error> {
     fs::create_dir_all(folder)?;
     Shop::open(Plan {
         name: "posd-bench-shop",
@@ -198,7 +245,7 @@ fn open_shop(args: &Args, folder: &Path, under: &[&str], output: Stdio) -> Resul
         // Both plies are printed; nobody stands there to tear.
         tear_pause_s: 0,
         host: "",
-        sections: "",
+        sections,
         output,
     })
 }

@@ -1,6 +1,9 @@
 //! The table: what was measured, in words and as JSON. It computes nothing but quotients.
+use super::kinds::Kinds;
 use super::ledger::{Ledgers, Pair, SIZES};
 use super::machine::Memory;
+use super::stored::{ANSWER_MS, ROWS, Stored, UPLOADS};
+use super::worlds::Worlds;
 use super::{Commits, READ_ROUNDS, READS, Syncs, Work};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -15,9 +18,12 @@ pub(super) struct Table {
     pub(super) load_before: String,
     pub(super) load_after: String,
     pub(super) syncs: Syncs,
+    pub(super) kinds: Kinds,
     pub(super) commits: Commits,
     pub(super) ledgers: Ledgers,
     pub(super) work: Work,
+    pub(super) stored: Stored,
+    pub(super) worlds: Worlds,
 }
 
 impl Table {
@@ -48,9 +54,14 @@ impl Table {
     }
 
     fn rows(&self) -> Vec<[String; 3]> {
-        let (commits, work) = (&self.commits, &self.work);
-        let row = |what: &str, target: &str, measured: String| [what.to_owned(), target.to_owned(), measured];
-        vec![
+        [self.sync_rows(), self.journal_rows(), self.stored_rows(), self.daemon_rows()].concat()
+    }
+
+    fn sync_rows(&self) -> Vec<[String; 3]> {
+        let kind = |(deed, counts): &(&'static str, Vec<usize>)| {
+            row(&format!("… per {deed}, median of {}", counts.len()), "", spread(counts))
+        };
+        let sales = [
             row(
                 "`fdatasync` per sale, counted by strace, median; more in the one sale of many whose commit also \
                  writes the log back",
@@ -58,6 +69,14 @@ impl Table {
                 spread(&self.syncs.fdatasync),
             ),
             row("all syncing calls per sale, median", "", spread(&self.syncs.all)),
+        ];
+        let others = self.kinds.iter().filter(|(deed, _)| *deed != "sale").map(kind);
+        sales.into_iter().chain(others).collect()
+    }
+
+    fn journal_rows(&self) -> Vec<[String; 3]> {
+        let commits = &self.commits;
+        vec![
             row(
                 "full commit of a Sending record against a plain write of as many bytes with `fdatasync`",
                 "",
@@ -72,6 +91,47 @@ impl Table {
             row(&larger("a page of 50 rows"), "at most 2", pair(&self.ledgers.page)),
             row(&larger("such a page of one kind and outcome"), "at most 2", pair(&self.ledgers.narrowed)),
             row(&larger("totals of one batch"), "at most 2", pair(&self.ledgers.totals)),
+        ]
+    }
+
+    fn stored_rows(&self) -> Vec<[String; 3]> {
+        let (stored, worlds) = (&self.stored, &self.worlds);
+        vec![
+            row(
+                &format!(
+                    "{UPLOADS} stored sales uploaded to a bank that answers after {ANSWER_MS} ms: rate against one \
+                     after the other without any time of the terminal's own"
+                ),
+                "at least 0.9",
+                format!("{:.2} times (all in {:.1} s)", stored.rate(), stored.drained.as_secs_f64()),
+            ),
+            row(
+                &format!("settlement of {ROWS} rows: own time beside the bank's"),
+                "",
+                format!(
+                    "{:.0} ms in {:.0} ms, {} requests: {:.1} ms for each",
+                    millis(stored.own()),
+                    millis(stored.settled),
+                    stored.requests,
+                    millis(stored.own()) / f64::from(stored.requests)
+                ),
+            ),
+            row(
+                "simulated whole transactions of seeded days with faults, in one second of one core",
+                "at least 50,000",
+                format!("{:.0}", worlds.rate()),
+            ),
+            row(
+                "worlds with up to two faults, all of them in every `make test`",
+                "",
+                format!("{} ({:.1} s of one core)", worlds.worlds, worlds.worlds_cpu.as_secs_f64()),
+            ),
+        ]
+    }
+
+    fn daemon_rows(&self) -> Vec<[String; 3]> {
+        let work = &self.work;
+        vec![
             row(
                 "D-Bus read of Manager.State against Peer.Ping",
                 "at most 1.3",
@@ -87,7 +147,7 @@ impl Table {
                 "",
                 format!(
                     "{:.1} ms (user {:.1}, system {:.1})",
-                    self.per_sale(work.cpu.user + work.cpu.system),
+                    self.per_sale(work.cpu.both()),
                     self.per_sale(work.cpu.user),
                     self.per_sale(work.cpu.system)
                 ),
@@ -116,6 +176,7 @@ impl Table {
             "sales": self.sales,
             "fdatasync": self.syncs.fdatasync,
             "syncs": self.syncs.all,
+            "fdatasync-by-kind": self.kinds.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
             "commit": {
                 "ratio": commits.ratio,
                 "commit-us": us(commits.commit),
@@ -126,6 +187,18 @@ impl Table {
                 "page": pair_json(&self.ledgers.page),
                 "page-narrowed": pair_json(&self.ledgers.narrowed),
                 "batch-totals": pair_json(&self.ledgers.totals),
+            },
+            "stored": {
+                "upload-rate": self.stored.rate(),
+                "upload-us": us(self.stored.drained),
+                "settlement-us": us(self.stored.settled),
+                "settlement-own-us": us(self.stored.own()),
+                "settlement-requests": self.stored.requests,
+            },
+            "worlds": {
+                "transactions-per-core-second": self.worlds.rate(),
+                "worlds": self.worlds.worlds,
+                "worlds-us": us(self.worlds.worlds_cpu),
             },
             "property-read": { "ratio": work.ratio, "read-us": us(work.read), "ping-us": us(work.ping) },
             "cpu-per-sale-us": {
@@ -142,6 +215,10 @@ impl Table {
     fn per_sale(&self, whole: Duration) -> f64 {
         millis(whole) / f64::from(self.sales)
     }
+}
+
+fn row(what: &str, target: &str, measured: String) -> [String; 3] {
+    [what.to_owned(), target.to_owned(), measured]
 }
 
 fn millis(time: Duration) -> f64 {

@@ -2,8 +2,8 @@
 //!
 //! The daemon runs under `strace -D -f -ttt -o /dev/stdout`: strace is then its grandchild, so the daemon stays our own
 //! child, and the lines come through the pipe that we hold. Each line carries the wall time of the call to the
-//! microsecond. The till notes the same clock before each sale; a call belongs to the sale in whose span it began.
-//! Calls before the first sale (start, sign-on) and after the last are left out. strace slows the daemon down, so
+//! microsecond. The till notes the same clock before and after each deed; a call belongs to the deed in whose span it began.
+//! Calls before the first deed and after the last are left out. strace slows the daemon down, so
 //! nothing else is measured in that shop.
 use std::io::{BufRead, BufReader, Error, Read};
 use std::thread::{self, JoinHandle};
@@ -57,13 +57,17 @@ fn parse(line: &str) -> Option<Sync> {
     named.then(|| Sync { at, name: name.to_owned() })
 }
 
-/// How often `name` began in each span between two neighbouring marks. `None` counts every call.
-pub(super) fn per_span(calls: &[Sync], marks: &[Duration], name: Option<&str>) -> Vec<usize> {
+/// From when to when, since 1970.
+pub(super) type Span = (Duration, Duration);
+
+/// How often `name` began in each span, fewest first. `None` counts every call.
+pub(super) fn per_span(calls: &[Sync], spans: &[Span], name: Option<&str>) -> Vec<usize> {
     let wanted = |call: &&Sync| name.is_none_or(|name| call.name == name);
-    let in_span = |from: &Duration, to: &Duration| {
-        calls.iter().filter(wanted).filter(|call| (from..to).contains(&&call.at)).count()
-    };
-    marks.iter().zip(marks.iter().skip(1)).map(|(from, to)| in_span(from, to)).collect()
+    let in_span =
+        |(from, to): &Span| calls.iter().filter(wanted).filter(|call| (from..to).contains(&&call.at)).count();
+    let mut counts: Vec<usize> = spans.iter().map(in_span).collect();
+    counts.sort_unstable();
+    counts
 }
 
 #[cfg(test)]
@@ -83,8 +87,9 @@ mod tests {
     fn calls_are_counted_by_span() {
         let calls = collect(LINES.as_bytes()).unwrap().join().unwrap();
         assert_eq!(calls.len(), 3);
-        let marks = [0, 1, 2, 3].map(|second| Duration::from_secs(1_700_000_000 + second));
-        assert_eq!(per_span(&calls, &marks, None), [1, 2, 0]);
-        assert_eq!(per_span(&calls, &marks, Some("fdatasync")), [1, 1, 0]);
+        let second = |second: u64| Duration::from_secs(1_700_000_000 + second);
+        let spans = [0, 1, 2].map(|at| (second(at), second(at + 1)));
+        assert_eq!(per_span(&calls, &spans, None), [0, 1, 2]);
+        assert_eq!(per_span(&calls, &spans, Some("fdatasync")), [0, 1, 1]);
     }
 }

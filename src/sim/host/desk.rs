@@ -36,6 +36,8 @@ pub(super) enum Ask {
         line: u64,
         /// The bytes.
         payload: Vec<u8>,
+        /// When the last of them was read.
+        came: Instant,
     },
     /// A line is gone.
     LineEnded {
@@ -67,6 +69,7 @@ pub(super) struct Desk {
     log: VecDeque<Spoken>,
     logged: u64,
     seen: BTreeMap<String, u32>,
+    kept_waiting: Duration,
     waiters: Vec<Waiter>,
     asks: SyncSender<Ask>,
 }
@@ -83,6 +86,7 @@ impl Desk {
             log: VecDeque::new(),
             logged: 0,
             seen: BTreeMap::new(),
+            kept_waiting: Duration::ZERO,
             waiters: Vec::new(),
             asks,
         }
@@ -92,7 +96,7 @@ impl Desk {
         while let Ok(ask) = asked.recv() {
             match ask {
                 Ask::Terminal(stream) => self.open(stream),
-                Ask::Message { line, payload } => self.message(line, &payload),
+                Ask::Message { line, payload, came } => self.message(line, &payload, came),
                 Ask::LineEnded { line } => drop(self.lines.remove(&line)),
                 Ask::Do(order) => order(&mut self),
                 Ask::Stop => return,
@@ -103,6 +107,17 @@ impl Desk {
     /// The log, oldest first.
     pub(super) fn messages(&self) -> Vec<Spoken> {
         self.log.iter().cloned().collect()
+    }
+
+    /// Requests by MTI that have been dealt with since the start.
+    pub(super) fn seen(&self) -> BTreeMap<String, u32> {
+        self.seen.clone()
+    }
+
+    /// How long terminals have waited for us since the start: from the last byte of each request until its answer was
+    /// given to the writer, with what rules put on top.
+    pub(super) const fn kept_waiting(&self) -> Duration {
+        self.kept_waiting
     }
 
     /// Answers `done` once `count` requests of `mti` have been dealt with since the start. Too many
@@ -141,14 +156,15 @@ impl Desk {
         }
     }
 
-    fn message(&mut self, line: u64, payload: &[u8]) {
+    fn message(&mut self, line: u64, payload: &[u8], came: Instant) {
         let read = Frame::parse(payload).map_err(|error| error.to_string()).and_then(|frame| {
             let request = unpack(&DIALECT, &frame.message).map_err(|error| error.to_string())?;
             Ok((frame, request))
         });
         match read {
             Ok((frame, request)) => {
-                self.request(line, &frame, &request);
+                let late = self.request(line, &frame, &request);
+                self.kept_waiting = self.kept_waiting.saturating_add(came.elapsed()).saturating_add(late);
                 let seen = self.seen.entry(request.mti().to_owned()).or_default();
                 *seen = seen.saturating_add(1);
                 self.wake();
@@ -157,7 +173,8 @@ impl Desk {
         }
     }
 
-    fn request(&mut self, line: u64, frame: &Frame, request: &Message) {
+    /// Deals with a request, and tells by how much a rule holds its answer back.
+    fn request(&mut self, line: u64, frame: &Frame, request: &Message) -> Duration {
         let amount = request.text(De::AMOUNT).and_then(|text| text.parse().ok());
         let stan = request.text(De::STAN).and_then(|text| text.parse().ok());
         let message_type = request.text(De::PRIVATE_60).and_then(|sixty| sixty.get(..2));
@@ -175,7 +192,7 @@ impl Desk {
             if fault == Some(Fault::CloseBefore) {
                 self.act(line, Action::Close);
             }
-            return;
+            return Duration::ZERO;
         }
         let wish = match &fault {
             Some(Fault::Decline(code)) => Wish { decline: Some(code.clone()), ..Wish::default() },
@@ -190,6 +207,10 @@ impl Desk {
             // Without books or a packed answer there is nothing true to say.
             self.note(Spoken::unreadable(line, format!("no answer: {error}")));
             self.act(line, Action::Close);
+        }
+        match fault {
+            Some(Fault::Late(ms)) => Duration::from_millis(ms),
+            _ => Duration::ZERO,
         }
     }
 

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket, sockopt};
 
 /// How long a command to the doors may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -46,16 +48,23 @@ impl Gate {
         control: Option<&Path>,
         welcome: impl FnMut(&Gate, Visitor) + Send + 'static,
     ) -> io::Result<(Self, JoinHandle<()>)> {
-        let terminals = TcpListener::bind(listen)?;
+        let (place, address) = keep_port(listen)?;
+        let terminals = TcpListener::bind(address)?;
         terminals.set_nonblocking(true)?;
-        let address = terminals.local_addr()?;
         let testers = control.map(control_socket).transpose()?;
         let (wake, woken) = UnixStream::pair()?;
         woken.set_nonblocking(true)?;
         let (orders, ordered) = sync_channel(4);
         let gate = Self { orders, wake: Arc::new(wake), address };
-        let doors =
-            Doors { terminals: Some(terminals), testers, woken, ordered, gate: gate.clone(), welcome };
+        let doors = Doors {
+            _place: place,
+            terminals: Some(terminals),
+            testers,
+            woken,
+            ordered,
+            gate: gate.clone(),
+            welcome,
+        };
         let thread = thread::Builder::new().name("sim-gate".to_owned()).spawn(move || doors.run())?;
         Ok((gate, thread))
     }
@@ -100,7 +109,21 @@ fn control_socket(path: &Path) -> io::Result<(UnixListener, PathBuf)> {
     Ok((listener, path.to_owned()))
 }
 
+/// Binds a port for as long as the socket lives, without listening on it: while terminals are refused, nobody else can
+/// be given the port, neither to listen on nor for an outgoing connection. Linux lets the listener share it, because
+/// both have SO_REUSEADDR (which `TcpListener::bind` sets) and this one never listens. socket(7).
+fn keep_port(listen: SocketAddr) -> io::Result<(OwnedFd, SocketAddr)> {
+    let family = if listen.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let place = socket(family, SocketType::STREAM, None)?;
+    sockopt::set_socket_reuseaddr(&place, true)?;
+    bind(&place, &listen)?;
+    let address = SocketAddr::try_from(getsockname(&place)?)?;
+    Ok((place, address))
+}
+
 struct Doors<F> {
+    /// Keeps the port while nobody listens on it.
+    _place: OwnedFd,
     terminals: Option<TcpListener>,
     testers: Option<(UnixListener, PathBuf)>,
     woken: UnixStream,

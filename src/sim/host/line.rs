@@ -50,7 +50,7 @@ impl Line {
         let mut writing = stream.try_clone()?;
         thread::Builder::new().name(format!("sim-read-{number}")).spawn(move || {
             while let Ok(payload) = read_payload(&mut reading) {
-                if asks.send(Ask::Message { line: number, payload }).is_err() {
+                if asks.send(Ask::Message { line: number, payload, came: Instant::now() }).is_err() {
                     break;
                 }
             }

@@ -19,6 +19,7 @@ mod program;
 pub mod rules;
 mod tls;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Deref;
@@ -261,6 +262,22 @@ impl Remote {
     /// The acquirer has ended.
     pub fn messages(&self) -> io::Result<Vec<Spoken>> {
         self.order(|desk| desk.messages())
+    }
+
+    /// Requests by MTI that have been dealt with since the start, whatever became of them.
+    ///
+    /// # Errors
+    /// The acquirer has ended.
+    pub fn seen(&self) -> io::Result<BTreeMap<String, u32>> {
+        self.order(|desk| desk.seen())
+    }
+
+    /// How long terminals have waited for answers since the start, in all.
+    ///
+    /// # Errors
+    /// The acquirer has ended.
+    pub fn kept_waiting(&self) -> io::Result<Duration> {
+        self.order(|desk| desk.kept_waiting())
     }
 
     /// Waits until `count` requests of an MTI have been dealt with since the start: judged, booked, and

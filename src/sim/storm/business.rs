@@ -53,9 +53,9 @@ pub(super) const fn originals(kind: &str) -> &'static [&'static str] {
 
 /// Weights; they add up to 100.
 const DEEDS: &[(u32, Deed)] = &[
-    (19, Deed::New { kind: "sale", card: "unionpay", bank_away: false }),
-    (6, Deed::New { kind: "sale", card: "signature", bank_away: false }),
-    (4, Deed::New { kind: "sale", card: "visa", bank_away: false }),
+    (18, Deed::New { kind: "sale", card: "unionpay", bank_away: false }),
+    (8, Deed::New { kind: "sale", card: "signature", bank_away: false }),
+    (3, Deed::New { kind: "sale", card: "visa", bank_away: false }),
     (4, Deed::New { kind: "sale", card: "declines-after-approval", bank_away: false }),
     (4, Deed::New { kind: "sale", card: "asks-first", bank_away: true }),
     (3, Deed::New { kind: "sale", card: "unionpay", bank_away: true }),
@@ -85,9 +85,12 @@ pub(super) fn draw(dice: &mut SplitMix64) -> Deed {
     Deed::Flush
 }
 
-/// Draws what goes wrong at the bank during a deed: nothing in two of three. What is told afterwards is never refused:
-/// the shop would have to clear that up with people.
-pub(super) fn fault(dice: &mut SplitMix64, kind: &str) -> Option<Rule> {
+/// An issuer script for the chip: PIN CHANGE/UNBLOCK in template 72. EMV 4.4 Book 3 §10.10.
+const SCRIPT: [u8; 11] = [0x72, 0x09, 0x86, 0x07, 0x84, 0x24, 0, 0, 2, 0xAA, 0xBB];
+
+/// Draws what is special at the bank during a deed: nothing in about two of three. What is told afterwards is never
+/// refused: the shop would have to clear that up with people.
+pub(super) fn rules(dice: &mut SplitMix64, kind: &str) -> Vec<Rule> {
     // A late answer comes after the terminal has given up: it waits one second.
     let asked = [
         Fault::Drop,
@@ -104,16 +107,32 @@ pub(super) fn fault(dice: &mut SplitMix64, kind: &str) -> Option<Rule> {
     let undone = [Fault::Drop, Fault::CloseBefore, Fault::Decline("96".to_owned())];
     let pick = |dice: &mut SplitMix64, faults: &[Fault]| {
         let at = dice.below(u32::try_from(faults.len()).unwrap_or(0));
-        faults.get(usize::try_from(at).unwrap_or(0)).cloned()
+        faults.get(usize::try_from(at).unwrap_or(0)).cloned().unwrap_or(Fault::Drop)
     };
     let (mti, message_type) = names(kind);
+    let of_kind = |fault| Rule::once(mti, fault).of_type(message_type);
     let later = ["pre-auth-advice", "offline-sale"].contains(&kind);
+    let scripted = ["sale", "pre-auth"].contains(&kind);
     match dice.below(30) {
-        0..=7 => pick(dice, if later { &told } else { &asked })
-            .map(|fault| Rule::once(mti, fault).of_type(message_type)),
-        8..=9 => pick(dice, &undone).map(|fault| Rule::once("0400", fault)),
-        _ => None,
+        0..=7 => vec![of_kind(pick(dice, if later { &told } else { &asked }))],
+        8..=9 => vec![Rule::once("0400", pick(dice, &undone))],
+        10..=12 if scripted => vec![of_kind(Fault::Script(SCRIPT.to_vec()))],
+        // The result of the script is told later; nothing hangs on it but that it is told.
+        13 if scripted => {
+            vec![of_kind(Fault::Script(SCRIPT.to_vec())), Rule::once("0620", pick(dice, &told))]
+        }
+        _ => Vec::new(),
     }
+}
+
+/// Draws whether the cashier refuses the signature, if there is one: then the terminal undoes the sale by itself.
+pub(super) fn distrusts(dice: &mut SplitMix64) -> bool {
+    dice.below(2) == 0
+}
+
+/// Draws whether the next kill comes before the daemon has come up, and after how many milliseconds.
+pub(super) fn dies_young(dice: &mut SplitMix64) -> Option<u64> {
+    (dice.below(8) == 0).then(|| dice.below(400).into())
 }
 
 /// An amount between 1.00 and 199.99: below the floor limit of the cards that approve alone.

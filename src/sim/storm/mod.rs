@@ -6,6 +6,7 @@
 //! daemon has come at a kill depends on the machine. It judges: any difference is told and ends it with failure.
 mod business;
 mod judge;
+mod report;
 
 use super::client::{Client, Dict, Options, ROOT};
 use super::shop::{Plan, Shop};
@@ -24,6 +25,8 @@ use zbus::zvariant::{OwnedObjectPath, OwnedValue, Value};
 const LIFE_MAX_MS: u32 = 2500;
 /// Rounds in which a terminal has to come to rest at the end.
 const REST_ROUNDS: u32 = 40;
+/// The newest originals are followed first: those of settled batches take hardly anything any more.
+const NEWEST: u32 = 6;
 /// Originals that are tried for one follow-up; looking at an old one keeps it open for a while, and only 64 may be.
 const TRIES: usize = 3;
 /// The supervisor and the factory password.
@@ -84,6 +87,11 @@ async fn storm(args: &Args) -> Result<usize, Error> {
             Ok(Ok(never)) => match never {},
         }
         storm.shop.kill_and_restart()?;
+        if let Some(ms) = business::dies_young(&mut storm.dice) {
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+            storm.shop.kill_and_restart()?;
+            storm.killed_young += 1;
+        }
         storm.come_back().await?;
         storm.look()?;
         if kill % 50 == 0 {
@@ -101,6 +109,8 @@ struct Told {
     kind: &'static str,
     card: &'static str,
     outcome: String,
+    /// Counts the transactions.
+    number: u32,
 }
 
 /// The run.
@@ -115,6 +125,10 @@ struct Storm {
     open: BTreeSet<String>,
     differences: BTreeSet<String>,
     refused: BTreeMap<String, u32>,
+    /// Transactions asked for.
+    begun: u32,
+    /// Kills before the daemon had come up, beside the others.
+    killed_young: u32,
 }
 
 impl Storm {
@@ -146,6 +160,8 @@ impl Storm {
             open: BTreeSet::new(),
             differences: BTreeSet::new(),
             refused: BTreeMap::new(),
+            begun: 0,
+            killed_young: 0,
         };
         storm.come_back().await?;
         storm.client.until_sales_are_taken().await?;
@@ -160,6 +176,7 @@ impl Storm {
         self.client.until_it_answers().await?;
         self.client.sign_on_operator(SUPERVISOR.0, SUPERVISOR.1).await?;
         self.client.register_agent().await?;
+        self.client.until_a_reader_is_there().await?;
         self.ask().await
     }
 
@@ -252,16 +269,17 @@ impl Storm {
     }
 
     async fn follow(&mut self, kind: &'static str) -> Result<(), Error> {
-        let candidates: Vec<(String, &'static str)> = self
+        let mut candidates: Vec<(u32, String, &'static str)> = self
             .told
             .iter()
             .filter(|(_, told)| business::originals(kind).contains(&told.kind))
             .filter(|(_, told)| ["approved", "stored-offline"].contains(&told.outcome.as_str()))
-            .map(|(request, told)| (request.clone(), told.card))
+            .map(|(request, told)| (told.number, request.clone(), told.card))
             .collect();
-        let first = self.dice.below(u32::try_from(candidates.len()).unwrap_or(0));
+        candidates.sort_by_key(|(number, ..)| core::cmp::Reverse(*number));
+        let first = self.dice.below(NEWEST.min(u32::try_from(candidates.len()).unwrap_or(0)));
         let first = usize::try_from(first).unwrap_or(0);
-        for (request, card) in candidates.iter().cycle().skip(first).take(candidates.len().min(TRIES)) {
+        for (_, request, card) in candidates.iter().cycle().skip(first).take(candidates.len().min(TRIES)) {
             let asked = (request.as_str(), Options::new());
             let reply = self.client.call(ROOT, "Manager", "GetTransaction", &asked).await?;
             let path: OwnedObjectPath = reply.body().deserialize().map_err(Error::other)?;
@@ -292,9 +310,10 @@ impl Storm {
         mut options: Options<'_>,
     ) -> Result<(), Error> {
         self.shop.acquirer.clear_rules()?;
-        if let Some(rule) = business::fault(&mut self.dice, kind) {
+        for rule in business::rules(&mut self.dice, kind) {
             self.shop.acquirer.rule(rule)?;
         }
+        self.client.distrust_signatures(business::distrusts(&mut self.dice));
         if bank_away {
             self.shop.acquirer.refuse_connections()?;
             self.shop.acquirer.hang_up()?;
@@ -302,15 +321,26 @@ impl Storm {
             self.shop.acquirer.accept_connections()?;
         }
         self.shop.bench.insert(card)?;
-        options.insert("plies", Value::from(0_u32));
+        // A signature is asked for on the merchant ply; else nobody wants paper.
+        let signed = card == "signature";
+        options.insert("plies", Value::from(u32::from(signed)));
         options.insert("allow-duplicate", Value::from(true));
         let request = format!("storm-{:08}", self.dice.draw() % 100_000_000);
-        self.told.insert(request.clone(), Told { kind, card, ..Told::default() });
+        self.begun += 1;
+        let told = Told { kind, card, number: self.begun, ..Told::default() };
+        self.told.insert(request.clone(), told);
         match self.client.start(&request, kind, amount, options).await {
             Ok(path) => {
                 let (outcome, _): (String, Dict) = self.client.signal(&path, "Finished").await?;
                 if let Some(told) = self.told.get_mut(&request) {
-                    told.outcome = outcome;
+                    told.outcome.clone_from(&outcome);
+                }
+                // The next customer has a card of their own.
+                self.shop.bench.remove()?;
+                match (kind, outcome.as_str()) {
+                    ("refund", "unknown") => self.until_listed(&path).await?,
+                    ("sale", "approved") if signed => self.until_looked_after(&path).await?,
+                    _ => {}
                 }
             }
             Err(error) => {
@@ -322,8 +352,22 @@ impl Storm {
                 drop(tokio::time::timeout(Duration::from_millis(200), wait).await);
             }
         }
-        // The next customer has a card of their own.
-        self.shop.bench.remove()?;
+        self.shop.bench.remove().map(drop)
+    }
+
+    /// The shop sees the exception before it does anything else: a settlement without it could not agree.
+    async fn until_listed(&mut self, path: &OwnedObjectPath) -> Result<(), Error> {
+        while !self.queue().await?.iter().any(|row| text(row, "transaction") == path.as_str()) {
+            self.client.next_signal("the exception of a refund").await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until paper and signature are done.
+    async fn until_looked_after(&mut self, path: &OwnedObjectPath) -> Result<(), Error> {
+        while self.client.property::<String>(path, "Transaction", "State").await? != "finished" {
+            self.client.next_signal("the end of a slip").await?;
+        }
         Ok(())
     }
 
@@ -403,30 +447,6 @@ impl Storm {
             }
         }
         Ok(())
-    }
-
-    fn report(&self, took: Duration) {
-        let mut counts: BTreeMap<(&str, &str), u32> = BTreeMap::new();
-        for line in &self.lines {
-            *counts.entry((&line.kind, &line.outcome)).or_default() += 1;
-        }
-        for ((kind, outcome), count) in counts {
-            say(&format!("storm: {count:5} {kind} {outcome}"));
-        }
-        for (cause, count) in &self.refused {
-            say(&format!("storm: {count:5} refused: {cause}"));
-        }
-        let batches = self.shop.acquirer.batches().map_or(0, |batches| batches.len());
-        say(&format!(
-            "storm: {} lines compared, {} owed, {batches} batches settled, {} differences, {} s",
-            self.lines.len(),
-            self.open.len(),
-            self.differences.len(),
-            took.as_secs()
-        ));
-        for difference in &self.differences {
-            say(&format!("storm: {difference}"));
-        }
     }
 }
 

@@ -171,6 +171,7 @@ impl World {
         let exchange = self.exchange("sign-on", |_, mood| match mood.refusal("96") {
             Some(code) => ResponseCode::new(code).map(SignOnAnswer::Refused).ok(),
             None => Some(SignOnAnswer::Accepted {
+                new_master: None,
                 keys: KeyRecord { block: vec![0x5A; 24], tmk_check: [1, 2, 3, 4], loaded_at: at },
                 batch: other,
                 clock_offset: 0,

@@ -119,6 +119,7 @@ fn a_missing_role_is_exit_5_with_the_action() {
     run(async {
         let world = World::start().await;
         let (_dir, file) = secret("4711\n");
+        let (_key_dir, key) = secret("0123456789ABCDEFFEDCBA9876543210\n");
         let dir = tempfile::tempdir().unwrap();
         let copy = dir.path().join("copy");
         std::fs::write(&copy, "copy").unwrap();
@@ -128,6 +129,7 @@ fn a_missing_role_is_exit_5_with_the_action() {
             ("operators", &["operator", "add", "05", "--secret-file", &file]),
             ("operators", &["operator", "remove", "05", "--yes"]),
             ("operators", &["operator", "unlock", "05"]),
+            ("keys", &["host", "keys", "--load", "--yes", "--secret-file", &key]),
             ("queue-manage", &["queue", "pause", "inventory"]),
             ("queue-manage", &["queue", "park", "1", "wait"]),
             ("queue-manage", &["queue", "unpark", &id]),
@@ -155,6 +157,7 @@ fn destructive_verbs_want_a_yes() {
         let (_dir, file) = secret("copy");
         for arguments in [
             &["operator", "remove", "05"][..],
+            &["host", "keys", "--load", "--secret-file", &file],
             &["queue", "resolve", "1", "paid"],
             &["settle", "--force-close"],
             &["backup", "restore", &file],
@@ -327,5 +330,21 @@ fn a_statement_is_reconciled() {
         std::fs::write(&file, "a,b\n1,2\n").unwrap();
         let (exit, document) = world.json(&["ledger", "reconcile", name]).await;
         assert_eq!((exit, &document["error"]["name"]), (Some(1), &"Malformed".into()));
+    });
+}
+
+/// The keys are shown by their check values, and a key that is none is refused before anybody is asked for leave.
+#[test]
+fn keys_are_shown_by_their_check_values() {
+    run(async {
+        let world = World::start().await;
+        let (exit, document) = world.json(&["host", "keys"]).await;
+        assert_eq!((exit, &document["data"]["key-check-values"]["pik"]), (Some(0), &"82E13665".into()));
+        let (_dir, file) = secret("no key\n");
+        let (exit, document) = world
+            .json(&["host", "keys", "--load", "--yes", "--secret-file", &file, "--authorization", TOKEN])
+            .await;
+        assert_eq!((exit, &document["error"]["name"]), (Some(2), &"InvalidArgument".into()));
+        assert!(!document.to_string().contains("no key"), "{document}");
     });
 }

@@ -323,6 +323,9 @@ impl FakeEngine {
                 let good = request.password.reveal() == b"123456";
                 answer.send(if good { Ok(TOKEN.to_owned()) } else { Err(wrong) }).unwrap();
             }
+            Command::LoadMasterKey { leave, answer, .. } => {
+                answer.send(allowed(&leave, "keys").map(|()| "08D7B4FB".to_owned())).unwrap();
+            }
             Command::TakeOver { token, answer, .. } => {
                 let leave = Leave { authorization: Some(token) };
                 answer.send(allowed(&leave, "agent")).unwrap();
@@ -437,8 +440,7 @@ impl FakeEngine {
 
 pub(crate) fn snapshot() -> Snapshot {
     let reversal = |n: u32, state| QueueRow {
-        id: EntryId::new(txn_id(&format!("r-{n}")), EntryType::Reversal).to_string(),
-        entry_type: EntryType::Reversal,
+        id: EntryId::new(txn_id(&format!("r-{n}")), EntryType::Reversal),
         state,
         amount: Amount::from_minor(100).unwrap(),
         batch: 1,
@@ -446,7 +448,6 @@ pub(crate) fn snapshot() -> Snapshot {
         attempts: n,
         created_at: WallTime(u64::from(n) * 1000),
         last_error: String::new(),
-        transaction: txn_id(&format!("r-{n}")),
     };
     Snapshot {
         terminal: TerminalView {

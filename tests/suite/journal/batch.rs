@@ -2,6 +2,7 @@
 use super::*;
 use posd::domain::outcome::{BatchState, Verdict};
 use posd::domain::record::SettlementStep;
+use posd::domain::secret::MasterKeyMaterial;
 
 const FIELD48: &str = "00000000000000000000000000000010000000000000000000000000000000";
 
@@ -205,4 +206,27 @@ fn the_open_batch_lists_what_settlement_counts() {
     commit(&mut journal, close(none));
     let stans: Vec<_> = journal.open_batch().unwrap().iter().map(|r| r.stan.unwrap().get()).collect();
     assert_eq!(stans, [999_998, 999_999, 1, 2]);
+}
+
+/// A master key of the bus replaces the working keys in the same commit, is read back, and stands nowhere in clear.
+#[test]
+fn a_master_key_is_kept_sealed_and_the_working_keys_go() {
+    let (dir, mut journal) = new_journal();
+    let key = |byte| MasterKeyMaterial::new([byte; 16]);
+    assert_eq!(journal.load().unwrap().master_key, None);
+    commit(&mut journal, sign_on(None));
+    commit(&mut journal, Record::MasterKeyLoaded(key(0xA7)));
+    let loaded = journal.load().unwrap();
+    assert_eq!((loaded.master_key, loaded.keys), (Some(key(0xA7)), None));
+    let Record::SignedOn { keys, batch, clock_offset, .. } = sign_on(None) else { panic!("a sign-on") };
+    let new_master = Some(key(0xB9));
+    commit(&mut journal, Record::SignedOn { keys, new_master, batch, clock_offset });
+    drop(journal);
+    let state = dir.path().join("state");
+    let loaded = open(&state).load().unwrap();
+    assert_eq!((loaded.master_key, loaded.keys), (Some(key(0xB9)), Some(super::keys())));
+    for file in std::fs::read_dir(&state).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap_or_default();
+        assert!(!bytes.windows(16).any(|part| part == [0xA7; 16] || part == [0xB9; 16]));
+    }
 }

@@ -1,10 +1,12 @@
 //! Stored, forwarded, refused, repeated: what becomes of sales that the bank hears of later.
-use super::{cut_the_network, depth, flush, impatient, open, queue, store, supervisor};
-use crate::support::{Options, dict_text, fault, number, with_till};
-use posd::api::proxy::ROOT_PATH;
+use super::{cut_the_network, depth, flush, impatient, open, queue, start, store, supervisor};
+use crate::support::{Options, Till, dict_text, fault, number, with_till};
+use posd::api::proxy::{Dict, ROOT_PATH};
 use posd::sim::host::ledger::Effect;
+use posd::sim::host::log::Direction;
 use posd::sim::host::rules::{Fault, Rule};
 use std::collections::HashMap;
+use zbus::zvariant::OwnedObjectPath;
 
 /// Goal: without a network a sale is stored, shown with its head-room, and forwarded by itself when the line comes.
 #[test]
@@ -141,6 +143,95 @@ fn a_power_cut_in_an_upload_repeats_the_same_stan() {
             assert_eq!(till.acquirer.held().unwrap(), (1000, 1), "{boundary}");
         });
     }
+}
+
+/// Goal: a bank that has the upload already says 94, and that ends it: it is booked once.
+#[test]
+fn an_upload_that_the_bank_has_already_is_done() {
+    with_till(impatient(), async |till| {
+        till.open().await;
+        cut_the_network(till);
+        let sale = store(till, "s-1", 1000).await;
+        till.acquirer.rule(Rule::once("0200", Fault::Drop)).unwrap();
+        till.acquirer.rule(Rule::once("0200", Fault::Decline("94".to_owned()))).unwrap();
+        till.acquirer.accept_connections().unwrap();
+        depth(till, 0).await;
+        assert_eq!(till.asked(&["0200"]).len(), 2);
+        assert_eq!(till.acquirer.held().unwrap(), (1000, 1));
+        assert_eq!(till.text(sale.as_str(), "Transaction.Outcome").await, "stored-offline");
+        assert_eq!(till.get::<u32>(ROOT_PATH, "Queue.UnresolvedCount").await, 0);
+        assert_eq!(ended(till, &sale, "response-code").await, ("done".to_owned(), "94".to_owned()));
+    });
+}
+
+/// Goal: an upload that waited longer than `max-age-h` stops new offline sales, is sent all the same, and is marked late.
+#[test]
+fn a_late_upload_is_sent_and_marked() {
+    with_till(Options::default(), async |till| {
+        till.open().await;
+        cut_the_network(till);
+        let sale = store(till, "s-1", 1000).await;
+        till.stop_daemon().await;
+        let day_and_more = 25_i64 * 3_600 * 1_000_000;
+        let journal = rusqlite::Connection::open(till.state_dir().join("journal.db")).unwrap();
+        let aged = "UPDATE queue SET created_at = created_at - ?1 WHERE type = 'offline-sale'";
+        assert_eq!(journal.execute(aged, [day_and_more]).unwrap(), 1);
+        drop(journal);
+        till.start_daemon().await;
+        till.open_again().await;
+        till.put_card("approves-offline");
+        assert_eq!(fault(start(till, "s-2", "offline-sale", 100).await), "LimitExceeded");
+        till.acquirer.accept_connections().unwrap();
+        depth(till, 0).await;
+        assert_eq!(till.acquirer.held().unwrap(), (1000, 1));
+        assert_eq!(ended(till, &sale, "last-error").await, ("done".to_owned(), "late".to_owned()));
+    });
+}
+
+/// State and one more word of what a sale owed.
+async fn ended(till: &Till, sale: &OwnedObjectPath, word: &str) -> (String, String) {
+    let facts = till.transaction(sale).await.explain(HashMap::new()).await.unwrap();
+    let rows = Vec::<Dict>::try_from(facts["obligations"].try_clone().unwrap()).unwrap();
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    (dict_text(&rows[0], "state"), dict_text(&rows[0], word))
+}
+
+/// Goal: what the card did with the issuer's scripts is told to the bank, once, under a number of its own.
+#[test]
+fn script_results_reach_the_bank() {
+    with_till(Options::default(), async |till| {
+        till.open().await;
+        // One before the second cryptogram, one after it, and one that no card knows.
+        let scripts = [
+            "7112 9F1804 00000001 8609 8424000004 11223344",
+            "7212 9F1804 00000002 8609 8424000004 11223344",
+            "7212 9F1804 00000003 8609 8466000004 11223344",
+        ];
+        let rule = format!("0200 script {}", scripts.concat().replace(' ', ""));
+        let words: Vec<&str> = rule.split(' ').collect();
+        till.acquirer.rule(Rule::parse(&words).unwrap()).unwrap();
+        till.put_card("unionpay");
+        let sale = till.sale("s-1", 1250).await;
+        assert_eq!(till.finished(&sale).await.outcome, "approved");
+        till.bank_saw("0620", 1).await;
+        depth(till, 0).await;
+        let spoken = till.acquirer.messages().unwrap();
+        let told: Vec<_> = spoken
+            .iter()
+            .filter(|m| m.direction == Direction::In && ["0200", "0620"].contains(&m.mti.as_str()))
+            .collect();
+        let [request, result] = told[..] else { panic!("{told:?}") };
+        let icc = result.fields[&55].to_uppercase();
+        assert!(icc.contains("DF310F 2000000001 2000000002 1100000003".replace(' ', "").as_str()), "{icc}");
+        assert_ne!(result.fields[&11], request.fields[&11], "a number of its own");
+        assert!(
+            result.fields[&61].contains(&request.fields[&11]),
+            "and that of its sale: {:?}",
+            result.fields
+        );
+        assert_eq!(till.booked(), [Effect::Held, Effect::Noted]);
+        assert_eq!(till.acquirer.held().unwrap().0, 1250);
+    });
 }
 
 /// Goal: each limit of the merchant refuses the sale before the card is asked, and says which limit it was.

@@ -5,6 +5,7 @@ use crate::domain::calendar::WallTime;
 use crate::domain::ident::BatchNumber;
 use crate::domain::outcome::Verdict;
 use crate::domain::record::{KeyRecord, SettlementStep};
+use crate::domain::secret::MasterKeyMaterial;
 use crate::ports::JournalError;
 use rusqlite::named_params;
 
@@ -26,6 +27,17 @@ impl Writer<'_> {
                 ":sealed": self.seal.seal("terminal", "terminal.keys_sealed", &keys.block)?,
                 ":key_id": self.seal.key_id(), ":check": keys.tmk_check.as_slice(),
                 ":at": time(keys.loaded_at)?, ":offset": clock_offset,
+            },
+        )
+        .map(drop)
+    }
+
+    pub(super) fn master_key(&self, key: &MasterKeyMaterial) -> Result<(), JournalError> {
+        self.run(
+            "UPDATE terminal SET master_sealed = :sealed, master_key_id = :key_id",
+            named_params! {
+                ":sealed": self.seal.seal("terminal", "terminal.master_sealed", key.reveal())?,
+                ":key_id": self.seal.key_id(),
             },
         )
         .map(drop)

@@ -3,10 +3,12 @@
 //!
 //! This file hands records out, takes numbers, and writes what has one row and no rules: plies, timelines, operators,
 //! the audit trail. Transactions stand in `txn.rs`, what is owed in `queue.rs`, sign-on and settlement in `batch.rs`,
+//! tables from the bank in `table.rs`,
 //! totals over time in `totals.rs`, deletion in `housekeep.rs`.
 mod batch;
 mod housekeep;
 mod queue;
+mod table;
 mod totals;
 mod txn;
 
@@ -54,6 +56,7 @@ impl<'a> Writer<'a> {
             Record::Closed(closed) => return self.closed(closed).map(numbered),
             Record::QueueAttempt { entry, at } => return self.queue_attempt(entry, *at).map(numbered),
             Record::Settlement(step) => return self.settlement(step).map(numbered),
+            Record::Table(step) => self.table(step)?,
             Record::Unsent { id } => self.unsent(id)?,
             Record::QueueState { entry, state, response_code, ask_again, error, host, at } => {
                 let code = response_code.as_ref().map(|c| c.as_str());
@@ -79,7 +82,14 @@ impl<'a> Writer<'a> {
                 self.ply(self.row_of(id)?, *ply, *copy, *state, reason)?;
             }
             Record::Timeline { id, row } => self.timeline(id, row)?,
-            Record::SignedOn { keys, batch, clock_offset } => self.signed_on(keys, *batch, *clock_offset)?,
+            Record::SignedOn { keys, new_master, batch, clock_offset } => {
+                new_master.iter().try_for_each(|key| self.master_key(key))?;
+                self.signed_on(keys, *batch, *clock_offset)?;
+            }
+            Record::MasterKeyLoaded(key) => {
+                self.master_key(key)?;
+                self.signed_off()?;
+            }
             Record::SignedOff => self.signed_off()?,
             Record::Operator(row) => self.operator(row)?,
             Record::Audit { at, operator, text } => self.audit(*at, operator.as_ref(), text)?,

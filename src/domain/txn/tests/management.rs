@@ -24,7 +24,7 @@ fn code(text: &str) -> Event {
 
 fn accepted() -> Event {
     let keys = KeyRecord { block: vec![1; 40], tmk_check: [2; 4], loaded_at: WallTime(3) };
-    Event::SignOn(Box::new(SignOnAnswer::Accepted { keys, batch: None, clock_offset: 5 }))
+    Event::SignOn(Box::new(SignOnAnswer::Accepted { keys, new_master: None, batch: None, clock_offset: 5 }))
 }
 
 type Step = (Management, Effects<Local, Request>);

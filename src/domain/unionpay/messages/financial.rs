@@ -2,17 +2,18 @@
 //! from. Which elements a message has is its row; where their values come from stands here.
 //!
 //! Source: field matrix and reversal rules of public terminal code (LiaoYang_POS, Newland, PAX agreeing on these
-//! rows); Spec: unverified. Tracks are not encrypted, so DE 53 stands only beside a PIN.
+//! rows); Spec: unverified.
 use super::{BuildError, Request, signed};
+use crate::domain::crypto::track::EncryptedTrack;
 use crate::domain::ident::{AuthCode, BatchNumber, Rrn, Stan};
 use crate::domain::iso8583::{De, Message};
+use crate::domain::keystore::SessionKeys;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::outcome::EntryMode;
 use crate::domain::profile::Forms;
 use crate::domain::record::{OriginalRef, WireFacts};
 use crate::domain::secret::{Pan, PinBlock, Track2};
 use crate::domain::unionpay::Identity;
-use crate::domain::unionpay::keys::WorkingKeys;
 use crate::domain::unionpay::matrix::{self, Name, Original, Row};
 
 /// DE 61.1 and 61.2 where no batch and trace are told.
@@ -113,9 +114,9 @@ pub struct RequestFields<'a> {
     pub expiry: Option<&'a str>,
     /// DE 23, from tag 5F34, sent with DE 2.
     pub sequence: Option<u8>,
-    /// DE 35, from tag 57.
+    /// DE 35, from tag 57; encrypted where the profile wants it.
     pub track2: Option<&'a Track2>,
-    /// DE 52; with it come DE 26 and 53. Not sent where the row has no PIN.
+    /// DE 52, or DE 59 with SM4; with it come DE 26 and 53. Not sent where the row has no PIN.
     pub pin: Option<&'a PinBlock>,
     /// DE 37 of the original; zeros where it has none.
     pub rrn: Option<&'a Rrn>,
@@ -144,7 +145,7 @@ pub struct Extra<'a> {
 pub fn request(
     identity: &Identity,
     fields: &RequestFields<'_>,
-    keys: &WorkingKeys,
+    keys: &dyn SessionKeys,
 ) -> Result<Request, BuildError> {
     request_with(identity, fields, &Extra::default(), keys)
 }
@@ -157,26 +158,24 @@ pub fn request_with(
     identity: &Identity,
     fields: &RequestFields<'_>,
     extra: &Extra<'_>,
-    keys: &WorkingKeys,
+    keys: &dyn SessionKeys,
 ) -> Result<Request, BuildError> {
     let RequestFields { wire, stan, batch, amount, currency, .. } = *fields;
     let row = matrix::of_facts(wire).ok_or(BuildError::UnknownMessage)?;
     let card = Card { pan: fields.pan, expiry: fields.expiry, sequence: fields.sequence };
     let forms = &identity.profile.forms;
     let mut message = common(row, row, forms, wire, &Money { stan, batch, amount, currency }, &card);
-    row.fill(&mut message, De::TRACK2, fields.track2.map(Track2::reveal));
-    if let Some(pin) = fields.pin {
-        let security = format!("{}{}00000000000000", forms.pin_format, keys.pin_algorithm());
-        row.fill(&mut message, De::PIN_CAPTURE, Some(&forms.pin_capture));
-        row.fill(&mut message, De::PIN_BLOCK, Some(pin.reveal()));
-        row.fill(&mut message, De::SECURITY, Some(security).filter(|_| row.allows(De::PIN_BLOCK)));
-    }
+    set_secured(row, &mut message, forms, fields, keys)?;
     let zeros = row.must.has(De::RRN).then_some(NO_RRN);
     row.fill(&mut message, De::RRN, fields.rrn.map(Rrn::as_str).or(zeros));
     row.fill(&mut message, De::AUTH_CODE, fields.auth_code.map(AuthCode::as_str));
     row.fill(&mut message, De::ADDITIONAL_DATA, extra.additional);
     row.fill(&mut message, De::ICC, some(&wire.icc));
-    row.fill(&mut message, De::EXTENSION, extra.extension);
+    if let Some(more) = extra.extension {
+        let pin = message.bytes(De::EXTENSION).unwrap_or_default();
+        let both = [pin, more].concat();
+        row.fill(&mut message, De::EXTENSION, Some(both));
+    }
     row.fill(&mut message, De::ORIGINAL, some(&wire.original));
     row.fill(&mut message, De::PRIVATE_62, extra.private_62);
     let text = match row.name {
@@ -187,6 +186,37 @@ pub fn request_with(
     };
     row.fill(&mut message, De::PRIVATE_63, text);
     signed(identity, row.mti, stan, message, keys)
+}
+
+/// Track and PIN, and DE 53 that says how they are encrypted: PIN format, algorithm, tracks, zeros. It stands beside a
+/// PIN or an encrypted track, and with SM4 always; each as far as the row has it.
+fn set_secured(
+    row: &Row,
+    message: &mut Message,
+    forms: &Forms,
+    fields: &RequestFields<'_>,
+    keys: &dyn SessionKeys,
+) -> Result<(), BuildError> {
+    let track2 = fields.track2.filter(|_| row.allows(De::TRACK2));
+    let pin = fields.pin.filter(|_| row.allows(De::PIN_BLOCK));
+    let encrypted = track2.map(|track| keys.encrypt_track(track.reveal())).transpose()?.flatten();
+    let track = encrypted.as_ref().map(EncryptedTrack::reveal);
+    message.set_some(De::TRACK2, track.or(track2.map(Track2::reveal)));
+    match pin {
+        Some(PinBlock::Des(block)) => _ = message.set(De::PIN_BLOCK, *block),
+        Some(PinBlock::Sm4(block)) => {
+            message.set(De::PIN_BLOCK, [0; 8]);
+            row.fill(message, De::EXTENSION, Some([b"A1016", block.as_slice()].concat()));
+        }
+        None => {}
+    }
+    message.set_some(De::PIN_CAPTURE, pin.map(|_| forms.pin_capture.as_str()));
+    let (algorithm, tracks) = (keys.algorithm_digit(), u8::from(encrypted.is_some()));
+    if pin.is_some() || encrypted.is_some() || algorithm == '3' {
+        let format = if pin.is_some() { forms.pin_format.as_str() } else { "0" };
+        row.fill(message, De::SECURITY, Some(format!("{format}{algorithm}{tracks}0000000000000")));
+    }
+    Ok(())
 }
 
 pub(super) struct Money {

@@ -5,9 +5,10 @@
 //! key.
 //! Source: field matrix and reversal rules of public terminal code; Spec: unverified.
 use super::financial::{Card, Money, common, some};
-use super::{BuildError, Request, WorkingKeys, signed};
+use super::{BuildError, Request, signed};
 use crate::domain::ident::{AuthCode, Rrn, Stan};
 use crate::domain::iso8583::{De, Message};
+use crate::domain::keystore::SessionKeys;
 use crate::domain::outcome::EntryType;
 use crate::domain::profile::Profile;
 use crate::domain::queue::{Content, Entry};
@@ -22,7 +23,7 @@ const NO_DAY: &str = "0000";
 ///
 /// # Errors
 /// [`BuildError::NothingToSend`] if there is none for it, else what was stored does not fit.
-pub fn queued(identity: &Identity, entry: &Entry, keys: &WorkingKeys) -> Result<Request, BuildError> {
+pub fn queued(identity: &Identity, entry: &Entry, keys: &dyn SessionKeys) -> Result<Request, BuildError> {
     queued_with(identity, entry, None, keys)
 }
 
@@ -35,7 +36,7 @@ pub fn queued_with(
     identity: &Identity,
     entry: &Entry,
     extension: Option<&[u8]>,
-    keys: &WorkingKeys,
+    keys: &dyn SessionKeys,
 ) -> Result<Request, BuildError> {
     let (content, stan) = entry.content.as_deref().zip(entry.stan()).ok_or(BuildError::NothingToSend)?;
     let identity = Identity {

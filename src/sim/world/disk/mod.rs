@@ -10,6 +10,7 @@ mod settle;
 mod write;
 
 use crate::domain::calendar::WallTime;
+use crate::domain::download::Progress;
 use crate::domain::ident::{BatchNumber, MerchantId, Stan, TerminalId, TxnId};
 use crate::domain::outcome::BatchState;
 use crate::domain::record::{
@@ -69,6 +70,7 @@ pub struct Disk {
     operators: BTreeMap<String, OperatorRow>,
     newest: WallTime,
     queue_paused: Option<String>,
+    downloads: Vec<Progress>,
     timeline: Vec<(TxnId, TimelineRow)>,
     keeps_timeline: bool,
     /// What goes wrong next, in order.
@@ -102,6 +104,7 @@ impl Disk {
             operators: BTreeMap::new(),
             newest: now,
             queue_paused: None,
+            downloads: Vec::new(),
             timeline: Vec::new(),
             keeps_timeline: false,
             faults: VecDeque::new(),

@@ -1,6 +1,7 @@
 //! What each record does to the rows.
 use super::{Disk, Kept, Pending, refuse};
 use crate::domain::calendar::WallTime;
+use crate::domain::download::{self, TableStep};
 use crate::domain::ident::{BatchNumber, ResponseCode, Stan, TxnId};
 use crate::domain::money::Amount;
 use crate::domain::outcome::{CardClass, EntryType, Outcome, PrintState, QueueState, Resolution, ResultCode};
@@ -11,6 +12,7 @@ use crate::domain::record::{
 use crate::domain::rules::{Silence, rule};
 use crate::ports::{Durability, JournalError};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 type Taken = Option<(Stan, BatchNumber)>;
 
@@ -71,6 +73,7 @@ impl Disk {
             batch_has_records: self.batch_has_records,
             settlement: self.settlement.clone(),
             timeline: self.timeline.len(),
+            downloads: self.downloads.clone(),
         }
     }
 
@@ -100,6 +103,7 @@ impl Disk {
         self.batch_has_records = before.batch_has_records;
         self.settlement = before.settlement;
         self.timeline.truncate(before.timeline);
+        self.downloads = before.downloads;
         error
     }
 
@@ -118,6 +122,7 @@ impl Disk {
             Record::Resolved { entry, how, at, .. } => self.resolved(entry, *how, *at)?,
             Record::QueuePaused { why } => self.queue_paused.clone_from(why),
             Record::Settlement(step) => return self.settle(step),
+            Record::Table(step) => self.table(step)?,
             Record::PlyState { id, ply, copy, state, reason } => {
                 let row = PlyRow { ply: *ply, copy: *copy, state: *state, reason: reason.clone() };
                 self.ply(id, row)?;
@@ -128,7 +133,7 @@ impl Disk {
                     self.timeline.push((id.clone(), row.clone()));
                 }
             }
-            Record::SignedOn { keys, batch, clock_offset } => {
+            Record::SignedOn { keys, batch, clock_offset, .. } => {
                 if let Some(number) = batch {
                     self.adopt_batch(*number, keys.loaded_at)?;
                 }
@@ -136,7 +141,8 @@ impl Disk {
                 self.keys = Some(keys.clone());
                 self.clock_offset = *clock_offset;
             }
-            Record::SignedOff => self.keys = None,
+            // Worlds keep no master key.
+            Record::SignedOff | Record::MasterKeyLoaded(_) => self.keys = None,
             Record::Operator(row) => {
                 self.operators.insert(row.id.as_str().to_owned(), row.clone());
             }
@@ -146,6 +152,16 @@ impl Disk {
             Record::Housekeep(_) | Record::RestoreConfirmed => {}
         }
         Ok(None)
+    }
+
+    fn table(&mut self, step: &TableStep) -> Result<(), JournalError> {
+        if let TableStep::Begun { at, .. } | TableStep::Swapped { at, .. } = step {
+            self.newer(*at);
+        }
+        if download::apply(&mut self.downloads, step) {
+            return Ok(());
+        }
+        refuse("no download of this kind is under way")
     }
 
     pub(super) fn newer(&mut self, at: WallTime) {
@@ -510,6 +526,7 @@ pub(super) struct Before {
     batch_has_records: bool,
     settlement: Option<crate::domain::record::SettlementRow>,
     timeline: usize,
+    downloads: Vec<download::Progress>,
 }
 
 /// The states that an answer, the end of attempts or a person can give to an entry of a type.
@@ -534,9 +551,9 @@ fn may_be_tried(entry: &EntryRow) -> bool {
     waits && !entry.armed && entry.entry_type != EntryType::RefundUnknown
 }
 
-fn set_card(row: &mut TxnRow, card: &CardFacts) {
+fn set_card(row: &mut TxnRow, card: &Arc<CardFacts>) {
     row.masked_pan = card.pan.masked();
-    row.card = Some(card.clone());
+    row.card = Some(Arc::clone(card));
     row.card_seen = Some(card.seen());
 }
 
