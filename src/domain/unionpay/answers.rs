@@ -345,12 +345,14 @@ fn amount(digits: &str) -> Option<Amount> {
 /// again.
 fn host_facts(answer: &Message, response_code: ResponseCode, now: LocalTime) -> HostFacts {
     let text = |de| answer.bytes(de).and_then(host_text);
+    // Some hosts fill what they do not know with blanks.
+    let told = |de| answer.text(de).filter(|text| !text.trim().is_empty());
     let private = answer.bytes(De::PRIVATE_63).unwrap_or_default();
     let (organisation, texts) = private.split_at_checked(3).unwrap_or((private, &[]));
     HostFacts {
         response_code: Some(response_code),
-        rrn: answer.text(De::RRN).and_then(|rrn| Rrn::new(rrn).ok()),
-        auth_code: answer.text(De::AUTH_CODE).and_then(|code| AuthCode::new(code).ok()),
+        rrn: told(De::RRN).and_then(|rrn| Rrn::new(rrn).ok()),
+        auth_code: told(De::AUTH_CODE).and_then(|code| AuthCode::new(code).ok()),
         host_time: answer
             .text(De::TIME)
             .zip(answer.text(De::DATE))

@@ -202,7 +202,8 @@ impl Fault {
                 .ok_or_else(|| RuleError::new("script", Some(hex), "templates 71 and 72 in hexadecimal")),
             (Some(word), None) => {
                 let plain = PLAIN.iter().find(|(name, _)| *name == word);
-                let allowed = "late MS, decline CODE, approve CODE, partial N, script HEX, header DIGIT, or a plain fault";
+                let allowed =
+                    "late MS, decline CODE, approve CODE, partial N, script HEX, header N, or a plain fault";
                 plain
                     .map(|(_, fault)| fault.clone())
                     .ok_or_else(|| RuleError::new("fault", Some(word), allowed))

@@ -76,7 +76,7 @@ fn a_code_payment_is_undone_by_its_voucher() {
 }
 
 /// Goal: each message that is not offered yet has its message type, DE 3, DE 25, 60.1 and elements as listed in the
-/// transaction table of the field documents.
+/// transaction table of the field documents. Its track is encrypted, so DE 53 stands beside it.
 #[test]
 fn each_message_has_its_elements() {
     let check = |name, extra: Extra<'_>, head: [&str; 4], elements: &[u8]| {
@@ -105,16 +105,16 @@ fn each_message_has_its_elements() {
         Name::CashCardRefund,
         terminal,
         ["0220", "200000", "00", "27"],
-        &[2, 3, 4, 11, 14, 22, 23, 25, 35, 41, 42, 49, 60, 61, 62, 64],
+        &[2, 3, 4, 11, 14, 22, 23, 25, 35, 41, 42, 49, 53, 60, 61, 62, 64],
     );
     let load = [2, 3, 4, 11, 14, 22, 23, 25, 26, 41, 42, 49, 52, 53, 55, 60, 64];
     check(Name::LoadFromAccount, none, ["0200", "600000", "91", "45"], &load);
-    let cash = [2, 3, 4, 11, 14, 22, 23, 25, 35, 41, 42, 49, 55, 60, 64];
+    let cash = [2, 3, 4, 11, 14, 22, 23, 25, 35, 41, 42, 49, 53, 55, 60, 64];
     check(Name::LoadFromCash, none, ["0200", "630000", "91", "46"], &cash);
     let other = Extra { additional: Some("0520"), private_62: Some(b"6225880012345679"), ..none };
     let elements = [2, 3, 4, 11, 14, 22, 23, 25, 26, 35, 41, 42, 48, 49, 52, 53, 55, 60, 62, 64];
     check(Name::LoadFromOther, other, ["0200", "620000", "91", "47"], &elements);
-    let void = [2, 3, 4, 11, 14, 22, 23, 25, 35, 41, 42, 49, 55, 60, 61, 64];
+    let void = [2, 3, 4, 11, 14, 22, 23, 25, 35, 41, 42, 49, 53, 55, 60, 61, 64];
     check(Name::LoadVoid, none, ["0200", "170000", "91", "51"], &void);
 }
 

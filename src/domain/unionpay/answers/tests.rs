@@ -196,6 +196,42 @@ fn a_part_is_not_more_than_the_whole() {
     assert_eq!(read("000000000000"), Taken::Mismatch);
 }
 
+/// Goal: texts of the bank are kept as people read them, and a reference of the wrong form is left out: it could
+/// neither be printed nor sent again.
+#[test]
+fn what_is_kept_of_an_answer_has_its_form() {
+    let (_, sale) = signed().into_iter().find(|(name, _)| *name == Name::Sale).unwrap();
+    let asked = Frame::parse(&sale.frame[2..]).unwrap();
+    let read = |elements: &[(De, &[u8])]| {
+        let bytes = answer(&sale, "00", None);
+        let mut message = unpack(&sale.profile.dialect, &Frame::parse(&bytes).unwrap().message).unwrap();
+        for (de, value) in elements {
+            message.set(*de, value);
+        }
+        let bytes = reply(&asked, asked.header, &mut message, Some(&keys())).unwrap();
+        read_financial(&sale, &bytes[2..], &keys(), NOW).unwrap().host
+    };
+    let host = read(&[
+        (De::ADDITIONAL_RESPONSE, b"03080000   01025810   "),
+        (De::PRIVATE_63, b"CUP\xD5\xD0\xC9\xCC\xD2\xF8\xD0\xD0            OK"),
+        (De::BALANCE, b"1002156C000000123456"),
+        (De::AUTH_CODE, b"A12346"),
+        (De::RRN, b"093205000003"),
+    ]);
+    assert_eq!(host.institutions.as_deref(), Some("03080000   01025810"));
+    assert_eq!(host.organisation.as_deref(), Some("CUP"));
+    assert_eq!(host.text.as_deref(), Some("招商银行            OK"));
+    assert_eq!(host.balance.as_deref().and_then(available_balance).map(|(minor, _)| minor), Some(123_456));
+    assert_eq!((host.auth_code.unwrap().as_str(), host.rrn.unwrap().as_str()), ("A12346", "093205000003"));
+    let bad = read(&[
+        (De::ADDITIONAL_RESPONSE, b"\x1B@"),
+        (De::PRIVATE_63, b"CUP\xD5"),
+        (De::AUTH_CODE, b"      "),
+        (De::RRN, b"\x00932050000030"[..12].as_ref()),
+    ]);
+    assert_eq!((bad.institutions, bad.text, bad.auth_code, bad.rrn), (None, None, None, None));
+}
+
 /// Goal: answers without money are told from strangers' in the same way.
 #[test]
 fn answers_without_money_are_compared_too() {

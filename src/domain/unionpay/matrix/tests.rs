@@ -1,14 +1,17 @@
 //! Every message that can be built, with every combination of what it may have, is held against its row.
 use super::*;
 use crate::domain::calendar::WallTime;
+use crate::domain::crypto::cipher::{BlockKey, Sm4Key};
+use crate::domain::crypto::mac::MacAlgorithm;
 use crate::domain::ident::{AuthCode, BatchNumber, MerchantId, OperatorId, Rrn, Stan, TerminalId, TxnId};
+use crate::domain::keystore::{KeyBlockLayout, KeyRules, SessionKeys, SignOnKeys};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::outcome::{CardClass, EntryMode, EntryType, Kind};
 use crate::domain::profile::Profile;
 use crate::domain::queue::{Content, Entry, waiting_state};
 use crate::domain::record::{EntryId, OriginalRef, ReversalReason};
 use crate::domain::rules::{self, CardUse, Route, Silence};
-use crate::domain::secret::{ClearPin, Pan, PinBlock, Track2};
+use crate::domain::secret::{ClearPin, MasterKeyMaterial, Pan, PinBlock, Track2};
 use crate::domain::settlement::tests::rows::approved;
 use crate::domain::unionpay::Identity;
 use crate::domain::unionpay::extension::{Extension, tag};
@@ -16,6 +19,33 @@ use crate::domain::unionpay::issuer::{ClearMak, key_block};
 use crate::domain::unionpay::keys::{MasterKey, WorkingKeys};
 use crate::domain::unionpay::messages::{self, Extra, RequestFields, WireSource};
 use crate::domain::unionpay::settlement::{self, ChipFailure, Line};
+
+/// Keys of each sort: 3DES, 3DES with tracks encrypted, SM4.
+fn every_sort_of_keys() -> [WorkingKeys; 3] {
+    let tdes = MasterKey::from_bytes([0x11; 16]);
+    let block = key_block(&tdes, &[0x22; 16], &ClearMak::Single([0x33; 8]), Some(&[0x44; 16]));
+    let plain = Profile::unionpay().keys;
+    let tracks = KeyRules { sign_on: SignOnKeys::TdesTracks, track_encryption: true, ..plain };
+    let sm4 = KeyRules {
+        sign_on: SignOnKeys::Sm4,
+        mac: MacAlgorithm::Sm4UnionPay,
+        key_block: KeyBlockLayout::Sm4,
+        ..plain
+    };
+    let record = |byte| {
+        let check = BlockKey::Sm4(Sm4Key::new([byte; 16])).check_value();
+        [&Sm4Key::new([0x11; 16]).encrypt([byte; 16])[..], &check].concat()
+    };
+    let (master, sm4_block) = (
+        MasterKey::of(&MasterKeyMaterial::new([0x11; 16]), KeyBlockLayout::Sm4),
+        [record(0x22), record(0x33)].concat(),
+    );
+    [
+        WorkingKeys::open(&tdes, &block).unwrap(),
+        WorkingKeys::open_by(&tdes, &block, tracks).unwrap(),
+        WorkingKeys::open_by(&master, &sm4_block, sm4).unwrap(),
+    ]
+}
 
 const ICC: &[u8] = &[0x9F, 0x36, 2, 0, 1, 0x95, 5, 0, 0, 0, 0, 0];
 
@@ -141,6 +171,16 @@ pub(in crate::domain::unionpay) fn request(
     with: With,
     pin: &PinBlock,
 ) -> messages::Request {
+    request_under(&keys(), row, mode, with, pin)
+}
+
+fn request_under(
+    keys: &WorkingKeys,
+    row: &Row,
+    mode: EntryMode,
+    with: With,
+    pin: &PinBlock,
+) -> messages::Request {
     let wire = facts(row, mode, with);
     let (pan, code) = (pan(), code());
     let track2 = Track2::new("6225880012345678D30121010000012345678").unwrap();
@@ -159,39 +199,55 @@ pub(in crate::domain::unionpay) fn request(
         rrn: with.codes.then_some(&rrn),
         auth_code: with.codes.then_some(&auth_code),
     };
-    messages::request_with(&identity(), &fields, &extra(row, &code), &keys()).unwrap()
+    messages::request_with(&identity(), &fields, &extra(row, &code), keys).unwrap()
 }
 
 /// Goal: every request for money, with every combination of what it may have, is what its row says.
 #[test]
 fn every_request_is_what_its_row_says() {
-    let (keys, mut built) = (keys(), 0);
-    let pin = keys.pin_block(&ClearPin::new(b"123456").unwrap(), &pan());
-    for (row, mode) in asked() {
-        for with in With::all().filter(|with| with.can_be(row)) {
-            let request = request(row, mode, with, &pin);
-            let message = &request.fields;
-            assert_eq!(row.check(message), Ok(()), "{} {mode} {with:?}", row.name);
-            assert_eq!(of(message).map(|row| row.name), Some(row.name), "{mode} {with:?}");
-            let text = |de| message.text(de).unwrap_or_default();
-            let head = (message.mti(), text(De::PROCESSING_CODE), text(De::CONDITION));
-            assert_eq!(head, (row.mti, row.processing_code, row.condition));
-            // What a PIN brings with it, and what tells of it.
-            let has_pin = message.has(De::PIN_BLOCK);
-            assert_eq!(has_pin, with.pin && row.allows(De::PIN_BLOCK));
-            assert_eq!((has_pin, has_pin), (message.has(De::PIN_CAPTURE), message.has(De::SECURITY)));
-            assert_eq!(text(De::ENTRY_MODE).ends_with('1'), has_pin);
-            let has_number = message.has(De::PAN);
-            assert_eq!(
-                has_number,
-                !matches!(mode, EntryMode::Swipe | EntryMode::Code),
-                "{} {mode}",
-                row.name
-            );
-            built += 1;
+    let mut built = 0;
+    for keys in every_sort_of_keys() {
+        let pin = keys.pin_block(&ClearPin::new(b"123456").unwrap(), &pan());
+        for (row, mode) in asked() {
+            for with in With::all().filter(|with| with.can_be(row)) {
+                let request = request_under(&keys, row, mode, with, &pin);
+                assert!(keys.verifies(&request.frame[13..]), "{} {mode} {with:?}", row.name);
+                is_what_its_row_says(row, mode, with, &pin, keys.algorithm_digit(), &request.fields);
+                built += 1;
+            }
         }
     }
-    assert!(built > 4000, "{built} messages");
+    assert!(built > 12_000, "{built} messages");
+}
+
+fn is_what_its_row_says(
+    row: &Row,
+    mode: EntryMode,
+    with: With,
+    pin: &PinBlock,
+    algorithm: char,
+    message: &Message,
+) {
+    let what = format!("{} {mode} {with:?} {algorithm}", row.name);
+    assert_eq!(row.check(message), Ok(()), "{what}");
+    assert_eq!(of(message).map(|row| row.name), Some(row.name), "{what}");
+    let text = |de| message.text(de).unwrap_or_default();
+    let head = (message.mti(), text(De::PROCESSING_CODE), text(De::CONDITION));
+    assert_eq!(head, (row.mti, row.processing_code, row.condition));
+    // What a PIN brings with it, and what tells of it.
+    let has_pin = with.pin && row.allows(De::PIN_BLOCK);
+    assert_eq!((message.has(De::PIN_BLOCK), message.has(De::PIN_CAPTURE)), (has_pin, has_pin), "{what}");
+    assert_eq!(text(De::ENTRY_MODE).ends_with('1'), has_pin, "{what}");
+    let in_extension = message.bytes(De::EXTENSION).is_some_and(|bytes| bytes.starts_with(b"A1016"));
+    assert_eq!(in_extension, has_pin && matches!(pin, PinBlock::Sm4(_)), "{what}");
+    let security = text(De::SECURITY);
+    assert!(!has_pin || security.starts_with(&format!("2{algorithm}")), "{what}");
+    let sent = message.text(De::TRACK2);
+    assert_eq!(sent.is_some(), with.track && row.allows(De::TRACK2), "{what}");
+    let in_clear = sent.is_none_or(|track| track == "6225880012345678D30121010000012345678");
+    assert_eq!(in_clear, security.get(2..3) != Some("1"), "{what}");
+    let has_number = message.has(De::PAN);
+    assert_eq!(has_number, !matches!(mode, EntryMode::Swipe | EntryMode::Code), "{what}");
 }
 
 /// An entry of the queue that follows the request of this row, or is its upload.

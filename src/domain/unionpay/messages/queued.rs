@@ -96,8 +96,8 @@ fn reversal(origin: &Origin<'_>) -> Result<Message, BuildError> {
     Ok(message)
 }
 
-/// 0620: DE 2, 3, 4, 11 (its own), 22, 23, 25 by the profile, 32, 37, 38, 41, 42, 49, 55, 60 (00, 951), 61 (batch, trace, day of the
-/// original), 64.
+/// 0620: DE 2, 3, 4, 11 (its own), 22, 23, 25 by the profile, 32, 37, 38, 41, 42, 49, 55, 60 (00, 951), 61 (batch,
+/// trace, day of the original), 64.
 fn script(origin: &Origin<'_>) -> Message {
     let Origin { profile, entry, content, .. } = origin;
     let mut message = origin.base(matrix::row(Name::ScriptResult));
