@@ -2,6 +2,7 @@
 //!
 //! The messages stand in `tests/data/iso8583/`, each with its source and what it must decode to.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails loudly")]
+mod download;
 mod queued;
 
 use posd::domain::calendar::LocalTime;

@@ -5,6 +5,7 @@
 //! does differently. See [`read`] for the keys.
 mod read;
 
+use crate::domain::download;
 use crate::domain::ident::BatchNumber;
 use crate::domain::iso8583::Dialect;
 use crate::domain::keystore::KeyRules;
@@ -101,6 +102,20 @@ impl ReversalCodes {
     }
 }
 
+/// Downloads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Downloads {
+    /// What a download without further words brings, in this order.
+    pub kinds: Vec<download::Kind>,
+    /// Tag `DF01` of an application: this value lets longer AIDs of the card match too. Spec: unverified, the sources
+    /// contradict each other.
+    pub partial_match: u8,
+    /// The parameters have an end message of their own, 0800/361. Spec: unverified.
+    pub parameters_end: bool,
+    /// When an unfinished download is tried again; doubles up to a day.
+    pub retry: Duration,
+}
+
 /// One acquirer's rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile {
@@ -131,6 +146,8 @@ pub struct Profile {
     pub repeat_not_found: Duration,
     /// Attempts of an upload, advice or script result before it is `failed`.
     pub upload_attempts: u32,
+    /// Downloads.
+    pub downloads: Downloads,
     /// Refusals without a MAC.
     pub unsigned_refusals: UnsignedRefusals,
     /// Uploads that waited too long.

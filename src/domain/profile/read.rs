@@ -1,7 +1,8 @@
 //! A profile as a TOML text. Keys that a text leaves out are those of its base; a key that is unknown or out of range
 //! is told with file, line and what is allowed.
-use super::{Forms, LateUploads, Profile, ReversalCodes, UnsignedRefusals};
+use super::{Downloads, Forms, LateUploads, Profile, ReversalCodes, UnsignedRefusals};
 use crate::domain::crypto::mac::MacAlgorithm;
+use crate::domain::download;
 use crate::domain::emv::tlv::Tag;
 use crate::domain::iso8583::{De, Dialect, Format};
 use crate::domain::keystore::{
@@ -39,13 +40,15 @@ pub fn read(name: &str, file: &Path, text: &str, base: Option<&Profile>) -> Resu
         section.finish();
     };
     let (mut frame, mut dialect, mut forms, mut keys) = (None, None, None, None);
-    let (mut reversal, mut uploads, mut people, mut icc) = (None, None, None, None);
+    let (mut reversal, mut uploads, mut downloads) = (None, None, None);
+    let (mut people, mut icc) = (None, None);
     section("frame", &mut |s| frame = self::frame(s, base));
     section("fields", &mut |s| dialect = fields(s, base.map_or(&DIALECT, |base| &base.dialect)));
     section("forms", &mut |s| forms = self::forms(s, base.map(|base| &base.forms)));
     section("keys", &mut |s| keys = self::keys(s, base.map(|base| &base.keys)));
     section("reversal", &mut |s| reversal = self::reversal(s, base));
     section("uploads", &mut |s| uploads = self::uploads(s, base));
+    section("downloads", &mut |s| downloads = self::downloads(s, base.map(|base| &base.downloads)));
     section("business", &mut |s| people = self::business(s, base));
     section("chip-data", &mut |s| icc = self::icc(s, base.map(|base| &base.icc)));
     let rows = tables.lists.remove("response").unwrap_or_default();
@@ -69,6 +72,7 @@ pub fn read(name: &str, file: &Path, text: &str, base: Option<&Profile>) -> Resu
             reversal_attempts,
             repeat_not_found,
             upload_attempts,
+            downloads: downloads?,
             unsigned_refusals: people.unsigned_refusals,
             late_uploads,
             void_needs_card: people.void_needs_card,
@@ -211,6 +215,25 @@ fn uploads(s: &mut Section<'_>, base: Option<&Profile>) -> Option<(u32, LateUplo
     Some((attempts?, late?))
 }
 
+fn downloads(s: &mut Section<'_>, base: Option<&Downloads>) -> Option<Downloads> {
+    let most = download::Kind::ALL.len();
+    let kinds = base.map(|b| b.kinds.clone());
+    let kinds = s.list("kinds", kinds, 1..=most, &all(download::Kind::ALL), download::Kind::from_word);
+    let partial = s.text("partial-match", base.map(|b| b.partial_match), "00, 01", |t| match t {
+        "00" => Some(0),
+        "01" => Some(1),
+        _ => None,
+    });
+    let end = s.flag_or("parameters-end", base.map(|b| b.parameters_end));
+    let retry = s.number_or("retry-s", base.and_then(|b| seconds(b.retry)), 1..=DAY_S, " s");
+    Some(Downloads {
+        kinds: kinds?,
+        partial_match: partial?,
+        parameters_end: end?,
+        retry: Duration::from_secs(retry?),
+    })
+}
+
 struct Business {
     unsigned_refusals: UnsignedRefusals,
     void_needs_card: bool,
@@ -333,8 +356,8 @@ fn row(s: &mut Section<'_>) -> Option<Entry> {
 
 /// Tables that nobody took.
 fn unknown(file: &Path, tables: &Tables, errors: &mut Vec<ConfigError>) {
-    const ALLOWED: &str =
-        "[frame], [fields], [forms], [keys], [reversal], [uploads], [business], [chip-data], [[response]]";
+    const ALLOWED: &str = "[frame], [fields], [forms], [keys], [reversal], [uploads], [downloads], [business], \
+        [chip-data], [[response]]";
     for name in tables.tables.keys().chain(tables.lists.keys()) {
         let line = tables.lines.get(name).map_or(0, |(_, line)| *line);
         errors.push(ConfigError {

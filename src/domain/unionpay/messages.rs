@@ -3,9 +3,11 @@
 //!
 //! Source: field matrix and reversal rules of public terminal code (LiaoYang_POS, Newland, PAX agreeing on
 //! these rows); Spec: unverified.
+mod download;
 mod financial;
 mod queued;
 
+pub use download::{download, state_upload};
 pub use financial::{RequestFields, WireSource, request, wire_facts};
 pub use queued::queued;
 
