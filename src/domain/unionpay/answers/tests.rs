@@ -61,7 +61,7 @@ fn answer(request: &Request, code: &str, spoilt: Option<(De, Spoilt)>) -> Vec<u8
     }
     let asked = Frame::parse(&request.frame[2..]).unwrap();
     let keys = request.fields.has(De::MAC).then(keys);
-    reply(&asked, asked.header, &mut answer, keys.as_ref()).unwrap()[2..].to_vec()
+    reply(&request.profile.dialect, &asked, asked.header, &mut answer, keys.as_ref()).unwrap()[2..].to_vec()
 }
 
 fn taken<T>(read: Result<T, AnswerError>) -> (Taken, Option<T>) {
@@ -172,7 +172,7 @@ fn every_approval_needs_its_mac() {
             let mut message =
                 unpack(&request.profile.dialect, &Frame::parse(&bytes).unwrap().message).unwrap();
             message.remove(De::MAC);
-            let without = reply(&asked, asked.header, &mut message, None).unwrap();
+            let without = reply(&request.profile.dialect, &asked, asked.header, &mut message, None).unwrap();
             let read = read_financial(&request, &without[2..], &keys, NOW);
             match approves {
                 true => assert_eq!(read, Err(AnswerError::Mac), "{name}"),
@@ -208,7 +208,7 @@ fn what_is_kept_of_an_answer_has_its_form() {
         for (de, value) in elements {
             message.set(*de, value);
         }
-        let bytes = reply(&asked, asked.header, &mut message, Some(&keys())).unwrap();
+        let bytes = reply(&sale.profile.dialect, &asked, asked.header, &mut message, Some(&keys())).unwrap();
         read_financial(&sale, &bytes[2..], &keys(), NOW).unwrap().host
     };
     let host = read(&[

@@ -84,7 +84,8 @@ impl Bank {
         keys: &WorkingKeys,
         code: [u8; 2],
     ) -> Result<Booking, Refusal> {
-        super::form::check(request, Some(business))?;
+        super::form::check(request, Some(business), &self.settings.profile.forms)?;
+        self.check_security(request, keys)?;
         let amount = amount_of(request);
         if amount == 0 && business != Business::Balance {
             return refuse("13", "the amount is zero");
