@@ -355,6 +355,7 @@ fn settings(config: &Config, config_invalid: bool, token_key: TokenKey) -> Setti
         emv: config.emv.clone(),
         connect_attempts: config.host.connect_attempts,
         response_timeout: config.host.response_timeout,
+        tls: config.host.endpoints.iter().all(|endpoint| endpoint.tls),
         customer_timeout: config.reader.customer_timeout,
         line_manner: LineManner {
             long: config.host.connection == Connection::Long,

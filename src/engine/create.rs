@@ -205,6 +205,7 @@ impl Engine {
             identity: self.settings.identity.clone(),
             customer_timeout: self.settings.customer_timeout,
             response_timeout: self.settings.response_timeout,
+            tls: self.settings.tls,
             token_key: self.settings.token_key.clone(),
             confirm_card: false,
             may_store: false,

@@ -55,6 +55,8 @@ pub struct Settings {
     pub connect_attempts: u32,
     /// How long the bank may take.
     pub response_timeout: Duration,
+    /// Every endpoint of the bank is spoken to under TLS.
+    pub tls: bool,
     /// How long a person may take.
     pub customer_timeout: Duration,
     /// How long a line to the bank lives.

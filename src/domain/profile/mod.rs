@@ -30,7 +30,8 @@ words! {
     UnsignedRefusals {
         /// It is a refusal.
         Accept = "accept",
-        /// The outcome stays declined, and a reversal is due: on a line without TLS anybody could have sent it.
+        /// On a line without TLS anybody could have sent it: the outcome stays declined, and a reversal is due; an
+        /// entry of the queue goes again.
         Reverse = "reverse",
     }
 }
@@ -176,6 +177,13 @@ impl Profile {
     pub fn unionpay() -> Arc<Self> {
         static PROFILE: LazyLock<Arc<Profile>> = LazyLock::new(|| Arc::new(shipped()));
         Arc::clone(&PROFILE)
+    }
+
+    /// An answer without a MAC is not believed: the profile says so, and on a line without TLS anybody could have
+    /// sent it. `signed`: it carries a good one. `tls`: the line is under TLS.
+    #[must_use]
+    pub fn doubts(&self, signed: bool, tls: bool) -> bool {
+        self.unsigned_refusals == UnsignedRefusals::Reverse && !signed && !tls
     }
 }
 

@@ -21,6 +21,8 @@ pub struct Limits {
     pub profile: Arc<Profile>,
     /// How long the bank may take.
     pub response_timeout: Duration,
+    /// The line to the bank is under TLS, at every endpoint: what comes on it is the bank's.
+    pub tls: bool,
     /// An upload that waited longer is late; `None` while the clock is not trusted: then nothing is.
     pub late_after: Option<Duration>,
 }
@@ -39,7 +41,12 @@ pub enum Event {
     /// The socket took the request.
     RequestSent,
     /// A good answer.
-    Answered(Box<HostFacts>),
+    Answered {
+        /// What it says.
+        host: Box<HostFacts>,
+        /// It carries a good MAC. Approvals always do.
+        signed: bool,
+    },
     /// No usable answer.
     Garbled(Garbled),
     /// The line broke.
@@ -157,7 +164,9 @@ impl Delivery {
                 self.state = State::AwaitHost(now.boot.after(self.limits.response_timeout));
                 (self, nothing())
             }
-            (State::AwaitSent | State::AwaitHost(_), Event::Answered(host)) => self.answered(&host, now),
+            (State::AwaitSent | State::AwaitHost(_), Event::Answered { host, signed }) => {
+                self.answered(&host, signed, now)
+            }
             (State::AwaitSent | State::AwaitHost(_), Event::Garbled(garbled)) => {
                 self.silence(if garbled == Garbled::Mac { "wrong MAC" } else { "unusable answer" }, now)
             }
@@ -206,8 +215,12 @@ impl Delivery {
         (self, Effects { local: vec![], vital: message })
     }
 
-    fn answered(mut self, host: &HostFacts, now: Now) -> Step {
+    fn answered(mut self, host: &HostFacts, signed: bool, now: Now) -> Step {
         let Some(code) = host.response_code.clone() else { return self.silence("unusable answer", now) };
+        if self.limits.profile.doubts(signed, self.limits.tls) {
+            let verdict = verdict::doubted(&self.entry, &code, &self.limits);
+            return self.store(verdict, None, None, now);
+        }
         self.heard = true;
         let verdict = verdict::answered(&self.entry, &code, &self.limits, self.late);
         // The facts of a repeated upload (94) may be those of the repetition: only a booking's are kept.

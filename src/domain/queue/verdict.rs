@@ -40,6 +40,14 @@ pub(super) fn unanswered(entry: &Entry, limits: &Limits, error: &str) -> Verdict
     ended(entry, entry.waiting_state(), End::Repeat, error)
 }
 
+/// An answer without a MAC came, which anybody could have sent: it ends nothing, as if none had come. Choice: where it
+/// refuses our keys the terminal signs on before it asks again, because a bank that has lost them can sign nothing, and
+/// a needless sign-on moves no money.
+pub(super) fn doubted(entry: &Entry, code: &ResponseCode, limits: &Limits) -> Verdict {
+    let sign_on = response::class(code) == Class::SignOnNeeded;
+    Verdict { sign_on, ..unanswered(entry, limits, &format!("answered with {code}, but without MAC")) }
+}
+
 /// Done on 00 and 12; on 25 it no longer blocks trading, is asked once more, and is then done. Source: the rules of
 /// public terminal code; Spec: unverified.
 fn reversal(entry: &Entry, code: &ResponseCode, limits: &Limits) -> Verdict {

@@ -54,6 +54,8 @@ pub struct Setup {
     pub customer_timeout: Duration,
     /// How long the bank may take.
     pub response_timeout: Duration,
+    /// The line to the bank is under TLS, at every endpoint: what comes on it is the bank's.
+    pub tls: bool,
     /// Makes the card token.
     pub token_key: TokenKey,
     /// True if the caller wants the card confirmed.

@@ -118,6 +118,7 @@ impl Engine {
         let limits = Limits {
             profile: Arc::clone(&self.settings.identity.profile),
             response_timeout: self.settings.response_timeout,
+            tls: self.settings.tls,
             late_after: self.clock_trusted().then_some(self.settings.store_and_forward.max_age),
         };
         User::Entry(Box::new(Delivery::new(entry, limits)))

@@ -117,7 +117,7 @@ impl Engine {
         let event = match answer {
             Some(Ok(answer)) => {
                 self.sign_on_asked_for |= answer.header_request == SIGN_ON_AGAIN;
-                delivery::Event::Answered(Box::new(answer.host))
+                delivery::Event::Answered { host: Box::new(answer.host), signed: answer.signed }
             }
             None | Some(Err(AnswerError::Foreign { .. })) => {
                 self.line.user = Some(User::Entry(Box::new(machine)));

@@ -363,6 +363,7 @@ fn setup(emv: EmvConfig) -> Option<Setup> {
         identity: card::identity()?,
         customer_timeout: PATIENCE,
         response_timeout: RESPONSE,
+        tls: false,
         token_key: TokenKey::derive(&[7; 32]),
         confirm_card: false,
         may_store: false,

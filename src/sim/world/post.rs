@@ -113,6 +113,7 @@ impl World {
         let limits = Limits {
             profile: Arc::clone(&self.setup.identity.profile),
             response_timeout: RESPONSE,
+            tls: self.setup.tls,
             late_after: self.late_after,
         };
         let id = entry.id.clone();
@@ -172,13 +173,13 @@ impl World {
         for heard in exchange.heard {
             events.push_back(match heard {
                 Heard::Sent => Event::RequestSent,
-                Heard::Answer(facts) => Event::Answered(Box::new(facts?)),
+                Heard::Answer(facts) => signed(facts?),
                 Heard::Garbled(garbled) => Event::Garbled(garbled),
                 Heard::Lost(_) => Event::LineLost,
             });
         }
         if let Some(facts) = exchange.late {
-            *late = Some(Event::Answered(Box::new(facts?)));
+            *late = Some(signed(facts?));
         }
         Ok(())
     }
@@ -244,4 +245,9 @@ fn read_upload(entry: &Entry, name: (u32, u32)) -> Flow<Asked> {
         auth_code: code,
         partial: false,
     })
+}
+
+/// What the bank of a world says carries its MAC.
+fn signed(facts: HostFacts) -> Event {
+    Event::Answered { host: Box::new(facts), signed: true }
 }

@@ -5,7 +5,7 @@ use super::{code, entry};
 use crate::domain::calendar::{BootTime, WallTime};
 use crate::domain::ident::{Rrn, Stan};
 use crate::domain::outcome::{EntryType, QueueState};
-use crate::domain::profile::{LateUploads, Profile};
+use crate::domain::profile::{LateUploads, Profile, UnsignedRefusals};
 use crate::domain::record::{HostFacts, Record};
 use crate::domain::txn::{Effects, Garbled, Now, Vital};
 use core::time::Duration;
@@ -22,7 +22,7 @@ fn limits() -> Limits {
     let mut profile = Profile::clone(&Profile::unionpay());
     (profile.reversal_attempts, profile.upload_attempts) = (ATTEMPTS, ATTEMPTS);
     let profile = Arc::new(profile);
-    Limits { profile, response_timeout: Duration::from_secs(60), late_after: None }
+    Limits { profile, response_timeout: Duration::from_secs(60), tls: false, late_after: None }
 }
 
 fn host(text: &str) -> HostFacts {
@@ -31,7 +31,11 @@ fn host(text: &str) -> HostFacts {
 }
 
 fn answer(text: &str) -> Event {
-    Event::Answered(Box::new(host(text)))
+    Event::Answered { host: Box::new(host(text)), signed: true }
+}
+
+fn unsigned(text: &str) -> Event {
+    Event::Answered { host: Box::new(host(text)), signed: false }
 }
 
 /// The journal's word on an attempt: a script result takes a STAN of its own.
@@ -200,6 +204,44 @@ fn a_script_result_is_done_when_it_is_answered() {
     }
 }
 
+/// Where the profile doubts answers without MAC and no TLS makes up for it, nobody ends an entry with one, whatever it
+/// says: the attempt counts, and it goes again. Only a new sign-on is got by it. With TLS, or a profile that accepts
+/// them, they are answers like others.
+#[test]
+fn an_answer_without_mac_ends_nothing_where_the_profile_says_so() {
+    let reverse = || {
+        let mut limits = limits();
+        Arc::make_mut(&mut limits.profile).unsigned_refusals = UnsignedRefusals::Reverse;
+        limits
+    };
+    for entry_type in SENDABLE {
+        for text in ["12", "25", "94", "51", "96", "77", "A0", "ZZ"] {
+            let mut open = entry(1, entry_type);
+            for attempt in 1..=ATTEMPTS {
+                let (state, end) = match attempt {
+                    ATTEMPTS => (QueueState::Failed, End::Failed),
+                    _ => (super::super::waiting_state(entry_type), End::Repeat),
+                };
+                let sign_on = ["77", "A0"].contains(&text);
+                let run = asked(open, reverse());
+                assert!(!tell(asked(run.entry().clone(), reverse()), &[unsigned(text)]).0.heard());
+                open = check(run, unsigned(text), state, end, sign_on);
+                assert_eq!((open.attempts, open.response_code.as_ref()), (attempt, None), "{text}");
+                assert!(!open.ask_again && open.last_error.contains("without MAC"), "{}", open.last_error);
+            }
+            check(asked(open, reverse()), answer("00"), QueueState::Done, End::Done, false);
+            let ended = |limits, answer| {
+                let (machine, _) = tell(asked(entry(1, entry_type), limits), &[answer, Event::Stored(None)]);
+                (machine.ended(), machine.entry().clone())
+            };
+            let believed = ended(limits(), answer(text));
+            assert_eq!(ended(reverse(), answer(text)), believed, "signed {text}");
+            assert_eq!(ended(limits(), unsigned(text)), believed, "accepted {text}");
+            assert_eq!(ended(Limits { tls: true, ..reverse() }, unsigned(text)), believed, "{text} over TLS");
+        }
+    }
+}
+
 /// Silence leaves an entry where it is until its attempts are used up; then it has failed, and is never dropped.
 #[test]
 fn silence_uses_the_attempts_up() {
@@ -210,7 +252,7 @@ fn silence_uses_the_attempts_up() {
             Event::Garbled(Garbled::Content),
             Event::Garbled(Garbled::Mac),
             Event::LineLost,
-            Event::Answered(Box::default()),
+            Event::Answered { host: Box::default(), signed: true },
             Event::Tick,
         ] {
             let mut open = entry(1, entry_type);

@@ -9,7 +9,6 @@ use crate::domain::emv::apdu::ResponseApdu;
 use crate::domain::emv::kernel::{Conclusion, HostAnswer, Input, Kernel, Output, Verdict};
 use crate::domain::money::Amount;
 use crate::domain::outcome::{Outcome, ResultCode};
-use crate::domain::profile::UnsignedRefusals;
 use crate::domain::record::{CardFacts, ReversalReason};
 use crate::domain::txn::{Completed, Event, Local, Now, Online, State, Word, card};
 use crate::domain::unionpay::answers::FinancialAnswer;
@@ -60,13 +59,14 @@ impl Base {
         }
     }
 
-    /// A refusal without a MAC could be anybody's: where the profile says so, what the bank may have booked is undone.
-    /// This version has no line with TLS, so no line makes up for the missing MAC.
+    /// A refusal without a MAC could be anybody's: where the profile says so and TLS does not make up for it, what the
+    /// bank may have booked is undone.
     fn refusal(&self, answer: &FinancialAnswer) -> Ending {
         let ending = Ending::declined(ResultCode::DeclinedHost);
-        match self.setup.identity.profile.unsigned_refusals {
-            UnsignedRefusals::Reverse if !answer.signed => self.undone(ending, ReversalReason::NoAnswer),
-            UnsignedRefusals::Reverse | UnsignedRefusals::Accept => ending,
+        if self.setup.identity.profile.doubts(answer.signed, self.setup.tls) {
+            self.undone(ending, ReversalReason::NoAnswer)
+        } else {
+            ending
         }
     }
 

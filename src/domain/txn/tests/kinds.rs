@@ -219,7 +219,8 @@ fn a_part_counts_only_where_it_was_announced() {
     check(refund, Unknown, ResultCode::ProtocolError, None);
 }
 
-/// "Refusals without MAC: profile key unsigned-refusals": the outcome stays declined and a reversal is due.
+/// "Refusals without MAC: profile key unsigned-refusals": on a line without TLS the outcome stays declined and a
+/// reversal is due.
 #[test]
 fn an_unsigned_refusal_is_reversed_where_the_profile_says_so() {
     let world = |kind, fault| {
@@ -234,6 +235,9 @@ fn an_unsigned_refusal_is_reversed_where_the_profile_says_so() {
         check(world(kind, BankFault::Decline), Declined, declined, None);
     }
     check(world(Kind::Balance, BankFault::DeclineUnsigned), Declined, declined, None);
+    let mut secure = world(Kind::Sale, BankFault::DeclineUnsigned);
+    secure.setup.tls = true;
+    check(secure, Declined, declined, None);
     check(World::sale(&[Fault::Bank(0, BankFault::DeclineUnsigned)]), Declined, declined, None);
 }
 

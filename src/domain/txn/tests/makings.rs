@@ -29,6 +29,7 @@ pub(super) fn setup() -> Setup {
         },
         customer_timeout: CUSTOMER_TIMEOUT,
         response_timeout: RESPONSE_TIMEOUT,
+        tls: false,
         token_key: TokenKey::derive(&[7; 32]),
         confirm_card: false,
         may_store: false,

@@ -643,7 +643,7 @@ impl World {
 
     fn reversal_run(&mut self, due: Entry) -> Result<(), PowerCut> {
         let profile = Arc::new(Profile { reversal_attempts: 3, ..Profile::clone(&Profile::unionpay()) });
-        let limits = Limits { profile, response_timeout: RESPONSE_TIMEOUT, late_after: None };
+        let limits = Limits { profile, response_timeout: RESPONSE_TIMEOUT, tls: false, late_after: None };
         let mut machine = Delivery::new(due, limits);
         let mut events = VecDeque::from([delivery::Event::LineReady]);
         while machine.ended().is_none() {
@@ -695,7 +695,7 @@ impl World {
             Some(BankFault::LostAfterSeen) => events.push_back(delivery::Event::LineLost),
             _ => {
                 let host = HostFacts { response_code: Some(code), ..HostFacts::default() };
-                events.push_back(delivery::Event::Answered(Box::new(host)));
+                events.push_back(delivery::Event::Answered { host: Box::new(host), signed: true });
             }
         }
     }
