@@ -9,6 +9,7 @@ use crate::domain::ident::{AuthCode, IdentError, RequestId, Rrn};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::outcome::{EntryMode, Kind};
 use crate::domain::rules::{AmountRule, OriginalRule, rule};
+use crate::domain::txn::refused;
 use crate::engine::handle::{OriginalArgument, StartRequest};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -30,6 +31,11 @@ pub(super) fn read(
     options: Dict,
 ) -> Result<StartRequest, Fault> {
     let request_id = RequestId::new(request_id).map_err(|e| invalid(e.to_string()))?;
+    if refused::is_linked(&request_id) {
+        return Err(invalid(
+            "a request id that begins with \"linked:\" is the terminal's own; choose another one",
+        ));
+    }
     let kind = Kind::from_word(kind)
         .ok_or_else(|| invalid(format!("kind {:?} is not known; EnabledKinds lists them", shorten(kind))))?;
     let amount = read_amount(kind, amount)?;
@@ -263,6 +269,7 @@ impl Compared {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::ident::TxnId;
     use proptest::prelude::*;
 
     fn dict(pairs: Vec<(&str, Value<'static>)>) -> Dict {
@@ -309,6 +316,21 @@ mod tests {
         check("r-1", "Sale", "CNY", "kind \"Sale\"");
         check("r-1", "sale", "cny", "ISO 4217");
         check("r-1", "sale", "XXX", "XXX");
+    }
+
+    /// Nobody can take the name of the undo that a refused signature starts by itself, not even of one to come.
+    #[test]
+    fn the_terminals_own_request_ids_are_refused() {
+        let sale = TxnId::of(&RequestId::new("r-1").unwrap());
+        let linked = refused::linked_request(&sale).unwrap();
+        for request_id in [linked.as_str(), "linked:", "linked:x"] {
+            let fault = read(request_id, "void", 0, "CNY", dict(vec![])).unwrap_err();
+            assert_eq!(fault.name, FaultName::InvalidArgument, "{request_id}");
+            assert!(fault.text.contains("choose another"), "{}", fault.text);
+        }
+        for request_id in ["linked", "Linked:x", "x-linked:"] {
+            assert!(read(request_id, "void", 0, "CNY", dict(vec![])).is_ok(), "{request_id}");
+        }
     }
 
     #[test]

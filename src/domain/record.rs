@@ -17,6 +17,7 @@ use super::outcome::{
 };
 use super::secret::{MasterKeyMaterial, Pan};
 pub use batch::{BatchRow, SettlementRow, SettlementStep, TotalsRow};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// What the caller asked for; fixed when the transaction is created.
@@ -633,6 +634,8 @@ pub struct Loaded {
     pub recent: Vec<TxnRow>,
     /// Transactions of the open batch whose signature was refused: a line of their timeline says so. Oldest first.
     pub refused: Vec<TxnRow>,
+    /// Those of them that the terminal cannot undo by itself any more: another line says so.
+    pub not_undone: BTreeSet<TxnId>,
     /// The next STAN.
     pub next_stan: Option<Stan>,
     /// The open batch.

@@ -192,11 +192,12 @@ impl Engine {
     }
 
     /// Every point in time at which something is to happen.
-    fn deadlines(&self) -> [Option<BootTime>; 14] {
+    fn deadlines(&self) -> [Option<BootTime>; 15] {
         let care = self.cares.iter().filter_map(|care| care.machine.deadline()).min();
         [
             self.active.as_ref().and_then(|active| active.txn.deadline().map(|(at, _)| at)),
             self.line.deadline(),
+            self.refused.deadline(),
             self.settlement_deadline(),
             self.next_entry_at(),
             self.next_sign_on_at(),

@@ -20,7 +20,7 @@ use crate::domain::outcome::Kind;
 use crate::domain::queue::order::{self, Schedule};
 use crate::domain::queue::{self, limits};
 use crate::domain::record::{KeyRecord, Loaded, OperatorRow, Record, TimelineRow, TxnRow};
-use crate::domain::secret::{MasterKeyMaterial, TokenKey};
+use crate::domain::secret::TokenKey;
 use crate::domain::slip::Language;
 use crate::domain::txn::recovery::recover;
 use crate::domain::unionpay::Identity;
@@ -30,7 +30,7 @@ use crate::ports::{
     PrinterStatus, ReaderStatus, System,
 };
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
@@ -259,21 +259,15 @@ impl Engine {
             busy_lock: false,
             settings,
         };
-        engine.resume((loaded.master_key, loaded.keys), &loaded.recent, &loaded.open, &loaded.refused);
+        engine.restore_keys(loaded.master_key.as_ref(), loaded.keys);
+        engine.resume([&loaded.recent, &loaded.open, &loaded.refused], &loaded.not_undone);
         Ok((engine, wiring.receivers))
     }
 
-    /// Goes on where the last run ended: keys, transactions, a settlement.
-    fn resume(
-        &mut self,
-        (master, keys): (Option<MasterKeyMaterial>, Option<KeyRecord>),
-        recent: &[TxnRow],
-        open: &[TxnRow],
-        refused: &[TxnRow],
-    ) {
-        self.restore_keys(master.as_ref(), keys);
+    /// Goes on where the last run ended: transactions, refused signatures, a settlement.
+    fn resume(&mut self, [recent, open, refused]: [&[TxnRow]; 3], not_undone: &BTreeSet<TxnId>) {
         self.restore_entries(recent, open);
-        self.restore_refused(refused);
+        self.restore_refused(refused, not_undone);
         self.resume_interrupted();
     }
 

@@ -342,6 +342,59 @@ fn a_refused_signature_survives_a_power_cut() {
     });
 }
 
+/// Goal: the undo of a refused signature that a power cut kept from beginning and that the day is over for is given up
+/// once, in writing, however often the terminal starts; the reason stands until the whole amount is given back.
+#[test]
+fn a_refused_signature_of_yesterday_waits_for_its_refund() {
+    with_till(Options { test_max: Duration::from_secs(120), ..Options::default() }, async |till| {
+        till.change_password("00", "123456", SUPERVISOR).await.unwrap();
+        till.open().await;
+        till.signature.send_replace(false);
+        till.put_card("signature");
+        till.stop_daemon().await;
+        let kept = till.dir().join("signed-on");
+        copy(&till.state_dir(), &kept);
+        start_with_log(till, None).await;
+        let sale = refused_sale(till).await.unwrap();
+        undone(till, &sale).await;
+        let at = passed(till).iter().rposition(|passed| passed == "before store Sending").unwrap() + 1;
+        till.stop_daemon().await;
+        std::fs::remove_dir_all(till.state_dir()).unwrap();
+        copy(&kept, &till.state_dir());
+        till.acquirer.clear_ledger().unwrap();
+        start_with_log(till, Some(at)).await;
+        drop(refused_sale(till).await);
+        assert_eq!(till.daemon_ended().await, None, "killed");
+
+        // The bank's day, which the sale has, is that of Shanghai: 19 hours ahead of the one zone, 6 behind the other.
+        let hour = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::fixed(jiff::tz::offset(8))).hour();
+        let elsewhere = if hour < 18 { "Pacific/Pago_Pago" } else { "Pacific/Kiritimati" };
+        till.configure("[terminal]\n", &format!("[terminal]\ntimezone = \"{elsewhere}\"\n"));
+        for start in 1..=3 {
+            till.start_daemon().await;
+            till.until::<Vec<String>>(ROOT_PATH, "Manager.StateReasons", |why| {
+                why.contains(&REFUSED.to_owned())
+            })
+            .await;
+            till.open_again().await;
+            let lines = till.timeline(&sale).await;
+            let given_up = lines.iter().filter(|what| *what == "undo-impossible").count();
+            assert_eq!(given_up, 1, "start {start}: {lines:?}");
+            assert!(till.get::<Paths>(sale.as_str(), "Transaction.FollowUps").await.is_empty());
+            if start < 3 {
+                till.stop_daemon().await;
+            }
+        }
+        for (request_id, amount, stands) in [("part", 250, true), ("rest", 1000, false)] {
+            let refund = till.follow("refund", request_id, amount, &sale).await;
+            assert_eq!(till.finished(&refund).await.outcome, "approved");
+            let stood = |why: &Vec<String>| why.contains(&REFUSED.to_owned()) == stands;
+            till.until::<Vec<String>>(ROOT_PATH, "Manager.StateReasons", stood).await;
+        }
+        till.stop_daemon().await;
+    });
+}
+
 type Paths = Vec<OwnedObjectPath>;
 
 const REFUSED: &str = "signature-refused";

@@ -97,7 +97,7 @@ impl Dialler {
         let (stream, certificate_until) = if endpoint.tls {
             let secured = self.shake_hands(endpoint, stream, clock).await?;
             times.tls = Some(lap(&mut begun));
-            let until = secured.get_ref().1.peer_certificates().and_then(tls::until);
+            let until = secured.get_ref().1.peer_certificates().and_then(tls::host_until);
             (Stream::Tls(Box::new(secured)), until)
         } else {
             (Stream::Plain(stream), None)
@@ -128,7 +128,7 @@ impl Dialler {
             })
         })?;
         // A resumed session rests on a verification of earlier: only its time can have run out.
-        let own = secured.get_ref().1.peer_certificates().and_then(|chain| tls::until(chain.get(..1)?));
+        let own = secured.get_ref().1.peer_certificates().and_then(tls::host_until);
         if let Some(until) = own.filter(|until| *until < clock.now) {
             let at = UnixTime::since_unix_epoch(Duration::from_micros(until.0));
             return Err(fault(WayCause::Expired, refusal::expired(Some(at), clock)));

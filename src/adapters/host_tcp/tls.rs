@@ -108,7 +108,7 @@ impl TlsSettings {
             None => (builder.with_no_client_auth(), None),
             Some((chain_file, key_file)) => {
                 let chain = certificates(chain_file)?;
-                let until = until(&chain);
+                let until = chain.iter().filter_map(until).min();
                 let key = private_key(key_file)?;
                 let config = builder.with_client_auth_cert(chain, key);
                 (config.map_err(|error| unusable(key_file)(error.to_string()))?, until)
@@ -137,9 +137,15 @@ pub(super) struct Loaded {
     own_until: Option<WallTime>,
 }
 
-/// When the first certificate of a chain ends; `None` where none can be read.
-pub(super) fn until(chain: &[CertificateDer<'_>]) -> Option<WallTime> {
-    chain.iter().filter_map(|der| certificate::read(der)).map(|read| read.until).min()
+/// When a certificate ends; `None` where it cannot be read.
+pub(super) fn until(der: &CertificateDer<'_>) -> Option<WallTime> {
+    certificate::read(der).map(|read| read.until)
+}
+
+/// When the host's own certificate ends, the first of what it shows (RFC 8446, 4.4.2). The others only help to find a
+/// way to the CA: one that nobody needs, such as an old cross-signed one, may have ended long ago.
+pub(super) fn host_until(chain: &[CertificateDer<'_>]) -> Option<WallTime> {
+    chain.first().and_then(until)
 }
 
 fn read(file: &Path) -> Result<(Zeroizing<Vec<u8>>, u32), TlsFileError> {

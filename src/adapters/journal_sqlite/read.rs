@@ -18,7 +18,7 @@ use crate::domain::record::{
 };
 use crate::domain::secret::MasterKeyMaterial;
 use crate::domain::secret::Pan;
-use crate::domain::txn::refused::SIGNATURE_REFUSED;
+use crate::domain::txn::refused::{SIGNATURE_REFUSED, UNDO_IMPOSSIBLE};
 use crate::ports::JournalError;
 use rusqlite::{Connection, Params};
 use std::sync::Arc;
@@ -110,6 +110,8 @@ impl<'a> Reader<'a> {
         let refused = "WHERE txn.batch = (SELECT batch FROM terminal) AND txn.signature_required = 1
                  AND EXISTS (SELECT 1 FROM timeline WHERE timeline.txn = txn.name AND timeline.what = ?1)
              ORDER BY txn.id";
+        let not_undone = format!("SELECT txn.name FROM txn {refused}");
+        let name = |c: &Columns<'_>| c.ident("name", TxnId::parse);
         let recent = format!("ORDER BY txn.created_at DESC, txn.id DESC LIMIT {RECENT}");
         let counts = "SELECT kind, count(*) AS finished FROM txn INDEXED BY txn_by_batch
                       WHERE batch = (SELECT batch FROM terminal) AND outcome IN ('approved', 'stored-offline')
@@ -124,6 +126,7 @@ impl<'a> Reader<'a> {
             open: self.txns(&open, [])?,
             recent: self.txns(&recent, [])?,
             refused: self.txns(refused, [SIGNATURE_REFUSED])?,
+            not_undone: self.rows("txn", &not_undone, [UNDO_IMPOSSIBLE], name)?.into_iter().collect(),
             downloads: self.downloads()?,
             batch_has_records: self.connection.query_row(records, [], |row| row.get(0))?,
             counts: self.rows("txn", counts, [], count)?,

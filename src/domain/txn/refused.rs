@@ -3,12 +3,16 @@
 //! The refusal is durable as a line of the transaction's timeline before the undo begins. So the journal alone tells
 //! what is still to be done, and doing it twice gives the same undo: its request id is made from its original's name.
 use crate::domain::ident::{RequestId, TxnId};
-use crate::domain::outcome::Outcome;
+use crate::domain::money::Amount;
+use crate::domain::outcome::{Kind, Outcome};
 use crate::domain::record::TxnRow;
 use crate::domain::rules;
 
 /// The word of the timeline line that makes a refusal durable; also the word in `StateReasons`.
 pub const SIGNATURE_REFUSED: &str = "signature-refused";
+/// The word of the timeline line that says why the terminal will not undo it by itself any more. It is written once;
+/// the next start reads it and does not try again.
+pub const UNDO_IMPOSSIBLE: &str = "undo-impossible";
 /// Request ids of undos that the terminal starts by itself begin so; the name of the original follows.
 const LINKED: &str = "linked:";
 
@@ -20,7 +24,7 @@ pub enum Refusal {
     /// The linked undo is to begin.
     Undo,
     /// The linked undo was begun and is not approved, or there is none: the shop sees the reason, and may undo it by
-    /// hand. What was begun once is not begun again.
+    /// hand, or refund it. What was begun once is not begun again.
     Person,
 }
 
@@ -30,12 +34,27 @@ pub fn linked_request(original: &TxnId) -> Option<RequestId> {
     RequestId::new(&format!("{LINKED}{original}")).ok()
 }
 
+/// No caller may use such a request id: it would take the name of an undo that is still to begin.
+#[must_use]
+pub fn is_linked(request: &RequestId) -> bool {
+    request.as_str().starts_with(LINKED)
+}
+
+/// Everything was given back. Choice: a refund undoes nothing, but where the day is over it is the only way, and with
+/// all of it given back the refused signature has cost the cardholder nothing.
+fn is_given_back(row: &TxnRow) -> bool {
+    let refunds = row.follow_ups.iter().filter(|follow| follow.kind == Kind::Refund);
+    let through = refunds.filter(|follow| follow.stands && !follow.unresolved);
+    let sum = through.fold(Amount::ZERO, |sum, follow| sum.checked_add(follow.amount).unwrap_or(sum));
+    !sum.is_zero() && sum >= row.approved_amount
+}
+
 /// What the refused signature of this transaction still asks for.
 #[must_use]
 pub fn refusal(row: &TxnRow) -> Refusal {
     let stands = matches!(row.outcome, Outcome::Approved | Outcome::StoredOffline);
     let undone = row.follow_ups.iter().any(|follow| follow.stands && rules::undoes(follow.kind));
-    if !stands || undone || !row.in_open_batch {
+    if !stands || undone || is_given_back(row) || !row.in_open_batch {
         return Refusal::Over;
     }
     let linked = linked_request(&row.start.id).map(|request| TxnId::of(&request));
@@ -119,19 +138,39 @@ mod tests {
         assert_eq!(refusal(&advice(1, 1000, QueueState::Queued)), Refusal::Person);
     }
 
-    /// A refund gives money back and undoes nothing.
+    /// A refund undoes nothing, so a part given back leaves the refusal. The whole given back, at once or in parts,
+    /// ends it: once the day is over nothing else can, and nothing is left to undo. One of unknown outcome has given
+    /// nothing.
     #[test]
-    fn a_refund_ends_no_refusal() {
-        let mut row = approved(Kind::Sale, 1, 1000);
-        let refund = approved(Kind::Refund, 2, 1000);
-        row.follow_ups.push(FollowUp {
-            id: refund.start.id,
-            kind: Kind::Refund,
-            outcome: Outcome::Approved,
-            amount: amount(1000),
-            unresolved: false,
-            stands: true,
-        });
-        assert_eq!(refusal(&row), Refusal::Undo);
+    fn only_refunds_of_everything_end_a_refusal() {
+        let refused = approved(Kind::Sale, 1, 1000);
+        let check = |refunds: &[(u64, Outcome, bool)], expected| {
+            let mut row = refused.clone();
+            for ((minor, outcome, unresolved), stan) in refunds.iter().zip(2..) {
+                row.follow_ups.push(FollowUp {
+                    id: approved(Kind::Refund, stan, *minor).start.id,
+                    kind: Kind::Refund,
+                    outcome: *outcome,
+                    amount: amount(*minor),
+                    unresolved: *unresolved,
+                    stands: matches!(outcome, Outcome::Approved | Outcome::Unknown),
+                });
+            }
+            assert_eq!(refusal(&row), expected, "{refunds:?}");
+        };
+        check(&[(1000, Outcome::Approved, false)], Refusal::Over);
+        check(&[(400, Outcome::Approved, false), (600, Outcome::Approved, false)], Refusal::Over);
+        check(&[(999, Outcome::Approved, false)], Refusal::Undo);
+        check(&[(1000, Outcome::Declined, false)], Refusal::Undo);
+        check(&[(1000, Outcome::Unknown, true)], Refusal::Undo);
+        check(&[(400, Outcome::Approved, false), (600, Outcome::Unknown, true)], Refusal::Undo);
+    }
+
+    /// The names of linked undos are known from others.
+    #[test]
+    fn a_linked_request_is_told_from_others() {
+        let row = approved(Kind::Sale, 1, 1000);
+        assert!(is_linked(&linked_request(&row.start.id).unwrap()));
+        assert!(!is_linked(&row.start.request_id));
     }
 }

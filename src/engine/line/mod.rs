@@ -32,7 +32,7 @@ use std::collections::{BTreeSet, VecDeque};
 const RETRY_MIN: Duration = Duration::from_secs(2);
 const RETRY_MAX: Duration = Duration::from_secs(60);
 /// Pause before a row that could not be read is asked for again.
-const READ_AGAIN: Duration = Duration::from_secs(5);
+pub(in crate::engine) const READ_AGAIN: Duration = Duration::from_secs(5);
 /// Errands that may wait.
 const ERRANDS_MAX: usize = 8;
 

@@ -143,6 +143,21 @@ async fn a_good_host_is_spoken_to() {
     }
 }
 
+/// Goal: a host that shows an old certificate of another CA beside its own, which nobody needs, is spoken to, and the
+/// end that is told is that of its own.
+#[tokio::test]
+async fn an_old_certificate_beside_the_hosts_own_is_no_end() {
+    let ca = Ca::new("bank");
+    let identity = ca.host(NAME, VALID);
+    let own = std::fs::read_to_string(&identity.certificate).unwrap();
+    let old = std::fs::read_to_string(Ca::new("root").host("old", (2000, 2020)).certificate).unwrap();
+    std::fs::write(&identity.certificate, own + &old).unwrap();
+    let host = Host::start(server(&identity, None, BOTH)).await;
+    let mut engine = engine(host.endpoint(), settings(&ca));
+    assert_eq!(dial(&mut engine, 1, NOW).await.unwrap().1, Some(UNTIL));
+    exchange(&mut engine, 1).await;
+}
+
 /// Goal: an address may stand in the place of the name, and its certificate must be for the address.
 #[tokio::test]
 async fn an_address_has_its_own_certificate() {

@@ -345,7 +345,8 @@ fn a_follow_up_stands_until_it_is_undone() {
     assert_eq!(stands(&mut journal), (false, false));
 }
 
-/// A refused signature is read back from its line of the timeline, until its batch is settled.
+/// A refused signature is read back from its line of the timeline, until its batch is settled, and so is that the
+/// terminal cannot undo it.
 #[test]
 fn a_refused_signature_is_read_back() {
     let (dir, mut journal) = new_journal();
@@ -368,6 +369,11 @@ fn a_refused_signature_is_read_back() {
     let refused = row(&mut journal, "refused");
     assert!(refused.card.as_ref().is_some_and(|card| card.signature_required));
     assert_eq!(journal.load().unwrap().refused, [refused]);
+    assert!(journal.load().unwrap().not_undone.is_empty());
+    let row =
+        TimelineRow { at: at(111), what: "undo-impossible".to_owned(), text: String::new(), stan: None };
+    commit(&mut journal, Record::Timeline { id: txn_id("refused"), row });
+    assert_eq!(journal.load().unwrap().not_undone, [txn_id("refused")].into());
 }
 
 /// A person holds the queue back with a reason, over restarts, and lets it go on.

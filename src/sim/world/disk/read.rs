@@ -9,7 +9,7 @@ use crate::domain::record::{
     BatchRow, Committed, EntryRow, FollowUp, Loaded, OriginalRef, Record, SettlementRow, TimelineRow,
     TotalsRow, TxnFilter, TxnRow,
 };
-use crate::domain::txn::refused::SIGNATURE_REFUSED;
+use crate::domain::txn::refused::{SIGNATURE_REFUSED, UNDO_IMPOSSIBLE};
 use crate::ports::{BackupFacts, CheckCopy, Durability, Journal, JournalError};
 use std::path::Path;
 use std::sync::Arc;
@@ -102,7 +102,8 @@ impl Disk {
         Loaded {
             open: open.map(|kept| self.whole(kept)).collect(),
             recent: self.rows.iter().rev().take(recent).map(|kept| self.whole(kept)).collect(),
-            refused: self.refused(),
+            refused: self.refused(SIGNATURE_REFUSED),
+            not_undone: self.refused(UNDO_IMPOSSIBLE).into_iter().map(|row| row.start.id).collect(),
             next_stan: Some(self.next_stan),
             batch: Some(self.batch_number()),
             batch_opened_at: self.batches.last().map(|batch| batch.opened_at).unwrap_or_default(),
@@ -121,12 +122,11 @@ impl Disk {
         }
     }
 
-    /// Transactions of the open batch whose signature was refused; known only where timelines are kept.
-    fn refused(&self) -> Vec<TxnRow> {
+    /// Transactions of the open batch that want a signature and have this line; known only where timelines are kept.
+    fn refused(&self, what: &str) -> Vec<TxnRow> {
         let signs = |row: &TxnRow| row.card.as_ref().is_some_and(|card| card.signature_required);
-        let said = |row: &TxnRow| {
-            self.timeline.iter().any(|(id, line)| *id == row.start.id && line.what == SIGNATURE_REFUSED)
-        };
+        let said =
+            |row: &TxnRow| self.timeline.iter().any(|(id, line)| *id == row.start.id && line.what == what);
         let open = self.rows.iter().skip(self.batch_from);
         open.filter(|kept| signs(&kept.row) && said(&kept.row)).map(|kept| self.whole(kept)).collect()
     }
