@@ -18,7 +18,9 @@ pub struct Bilingual {
 }
 
 impl Bilingual {
-    fn of(zh: &str, en: &str) -> Self {
+    /// Two texts.
+    #[must_use]
+    pub fn of(zh: &str, en: &str) -> Self {
         Self { zh: zh.to_owned(), en: en.to_owned() }
     }
 }
