@@ -12,8 +12,9 @@ SIM := target/sim
 export POSD_PLAIN := $(CURDIR)/$(PLAIN)/debug
 
 N ?= 500
+MINUTES ?= 1
 
-.PHONY: help deps build simulators sim demo storm test check lint core suite bench deb install clean
+.PHONY: help deps build simulators sim demo storm fuzz test check lint core suite bench deb install clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
@@ -36,6 +37,9 @@ demo: build simulators ## a day in a shop, from sign-on to settlement; receipts 
 
 storm: build simulators ## the daemon is killed N=500 times in mixed business; both ends are compared
 	$(SIM)/debug/posd-sim storm --bin $(PLAIN)/debug --emv tests/data/emv.toml --kills $(N)
+
+fuzz: deps ## bytes of chance against all readers, MINUTES=1 each; says what it needs
+	tests/tools/fuzz $(MINUTES)
 
 test: deps lint core build suite ## everything that CI runs
 

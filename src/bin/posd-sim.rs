@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use posd::adapters::journal_sqlite::SqliteJournal;
-use posd::sim::{bench, cardd, demo, host, printer, storm, worlds};
+use posd::sim::{bench, cardd, demo, fuzz, host, printer, storm, worlds};
 
 /// Simulated devices for tests and demonstrations of posd
 #[derive(Parser)]
@@ -28,6 +28,8 @@ enum Command {
     Bench(bench::Args),
     /// Whole shops in memory, in which anything goes wrong and no money may get lost
     Worlds(worlds::Args),
+    /// Bytes of chance against everything that reads bytes from outside
+    Fuzz(fuzz::Args),
     /// Mixed business of the real daemon, which is killed again and again
     Storm(storm::Args),
 }
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         Command::Printer(args) => told(printer::run(&args)),
         Command::Demo(args) => demo::run(&args),
         Command::Worlds(args) => worlds::run(&args),
+        Command::Fuzz(args) => fuzz::run(&args),
         Command::Storm(args) => storm::run(&args),
         Command::Bench(args) => bench::run(&args, |folder, now| {
             Ok(Box::new(SqliteJournal::open(folder, bench::STORAGE_KEY, now, Vec::new)?))

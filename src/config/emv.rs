@@ -4,7 +4,6 @@ use super::Terminal;
 use super::groups::{hex, hex_bytes};
 use crate::domain::emv::params::{Aid, AidEntry, Capk, EmvConfig, TerminalData};
 use crate::domain::settings::{ConfigError, Section, Tables};
-use sha1::{Digest, Sha1};
 use std::path::Path;
 
 const AIDS_MAX: usize = 128;
@@ -147,14 +146,7 @@ fn capk(mut s: Section<'_>, earlier: &[Capk]) -> Option<Capk> {
         _ => None,
     };
     if let (Some(key), Some(sha1)) = (&capk, sha1) {
-        // EMV 4.4 Book 2 §11.2.2: hash over RID, index, modulus and exponent.
-        let sum = Sha1::new()
-            .chain_update(key.rid)
-            .chain_update([key.index])
-            .chain_update(&key.modulus)
-            .chain_update(&key.exponent)
-            .finalize();
-        if sum.as_slice() != sha1 {
+        if key.checksum() != sha1 {
             s.wrong_table("sha1", "does not fit the key", "SHA-1 over RID, index, modulus and exponent");
             capk = None;
         }

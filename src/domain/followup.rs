@@ -6,6 +6,7 @@ use super::money::Amount;
 use super::outcome::Kind;
 use super::record::{CardFacts, OriginalRef, TxnRow};
 use super::rules::{self, OriginalRule, Present, Undo, rule};
+use std::sync::Arc;
 
 /// What a follow-up rests on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +18,7 @@ pub struct Followed {
     /// How an undo is carried out.
     pub undo: Undo,
     /// The original's card, where this terminal still has its number.
-    pub card: Option<CardFacts>,
+    pub card: Option<Arc<CardFacts>>,
 }
 
 fn refuse<T>(name: FaultName, text: impl Into<String>) -> Result<T, Fault> {

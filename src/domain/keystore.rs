@@ -23,6 +23,20 @@ words! {
 }
 
 words! {
+    /// DE 60.3 of the sign-on: which keys are asked for.
+    SignOnKeys {
+        /// PIK and MAK of single length.
+        Des = "001",
+        /// PIK and MAK of double length.
+        Tdes = "003",
+        /// … and a TDK.
+        TdesTracks = "004",
+        /// SM4 keys for PINs and MACs. Spec: unverified, one source.
+        Sm4 = "006",
+    }
+}
+
+words! {
     /// How working keys stand in DE 62 of the answer to a sign-on.
     KeyBlockLayout {
         /// 24, 40 or 60 bytes: PIK, MAK and, in the longest, TDK, each with a check value of four bytes.
@@ -59,6 +73,8 @@ words! {
 /// An acquirer's rules about keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyRules {
+    /// Which keys a sign-on asks for.
+    pub sign_on: SignOnKeys,
     /// How DE 64 is computed.
     pub mac: MacAlgorithm,
     /// How it is written.
@@ -74,28 +90,36 @@ pub struct KeyRules {
 }
 
 impl KeyRules {
-    /// Those of the profile that ships.
-    pub const UNIONPAY: Self = Self {
-        mac: MacAlgorithm::UnionPay,
-        mac_form: MacForm::Ascii,
-        key_block: KeyBlockLayout::UnionPay,
-        mak: MakLength::Auto,
-        track_encryption: false,
-        missing_tdk: MissingTdk::Off,
-    };
-
-    /// Two rules that cannot hold together, as a sentence.
+    /// Two rules that cannot hold together.
     #[must_use]
-    pub fn contradiction(&self) -> Option<&'static str> {
+    pub fn contradiction(&self) -> Option<Contradiction> {
         let sm4 = self.key_block == KeyBlockLayout::Sm4;
+        let found = |keys, why| Some(Contradiction { keys, why });
         if self.mac.is_sm4() != sm4 {
-            Some("an SM4 MAC needs the SM4 key block, and the other way round")
+            found(["mac", "block"], "an SM4 MAC needs the SM4 key block, and the other way round")
+        } else if (self.sign_on == SignOnKeys::Sm4) != sm4 {
+            found(["sign-on-keys", "block"], "sign-on 006 gives the SM4 key block, and the other way round")
         } else if sm4 && self.track_encryption {
-            Some("no form is known in which tracks are encrypted with SM4")
+            found(["track-encryption", "block"], "no form is known in which tracks are encrypted with SM4")
+        } else if self.key_block == KeyBlockLayout::Typed && self.sign_on != SignOnKeys::Tdes {
+            found(["sign-on-keys", "block"], "the typed block holds what sign-on 003 asks for")
+        } else if self.track_encryption && self.sign_on != SignOnKeys::TdesTracks {
+            found(["track-encryption", "sign-on-keys"], "only sign-on 004 asks for a key for tracks")
+        } else if self.mak == MakLength::Double && self.sign_on == SignOnKeys::Des {
+            found(["mak", "sign-on-keys"], "sign-on 001 gives keys of single length")
         } else {
             None
         }
     }
+}
+
+/// Two keys of `[keys]` whose values do not go together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Contradiction {
+    /// Their names in a profile.
+    pub keys: [&'static str; 2],
+    /// Why, as a sentence.
+    pub why: &'static str,
 }
 
 /// Why keys cannot be used.
@@ -238,16 +262,35 @@ pub trait SessionKeys: Send + core::fmt::Debug {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::profile::Profile;
 
-    /// A profile that mixes ciphers is refused before it can be used.
+    /// Goal: rules that no bank can follow are named before they can be used, each pair with its reason.
     #[test]
     fn rules_that_contradict_each_other_are_named() {
-        assert_eq!(KeyRules::UNIONPAY.contradiction(), None);
-        let sm4 =
-            KeyRules { mac: MacAlgorithm::Sm4UnionPay, key_block: KeyBlockLayout::Sm4, ..KeyRules::UNIONPAY };
-        assert_eq!(sm4.contradiction(), None);
-        assert!(KeyRules { key_block: KeyBlockLayout::UnionPay, ..sm4 }.contradiction().is_some());
-        assert!(KeyRules { mac: MacAlgorithm::X9_19, ..sm4 }.contradiction().is_some());
-        assert!(KeyRules { track_encryption: true, ..sm4 }.contradiction().is_some());
+        let base = Profile::unionpay().keys;
+        let check = |rules: KeyRules, keys: [&str; 2]| {
+            assert_eq!(rules.contradiction().map(|found| found.keys), Some(keys), "{rules:?}");
+        };
+        let sm4 = KeyRules {
+            sign_on: SignOnKeys::Sm4,
+            mac: MacAlgorithm::Sm4UnionPay,
+            key_block: KeyBlockLayout::Sm4,
+            ..base
+        };
+        check(KeyRules { key_block: KeyBlockLayout::UnionPay, ..sm4 }, ["mac", "block"]);
+        check(KeyRules { mac: MacAlgorithm::X9_19, ..sm4 }, ["mac", "block"]);
+        check(KeyRules { sign_on: SignOnKeys::Tdes, ..sm4 }, ["sign-on-keys", "block"]);
+        check(KeyRules { sign_on: SignOnKeys::Sm4, ..base }, ["sign-on-keys", "block"]);
+        check(KeyRules { track_encryption: true, ..sm4 }, ["track-encryption", "block"]);
+        let typed = KeyRules { key_block: KeyBlockLayout::Typed, ..base };
+        check(KeyRules { sign_on: SignOnKeys::TdesTracks, ..typed }, ["sign-on-keys", "block"]);
+        check(KeyRules { track_encryption: true, ..base }, ["track-encryption", "sign-on-keys"]);
+        check(KeyRules { track_encryption: true, ..typed }, ["track-encryption", "sign-on-keys"]);
+        let single = KeyRules { sign_on: SignOnKeys::Des, ..base };
+        check(KeyRules { mak: MakLength::Double, ..single }, ["mak", "sign-on-keys"]);
+        let tracks = KeyRules { sign_on: SignOnKeys::TdesTracks, track_encryption: true, ..base };
+        for rules in [base, sm4, typed, single, tracks] {
+            assert_eq!(rules.contradiction(), None);
+        }
     }
 }

@@ -17,6 +17,7 @@ use super::outcome::{
 };
 use super::secret::{MasterKeyMaterial, Pan};
 pub use batch::{BatchRow, SettlementRow, SettlementStep, TotalsRow};
+use std::sync::Arc;
 
 /// What the caller asked for; fixed when the transaction is created.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,6 +92,8 @@ pub struct OriginalRef {
 }
 
 /// What the card said, as far as paper, messages and follow-ups need it later. No track, PIN block or CVV.
+///
+/// Transaction, records and rows share one copy of it: a card number stands in memory once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CardFacts {
     /// The card number; sealed at rest.
@@ -187,7 +190,7 @@ pub struct Sending {
     /// What was asked for.
     pub start: TxnStart,
     /// The card.
-    pub card: CardFacts,
+    pub card: Arc<CardFacts>,
     /// The fields a reversal repeats.
     pub wire: WireFacts,
     /// When the record was made.
@@ -276,7 +279,7 @@ pub struct Closed {
     /// Present if no [`Sending`] is known to be stored: the row is made by this record.
     pub start: Option<TxnStart>,
     /// The card, with its last facts (TC, TSI); `None` leaves what [`Sending`] stored.
-    pub card: Option<CardFacts>,
+    pub card: Option<Arc<CardFacts>>,
     /// How it ended. [`Outcome::Unknown`] always comes with a reversal or, for a refund, leaves its exception.
     pub outcome: Outcome,
     /// Why.
@@ -580,7 +583,7 @@ pub struct TxnRow {
     /// That batch is still open; numbers come round again.
     pub in_open_batch: bool,
     /// The card, if one was read before a record was made; `None` also after its sealed data was wiped.
-    pub card: Option<CardFacts>,
+    pub card: Option<Arc<CardFacts>>,
     /// What stays of it then; `None` only while no card was read.
     pub card_seen: Option<CardSeen>,
     /// `622588******5678`; kept when the sealed number is wiped.

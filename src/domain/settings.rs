@@ -113,6 +113,8 @@ pub(crate) struct Section<'e> {
     place: (PathBuf, usize),
     entries: BTreeMap<String, Entry>,
     known: Vec<&'static str>,
+    /// Where keys stood that were taken.
+    taken: BTreeMap<&'static str, (Rc<PathBuf>, usize)>,
     errors: &'e mut Vec<ConfigError>,
 }
 
@@ -123,7 +125,7 @@ impl<'e> Section<'e> {
         entries: BTreeMap<String, Entry>,
         errors: &'e mut Vec<ConfigError>,
     ) -> Self {
-        Self { name: name.to_owned(), place, entries, known: Vec::new(), errors }
+        Self { name: name.to_owned(), place, entries, known: Vec::new(), taken: BTreeMap::new(), errors }
     }
 
     fn label(&self, key: &str) -> String {
@@ -132,7 +134,9 @@ impl<'e> Section<'e> {
 
     fn take(&mut self, key: &'static str) -> Option<Entry> {
         self.known.push(key);
-        self.entries.remove(key)
+        let entry = self.entries.remove(key)?;
+        self.taken.insert(key, (Rc::clone(&entry.file), entry.line));
+        Some(entry)
     }
 
     /// Notes that a key's value is wrong.
@@ -153,6 +157,16 @@ impl<'e> Section<'e> {
         let (file, line) = self.place.clone();
         let key = self.label(key);
         self.note(ConfigError { file, line, key, problem: problem.to_owned(), allowed: allowed.to_owned() });
+    }
+
+    /// Notes that two values do not go together, at the first of the two that this text has.
+    pub(crate) fn contradiction(&mut self, keys: [&'static str; 2], why: &str) {
+        let [first, second] = keys;
+        let at = |key| self.taken.get(key).map(|(file, line)| (file.as_ref().clone(), *line));
+        let (file, line) = at(first).or_else(|| at(second)).unwrap_or_else(|| self.place.clone());
+        let key = self.label(first);
+        let problem = format!("and {second} do not go together");
+        self.note(ConfigError { file, line, key, problem, allowed: why.to_owned() });
     }
 
     fn note(&mut self, error: ConfigError) {
@@ -280,6 +294,30 @@ impl<'e> Section<'e> {
             return None;
         }
         Some(read_items)
+    }
+
+    /// Keys that are numbers within limits, each with a text that `read` accepts or says what is allowed instead. Keys of
+    /// another form stay for [`Section::finish`], which tells `allowed`.
+    pub(crate) fn numbered<T>(
+        &mut self,
+        limits: RangeInclusive<u8>,
+        allowed: &'static str,
+        read: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<Vec<(u8, T)>> {
+        self.known.push(allowed);
+        let (mut found, mut whole) = (Vec::new(), true);
+        for number in limits {
+            let key = number.to_string();
+            let Some(entry) = self.entries.remove(&key) else { continue };
+            match entry.value.as_str().map_or_else(|| Err("a text".to_owned()), &read) {
+                Ok(value) => found.push((number, value)),
+                Err(allowed) => {
+                    self.wrong(&key, &entry, &format!("is {}", shown(&entry.value)), &allowed);
+                    whole = false;
+                }
+            }
+        }
+        whole.then_some(found)
     }
 
     /// A text, or a list of at most `most`; empty where the key is absent.

@@ -163,7 +163,7 @@ impl Engine {
         caller: Caller,
         amount: Amount,
         terms: Terms,
-        (undo, stored_card): (Undo, Option<CardFacts>),
+        (undo, stored_card): (Undo, Option<Arc<CardFacts>>),
     ) {
         let operator = self.session.as_mut().map(|session| {
             session.last_used = self.system.boot();
@@ -199,7 +199,7 @@ impl Engine {
     }
 
     /// What every transaction is told, with the terminal's own times.
-    pub(super) fn setup(&self, undo: Undo, stored_card: Option<CardFacts>) -> Setup {
+    pub(super) fn setup(&self, undo: Undo, stored_card: Option<Arc<CardFacts>>) -> Setup {
         Setup {
             emv: self.settings.emv.clone(),
             identity: self.settings.identity.clone(),

@@ -6,6 +6,7 @@ pub mod card;
 pub mod cardd;
 mod client;
 pub mod demo;
+pub mod fuzz;
 pub mod host;
 pub mod issuer;
 pub mod printer;

@@ -26,6 +26,7 @@ use posd::domain::secret::Pan;
 use posd::ports::{BackupFacts, Durability, Journal, JournalError};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Arc;
 use tempfile::TempDir;
 
 mod batch;
@@ -108,8 +109,8 @@ fn start(name: &str, seconds: u64) -> TxnStart {
     }
 }
 
-fn card() -> CardFacts {
-    CardFacts {
+fn card() -> Arc<CardFacts> {
+    Arc::new(CardFacts {
         pan: Pan::new(PAN).unwrap(),
         expiry: Some("3012".to_owned()),
         sequence: Some(1),
@@ -121,7 +122,7 @@ fn card() -> CardFacts {
         cvm: CvmMethod::OnlinePin,
         signature_required: false,
         chip: vec![("ARQC".to_owned(), "0011223344556677".to_owned())],
-    }
+    })
 }
 
 fn wire() -> WireFacts {

@@ -122,9 +122,10 @@ fn take(answer: &[u8], tags: &mut TagStore) {
     }
 }
 
-/// The judge's Python, or why there is none.
-fn python() -> Result<PathBuf, String> {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("oracle-venv");
+/// A judge's Python: an environment of its own with one package, or why there is none. `check` is a program that fails
+/// without it.
+pub(crate) fn python(environment: &str, package: &str, check: &str) -> Result<PathBuf, String> {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(environment);
     let python = folder.join("bin/python");
     let run = |program: &Path, args: &[&str]| {
         // `timeout` is the deadline: a network without answers must not hold up the suite.
@@ -137,13 +138,14 @@ fn python() -> Result<PathBuf, String> {
             Err(error) => Err(error.to_string()),
         }
     };
-    let there = ["-c", "import pyemv; assert pyemv.__version__ == '1.5.0'"];
+    let there = ["-c", check];
     if run(&python, &there).is_ok() {
         return Ok(python);
     }
     let target = folder.to_str().ok_or("path of the build folder")?;
     run(Path::new("python3"), &["-m", "venv", target])?;
-    run(&python, &["-m", "pip", "install", "--quiet", "--retries", "1", "pyemv==1.5.0"])?;
+    run(&python, &["-m", "pip", "install", "--quiet", "--retries", "1", package])?;
+    run(&python, &there)?;
     Ok(python)
 }
 
@@ -151,7 +153,8 @@ fn python() -> Result<PathBuf, String> {
 /// pyemv's.
 #[test]
 fn cryptograms_agree_with_an_independent_implementation() {
-    let python = match python() {
+    let check = "import pyemv; assert pyemv.__version__ == '1.5.0'";
+    let python = match python("oracle-venv", "pyemv==1.5.0", check) {
         Ok(python) => python,
         Err(reason) => return println!("skipped: no pyemv: {reason}"),
     };

@@ -17,6 +17,7 @@ use posd::domain::record::{CardFacts, EntryRow, HostFacts, OriginalRef, Terms, T
 use posd::domain::secret::Pan;
 use posd::domain::slip::{Language, Shop, receipt};
 use std::path::Path;
+use std::sync::Arc;
 
 fn shop(language: Language) -> Shop {
     Shop {
@@ -85,7 +86,7 @@ pub(crate) fn approved() -> TxnRow {
         stan: Some(Stan::new(12).unwrap()),
         batch: BatchNumber::FIRST,
         masked_pan: card.pan.masked(),
-        card: Some(card),
+        card: Some(Arc::new(card)),
         wire: None,
         outcome: Outcome::Approved,
         result: Some(ResultCode::Approved),
@@ -103,7 +104,7 @@ pub(crate) fn approved() -> TxnRow {
 
 pub(crate) fn signed() -> TxnRow {
     let mut row = approved();
-    let card = row.card.as_mut().unwrap();
+    let card = Arc::make_mut(row.card.as_mut().unwrap());
     card.cvm = CvmMethod::Signature;
     card.signature_required = true;
     row
@@ -127,7 +128,7 @@ fn follow_up(kind: Kind) -> TxnRow {
         ..OriginalRef::default()
     });
     row.host.text = None;
-    let card = row.card.as_mut().unwrap();
+    let card = Arc::make_mut(row.card.as_mut().unwrap());
     card.cvm = CvmMethod::NoCvm;
     // The chip was read for its number only.
     card.chip.clear();
@@ -145,7 +146,7 @@ fn offline() -> TxnRow {
     row.outcome = Outcome::StoredOffline;
     row.result = Some(ResultCode::OfflineApproved);
     row.host = HostFacts::default();
-    let card = row.card.as_mut().unwrap();
+    let card = Arc::make_mut(row.card.as_mut().unwrap());
     card.cvm = CvmMethod::NoCvm;
     card.chip.retain(|(name, _)| name != "ARQC");
     let more = [("AIP", "7C00"), ("TermCap", "E0F8C8"), ("UNPR NUM", "01020304"), ("IAD", "07010103A4B001")];
@@ -181,7 +182,7 @@ fn slips_of_a_sale_say_what_the_golden_files_say() {
     check("offline-sale-customer", &offline(), Ply::Customer, false);
     let mut voice = offline();
     voice.start.terms.auth_code = Some(AuthCode::new("V12345").unwrap());
-    voice.card.as_mut().unwrap().chip.clear();
+    Arc::make_mut(voice.card.as_mut().unwrap()).chip.clear();
     check("offline-sale-voice-customer", &voice, Ply::Customer, false);
 }
 

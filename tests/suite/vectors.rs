@@ -2,6 +2,7 @@
 //!
 //! The messages stand in `tests/data/iso8583/`, each with its source and what it must decode to.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails loudly")]
+mod download;
 mod queued;
 
 use posd::domain::calendar::LocalTime;
@@ -13,6 +14,7 @@ use posd::domain::iso8583::{De, Dialect, Form, Format, Frame, Message, iso1987, 
 use posd::domain::keystore::{KeyBlockLayout, KeyRules, KeyStore as _, MacForm};
 use posd::domain::money::{Amount, Currency};
 use posd::domain::outcome::{EntryMode, Kind};
+use posd::domain::profile::Profile;
 use posd::domain::record::{OriginalRef, WireFacts};
 use posd::domain::rules::rule;
 use posd::domain::secret::{ClearPin, MasterKeyMaterial, Pan, PinBlock, Track2};
@@ -117,7 +119,7 @@ fn to_hex(bytes: &[u8]) -> String {
 
 /// Keys of the synthetic messages, opened from the answer to the sign-on with a TDK (B2b). Tracks are encrypted.
 fn keys() -> WorkingKeys {
-    keys_by("B2b", KeyRules { track_encryption: true, ..KeyRules::UNIONPAY })
+    keys_by("B2b", KeyRules { track_encryption: true, ..Profile::unionpay().keys })
 }
 
 fn keys_by(name: &str, rules: KeyRules) -> WorkingKeys {
@@ -418,7 +420,7 @@ fn a_chip_sale_is_b5() {
 #[test]
 fn a_track_in_clear_changes_35_53_and_64_only() {
     for (block, track_encryption) in [("B2b", false), ("B2", true)] {
-        let keys = keys_by(block, KeyRules { track_encryption, ..KeyRules::UNIONPAY });
+        let keys = keys_by(block, KeyRules { track_encryption, ..Profile::unionpay().keys });
         track_in_clear(&chip_sale_under(&keys, None), &keys);
     }
 }
@@ -437,13 +439,13 @@ fn track_in_clear(request: &Request, keys: &WorkingKeys) {
 fn requests_and_answers_are_authenticated_by_the_profile() {
     for mac in MacAlgorithm::ALL.iter().copied().filter(|mac| !mac.is_sm4()) {
         let code = |mac_form| {
-            let keys = keys_by("B2", KeyRules { mac, mac_form, ..KeyRules::UNIONPAY });
+            let keys = keys_by("B2", KeyRules { mac, mac_form, ..Profile::unionpay().keys });
             let request = chip_sale_under(&keys, None);
             let mut answer = entry("B6").unpacked();
             let packed = pack_signed(&DIALECT, &mut answer, &keys).unwrap();
             let payload = [&entry("B6").payload()[..11], &packed].concat();
             assert!(read_financial(&request, &payload, &keys, NOW).unwrap().approved, "{mac} {mac_form}");
-            let other = keys_by("B2", KeyRules { mac_form: MacForm::Binary, ..KeyRules::UNIONPAY });
+            let other = keys_by("B2", KeyRules { mac_form: MacForm::Binary, ..Profile::unionpay().keys });
             if mac != MacAlgorithm::UnionPay {
                 let error = read_financial(&request, &payload, &other, NOW).unwrap_err();
                 assert_eq!(error, AnswerError::Mac, "{mac} {mac_form}");
@@ -459,8 +461,11 @@ fn requests_and_answers_are_authenticated_by_the_profile() {
 /// the description says.
 #[test]
 fn a_pin_under_sm4_goes_in_59() {
-    let rules =
-        KeyRules { mac: MacAlgorithm::Sm4UnionPay, key_block: KeyBlockLayout::Sm4, ..KeyRules::UNIONPAY };
+    let rules = KeyRules {
+        mac: MacAlgorithm::Sm4UnionPay,
+        key_block: KeyBlockLayout::Sm4,
+        ..Profile::unionpay().keys
+    };
     let record = |byte: u8| {
         let key = BlockKey::Sm4(Sm4Key::new([byte; 16]));
         [&Sm4Key::new([0x11; 16]).encrypt([byte; 16])[..], &key.check_value()].concat()
@@ -537,7 +542,7 @@ fn answer_to(request: &Request, code: &str, change: impl FnOnce(&mut Message), s
     change(&mut answer);
     let asked = Frame::parse(&request.frame[2..]).unwrap();
     let keys = signed.then(keys);
-    issuer::reply(&asked, asked.header, &mut answer, keys.as_ref()).unwrap()[2..].to_vec()
+    issuer::reply(&DIALECT, &asked, asked.header, &mut answer, keys.as_ref()).unwrap()[2..].to_vec()
 }
 
 /// A change for [`answer_to`]: one element gets another value.
@@ -628,7 +633,7 @@ fn a_late_sign_off_answer_is_not_taken_for_an_echo() {
         }
         answer.set(De::RESPONSE_CODE, "00");
         let asked = Frame::parse(&request.frame[2..]).unwrap();
-        issuer::reply(&asked, asked.header, &mut answer, None).unwrap()[2..].to_vec()
+        issuer::reply(&DIALECT, &asked, asked.header, &mut answer, None).unwrap()[2..].to_vec()
     };
     assert_eq!(read_management(&off, &reply(&off)).unwrap().response_code.as_str(), "00");
     assert_eq!(read_management(&echo, &reply(&echo)).unwrap().response_code.as_str(), "00");
@@ -668,7 +673,7 @@ fn published_parts_of_messages_are_read_or_refused() {
     for part in entries(PARTS) {
         if part.form == "keys" {
             let tmk = MasterKey::from_bytes([0x11; 16]);
-            let rules = KeyRules { key_block: KeyBlockLayout::Typed, ..KeyRules::UNIONPAY };
+            let rules = KeyRules { key_block: KeyBlockLayout::Typed, ..Profile::unionpay().keys };
             let opened = WorkingKeys::open_by(&tmk, &part.bytes, rules).unwrap().check_values();
             assert_eq!(opened, [("pik", [0x00, 0x96, 0x2B, 0x60]), ("mak", [0xAD, 0xC6, 0x7D, 0x84])]);
             let error = WorkingKeys::open(&tmk, &part.bytes).unwrap_err();

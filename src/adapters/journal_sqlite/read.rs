@@ -21,6 +21,7 @@ use crate::domain::secret::Pan;
 use crate::domain::txn::refused::SIGNATURE_REFUSED;
 use crate::ports::JournalError;
 use rusqlite::{Connection, Params};
+use std::sync::Arc;
 
 /// Which plies are still to come. The words must be those of the index `ply_open`.
 const OPEN_PLY: &str = "state IN ('held', 'queued', 'printing')";
@@ -217,7 +218,7 @@ impl<'a> Reader<'a> {
             stan: c.number_ident_or_null("stan", Stan::new)?,
             batch: c.number_ident("batch_number", BatchNumber::new)?,
             in_open_batch: c.flag("in_open_batch")?,
-            card: if c.is_null("card_sealed")? { None } else { Some(self.card(c)?) },
+            card: if c.is_null("card_sealed")? { None } else { Some(Arc::new(self.card(c)?)) },
             card_seen: if c.is_null("card_token")? { None } else { Some(card_seen(c)?) },
             masked_pan: c.get::<Option<String>>("masked_pan")?.unwrap_or_default(),
             wire: if c.is_null("mti")? { None } else { Some(wire(c)?) },

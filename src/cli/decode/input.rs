@@ -64,7 +64,9 @@ pub(super) fn candidates(input: &[u8]) -> Result<Vec<Candidate>, Failure> {
     if found.is_empty() {
         return Err(Failure::usage(match all_hex {
             true => "the input has an odd number of hex digits",
-            false => "no hex digits were found in the input: two for each byte, with blanks, colons or 0x between",
+            false => {
+                "no hex digits were found in the input: two for each byte, with blanks, colons or 0x between"
+            }
         }));
     }
     Ok(found)
@@ -99,10 +101,12 @@ fn dump(text: &str) -> Option<Vec<u8>> {
         let (rest, _) = rest.trim_start_matches(':').trim().split_once("  ").map_or_else(
             || (rest.trim_start_matches(':').trim(), ""),
             // hexdump has a gap in the middle; xxd has it before the characters.
-            |(first, second)| if second.starts_with(|c: char| c.is_ascii_hexdigit()) && at_gap(first) {
-                (rest.trim_start_matches(':').trim(), "")
-            } else {
-                (first, second)
+            |(first, second)| {
+                if second.starts_with(|c: char| c.is_ascii_hexdigit()) && at_gap(first) {
+                    (rest.trim_start_matches(':').trim(), "")
+                } else {
+                    (first, second)
+                }
             },
         );
         let words = rest.split_whitespace().take_while(|word| matches!(word.len(), 2 | 4));
@@ -190,7 +194,9 @@ mod tests {
     #[test]
     fn hex_is_read_in_every_dress() {
         let wanted = [0x9f, 0x02, 0x06, 0xab];
-        for text in ["9F0206aB", "9F 02\n06aB", "9f:02:06:ab", "0x9F, 0x02, 0x06, 0xAB", "\\x9f\\x02\\x06\\xab"] {
+        for text in
+            ["9F0206aB", "9F 02\n06aB", "9f:02:06:ab", "0x9F, 0x02, 0x06, 0xAB", "\\x9f\\x02\\x06\\xab"]
+        {
             assert_eq!(first(text), wanted, "{text}");
         }
         let xxd = "00000000: 9f02 06ab 3132 3334 3536 3738 3930 3132  ....123456789012\n00000010: 41  A\n";
@@ -207,7 +213,11 @@ mod tests {
         assert_eq!(first(line), [0, 0x41, 0x60, 0, 0, 0, 0, 0x60]);
         assert_eq!(first("{\"raw\":\"9f0206ab9f\",\"n\":12}"), [0x9f, 2, 6, 0xab, 0x9f]);
         for text in ["9F0", "9G", "", "  ", "hello world"] {
-            assert_eq!(candidates(text.as_bytes()).unwrap_err().exit, crate::cli::failure::Exit::Usage, "{text}");
+            assert_eq!(
+                candidates(text.as_bytes()).unwrap_err().exit,
+                crate::cli::failure::Exit::Usage,
+                "{text}"
+            );
         }
         assert_eq!(candidates(&[0x9f, 0, 1]).unwrap()[0].found, "raw bytes");
     }

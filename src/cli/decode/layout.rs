@@ -90,7 +90,9 @@ impl<'a> Page<'a> {
     pub(super) fn dots(&mut self, indent: usize, lines: &[Bilingual]) {
         for line in lines {
             let text = readable(&self.say(line));
-            for (at, piece) in folded(&text, self.width.saturating_sub(indent.saturating_add(2))).iter().enumerate() {
+            for (at, piece) in
+                folded(&text, self.width.saturating_sub(indent.saturating_add(2))).iter().enumerate()
+            {
                 let dot = if at == 0 { "· " } else { "  " };
                 let piece = self.screen.tone(Tone::Dim, piece);
                 self.end(&format!("{}{dot}{piece}", " ".repeat(indent)));
@@ -127,7 +129,9 @@ fn folded(text: &str, width: usize) -> Vec<String> {
         let wide = columns(c.encode_utf8(&mut [0; 4]));
         if used.saturating_add(wide) > width && !line.is_empty() {
             let (head, tail) = match line.rsplit_once(' ') {
-                Some((head, tail)) if !head.trim().is_empty() && tail.len() < width / 2 => (head.to_owned(), tail.to_owned()),
+                Some((head, tail)) if !head.trim().is_empty() && tail.len() < width / 2 => {
+                    (head.to_owned(), tail.to_owned())
+                }
                 _ => (line.clone(), String::new()),
             };
             lines.push(head);

@@ -45,8 +45,9 @@ fn profile(name: &str) -> Result<Profile, Failure> {
         return Ok(shipped.as_ref().clone());
     }
     let path = std::path::Path::new(name);
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Failure::usage(format!("profile {name}: {error}; give a file, or {}", shipped.name)))?;
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Failure::usage(format!("profile {name}: {error}; give a file, or {}", shipped.name))
+    })?;
     read_profile(name, path, &text, Some(&shipped)).map_err(|errors| Failure::usage(errors.to_string()))
 }
 
@@ -83,7 +84,10 @@ fn failed(reading: &Reading, candidate: &Candidate) -> Option<Failure> {
             let input = reading.before.saturating_add(error.offset());
             let whole = reading.message.as_ref().is_some_and(|message| !message.fields.is_empty());
             let tried = if whole { String::new() } else { ways(&reading.tried) };
-            format!("{error} (counted from the MTI; byte {input} of the input, {}){cut}{tried}", candidate.found)
+            format!(
+                "{error} (counted from the MTI; byte {input} of the input, {}){cut}{tried}",
+                candidate.found
+            )
         }
         (None, Some((said, there))) => {
             format!("the length in front says {said} bytes, {there} follow; the message itself is whole")
@@ -168,6 +172,12 @@ fn parts(page: &mut Page<'_>, parts: &[Part], indent: usize) {
     let name = names.iter().map(|name| columns(name)).max().unwrap_or(0).min(30);
     for (part, title) in parts.iter().zip(&names) {
         let meaning = part.meaning.as_ref().map(|meaning| page.say(meaning)).unwrap_or_default();
-        page.row(&Row { indent, key: (&part.key, key), name: (title, name), value: &part.value, meaning: &meaning });
+        page.row(&Row {
+            indent,
+            key: (&part.key, key),
+            name: (title, name),
+            value: &part.value,
+            meaning: &meaning,
+        });
     }
 }

@@ -3,6 +3,11 @@
 //! A table is built aside, row by row, each durable before the next is asked for, and comes into use as a whole in one
 //! commit; the old one stays in use until then. A power cut loses at most the row that was under way. What a row means
 //! is decided when it is taken and again when it is used; the journal keeps bytes.
+pub mod lists;
+pub mod machine;
+pub mod parameters;
+pub mod records;
+
 use super::calendar::WallTime;
 use super::outcome::words;
 use sha2::{Digest, Sha256};
@@ -168,3 +173,6 @@ pub fn version(tables: &[Progress]) -> String {
     let digest = sum.finalize();
     if any { digest.iter().take(8).map(|b| format!("{b:02x}")).collect() } else { String::new() }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 use super::super::calendar::LocalTime;
 use super::super::money::{Amount, Currency};
 use core::fmt;
+use sha1::{Digest, Sha1};
 
 /// Application identifier (AID): 5 to 16 bytes, the first five are the scheme (RID). EMV 4.4 Book 1 §12.2.1.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -100,6 +101,20 @@ pub struct Capk {
     pub exponent: Vec<u8>,
     /// Modulus, 96 to 248 bytes.
     pub modulus: Vec<u8>,
+}
+
+impl Capk {
+    /// SHA-1 over RID, index, modulus and exponent. EMV 4.4 Book 2 §11.2.2.
+    #[must_use]
+    pub fn checksum(&self) -> [u8; 20] {
+        Sha1::new()
+            .chain_update(self.rid)
+            .chain_update([self.index])
+            .chain_update(&self.modulus)
+            .chain_update(&self.exponent)
+            .finalize()
+            .into()
+    }
 }
 
 /// The whole of `emv.toml`.

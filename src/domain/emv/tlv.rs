@@ -334,6 +334,8 @@ struct Slot {
 
 /// First size of the buffer: a card and its terminal fill about so much.
 const BUFFER: usize = 512;
+/// So many objects that is.
+const SLOTS: usize = 64;
 
 impl TagStore {
     fn find(&self, tag: Tag) -> Result<usize, usize> {
@@ -373,7 +375,12 @@ impl TagStore {
                     *known = slot;
                 }
             }
-            Err(at) => self.slots.insert(at, slot),
+            Err(at) => {
+                if self.slots.capacity() == 0 {
+                    self.slots.reserve(SLOTS);
+                }
+                self.slots.insert(at, slot);
+            }
         }
         self.make_room(value.len());
         self.bytes.extend_from_slice(value);

@@ -5,6 +5,7 @@
 //! does differently. See [`read`] for the keys.
 mod read;
 
+use crate::domain::download;
 use crate::domain::ident::BatchNumber;
 use crate::domain::iso8583::Dialect;
 use crate::domain::keystore::KeyRules;
@@ -44,20 +45,6 @@ words! {
     }
 }
 
-words! {
-    /// DE 60.3 of the sign-on: which keys are asked for.
-    SignOnKeys {
-        /// PIK and MAK of single length.
-        Des = "001",
-        /// PIK and MAK of double length.
-        Tdes = "003",
-        /// … and a TDK.
-        TdesTracks = "004",
-        /// SM4 keys. Spec: unverified, one source.
-        Sm4 = "006",
-    }
-}
-
 /// Forms of elements that differ from acquirer to acquirer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Forms {
@@ -79,8 +66,6 @@ pub struct Forms {
     pub upload_63: String,
     /// DE 62 of the sign-on, after `Sequence No` and its length: licence and device number; empty leaves DE 62 out.
     pub sequence_number: String,
-    /// DE 60.3 of the sign-on.
-    pub sign_on_keys: SignOnKeys,
 }
 
 impl Forms {
@@ -117,6 +102,20 @@ impl ReversalCodes {
     }
 }
 
+/// Downloads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Downloads {
+    /// What a download without further words brings, in this order.
+    pub kinds: Vec<download::Kind>,
+    /// Tag `DF01` of an application: this value lets longer AIDs of the card match too. Spec: unverified, the sources
+    /// contradict each other.
+    pub partial_match: u8,
+    /// The parameters have an end message of their own, 0800/361. Spec: unverified.
+    pub parameters_end: bool,
+    /// When an unfinished download is tried again; doubles up to a day.
+    pub retry: Duration,
+}
+
 /// One acquirer's rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile {
@@ -132,7 +131,7 @@ pub struct Profile {
     pub dialect: Dialect,
     /// Forms of single elements.
     pub forms: Forms,
-    /// MAC, key block, tracks.
+    /// Which keys, MAC, key block, tracks.
     pub keys: KeyRules,
     /// Why a reversal is sent.
     pub reversal_codes: ReversalCodes,
@@ -147,6 +146,8 @@ pub struct Profile {
     pub repeat_not_found: Duration,
     /// Attempts of an upload, advice or script result before it is `failed`.
     pub upload_attempts: u32,
+    /// Downloads.
+    pub downloads: Downloads,
     /// Refusals without a MAC.
     pub unsigned_refusals: UnsignedRefusals,
     /// Uploads that waited too long.

@@ -1,9 +1,13 @@
 //! A profile as a TOML text. Keys that a text leaves out are those of its base; a key that is unknown or out of range
 //! is told with file, line and what is allowed.
-use super::{Forms, LateUploads, Profile, ReversalCodes, SignOnKeys, UnsignedRefusals};
+use super::{Downloads, Forms, LateUploads, Profile, ReversalCodes, UnsignedRefusals};
 use crate::domain::crypto::mac::MacAlgorithm;
+use crate::domain::download;
 use crate::domain::emv::tlv::Tag;
-use crate::domain::keystore::{KeyBlockLayout, KeyRules, MacForm, MakLength, MissingTdk};
+use crate::domain::iso8583::{De, Dialect, Format};
+use crate::domain::keystore::{
+    Contradiction, KeyBlockLayout, KeyRules, MacForm, MakLength, MissingTdk, SignOnKeys,
+};
 use crate::domain::settings::{ConfigError, ConfigErrors, Section, Tables};
 use crate::domain::unionpay::catalogue::{Catalogue, Class, Entry, Next};
 use crate::domain::unionpay::de55::IccLists;
@@ -35,19 +39,21 @@ pub fn read(name: &str, file: &Path, text: &str, base: Option<&Profile>) -> Resu
         read(&mut section);
         section.finish();
     };
-    let (mut frame, mut forms, mut keys, mut reversal, mut uploads, mut people, mut icc) =
-        (None, None, None, None, None, None, None);
+    let (mut frame, mut dialect, mut forms, mut keys) = (None, None, None, None);
+    let (mut reversal, mut uploads, mut downloads) = (None, None, None);
+    let (mut people, mut icc) = (None, None);
     section("frame", &mut |s| frame = self::frame(s, base));
+    section("fields", &mut |s| dialect = fields(s, base.map_or(&DIALECT, |base| &base.dialect)));
     section("forms", &mut |s| forms = self::forms(s, base.map(|base| &base.forms)));
     section("keys", &mut |s| keys = self::keys(s, base.map(|base| &base.keys)));
     section("reversal", &mut |s| reversal = self::reversal(s, base));
     section("uploads", &mut |s| uploads = self::uploads(s, base));
+    section("downloads", &mut |s| downloads = self::downloads(s, base.map(|base| &base.downloads)));
     section("business", &mut |s| people = self::business(s, base));
     section("chip-data", &mut |s| icc = self::icc(s, base.map(|base| &base.icc)));
     let rows = tables.lists.remove("response").unwrap_or_default();
     let catalogue = catalogue(file, rows, base.map(|base| &base.catalogue), &mut errors);
     unknown(file, &tables, &mut errors);
-    let dialect = base.map_or(&DIALECT, |base| &base.dialect).clone();
     let profile = (|| {
         let ((tpdu, header, response_timeout), people) = (frame?, people?);
         let (reversal_codes, reversal_attempts, repeat_not_found) = reversal?;
@@ -57,7 +63,7 @@ pub fn read(name: &str, file: &Path, text: &str, base: Option<&Profile>) -> Resu
             tpdu,
             header,
             response_timeout,
-            dialect,
+            dialect: dialect?,
             forms: forms?,
             keys: keys?,
             reversal_codes,
@@ -66,6 +72,7 @@ pub fn read(name: &str, file: &Path, text: &str, base: Option<&Profile>) -> Resu
             reversal_attempts,
             repeat_not_found,
             upload_attempts,
+            downloads: downloads?,
             unsigned_refusals: people.unsigned_refusals,
             late_uploads,
             void_needs_card: people.void_needs_card,
@@ -103,6 +110,19 @@ fn frame(s: &mut Section<'_>, base: Option<&Profile>) -> Option<([u8; 5], [u8; 6
     Some((tpdu?, header?, Duration::from_secs(response?)))
 }
 
+/// Elements on the wire. DE 1 is the secondary bitmap, which no terminal sends; DE 64 is the MAC, whose form `[keys]`
+/// says.
+fn fields(s: &mut Section<'_>, base: &Dialect) -> Option<Dialect> {
+    let read = |text: &str| Format::parse(text).map_err(|error| error.allowed.to_owned());
+    let changed =
+        s.numbered(2..=63, "the elements 2 to 63, each with a format such as \"n..19 ll\"", read)?;
+    let with = |dialect: Dialect, (number, format)| match De::new(number) {
+        Some(de) => dialect.with(de, format),
+        None => dialect,
+    };
+    Some(changed.into_iter().fold(base.clone(), with))
+}
+
 /// A text of exactly so many digits.
 fn digits(count: usize) -> impl Fn(&str) -> Option<String> {
     move |text| (text.len() == count && text.bytes().all(|c| c.is_ascii_digit())).then(|| text.to_owned())
@@ -134,8 +154,6 @@ fn forms(s: &mut Section<'_>, base: Option<&Forms>) -> Option<Forms> {
     let upload = s.text("upload-63", of(|f| &f.upload_63), "at most 20 characters", printable(20));
     let number =
         s.text("sequence-number", of(|f| &f.sequence_number), "at most 99 characters", printable(99));
-    let keys =
-        s.text("sign-on-keys", base.map(|f| f.sign_on_keys), &all(SignOnKeys::ALL), SignOnKeys::from_word);
     Some(Forms {
         entry_mode_code: code?,
         entry_mode_fallback: fallback?,
@@ -146,11 +164,12 @@ fn forms(s: &mut Section<'_>, base: Option<&Forms>) -> Option<Forms> {
         advice_63: advice?,
         upload_63: upload?,
         sequence_number: number?,
-        sign_on_keys: keys?,
     })
 }
 
 fn keys(s: &mut Section<'_>, base: Option<&KeyRules>) -> Option<KeyRules> {
+    let sign_on =
+        s.text("sign-on-keys", base.map(|k| k.sign_on), &all(SignOnKeys::ALL), SignOnKeys::from_word);
     let mac = s.text("mac", base.map(|k| k.mac), &all(MacAlgorithm::ALL), MacAlgorithm::from_word);
     let form = s.text("mac-form", base.map(|k| k.mac_form), &all(MacForm::ALL), MacForm::from_word);
     let block =
@@ -160,6 +179,7 @@ fn keys(s: &mut Section<'_>, base: Option<&KeyRules>) -> Option<KeyRules> {
     let missing =
         s.text("missing-tdk", base.map(|k| k.missing_tdk), &all(MissingTdk::ALL), MissingTdk::from_word);
     let rules = KeyRules {
+        sign_on: sign_on?,
         mac: mac?,
         mac_form: form?,
         key_block: block?,
@@ -167,8 +187,8 @@ fn keys(s: &mut Section<'_>, base: Option<&KeyRules>) -> Option<KeyRules> {
         track_encryption: tracks?,
         missing_tdk: missing?,
     };
-    if let Some(why) = rules.contradiction() {
-        s.wrong_table("mac", "and block do not go together", why);
+    if let Some(Contradiction { keys, why }) = rules.contradiction() {
+        s.contradiction(keys, why);
     }
     Some(rules)
 }
@@ -193,6 +213,25 @@ fn uploads(s: &mut Section<'_>, base: Option<&Profile>) -> Option<(u32, LateUplo
     let attempts = s.number_or("attempts", base.map(|b| i64::from(b.upload_attempts)), 1..=99, "");
     let late = s.text("late", base.map(|b| b.late_uploads), &all(LateUploads::ALL), LateUploads::from_word);
     Some((attempts?, late?))
+}
+
+fn downloads(s: &mut Section<'_>, base: Option<&Downloads>) -> Option<Downloads> {
+    let most = download::Kind::ALL.len();
+    let kinds = base.map(|b| b.kinds.clone());
+    let kinds = s.list("kinds", kinds, 1..=most, &all(download::Kind::ALL), download::Kind::from_word);
+    let partial = s.text("partial-match", base.map(|b| b.partial_match), "00, 01", |t| match t {
+        "00" => Some(0),
+        "01" => Some(1),
+        _ => None,
+    });
+    let end = s.flag_or("parameters-end", base.map(|b| b.parameters_end));
+    let retry = s.number_or("retry-s", base.and_then(|b| seconds(b.retry)), 1..=DAY_S, " s");
+    Some(Downloads {
+        kinds: kinds?,
+        partial_match: partial?,
+        parameters_end: end?,
+        retry: Duration::from_secs(retry?),
+    })
 }
 
 struct Business {
@@ -317,8 +356,8 @@ fn row(s: &mut Section<'_>) -> Option<Entry> {
 
 /// Tables that nobody took.
 fn unknown(file: &Path, tables: &Tables, errors: &mut Vec<ConfigError>) {
-    const ALLOWED: &str =
-        "[frame], [forms], [keys], [reversal], [uploads], [business], [chip-data], [[response]]";
+    const ALLOWED: &str = "[frame], [fields], [forms], [keys], [reversal], [uploads], [downloads], [business], \
+        [chip-data], [[response]]";
     for name in tables.tables.keys().chain(tables.lists.keys()) {
         let line = tables.lines.get(name).map_or(0, |(_, line)| *line);
         errors.push(ConfigError {

@@ -1,6 +1,8 @@
 //! Goal: the shipped text is whole, a short text changes only what it names, and a wrong one says where and why.
 use super::*;
+use crate::domain::crypto::testing;
 use crate::domain::emv::tlv::Tag;
+use crate::domain::iso8583::{De, Message, pack};
 
 fn changed(text: &str) -> Result<Profile, Vec<String>> {
     let read = read("icbc", Path::new("icbc.toml"), text, Some(&Profile::unionpay()));
@@ -14,7 +16,6 @@ fn the_shipped_profile_names_every_key() {
     assert_eq!(profile.tpdu, [0x60, 0x00, 0x05, 0x00, 0x00]);
     assert_eq!(profile.reversal_codes.of(ReversalReason::NoAnswer), "98");
     assert_eq!(profile.icc.mandatory.len(), 14);
-    assert_eq!(profile.keys, KeyRules::UNIONPAY);
     // Every line with a key can be left out of a file, but not of this one.
     let lines: Vec<&str> = SHIPPED.lines().collect();
     let keys = |line: &&str| line.contains(" = ") && !line.starts_with('#');
@@ -66,19 +67,54 @@ fn a_wrong_text_says_where_and_why() {
         "[forms]\npin = 1\n",
         &[concat!(
             "icbc.toml:2: [forms] pin is not known; allowed: entry-mode-code, entry-mode-fallback, pin-capture, ",
-            "pin-format, private-60-digits, refund-63, advice-63, upload-63, sequence-number, sign-on-keys"
+            "pin-format, private-60-digits, refund-63, advice-63, upload-63, sequence-number"
         )],
     );
     check("[frame]\ntpdu = \"60\"\n", &["icbc.toml:2: [frame] tpdu is \"60\"; allowed: 10 hex digits"]);
     let mixed = changed("[keys]\nmac = \"sm4-ecb-unconfirmed\"\n").unwrap_err();
     let why = "an SM4 MAC needs the SM4 key block, and the other way round";
-    assert_eq!(mixed, [format!("icbc.toml:1: [keys] mac and block do not go together; allowed: {why}")]);
+    assert_eq!(mixed, [format!("icbc.toml:2: [keys] mac and block do not go together; allowed: {why}")]);
+    let tracks =
+        changed("[forms]\npin-format = \"1\"\n[keys]\nblock = \"unionpay\"\ntrack-encryption = true\n");
+    let why = "only sign-on 004 asks for a key for tracks";
+    let expected = "icbc.toml:5: [keys] track-encryption and sign-on-keys do not go together; allowed: ";
+    assert_eq!(tracks.unwrap_err(), [format!("{expected}{why}")]);
     let unknown = changed("\n[fram]\ntpdu = \"60\"\n").unwrap_err();
     assert!(unknown[0].starts_with("icbc.toml:2: [fram] is not known; allowed: [frame], "), "{unknown:?}");
     let broken = changed("[frame\n").unwrap_err();
     assert!(broken[0].starts_with("icbc.toml:1: is not TOML"), "{broken:?}");
     let tags = changed("[chip-data]\nmandatory = [\"9f26\"]\n").unwrap_err();
     assert!(tags[0].starts_with("icbc.toml:2: [chip-data] mandatory holds \"9f26\""), "{tags:?}");
+}
+
+/// Goal: an element stands on the wire as the profile says, all others as before; what is no format, or an element that
+/// cannot be changed, is told with what is allowed.
+#[test]
+fn elements_stand_on_the_wire_as_the_profile_says() {
+    let profile =
+        changed("[fields]\n48 = \"ans..322 lll\"\n22 = \"n3 right\"\n57 = \"b..20 bin1\"\n").unwrap();
+    let (base, mut message) = (Profile::unionpay(), Message::new("0200"));
+    message.set(De::AMOUNT, "000000001000").set(De::ENTRY_MODE, "021").set(De::ADDITIONAL_DATA, "12");
+    let hex = |dialect: &Dialect| testing::hex(&pack(dialect, &message).unwrap());
+    assert_eq!(hex(&base.dialect), "020010000400000100000000000010000210000212");
+    assert_eq!(hex(&profile.dialect), "02001000040000010000000000001000002100023132");
+    let check = |text: &str, expected: &str| {
+        let errors = changed(&format!("[fields]\n{text}\n")).unwrap_err();
+        assert!(errors.len() == 1 && errors[0].starts_with(expected), "{errors:?}");
+    };
+    check(
+        "48 = \"ans..322\"",
+        "icbc.toml:2: [fields] 48 is \"ans..322\"; allowed: a length behind .. needs a prefix",
+    );
+    check(
+        "48 = \"x9\"",
+        "icbc.toml:2: [fields] 48 is \"x9\"; allowed: a format begins with n, z, an, ans or b",
+    );
+    check("48 = 9", "icbc.toml:2: [fields] 48 is 9; allowed: a text");
+    for key in ["64", "1", "048", "mac"] {
+        let expected = format!("icbc.toml:2: [fields] {key} is not known; allowed: the elements 2 to 63");
+        check(&format!("{key} = \"n3\""), &expected);
+    }
 }
 
 /// Goal: no profile makes the terminal tell people "approved" where it books nothing, or the other way round.

@@ -15,6 +15,7 @@ use crate::domain::record::{
     CardFacts, EntryRow, HostFacts, ReversalReason, Terms, TxnRow, TxnStart, WireFacts,
 };
 use crate::domain::secret::Pan;
+use std::sync::Arc;
 
 /// A transaction of this kind, the `number`-th of the batch, that owes one entry of this type.
 fn row(number: u32, kind: Kind, entry_type: EntryType) -> TxnRow {
@@ -38,7 +39,7 @@ fn row(number: u32, kind: Kind, entry_type: EntryType) -> TxnRow {
         stan: Some(Stan::new(number).unwrap()),
         batch: BatchNumber::FIRST,
         in_open_batch: true,
-        card: Some(card()),
+        card: Some(Arc::new(card())),
         card_seen: Some(card().seen()),
         masked_pan: String::new(),
         wire: Some(wire()),

@@ -29,31 +29,30 @@ const CHIP_BLOCK: &[(&str, u32)] = &[
     ("TermCap", 0x9F33),
 ];
 
-/// The facts of a card, for records and paper. The cryptogram is named by its own kind (CID, tag 9F27).
+/// The facts of a card, for records and paper.
 pub(super) fn facts(summary: &CardSummary, token_key: &TokenKey) -> CardFacts {
+    with_token(summary, token_key.token(&summary.pan), chip_lines(summary))
+}
+
+/// The facts after the second cryptogram, of the card that is known: its token, its last chip lines, and the ARQC of the
+/// first.
+pub(super) fn last_facts(summary: &CardSummary, first: &CardFacts) -> CardFacts {
+    let mut chip = chip_lines(summary);
+    let arqc = first.chip.iter().filter(|(name, _)| name == "ARQC");
+    let missing = arqc.filter(|(name, _)| !chip.iter().any(|(known, _)| known == name)).cloned();
+    chip.extend(missing.collect::<Vec<_>>());
+    with_token(summary, first.token.clone(), chip)
+}
+
+fn with_token(summary: &CardSummary, token: String, chip: Vec<(String, String)>) -> CardFacts {
     let aid = summary.aid.to_string();
     let brand = BRANDS.iter().find(|(rid, _)| aid.starts_with(rid)).map_or("", |(_, name)| name);
-    let hex = |tag| summary.tags.value(Tag(tag)).map(hex);
-    let cryptogram = match summary.tags.value(Tag(0x9F27)).and_then(<[u8]>::first).map(|cid| cid & 0xC0) {
-        Some(0x40) => "TC",
-        Some(0x80) => "ARQC",
-        _ => "AAC",
-    };
-    let mut chip: Vec<(String, String)> = Vec::new();
-    if let Some(value) = hex(0x9F26) {
-        chip.push((cryptogram.to_owned(), value));
-    }
-    for (name, tag) in CHIP_BLOCK {
-        if let Some(value) = hex(*tag) {
-            chip.push(((*name).to_owned(), value));
-        }
-    }
     CardFacts {
         pan: summary.pan.clone(),
         expiry: summary.expiry.clone(),
         sequence: summary.sequence,
         entry_mode: EntryMode::Chip,
-        token: token_key.token(&summary.pan),
+        token,
         brand: brand.to_owned(),
         aid,
         label: summary.label.clone(),
@@ -61,4 +60,16 @@ pub(super) fn facts(summary: &CardSummary, token_key: &TokenKey) -> CardFacts {
         signature_required: matches!(summary.cvm, CvmMethod::Signature | CvmMethod::OnlinePinAndSignature),
         chip,
     }
+}
+
+/// The chip block. The cryptogram is named by its own kind (CID, tag 9F27).
+fn chip_lines(summary: &CardSummary) -> Vec<(String, String)> {
+    let value = |tag| summary.tags.value(Tag(tag)).map(hex);
+    let cryptogram = match summary.tags.value(Tag(0x9F27)).and_then(<[u8]>::first).map(|cid| cid & 0xC0) {
+        Some(0x40) => "TC",
+        Some(0x80) => "ARQC",
+        _ => "AAC",
+    };
+    let lines = core::iter::once((cryptogram, 0x9F26)).chain(CHIP_BLOCK.iter().copied());
+    lines.filter_map(|(name, tag)| Some((name.to_owned(), value(tag)?))).collect()
 }

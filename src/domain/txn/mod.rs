@@ -32,6 +32,7 @@ use super::secret::{Pan, PinBlock, TokenKey, Track2};
 use super::unionpay::Identity;
 use super::unionpay::answers::FinancialAnswer;
 use core::time::Duration;
+use std::sync::Arc;
 
 /// The present, as the engine read it when the event came.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,7 +65,7 @@ pub struct Setup {
     /// How the original of an undo is undone.
     pub undo: Undo,
     /// The original's card, where its sealed number is still there: an undo that asks for no card uses it.
-    pub stored_card: Option<CardFacts>,
+    pub stored_card: Option<Arc<CardFacts>>,
 }
 
 /// One running transaction.
@@ -158,7 +159,7 @@ struct Online {
     /// The chip that waits for the bank's word; none if it was only read, or no card is there.
     kernel: Option<Kernel>,
     track2: Option<Track2>,
-    card: CardFacts,
+    card: Arc<CardFacts>,
     wire: WireFacts,
     pin: Option<PinBlock>,
     /// Without a line the card may approve by itself.
@@ -177,7 +178,7 @@ struct Asking {
 /// What the card is told for its second cryptogram.
 #[derive(Debug)]
 struct Completed {
-    card: CardFacts,
+    card: Arc<CardFacts>,
     word: Word,
 }
 
@@ -383,8 +384,8 @@ impl Txn {
 
     /// The card's facts as they will be stored, once a card is read.
     #[must_use]
-    pub fn card_facts(&self) -> Option<CardFacts> {
-        let facts = |card: &CardSummary| card::facts(card, &self.setup.token_key);
+    pub fn card_facts(&self) -> Option<Arc<CardFacts>> {
+        let facts = |card: &CardSummary| Arc::new(card::facts(card, &self.setup.token_key));
         match &self.state {
             State::AwaitBegin
             | State::AwaitAuthorization { .. }

@@ -22,6 +22,7 @@ use crate::domain::emv::params::Purpose;
 use crate::domain::outcome::{Kind, Prompt, ResultCode};
 use crate::domain::record::{CardFacts, ReversalReason, TxnStart};
 use crate::domain::rules::{self, CardUse, Rule, Silence};
+use std::sync::Arc;
 
 type Step = (Txn, TxnEffects);
 
@@ -78,8 +79,8 @@ impl Base {
         now.boot.after(self.setup.customer_timeout)
     }
 
-    fn facts(&self, summary: Option<&CardSummary>) -> Option<CardFacts> {
-        summary.map(|summary| card::facts(summary, &self.setup.token_key))
+    fn facts(&self, summary: Option<&CardSummary>) -> Option<Arc<CardFacts>> {
+        summary.map(|summary| Arc::new(card::facts(summary, &self.setup.token_key)))
     }
 
     fn rule(&self) -> &'static Rule {

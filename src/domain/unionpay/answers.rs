@@ -83,11 +83,13 @@ impl core::fmt::Debug for SignOnAnswer {
     }
 }
 
-/// The answer to a sign-off or an echo test.
+/// The answer to a sign-off, an echo test, or a question of a download.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ManagementAnswer {
     /// DE 39.
     pub response_code: ResponseCode,
+    /// DE 62; empty if there is none.
+    pub private_62: Vec<u8>,
     /// See [`header_request`].
     pub header_request: u8,
 }
@@ -146,10 +148,10 @@ pub fn read_sign_on(request: &Request, payload: &[u8]) -> Result<SignOnAnswer, A
     })
 }
 
-/// Reads the answer to a sign-off or an echo test.
+/// Reads the answer to a sign-off, an echo test, or a question of a download.
 ///
 /// # Errors
-/// [`AnswerError`]. Both have the type 0830, so 60.3 also tells whether it is ours.
+/// [`AnswerError`]. Without a STAN only type, terminal and 60.3 tell whether it is ours.
 pub fn read_management(request: &Request, payload: &[u8]) -> Result<ManagementAnswer, AnswerError> {
     let (answer, frame) = own(request, payload)?;
     let code = |message: &Message| {
@@ -159,7 +161,8 @@ pub fn read_management(request: &Request, payload: &[u8]) -> Result<ManagementAn
         return Err(foreign(&answer));
     }
     let response_code = management_checks(request, &answer)?;
-    Ok(ManagementAnswer { response_code, header_request: header_request(frame.header) })
+    let private_62 = answer.bytes(De::PRIVATE_62).unwrap_or_default().to_vec();
+    Ok(ManagementAnswer { response_code, private_62, header_request: header_request(frame.header) })
 }
 
 /// Reads the answer to a request for money, an upload, a script result or a reversal. `now` gives the year of DE 12

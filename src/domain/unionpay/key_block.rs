@@ -148,6 +148,7 @@ fn checked<const N: usize>(
 mod tests {
     use super::*;
     use crate::domain::crypto::testing::{bytes, hex};
+    use crate::domain::profile::Profile;
 
     /// An acquirer's own block (author not recorded): 11, 55, 33 and 22 repeated 16 times are the loaded master key,
     /// the new one, MAK and PIK.
@@ -155,7 +156,7 @@ mod tests {
                                ADC67D8473BF2F0602AB7EE2B8674D4AB8AB7EE2B8674D4AB800962B60AA556E65";
 
     fn rules(key_block: KeyBlockLayout, mak: MakLength) -> KeyRules {
-        KeyRules { key_block, mak, ..KeyRules::UNIONPAY }
+        KeyRules { key_block, mak, ..Profile::unionpay().keys }
     }
 
     fn elevens() -> MasterKey {

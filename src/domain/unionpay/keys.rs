@@ -121,7 +121,7 @@ impl WorkingKeys {
     /// [`KeyError`].
     #[cfg(any(test, feature = "sim"))]
     pub fn open(tmk: &MasterKey, block: &[u8]) -> Result<Self, KeyError> {
-        Self::open_by(tmk, block, KeyRules::UNIONPAY)
+        Self::open_by(tmk, block, crate::domain::profile::Profile::unionpay().keys)
     }
 
     /// Opens a block by an acquirer's rules, for simulators and tests.
@@ -132,6 +132,12 @@ impl WorkingKeys {
     pub fn open_by(tmk: &MasterKey, block: &[u8], rules: KeyRules) -> Result<Self, KeyError> {
         let Records { pik, mak, tdk, .. } = key_block::read(tmk, block, &rules)?;
         Ok(Self { rules, pik, mak, tdk })
+    }
+
+    /// Keys that a host has chosen, for simulators and tests.
+    #[cfg(any(test, feature = "sim"))]
+    pub(super) const fn of(rules: KeyRules, pik: BlockKey, mak: BlockKey, tdk: Option<BlockKey>) -> Self {
+        Self { rules, pik, mak, tdk }
     }
 
     /// The PIN encrypted under the PIK: ISO 9564-1 format 0, or the 16 bytes for SM4.
@@ -170,6 +176,13 @@ impl WorkingKeys {
     #[must_use]
     pub fn verifies(&self, packed: &[u8]) -> bool {
         SessionKeys::verifies(self, packed) == Ok(true)
+    }
+
+    /// True if the host gave a key for tracks.
+    #[cfg(any(test, feature = "sim"))]
+    #[must_use]
+    pub const fn has_tdk(&self) -> bool {
+        self.tdk.is_some()
     }
 
     #[cfg(any(test, feature = "sim"))]
@@ -225,6 +238,7 @@ mod tests {
     use super::*;
     use crate::domain::crypto::mac::MacAlgorithm;
     use crate::domain::crypto::testing::{bytes, hex};
+    use crate::domain::profile::Profile;
 
     const TDK: &str = "89ABCDEF0123456776543210FEDCBA98";
 
@@ -239,19 +253,19 @@ mod tests {
 
     #[test]
     fn keys_are_never_printed() {
-        let mut store = SoftwareStore::new(KeyRules::UNIONPAY);
+        let mut store = SoftwareStore::new(Profile::unionpay().keys);
         let key = MasterKeyMaterial::from_hex("0123456789ABCDEFFEDCBA9876543210").unwrap();
         store.load_master(&key).unwrap();
         assert_eq!(format!("{key:?}"), "MasterKeyMaterial(******)");
         assert!(format!("{store:?}").ends_with("master: Some(MasterKey(******)) }"));
-        assert_eq!(format!("{:?}", keys(KeyRules::UNIONPAY, None)), "WorkingKeys(******)");
+        assert_eq!(format!("{:?}", keys(Profile::unionpay().keys, None)), "WorkingKeys(******)");
         assert!(!MasterKey::from_hex("0123").unwrap_err().to_string().contains("0123"));
     }
 
     /// DE 64 has eight bytes in both forms: half the code as text, or all of it.
     #[test]
     fn the_mac_is_written_as_text_or_as_it_is() {
-        let mac = |mac_form| keys(KeyRules { mac_form, ..KeyRules::UNIONPAY }, None).mac(b"0200");
+        let mac = |mac_form| keys(KeyRules { mac_form, ..Profile::unionpay().keys }, None).mac(b"0200");
         let binary = hex(&mac(MacForm::Binary));
         assert_eq!(binary[..8].as_bytes(), mac(MacForm::Ascii));
     }
@@ -259,7 +273,8 @@ mod tests {
     /// Every algorithm of DES is reachable by the rules alone.
     #[test]
     fn the_rules_choose_the_algorithm() {
-        let code = |mac| keys(KeyRules { mac, ..KeyRules::UNIONPAY }, None).mac(b"Now is the time for all ");
+        let code =
+            |mac| keys(KeyRules { mac, ..Profile::unionpay().keys }, None).mac(b"Now is the time for all ");
         assert_ne!(code(MacAlgorithm::UnionPay), code(MacAlgorithm::X9_9));
         assert_eq!(code(MacAlgorithm::X9_19), code(MacAlgorithm::X9_9), "the MAK has single length");
     }
@@ -269,7 +284,7 @@ mod tests {
     fn a_store_opens_only_with_its_master_key() {
         let block: [u8; 40] =
             bytes("41B1F3D154C3079A2CB4F6D696EB21E9E8934A67FF9EBAD21EDCF3CE00000000000000000282D2B1");
-        let mut store = SoftwareStore::new(KeyRules::UNIONPAY);
+        let mut store = SoftwareStore::new(Profile::unionpay().keys);
         assert_eq!(store.open(&block).unwrap_err(), KeyError::NoMasterKey);
         assert_eq!(store.master_check(), None);
         store.load_master(&MasterKeyMaterial::new([0x11; 16])).unwrap();
@@ -287,10 +302,10 @@ mod tests {
     #[test]
     fn tracks_are_encrypted_by_the_rules() {
         let track = "6225880012345678D30121010000012345678";
-        let on = KeyRules { track_encryption: true, ..KeyRules::UNIONPAY };
+        let on = KeyRules { track_encryption: true, ..Profile::unionpay().keys };
         let sent = |rules, tdk| keys(rules, tdk).encrypt_track(track).unwrap().map(|t| t.reveal().to_owned());
         assert_eq!(sent(on, Some(des(TDK))).as_deref(), Some("6225880012345678D3012AE7DA363F24A4D78"));
-        assert_eq!(sent(KeyRules::UNIONPAY, Some(des(TDK))), None);
+        assert_eq!(sent(Profile::unionpay().keys, Some(des(TDK))), None);
         assert_eq!(sent(on, None), None);
         let block: [u8; 40] =
             bytes("41B1F3D154C3079A2CB4F6D696EB21E9E8934A67FF9EBAD21EDCF3CE00000000000000000282D2B1");

@@ -3,9 +3,11 @@
 //!
 //! Source: field matrix and reversal rules of public terminal code (LiaoYang_POS, Newland, PAX agreeing on
 //! these rows); Spec: unverified.
+mod download;
 mod financial;
 mod queued;
 
+pub use download::{download, state_upload};
 pub use financial::{RequestFields, WireSource, request, wire_facts};
 pub use queued::queued;
 
@@ -72,7 +74,7 @@ pub fn sign_on(
     operator: Option<&OperatorId>,
 ) -> Result<Request, BuildError> {
     let forms = &identity.profile.forms;
-    let mut message = management("0800", identity, Some(stan), batch, forms.sign_on_keys.word());
+    let mut message = management("0800", identity, Some(stan), batch, identity.profile.keys.sign_on.word());
     if !forms.sequence_number.is_empty() {
         let number = &forms.sequence_number;
         message.set(De::PRIVATE_62, format!("Sequence No{:02}{number}", number.len()));

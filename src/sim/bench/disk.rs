@@ -16,6 +16,7 @@ use crate::ports::{Durability, Journal, JournalError};
 use std::fs::{self, File};
 use std::io::{Error, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Opens the journal under test in a folder of its own. The program that starts the measurement hands it in, because
@@ -161,5 +162,5 @@ fn record(number: u32) -> Result<Record, Error> {
         icc: vec![0x9f; 140],
         original: String::new(),
     };
-    Ok(Record::Sending(Box::new(Sending { start, card, wire, at })))
+    Ok(Record::Sending(Box::new(Sending { start, card: Arc::new(card), wire, at })))
 }

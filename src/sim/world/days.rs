@@ -9,11 +9,16 @@ use super::trade::Wanted;
 use super::{Beginning, Flow, World};
 use crate::domain::ident::TxnId;
 use crate::domain::outcome::{Kind, Outcome};
+use crate::domain::profile::LateUploads;
 use crate::domain::record::Record;
 use core::fmt;
+use core::time::Duration;
+use std::sync::Arc;
 
 /// Transactions before a shop settles in the middle of a day: a batch holds at most 900.
 const SHIFT: u32 = 600;
+/// What waits longer than this is late, where the shop minds.
+const LATE: Duration = Duration::from_secs(60);
 /// Originals that the shop still remembers.
 const REMEMBERED: usize = 24;
 
@@ -127,6 +132,13 @@ fn play(seed: u64, transactions: u32, keep: Keep) -> (Result<(), String>, Option
     let chance = Chance::seeded(draws.draw(), per_mille);
     let beginning = Beginning { chance, seed, habit, first_stan, traced: keep == Keep::Trace };
     let Some(mut world) = World::new(beginning) else { return (Err("no world".to_owned()), None) };
+    let late_uploads;
+    (late_uploads, world.late_after) = match draws.below(4) {
+        0 => (LateUploads::Expire, Some(LATE)),
+        1 => (LateUploads::Send, Some(LATE)),
+        _ => (LateUploads::Send, None),
+    };
+    Arc::make_mut(&mut world.setup.identity.profile).late_uploads = late_uploads;
     world.tried = (keep == Keep::Commits).then(Vec::new);
     let mut day = Day { draws, originals: Vec::new() };
     let ended = day.trade(&mut world, transactions).and_then(|()| world.come_to_rest());

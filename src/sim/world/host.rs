@@ -269,15 +269,17 @@ impl Bank {
             self.unmatched.push(name);
             return "25";
         };
-        if !booking.reversed {
-            booking.reversed = true;
-            let booking = booking.clone();
-            self.move_money(&booking, false);
-            if let Some(original) = booking.original.and_then(|name| self.books.get_mut(&name)) {
-                match booking.kind {
-                    Kind::Refund => original.refunded = original.refunded.saturating_sub(booking.amount),
-                    _ => original.followed = false,
-                }
+        if booking.reversed {
+            // Banks say so of what they have undone before.
+            return "12";
+        }
+        booking.reversed = true;
+        let booking = booking.clone();
+        self.move_money(&booking, false);
+        if let Some(original) = booking.original.and_then(|name| self.books.get_mut(&name)) {
+            match booking.kind {
+                Kind::Refund => original.refunded = original.refunded.saturating_sub(booking.amount),
+                _ => original.followed = false,
             }
         }
         "00"

@@ -9,13 +9,13 @@ use super::host::{Asked, Bank, Habit, Name, Side, counts_as_foreign, side};
 use super::{Flow, broken};
 use crate::domain::ident::{BatchNumber, Stan, TxnId};
 use crate::domain::outcome::{
-    CardClass, EntryType, Kind, Outcome, Ply, QueueState, Resolution, ResultCode, Verdict,
+    CardClass, EntryType, Kind, Outcome, Ply, QueueState, Resolution, ResultCode, TxnState, Verdict,
 };
 use crate::domain::queue::Entry;
-use crate::domain::record::{Record, SettlementStep, TxnRow, TxnStart, WireFacts};
+use crate::domain::record::{Record, ReversalReason, SettlementStep, TxnRow, TxnStart, WireFacts};
 use crate::domain::rules::{self, Silence};
 use crate::domain::settlement::{Report, Request, totals};
-use crate::domain::txn::{Event, FinancialRequest, Txn, TxnEffects, Vital};
+use crate::domain::txn::{Event, FinancialRequest, Garbled, Txn, TxnEffects, Vital};
 use std::collections::HashMap;
 
 /// What was sent under a name.
@@ -29,11 +29,28 @@ struct Sent {
 /// What was announced and what is durable.
 #[derive(Clone, Debug, Default)]
 struct Running {
+    id: Option<TxnId>,
     outstanding: bool,
     finished: bool,
     /// The bank declined, or gave no approval yet: no approving second cryptogram may be asked.
     approved_by_bank: Option<bool>,
     tc: bool,
+}
+
+/// What ended the wait for an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Said {
+    /// One that can be read and is signed as it should be.
+    Answer,
+    /// One whose MAC is wrong.
+    BadMac,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Heard {
+    word: Said,
+    /// The power failed before its outcome was told.
+    cut: bool,
 }
 
 /// Everything that was told, and by whom.
@@ -42,6 +59,8 @@ pub struct Judge {
     sent: HashMap<Name, Sent>,
     /// STANs of messages that are no transaction.
     others: HashMap<Name, u32>,
+    /// What the terminal heard of a request while it waited for its answer.
+    heard: HashMap<TxnId, Heard>,
     /// Outcomes that customer and shop were told.
     told: HashMap<TxnId, Outcome>,
     /// Customer slips without a mark.
@@ -59,9 +78,9 @@ pub struct Judge {
 
 impl Judge {
     /// A transaction begins.
-    pub fn begins(&mut self, _: &TxnStart) {
+    pub fn begins(&mut self, start: &TxnStart) {
         self.transactions = self.transactions.saturating_add(1);
-        self.running = Running::default();
+        self.running = Running { id: Some(start.id.clone()), ..Running::default() };
     }
 
     /// What everybody was told of a transaction.
@@ -76,13 +95,17 @@ impl Judge {
         self.slips.get(id).copied().unwrap_or_default()
     }
 
-    /// The power failed: nothing is running any more.
+    /// The power failed: nothing is running any more, and what was heard is forgotten unless it is durable.
     pub fn forgets(&mut self) {
-        self.running = Running::default();
+        let running = core::mem::take(&mut self.running);
+        if let (Some(id), false) = (running.id, running.finished) {
+            self.heard.entry(id).and_modify(|heard| heard.cut = true);
+        }
     }
 
     /// Before the machine hears of an event.
-    pub fn hears(&mut self, event: &Event) {
+    pub fn hears(&mut self, txn: &Txn, event: &Event) {
+        self.remembers(txn, event);
         match event {
             Event::Stored(_) | Event::StoreFailed => self.running.outstanding = false,
             Event::HostAnswered(answer) if self.running.approved_by_bank.is_none() => {
@@ -90,6 +113,33 @@ impl Judge {
             }
             _ => {}
         }
+    }
+
+    /// The first word that ends the wait for an answer; what comes later is heard by nobody.
+    fn remembers(&mut self, txn: &Txn, event: &Event) {
+        let waits = matches!(txn.state(), TxnState::Sending | TxnState::WaitingHost);
+        let word = match event {
+            Event::HostAnswered(_) => Said::Answer,
+            Event::HostGarbled(Garbled::Mac) => Said::BadMac,
+            _ => return,
+        };
+        if let (true, Some(id)) = (waits, &self.running.id) {
+            self.heard.entry(id.clone()).or_insert(Heard { word, cut: false });
+        }
+    }
+
+    /// 3: DE 39 of a reversal says why: A0 after a wrong MAC, 06 after an answer that could not stand, 98 after none. What
+    /// a power cut took from memory is as if it had not been heard.
+    fn reason_is_true(&self, entry: &Entry) -> Flow {
+        let heard = self.heard.get(&entry.id.txn);
+        let (word, cut) = (heard.map(|heard| heard.word), heard.is_some_and(|heard| heard.cut));
+        let reason = entry.content.as_ref().and_then(|content| content.reason).map(ReversalReason::code);
+        let fits = match (reason, word) {
+            (Some("98"), None) | (Some("06"), Some(Said::Answer)) | (Some("A0"), Some(Said::BadMac)) => true,
+            (Some("98"), Some(_)) => cut,
+            _ => false,
+        };
+        if fits { Ok(()) } else { broken(format!("3: a reversal says {reason:?} after {word:?}")) }
     }
 
     /// What the machine wants: the write-ahead rule.
@@ -196,6 +246,7 @@ impl Judge {
         }
         match entry.entry_type() {
             EntryType::Reversal => {
+                self.reason_is_true(entry)?;
                 // A power cut between record and send leaves a reversal of what was never sent.
                 let of_row = (&row.start.id, row.wire.as_ref(), row.start.amount.minor());
                 let sent = self.sent.get(&name);

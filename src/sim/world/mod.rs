@@ -136,6 +136,8 @@ pub struct World {
     judge: Judge,
     trace: Trace,
     setup: Setup,
+    /// An upload is late after so long. `None`: never.
+    late_after: Option<Duration>,
     memory: Memory,
     /// Requests that are still on their way although the terminal has given them up.
     floating: Vec<Asked>,
@@ -202,6 +204,7 @@ impl World {
             judge: Judge::default(),
             trace: Trace(traced.then(String::new)),
             setup: setup(card::config()?)?,
+            late_after: None,
             memory: Memory::new(Vec::new(), now),
             floating: Vec::new(),
             serial: 0,

@@ -113,7 +113,7 @@ impl World {
         let limits = Limits {
             profile: Arc::clone(&self.setup.identity.profile),
             response_timeout: RESPONSE,
-            late_after: None,
+            late_after: self.late_after,
         };
         let id = entry.id.clone();
         self.place.0 = "queue";

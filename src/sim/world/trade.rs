@@ -203,7 +203,7 @@ impl World {
                     None => return broken(format!("it rests in {}", run.txn.state())),
                 },
             };
-            self.judge.hears(&event);
+            self.judge.hears(&run.txn, &event);
             let (txn, effects) = run.txn.step(event, self.now);
             run.txn = txn;
             self.place.0 = run.txn.state().word();

@@ -70,7 +70,7 @@ fn an_original_is_found_by_what_is_told() {
 #[test]
 fn a_duplicate_is_a_sale_that_may_have_paid() {
     let (_dir, mut journal) = new_journal();
-    let token = card().token;
+    let token = card().token.clone();
     let found = |journal: &mut SqliteJournal, amount: u64, since: u64| {
         journal.find_duplicate(&token, minor(amount), at(since)).unwrap()
     };

@@ -1,5 +1,6 @@
 //! Transactions: from Sending to the outcome, and the numbers they take.
 use super::*;
+use std::sync::Arc;
 
 /// Sending: all facts of the request are durable, with its STAN and batch, and a reversal 98 is armed.
 #[test]
@@ -56,7 +57,10 @@ fn unsent_disarms_the_reversal() {
 fn an_approval_disarms_the_reversal_and_holds_its_plies() {
     let (_dir, mut journal) = new_journal();
     commit(&mut journal, sending("a", 10));
-    let end = Closed { card: Some(CardFacts { cvm: CvmMethod::Signature, ..card() }), ..approved("a") };
+    let end = Closed {
+        card: Some(Arc::new(CardFacts { cvm: CvmMethod::Signature, ..CardFacts::clone(&card()) })),
+        ..approved("a")
+    };
     commit(&mut journal, close(end.clone()));
     let stored = row(&mut journal, "a");
     assert_eq!((stored.outcome, stored.result), (Outcome::Approved, Some(ResultCode::Approved)));

@@ -56,7 +56,7 @@ fn filters_narrow_the_answer() {
     check(TxnFilter { operator: Some("02".to_owned()), ..all() }, &["c"]);
     check(TxnFilter { from: Some(at(20)), to: Some(at(30)), ..all() }, &["b"]);
     check(TxnFilter { to: Some(WallTime(u64::MAX)), ..all() }, &["c", "b", "a"]);
-    check(TxnFilter { card_token: Some(card().token), ..all() }, &["b", "a"]);
+    check(TxnFilter { card_token: Some(card().token.clone()), ..all() }, &["b", "a"]);
     check(TxnFilter { request_id: Some("a".to_owned()), kind: Some(Kind::Sale), ..all() }, &["a"]);
     check(TxnFilter { request_id: Some("a' OR '1'='1".to_owned()), ..all() }, &[]);
 }

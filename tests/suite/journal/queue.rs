@@ -267,7 +267,7 @@ fn follow_ups_and_originals_know_each_other() {
             date: Some("1122".to_owned()),
             rrn: approved("a").host.rrn,
             auth_code: approved("a").host.auth_code,
-            card_token: Some(card().token),
+            card_token: Some(card().token.clone()),
         }),
         auth_code: AuthCode::new("777777").ok(),
         supervisor: OperatorId::new("00").ok(),
@@ -350,8 +350,9 @@ fn a_follow_up_stands_until_it_is_undone() {
 fn a_refused_signature_is_read_back() {
     let (dir, mut journal) = new_journal();
     let signs = |name: &str| {
-        let card = CardFacts { cvm: CvmMethod::Signature, signature_required: true, ..card() };
-        Closed { card: Some(card), plies: Vec::new(), ..approved(name) }
+        let facts = CardFacts::clone(&card());
+        let card = CardFacts { cvm: CvmMethod::Signature, signature_required: true, ..facts };
+        Closed { card: Some(Arc::new(card)), plies: Vec::new(), ..approved(name) }
     };
     for name in ["quiet", "refused", "matches"] {
         commit(&mut journal, sending(name, 10));

@@ -1,6 +1,7 @@
 //! Schema versions: a stored database of every earlier one is opened with the newest code.
 use super::*;
 use rusqlite::Connection;
+use std::sync::Arc;
 
 /// Databases as the code of each earlier schema left them. A released schema adds one and never changes one.
 const STORED: &[(u32, &str)] =
@@ -85,7 +86,8 @@ fn a_journal_of_version_1_keeps_everything() {
     assert_eq!(loaded.identity.unwrap().0, wire().terminal_id);
 
     let approved_row = row(&mut journal, "v1-approved");
-    let card = CardFacts { cvm: CvmMethod::Signature, signature_required: true, ..card() };
+    let facts = CardFacts::clone(&card());
+    let card = Arc::new(CardFacts { cvm: CvmMethod::Signature, signature_required: true, ..facts });
     assert_eq!((approved_row.card, approved_row.wire), (Some(card), Some(wire())));
     assert_eq!(
         (approved_row.start, approved_row.host),

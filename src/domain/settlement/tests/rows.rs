@@ -12,6 +12,7 @@ use crate::domain::record::{
 };
 use crate::domain::rules;
 use crate::domain::secret::Pan;
+use std::sync::Arc;
 
 pub(in crate::domain) fn amount(minor: u64) -> Amount {
     Amount::from_minor(minor).unwrap()
@@ -42,7 +43,7 @@ pub(in crate::domain) fn approved(kind: Kind, stan: u32, minor: u64) -> TxnRow {
         batch: BatchNumber::FIRST,
         in_open_batch: true,
         card_seen: None,
-        card: Some(CardFacts {
+        card: Some(Arc::new(CardFacts {
             pan: Pan::new("6225880012345678").unwrap(),
             expiry: Some("3012".to_owned()),
             sequence: Some(1),
@@ -54,7 +55,7 @@ pub(in crate::domain) fn approved(kind: Kind, stan: u32, minor: u64) -> TxnRow {
             cvm: CvmMethod::Signature,
             signature_required: true,
             chip: chip.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
-        }),
+        })),
         masked_pan: "622588******5678".to_owned(),
         wire: Some(WireFacts {
             mti: rule.mti.to_owned(),

@@ -6,6 +6,7 @@ use crate::domain::settlement::upload::{Form, message_length, plan};
 use crate::domain::unionpay::settlement::ChipFailure;
 
 use Verdict::{Agreed, Disagreed, Error};
+use std::sync::Arc;
 
 fn told(rows: &[TxnRow], domestic: Verdict, foreign: Verdict) -> Vec<(u32, Form, bool)> {
     let stan = |at: usize| rows[at].stan.unwrap().get();
@@ -54,7 +55,7 @@ fn a_class_that_disagrees_sends_its_detail_in_the_fixed_order() {
 fn each_class_is_judged_by_its_own_verdict() {
     let swiped = |stan| {
         let mut row = approved(Kind::Sale, stan, 100);
-        row.card.as_mut().unwrap().entry_mode = EntryMode::Swipe;
+        Arc::make_mut(row.card.as_mut().unwrap()).entry_mode = EntryMode::Swipe;
         row.wire.as_mut().unwrap().icc.clear();
         row
     };
@@ -68,7 +69,7 @@ fn each_class_is_judged_by_its_own_verdict() {
 #[test]
 fn an_unauthenticated_issuer_is_a_failure() {
     let mut row = approved(Kind::Sale, 1, 100);
-    for (name, value) in &mut row.card.as_mut().unwrap().chip {
+    for (name, value) in &mut Arc::make_mut(row.card.as_mut().unwrap()).chip {
         if name == "TVR" {
             "0080000040".clone_into(value);
         }

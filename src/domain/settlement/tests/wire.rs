@@ -15,6 +15,7 @@ use crate::domain::unionpay::dialect::DIALECT;
 use crate::domain::unionpay::messages::Request;
 use crate::domain::unionpay::settlement::{self, ChipFailure, Line, TotalsAnswer, read_totals, read_upload};
 use crate::domain::unionpay::{Identity, de55};
+use std::sync::Arc;
 
 const SYNTHETIC: &str = include_str!("../../../../tests/data/iso8583/synthetic.txt");
 const FIELD48: &str = "00000000200000200000000100000100000000000000000000000000000000";
@@ -99,7 +100,7 @@ fn chip_sale() -> TxnRow {
         let object = objects.iter().find(|object| object.tag == Tag(tag)).unwrap();
         object.value.iter().map(|byte| format!("{byte:02X}")).collect::<String>()
     };
-    row.card.as_mut().unwrap().chip = vec![
+    Arc::make_mut(row.card.as_mut().unwrap()).chip = vec![
         ("TC".to_owned(), value(0x9F26)),
         ("TVR".to_owned(), value(0x95)),
         ("IAD".to_owned(), value(0x9F10)),
@@ -122,7 +123,7 @@ fn a_chip_failure_says_what_went_wrong() {
     let mut refused = foreign(chip_sale());
     refused.outcome = crate::domain::outcome::Outcome::Declined;
     refused.approved_amount = amount(0);
-    "AAC".clone_into(&mut refused.card.as_mut().unwrap().chip[0].0);
+    "AAC".clone_into(&mut Arc::make_mut(refused.card.as_mut().unwrap()).chip[0].0);
     let request = settlement::chip(&identity(), &refused, Some(ChipFailure::CardRefused), true);
     let fields = request.unwrap().unwrap().fields;
     assert_eq!(fields.bytes(De::PRIVATE_62), Some(&b"71011100000000100015610"[..]));

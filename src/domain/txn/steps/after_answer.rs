@@ -11,7 +11,7 @@ use crate::domain::money::Amount;
 use crate::domain::outcome::{Outcome, ResultCode};
 use crate::domain::profile::UnsignedRefusals;
 use crate::domain::record::{CardFacts, ReversalReason};
-use crate::domain::txn::{Completed, Event, Local, Now, Online, State, Word};
+use crate::domain::txn::{Completed, Event, Local, Now, Online, State, Word, card};
 use crate::domain::unionpay::answers::FinancialAnswer;
 use crate::domain::unionpay::response::{self, Class};
 use std::sync::Arc;
@@ -70,7 +70,7 @@ impl Base {
         }
     }
 
-    fn answered_without_chip(self, card: CardFacts, answer: FinancialAnswer, now: Now) -> Step {
+    fn answered_without_chip(self, card: Arc<CardFacts>, answer: FinancialAnswer, now: Now) -> Step {
         let ending = if answer.approved { self.approval(&answer) } else { self.refusal(&answer) };
         let local = declined_keys(&answer);
         self.end_sent(ending, card, answer.host, local, vec![], now)
@@ -144,8 +144,8 @@ impl Base {
         let Completed { card, word } = online;
         // The slip shows what the cardholder did, which the first part knows; the last part knows the
         // cryptogram.
-        let card = match self.facts(conclusion.card.as_deref()) {
-            Some(last) => CardFacts { chip: merged(&last, &card), ..last },
+        let card = match conclusion.card.as_deref() {
+            Some(last) => Arc::new(card::last_facts(last, &card)),
             None => card,
         };
         let answer = match word {
@@ -177,7 +177,7 @@ impl Base {
         conclusion: &Conclusion,
         stored: bool,
         result: ResultCode,
-        card: CardFacts,
+        card: Arc<CardFacts>,
         now: Now,
     ) -> Step {
         let approved = conclusion.card.as_ref().filter(|_| conclusion.verdict == Verdict::Approved);
@@ -193,11 +193,4 @@ fn declined_keys(answer: &FinancialAnswer) -> Vec<Local> {
     let code = answer.host.response_code.as_ref();
     let refused = code.is_some_and(|code| response::class(code) == Class::SignOnNeeded);
     if refused { vec![Local::DropSignOn] } else { Vec::new() }
-}
-
-/// Chip lines of both cryptograms: the last ones, and the ARQC of the first.
-fn merged(last: &CardFacts, first: &CardFacts) -> Vec<(String, String)> {
-    let arqc =
-        first.chip.iter().filter(|(name, _)| name == "ARQC" && !last.chip.iter().any(|(n, _)| n == name));
-    last.chip.iter().chain(arqc).cloned().collect()
 }

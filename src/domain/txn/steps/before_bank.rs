@@ -13,6 +13,7 @@ use crate::domain::rules::{self, Route, Rule, Undo};
 use crate::domain::secret::{PinBlock, Track2};
 use crate::domain::txn::{Answer, Ask, Event, Known, Local, Now, Online, Stage, State, Then, card};
 use crate::domain::unionpay::messages::{self, WireSource};
+use std::sync::Arc;
 
 /// How often a card that cannot be read may be tried again.
 const CARD_TRIES: u8 = 3;
@@ -154,7 +155,7 @@ impl Base {
 
     /// The card wants the bank; what it said goes along.
     pub(super) fn go_online(self, kernel: Kernel, summary: &CardSummary, stage: Stage, now: Now) -> Step {
-        let card = card::facts(summary, &self.setup.token_key);
+        let card = Arc::new(card::facts(summary, &self.setup.token_key));
         let Ok(icc) = self.setup.identity.profile.icc.request(&summary.tags) else {
             return self.end_unsent(Ending::failed(ResultCode::CardUnreadable), Some(card), vec![], now);
         };
@@ -172,13 +173,13 @@ impl Base {
             // Money is taken for goods: who gives no PIN signs. Choice.
             (card.cvm, card.signature_required) = (CvmMethod::Signature, true);
         }
-        self.carry_out(card, summary.track2.clone(), pin, now)
+        self.carry_out(Arc::new(card), summary.track2.clone(), pin, now)
     }
 
     /// Whose card it is is settled, and the chip is not needed any more, if there is one at all.
     pub(super) fn carry_out(
         self,
-        card: CardFacts,
+        card: Arc<CardFacts>,
         track2: Option<Track2>,
         pin: Option<PinBlock>,
         now: Now,

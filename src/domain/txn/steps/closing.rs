@@ -13,6 +13,7 @@ use crate::domain::record::{
 use crate::domain::rules::Silence;
 use crate::domain::txn::{Event, Local, Now, State, TxnEffects};
 use core::time::Duration;
+use std::sync::Arc;
 
 /// How long a store that failed waits before it is tried again.
 const STORE_RETRY: Duration = Duration::from_secs(5);
@@ -160,7 +161,7 @@ impl Base {
     pub(super) fn end_unsent(
         self,
         ending: Ending,
-        card: Option<CardFacts>,
+        card: Option<Arc<CardFacts>>,
         local: Vec<Local>,
         now: Now,
     ) -> Step {
@@ -170,14 +171,14 @@ impl Base {
     }
 
     /// Ends a transaction whose `Sending` is durable, though nothing was written to a socket.
-    pub(super) fn end_disarmed(self, ending: Ending, card: CardFacts, now: Now) -> Step {
+    pub(super) fn end_disarmed(self, ending: Ending, card: Arc<CardFacts>, now: Now) -> Step {
         let closed = self.outcome(ending, None, Some(card), HostFacts::default(), now);
         let disarms = self.arms();
         self.close(Closing::new(Form { closed, disarms }, None, Vec::new()), Vec::new())
     }
 
     /// Ends a transaction whose `Sending` could not be stored, but may be on the disk all the same.
-    pub(super) fn end_unstored(self, ending: Ending, card: CardFacts, now: Now) -> Step {
+    pub(super) fn end_unstored(self, ending: Ending, card: Arc<CardFacts>, now: Now) -> Step {
         let start = Some(self.start.clone());
         let absent = self.outcome(ending, start, Some(card), HostFacts::default(), now);
         let there = Closed { start: None, ..absent.clone() };
@@ -191,7 +192,7 @@ impl Base {
         self,
         ending: Ending,
         stored: bool,
-        card: CardFacts,
+        card: Arc<CardFacts>,
         farewell: Vec<Local>,
         now: Now,
     ) -> Step {
@@ -201,7 +202,7 @@ impl Base {
     }
 
     /// Ends what the bank is told later. If it cannot be kept, it never was: the bank has not heard of it.
-    pub(super) fn end_stored(self, upload: Upload, stored: bool, card: CardFacts, now: Now) -> Step {
+    pub(super) fn end_stored(self, upload: Upload, stored: bool, card: Arc<CardFacts>, now: Now) -> Step {
         let start = (!stored).then(|| self.start.clone());
         let ending = Ending {
             approved: self.start.amount,
@@ -214,7 +215,7 @@ impl Base {
     }
 
     /// Ends the undo of what the bank never heard of. If its entry was attempted meanwhile, the journal refuses.
-    pub(super) fn end_undone_locally(self, entry: Option<EntryId>, card: CardFacts, now: Now) -> Step {
+    pub(super) fn end_undone_locally(self, entry: Option<EntryId>, card: Arc<CardFacts>, now: Now) -> Step {
         let start = Some(self.start.clone());
         let ending = Ending { withdraws: entry, ..Ending::approved(self.start.amount) };
         let closed = self.outcome(ending, start, Some(card), HostFacts::default(), now);
@@ -226,7 +227,7 @@ impl Base {
     pub(super) fn end_sent(
         self,
         ending: Ending,
-        card: CardFacts,
+        card: Arc<CardFacts>,
         host: HostFacts,
         local: Vec<Local>,
         farewell: Vec<Local>,
@@ -241,7 +242,7 @@ impl Base {
         &self,
         ending: Ending,
         start: Option<TxnStart>,
-        card: Option<CardFacts>,
+        card: Option<Arc<CardFacts>>,
         host: HostFacts,
         now: Now,
     ) -> Closed {

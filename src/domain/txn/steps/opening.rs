@@ -8,6 +8,7 @@ use crate::domain::outcome::{CvmMethod, EntryMode, Prompt, ResultCode};
 use crate::domain::record::CardFacts;
 use crate::domain::rules;
 use crate::domain::txn::{Answer, Ask, Event, Local, Now, State};
+use std::sync::Arc;
 
 impl Base {
     pub(super) fn begin(self, event: Event, now: Now) -> Step {
@@ -71,17 +72,17 @@ impl Base {
 
     /// The card of the original, if this undo asks for none: the terminal started it itself, or the profile does not
     /// want to see the card again. A number that was wiped must be read once more.
-    fn card_on_file(&self) -> Option<CardFacts> {
+    fn card_on_file(&self) -> Option<Arc<CardFacts>> {
         let undoes = rules::undoes(self.start.kind);
         let unasked = self.start.terms.linked || !self.setup.identity.profile.void_needs_card;
         let card = self.setup.stored_card.as_ref().filter(|_| undoes && unasked)?;
-        Some(CardFacts {
+        Some(Arc::new(CardFacts {
             entry_mode: EntryMode::Manual,
             sequence: None,
             cvm: CvmMethod::NoCvm,
             signature_required: false,
             chip: Vec::new(),
-            ..card.clone()
-        })
+            ..CardFacts::clone(card)
+        }))
     }
 }

@@ -10,11 +10,12 @@ use crate::domain::outcome::{EntryMode, EntryType, Kind, ResultCode};
 use crate::domain::record::{CardFacts, Upload, WireFacts};
 use crate::domain::rules;
 use crate::domain::txn::{Completed, Event, Now, Online, State, Word, card};
+use std::sync::Arc;
 
 impl Base {
     /// The first cryptogram is a TC.
     pub(super) fn approved_by_card(self, summary: &CardSummary, pin_asked: bool, now: Now) -> Step {
-        let card = card::facts(summary, &self.setup.token_key);
+        let card = Arc::new(card::facts(summary, &self.setup.token_key));
         match self.offline_upload(summary).filter(|_| !pin_asked) {
             Some(upload) => self.end_stored(upload, false, card, now),
             None => self.end_unsent(Ending::declined(ResultCode::DeclinedOffline), Some(card), vec![], now),
@@ -30,7 +31,7 @@ impl Base {
     }
 
     /// A kind that is told, not asked.
-    pub(super) fn tell_later(self, card: CardFacts, wire: WireFacts, now: Now) -> Step {
+    pub(super) fn tell_later(self, card: Arc<CardFacts>, wire: WireFacts, now: Now) -> Step {
         let entry_type = match self.start.kind {
             Kind::PreAuthAdvice => EntryType::Advice,
             _ => EntryType::OfflineSale,

@@ -455,7 +455,7 @@ fn a_void_asks_the_card_as_the_profile_says() {
         world.setup.stored_card = stored;
         world.run()
     };
-    let card = super::makings::card_on_file();
+    let card = Arc::new(super::makings::card_on_file());
     assert!(!without(Some(card)).prompts.contains(&Prompt::InsertCard));
     assert!(without(None).prompts.contains(&Prompt::InsertCard));
     assert!(undoes(Kind::Void) && !undoes(Kind::Refund));

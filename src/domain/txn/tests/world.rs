@@ -332,7 +332,7 @@ impl World {
     /// The terminal started it itself, to undo its original.
     pub(super) fn linked(mut self) -> Self {
         self.start.terms.linked = true;
-        self.setup.stored_card = Some(card_on_file());
+        self.setup.stored_card = Some(Arc::new(card_on_file()));
         self
     }
 

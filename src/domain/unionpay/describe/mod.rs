@@ -16,7 +16,7 @@ pub use track::{DescribedTrack2, track2};
 
 use super::dialect::DIALECT;
 use crate::domain::emv::describe as objects;
-use crate::domain::iso8583::{De, Dialect, Field, UnpackError, View};
+use crate::domain::iso8583::{De, Dialect, UnpackError};
 use crate::domain::mask::{self, hex, printable};
 use crate::domain::money::Currency;
 use crate::domain::text::Bilingual;
@@ -97,22 +97,34 @@ pub fn message(bytes: &[u8], show: CardData) -> Result<Described, UnpackError> {
     }
 }
 
+/// Describes a message that is unpacked already, by whatever dialect.
+#[cfg(feature = "sim")]
+#[must_use]
+pub fn unpacked(message: &crate::domain::iso8583::Message, show: CardData) -> Described {
+    let values: Vec<(De, Vec<u8>)> = message.fields().map(|(de, value)| (de, value.to_vec())).collect();
+    described(message.mti(), &values, &DIALECT, &Coat::default(), show)
+}
+
 /// A message that was read, in full or in part.
-fn described(view: &View<'_>, dialect: &Dialect, coat: &Coat<'_>, show: CardData) -> Described {
-    let values: Vec<(Field<'_>, Vec<u8>)> =
-        view.fields().map(|field| (field, field.units().collect())).collect();
-    let value = |de: De| values.iter().find(|(field, _)| field.de == de).map(|(_, value)| value.as_slice());
+fn described(
+    mti: &str,
+    values: &[(De, Vec<u8>)],
+    dialect: &Dialect,
+    coat: &Coat<'_>,
+    show: CardData,
+) -> Described {
+    let value = |de: De| values.iter().find(|(number, _)| *number == de).map(|(_, value)| value.as_slice());
     let text = |de: De| value(de).and_then(|value| core::str::from_utf8(value).ok()).unwrap_or_default();
     let shown = Shown {
-        mti: view.mti(),
+        mti,
         management_code: text(De::PRIVATE_60).get(8..11).unwrap_or_default().to_owned(),
         currency: Currency::from_numeric3(text(De::CURRENCY)),
         show,
         is_unionpay: dialect.name() == DIALECT.name(),
     };
-    let known = hide::Known::of(values.iter().map(|(field, value)| (field.de, value.as_slice())));
+    let known = hide::Known::of(values.iter().map(|(de, value)| (*de, value.as_slice())));
     let mut fields: Vec<DescribedField> =
-        values.iter().map(|(field, value)| described_field(&shown, dialect, field, value)).collect();
+        values.iter().map(|(de, value)| described_field(&shown, dialect, *de, value)).collect();
     let mut envelope = coat.parts();
     if show == CardData::Masked {
         fields.iter_mut().for_each(|field| hide_known(&known, field));
@@ -127,8 +139,8 @@ fn described(view: &View<'_>, dialect: &Dialect, coat: &Coat<'_>, show: CardData
     };
     Described {
         dialect: dialect.name(),
-        mti: view.mti().to_owned(),
-        title: title(view.mti(), text(De::PRIVATE_60)),
+        mti: mti.to_owned(),
+        title: title(mti, text(De::PRIVATE_60)),
         tpdu: coat.tpdu.map(hidden),
         header: coat.header.map(hidden),
         envelope,
@@ -147,10 +159,10 @@ fn title(mti: &str, private_60: &str) -> Bilingual {
     }
 }
 
-fn described_field(shown: &Shown<'_>, dialect: &Dialect, field: &Field<'_>, value: &[u8]) -> DescribedField {
-    let de = field.de;
-    let in_hex = field.format.encoding.is_binary();
-    let name = dialect.element(de).map_or("", |element| element.name);
+fn described_field(shown: &Shown<'_>, dialect: &Dialect, de: De, value: &[u8]) -> DescribedField {
+    let element = dialect.element(de);
+    let in_hex = element.is_some_and(|element| element.format.encoding.is_binary());
+    let name = element.map_or("", |element| element.name);
     let title = Bilingual::of(words::element_zh(de.number()).unwrap_or(name), name);
     let text = if shown.show == CardData::Clear {
         if in_hex { hex(value) } else { printable(value) }

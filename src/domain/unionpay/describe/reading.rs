@@ -85,7 +85,11 @@ pub fn read(bytes: &[u8], show: CardData, wanted: Option<&Dialect>) -> Reading {
                 (failure.is_none() && agrees, failure.is_none(), known, view.is_some(), count, reached);
             if best_score.is_none_or(|best| score > best) {
                 best_score = Some(score);
-                best.message = view.map(|view| described(&view, dialect, &coat, show));
+                best.message = view.map(|view| {
+                    let values: Vec<_> =
+                        view.fields().map(|field| (field.de, field.units().collect())).collect();
+                    described(view.mti(), &values, dialect, &coat, show)
+                });
                 best.failure = failure;
                 best.before = coat.before;
                 best.wrong_length = coat.length.filter(|(said, there)| said != there);

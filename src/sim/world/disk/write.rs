@@ -12,6 +12,7 @@ use crate::domain::record::{
 use crate::domain::rules::{Silence, rule};
 use crate::ports::{Durability, JournalError};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 type Taken = Option<(Stan, BatchNumber)>;
 
@@ -550,9 +551,9 @@ fn may_be_tried(entry: &EntryRow) -> bool {
     waits && !entry.armed && entry.entry_type != EntryType::RefundUnknown
 }
 
-fn set_card(row: &mut TxnRow, card: &CardFacts) {
+fn set_card(row: &mut TxnRow, card: &Arc<CardFacts>) {
     row.masked_pan = card.pan.masked();
-    row.card = Some(card.clone());
+    row.card = Some(Arc::clone(card));
     row.card_seen = Some(card.seen());
 }
 

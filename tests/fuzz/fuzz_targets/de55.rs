@@ -1,0 +1,6 @@
+//! The target `de55`.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    let target = posd::sim::fuzz::targets::named("de55").expect("a target");
+    (target.feed)(bytes).expect("a law holds");
+});
