@@ -61,6 +61,24 @@ pub fn hex_runs(value: &[u8]) -> String {
     as_text.chars().zip(packed.chars()).map(|(a, b)| if a == '*' || b == '*' { '*' } else { a }).collect()
 }
 
+/// Hides in a text what could be a card number by its beginning and its check digit, and leaves other digits: for values
+/// whose form is known.
+#[must_use]
+pub fn cards(text: &str) -> String {
+    let mut shown: Vec<u8> = text.as_bytes().to_vec();
+    let digits = text.as_bytes();
+    for at in 0..digits.len() {
+        for length in PAN_MIN..=19 {
+            let Some(window) = digits.get(at..at.saturating_add(length)) else { break };
+            if looks_like_a_card(window) {
+                let (from, to) = (at.saturating_add(6), at.saturating_add(length).saturating_sub(4));
+                shown.iter_mut().take(to).skip(from).for_each(|c| *c = b'*');
+            }
+        }
+    }
+    String::from_utf8(shown).unwrap_or_else(|_| "*".repeat(text.len()))
+}
+
 /// True if such a number could be a card's: 13 to 19 digits that begin as schemes do and end in their check digit.
 #[must_use]
 pub fn looks_like_a_card(digits: &[u8]) -> bool {
@@ -116,6 +134,13 @@ mod tests {
         assert_eq!(hex_runs(&[0x62, 0x25, 0x88, 0, 0x12, 0x34, 0x56, 0x78]), "622588******5678");
         assert_eq!(hex_runs(b"6225880012345678"), "363232**********************3738");
         assert_eq!(hex_runs(&[0xA6, 0x22, 0x58, 0x80, 1, 0x23, 0x45, 0x67, 0x8F]), "A622588******5678F");
+    }
+
+    /// Goal: what is known not to be a card number stays readable, and a card number among it does not.
+    #[test]
+    fn known_forms_stay_readable() {
+        assert_eq!(cards("A000000333010101"), "A000000333010101");
+        assert_eq!(cards("A04111111111111111F"), "A0411111******1111F");
     }
 
     /// Goal: the check digit tells card numbers from other numbers.

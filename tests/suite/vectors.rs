@@ -702,7 +702,8 @@ fn a_dump_is_described_in_every_form_and_masked() {
     assert_eq!(value(53), "0610000000000000");
     assert_eq!(value(64), "4531313432324132");
     let icc = shown.fields.iter().find(|field| field.number == 55).unwrap();
-    assert_eq!((icc.objects[0].tag.as_str(), icc.objects[0].value.as_str()), ("9F26", "1122334455667788"));
+    assert_eq!(icc.objects[0].tag, Tag::CRYPTOGRAM);
+    assert_eq!(icc.objects[0].value.as_deref(), Some("1122334455667788"));
     assert_eq!(icc.objects.len(), 20);
     assert_eq!(describe::message(b5.payload(), CardData::Masked).unwrap(), shown);
     let bare = describe::message(b5.message(), CardData::Masked).unwrap();

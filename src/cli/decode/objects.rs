@@ -4,11 +4,14 @@ use super::layout::{Page, Row};
 use super::{card_data, end, malformed};
 use crate::cli::args::Input;
 use crate::cli::failure::{Exit, Failure};
-use crate::cli::screen::{Screen, Tone};
+use crate::cli::screen::{Screen, Tone, columns};
 use crate::cli::words;
 use crate::domain::emv::describe::{Described, Objects, describe};
 use crate::domain::unionpay::describe::CardData;
 use serde_json::{Value as Json, json};
+
+/// Columns of names: longer ones push their value to the right.
+const NAME_MAX: usize = 34;
 
 pub(super) fn run(screen: &Screen, input: &Input) -> Result<Exit, Failure> {
     let found = candidates(&given(input)?)?;
@@ -64,8 +67,10 @@ fn document(object: &Described) -> Json {
 
 /// A row for each object, templates before what is in them. Depth is bounded by the decoder.
 pub(super) fn lines(page: &mut Page<'_>, objects: &[Described], indent: usize) {
-    for object in objects {
-        let title = object.title().map_or_else(|| "?".to_owned(), |title| page.say(&title));
+    let titled = |object: &Described| object.title().map_or_else(|| "?".to_owned(), |title| page.say(&title));
+    let titles: Vec<String> = objects.iter().map(titled).collect();
+    let wide = titles.iter().map(|title| columns(title)).max().unwrap_or(0).min(NAME_MAX);
+    for (object, title) in objects.iter().zip(&titles) {
         let key = format!("{:<6} {:>3}", object.tag.to_string(), object.length);
         let one = match object.meaning.as_slice() {
             [one] => page.say(one),
@@ -74,8 +79,8 @@ pub(super) fn lines(page: &mut Page<'_>, objects: &[Described], indent: usize) {
         page.row(&Row {
             indent,
             key: (&key, 10),
-            name: (&title, if object.value.is_none() { 0 } else { 28 }),
-            value: object.value.as_deref().unwrap_or(&title),
+            name: (title, if object.value.is_none() { 0 } else { wide }),
+            value: object.value.as_deref().unwrap_or(title),
             meaning: &one,
         });
         if object.meaning.len() > 1 {

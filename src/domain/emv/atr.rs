@@ -134,7 +134,10 @@ impl Atr {
         self.groups(cursor, format)?;
         let at = cursor.at;
         let historical = cursor.bytes.get(at..at.saturating_add(count)).unwrap_or_else(|| cursor.rest());
-        self.historical = if show == CardData::Clear { hex(historical) } else { mask::hex_runs(historical) };
+        // A memory card's content has many zeros in a row, and no place for a card number.
+        let is_known = matches!(historical, [0x80, 0x4F, 0x0C, 0xA0, 0, 0, 3, 6, _, 0, _, 0, 0, 0, 0]);
+        let clear = show == CardData::Clear || is_known;
+        self.historical = if clear { hex(historical) } else { mask::hex_runs(historical) };
         if !self.historical.contains('*') {
             self.historical_meaning = historical_bytes(historical);
         }

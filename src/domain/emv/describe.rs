@@ -125,7 +125,8 @@ pub fn masked(tag: Tag, value: &[u8]) -> String {
             Some(_) if is_bulk(tag) => text,
             Some(Entry { format: Format::A | Format::An | Format::Ans, .. }) => mask::runs(value, hex),
             Some(_) if value.len() <= 6 => text,
-            _ => mask::hex_runs(value),
+            Some(_) => mask::cards(&text),
+            None => mask::hex_runs(value),
         },
     }
 }

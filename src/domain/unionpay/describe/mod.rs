@@ -188,7 +188,9 @@ fn described_field(shown: &Shown<'_>, dialect: &Dialect, de: De, value: &[u8]) -
         De::ICC => told.objects = objects::describe(value, shown.show).objects,
         De::PRIVATE_62 => (told.parts, told.objects) = private::parts_62(shown, value),
         _ => {
-            let parts = parts::of(shown, de, value).or_else(|| private::parts(shown, de, value));
+            // Nothing was hidden in the whole, so nothing is in its parts.
+            let show = if told.value.contains('*') { shown.show } else { CardData::Clear };
+            let parts = parts::of(shown, show, de, value).or_else(|| private::parts(shown, de, value));
             told.parts = parts.unwrap_or_default();
         }
     }
@@ -211,6 +213,7 @@ fn hidden(shown: &Shown<'_>, de: De, value: &[u8], in_hex: bool) -> String {
     match de {
         De::ICC if in_hex => hide::icc(value),
         De::PRIVATE_62 if shown.is_unionpay => private::value_62(shown, value),
+        De::EXTENSION if shown.is_unionpay => private::value_59(value),
         De::ADDITIONAL_DATA if hide::is_batch_detail(shown.mti, value) => hide::batch_detail(&text()),
         _ if hide::has_known_form(shown.mti, shown.is_unionpay, de, value) => text(),
         _ if in_hex => mask::hex_runs(value),

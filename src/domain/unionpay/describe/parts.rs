@@ -58,8 +58,8 @@ impl<'a> Cut<'a> {
 }
 
 /// The parts of an element of digits; `None` if it has none that are known.
-pub(super) fn of(shown: &Shown<'_>, de: De, value: &[u8]) -> Option<Vec<Part>> {
-    let mut cut = Cut::new(value, shown.show);
+pub(super) fn of(shown: &Shown<'_>, show: CardData, de: De, value: &[u8]) -> Option<Vec<Part>> {
+    let mut cut = Cut::new(value, show);
     match de {
         De::PRIVATE_60 => {
             cut.told("60.1", ("交易类型码", "message type"), 2, words::type_code);

@@ -226,6 +226,26 @@ fn balance(text: &[u8; 20], at: usize) -> Part {
     Part { key: format!("54.{at}"), name: pair(kind), value: mask::runs(text, printable), meaning }
 }
 
+/// DE 59 as one value: the encrypted PIN hidden whole, elsewhere what may be a card number or a scanned code.
+pub(super) fn value_59(value: &[u8]) -> String {
+    let (mut text, mut rest) = (String::new(), value);
+    while let Some((head, tail)) = rest.split_first_chunk::<5>() {
+        let length =
+            head.get(2..).and_then(|digits| core::str::from_utf8(digits).ok()?.parse::<usize>().ok());
+        let Some((inner, next)) = length.and_then(|length| tail.split_at_checked(length)) else { break };
+        if !head.starts_with(b"A1") {
+            // Head and value in one: the digits of the length are part of the run, as they stand.
+            let whole = rest.get(..inner.len().saturating_add(5)).unwrap_or_default();
+            text.push_str(&mask::runs(whole, printable));
+        } else {
+            text.push_str(&printable(head));
+            text.push_str(&"*".repeat(inner.len()));
+        }
+        rest = next;
+    }
+    text + &mask::runs(rest, printable)
+}
+
 /// DE 59: tag of two characters, length of three digits, value.
 fn extension(shown: &Shown<'_>, value: &[u8]) -> Vec<Part> {
     let (mut parts, mut rest) = (Vec::new(), value);
