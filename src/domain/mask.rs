@@ -51,8 +51,8 @@ pub fn runs(value: &[u8], show: impl Fn(&[u8]) -> String) -> String {
     masked.collect()
 }
 
-/// The same for bytes shown in hexadecimal, which may be packed digits as well as characters. Hides too much rather than
-/// too little: seven characters that are digits look like a packed number.
+/// The same for bytes shown in hexadecimal, which may be packed digits as well as characters. Hides too much rather
+/// than too little: seven characters that are digits look like a packed number.
 #[must_use]
 pub fn hex_runs(value: &[u8]) -> String {
     let as_text = runs(value, hex);
@@ -61,8 +61,8 @@ pub fn hex_runs(value: &[u8]) -> String {
     as_text.chars().zip(packed.chars()).map(|(a, b)| if a == '*' || b == '*' { '*' } else { a }).collect()
 }
 
-/// Hides in a text what could be a card number by its beginning and its check digit, and leaves other digits: for values
-/// whose form is known.
+/// Hides in a text what could be a card number by its beginning and its check digit, and leaves other digits: for
+/// values whose form is known.
 #[must_use]
 pub fn cards(text: &str) -> String {
     let mut shown: Vec<u8> = text.as_bytes().to_vec();

@@ -117,6 +117,40 @@ fn to_hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02X}")).collect()
 }
 
+/// A vector for those who decode it from outside: hex and what is listed.
+pub(crate) struct Vector {
+    pub(crate) name: String,
+    pub(crate) hex: String,
+    pub(crate) expected: Vec<(String, String)>,
+}
+
+impl From<Entry> for Vector {
+    fn from(entry: Entry) -> Self {
+        Self { hex: to_hex(&entry.bytes), name: entry.name, expected: entry.expected }
+    }
+}
+
+/// Every message, published and synthetic.
+pub(crate) fn messages() -> Vec<Vector> {
+    entries(PUBLISHED).into_iter().chain(entries(SYNTHETIC)).map(Vector::from).collect()
+}
+
+/// Every list of data objects.
+pub(crate) fn object_parts() -> Vec<Vector> {
+    entries(PARTS).into_iter().filter(|part| part.form == "objects").map(Vector::from).collect()
+}
+
+/// Conversations with cards: `C` commands, `R` answers.
+pub(crate) const TRANSCRIPTS: &[&str] = &[
+    include_str!("../data/apdu/contact-approved.txt"),
+    include_str!("../data/apdu/contact-declined.txt"),
+    include_str!("../data/apdu/contactless-qvsdc.txt"),
+];
+
+pub(crate) fn bytes(text: &str) -> Vec<u8> {
+    hex(text)
+}
+
 /// Keys of the synthetic messages, opened from the answer to the sign-on with a TDK (B2b). Tracks are encrypted.
 fn keys() -> WorkingKeys {
     keys_by("B2b", KeyRules { track_encryption: true, ..Profile::unionpay().keys })

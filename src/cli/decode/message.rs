@@ -156,9 +156,10 @@ fn text(screen: &Screen, message: &Described) -> String {
     for field in &message.fields {
         let (number, title) = (format!("{:>3}", field.number), page.say(&field.title));
         let meaning = field.meaning.as_ref().map(|meaning| page.say(meaning)).unwrap_or_default();
-        // Objects are shown one by one below: all of them in one value is for programs.
+        // Objects and private bytes are shown one by one below: all of them in one value is for programs.
         let bytes = format!("{} {}", field.value.len() / 2, screen.word(words::BYTES));
-        let value = if field.objects.is_empty() { field.value.as_str() } else { bytes.as_str() };
+        let below = !field.objects.is_empty() || (field.number == 62 && !field.parts.is_empty());
+        let value = if below { bytes.as_str() } else { field.value.as_str() };
         page.row(&Row { key: (&number, 3), name: (&title, name), value, meaning: &meaning, indent: 0 });
         parts(&mut page, &field.parts, 5);
         objects::lines(&mut page, &field.objects, 5);

@@ -85,8 +85,10 @@ bits! {
         CVM_FAILED = (2, 0x80), "cardholder verification was not successful", "持卡人验证失败";
         CVM_UNRECOGNISED = (2, 0x40), "unrecognised CVM", "未知的持卡人验证方法";
         PIN_TRY_LIMIT = (2, 0x20), "PIN try limit exceeded", "PIN重试次数超限";
-        NO_PIN_PAD = (2, 0x10), "PIN entry required and PIN pad not present or not working", "要求输入PIN, 但密码键盘不存在或故障";
-        PIN_NOT_ENTERED = (2, 0x08), "PIN entry required, PIN pad present, but PIN was not entered", "要求输入PIN, 密码键盘存在, 但未输入";
+        NO_PIN_PAD = (2, 0x10), "PIN entry required and PIN pad not present or not working",
+            "要求输入PIN, 但密码键盘不存在或故障";
+        PIN_NOT_ENTERED = (2, 0x08), "PIN entry required, PIN pad present, but PIN was not entered",
+            "要求输入PIN, 密码键盘存在, 但未输入";
         ONLINE_PIN = (2, 0x04), "online PIN entered", "已输入联机PIN";
         OVER_FLOOR_LIMIT = (3, 0x80), "transaction exceeds floor limit", "交易超过最低限额";
         OVER_LOWER_LIMIT = (3, 0x40), "lower consecutive offline limit exceeded", "超过连续脱机交易下限";
@@ -95,8 +97,10 @@ bits! {
         FORCED_ONLINE = (3, 0x08), "merchant forced transaction online", "商户强制联机";
         DEFAULT_TDOL = (4, 0x80), "default TDOL used", "使用缺省TDOL";
         ISSUER_AUTHENTICATION_FAILED = (4, 0x40), "issuer authentication failed", "发卡行认证失败";
-        SCRIPT_FAILED_BEFORE = (4, 0x20), "script processing failed before final GENERATE AC", "最后一次GENERATE AC之前脚本处理失败";
-        SCRIPT_FAILED_AFTER = (4, 0x10), "script processing failed after final GENERATE AC", "最后一次GENERATE AC之后脚本处理失败";
+        SCRIPT_FAILED_BEFORE = (4, 0x20), "script processing failed before final GENERATE AC",
+            "最后一次GENERATE AC之前脚本处理失败";
+        SCRIPT_FAILED_AFTER = (4, 0x10), "script processing failed after final GENERATE AC",
+            "最后一次GENERATE AC之后脚本处理失败";
     }
 }
 

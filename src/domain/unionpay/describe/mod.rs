@@ -207,7 +207,9 @@ fn hidden(shown: &Shown<'_>, de: De, value: &[u8], in_hex: bool) -> String {
         35 => return mask::track(&text()),
         34 | 36 | 45 | 102 | 103 => return stars(1),
         52 | 96 => return stars(2),
-        64 | 128 => return if in_hex { hex(value) } else { text() },
+        // Characters of a MAC are hexadecimal digits.
+        64 | 128 if value.iter().all(u8::is_ascii_hexdigit) => return hex(value),
+        64 | 128 => return mask::cards(&hex(value)),
         _ => {}
     }
     match de {

@@ -105,33 +105,36 @@ pub(super) fn of(shown: &Shown<'_>, show: CardData, de: De, value: &[u8]) -> Opt
             });
             Some(cut.rest("61.5", ("原授权机构", "authorising institution")))
         }
-        De::SECURITY => {
-            cut.told("53.1", ("PIN格式", "PIN format"), 1, |digit| {
-                Some(match digit {
-                    "0" => ("无PIN", "no PIN"),
-                    "1" => ("ANSI X9.8不带主账号", "X9.8 without card number"),
-                    "2" => ("ANSI X9.8带主账号", "X9.8 with card number"),
-                    _ => return None,
-                })
-            });
-            cut.told("53.2", ("加密算法", "algorithm"), 1, |digit| {
-                Some(match digit {
-                    "0" => ("单倍长DES", "DES"),
-                    "6" => ("双倍长3DES", "3DES"),
-                    "3" => ("SM4", "SM4"),
-                    _ => return None,
-                })
-            });
-            cut.told("53.3", ("磁道加密", "track encryption"), 1, |digit| match digit {
-                "0" => Some(("未加密", "no")),
-                "1" => Some(("已加密", "yes")),
-                _ => None,
-            });
-            Some(cut.rest("53.4", ("保留", "reserved")))
-        }
+        De::SECURITY => Some(security(cut)),
         De::ADDITIONAL_DATA => additional(shown, cut, value),
         _ => None,
     }
+}
+
+/// DE 53: how PIN and tracks are protected.
+fn security(mut cut: Cut<'_>) -> Vec<Part> {
+    cut.told("53.1", ("PIN格式", "PIN format"), 1, |digit| {
+        Some(match digit {
+            "0" => ("无PIN", "no PIN"),
+            "1" => ("ANSI X9.8不带主账号", "X9.8 without card number"),
+            "2" => ("ANSI X9.8带主账号", "X9.8 with card number"),
+            _ => return None,
+        })
+    });
+    cut.told("53.2", ("加密算法", "algorithm"), 1, |digit| {
+        Some(match digit {
+            "0" => ("单倍长DES", "DES"),
+            "6" => ("双倍长3DES", "3DES"),
+            "3" => ("SM4", "SM4"),
+            _ => return None,
+        })
+    });
+    cut.told("53.3", ("磁道加密", "track encryption"), 1, |digit| match digit {
+        "0" => Some(("未加密", "no")),
+        "1" => Some(("已加密", "yes")),
+        _ => None,
+    });
+    cut.rest("53.4", ("保留", "reserved"))
 }
 
 /// DE 48 by message.
@@ -268,7 +271,7 @@ pub(super) fn meaning(shown: &Shown<'_>, de: De, value: &[u8]) -> Option<Bilingu
         De::PIN_BLOCK if value.iter().all(|byte| *byte == 0) => {
             Some(Bilingual::of("全零: PIN在59域", "zeros: the PIN is in field 59"))
         }
-        De::MAC if shown.show == CardData::Clear || !value.is_empty() => {
+        De::MAC => {
             let is_text = value.iter().all(u8::is_ascii_hexdigit);
             is_text.then(|| Bilingual { zh: format!("文本 \"{text}\""), en: format!("text \"{text}\"") })
         }

@@ -1,5 +1,5 @@
-//! Finds the message in bytes that somebody copied from somewhere: with or without length, TPDU and header, packed or in
-//! characters. Of all ways to read them the one that reads all is taken, else the one that comes furthest.
+//! Finds the message in bytes that somebody copied from somewhere: with or without length, TPDU and header, packed or
+//! in characters. Of all ways to read them the one that reads all is taken, else the one that comes furthest.
 use super::words::{self, pair};
 use super::{Described, Part, described};
 use crate::domain::iso8583::{De, Dialect, Format, UnpackError, decode_partly, iso1987};
@@ -69,7 +69,9 @@ pub fn read(bytes: &[u8], show: CardData, wanted: Option<&Dialect>) -> Reading {
     let mut tried = Vec::new();
     for dialect in dialects(wanted) {
         for coat in coats(bytes) {
-            tried.push(coat.name(dialect.name()));
+            let variant =
+                if core::ptr::eq(dialect, &*CHARACTERS_AND_BYTES) { " (binary bitmap)" } else { "" };
+            tried.push(coat.name(&format!("{}{variant}", dialect.name())));
             let body = bytes.get(coat.before..).unwrap_or_default();
             let (view, failure) = match decode_partly(dialect, body) {
                 Ok((view, failure)) => (Some(view), failure),
