@@ -19,6 +19,8 @@ pub enum Fault {
     NoMac,
     /// Refuses with this response code.
     Decline(String),
+    /// Refuses with this response code, and without a MAC.
+    DeclineUnsigned(String),
     /// Approves no more than this, in minor units, with code 10.
     Partial(u64),
     /// Answers a chip that is approved with these script templates (71, 72), whole objects.
@@ -169,12 +171,12 @@ impl Fault {
                 Ok(ms) if ms <= LATE_MAX_MS => Ok(Self::Late(ms)),
                 _ => Err(RuleError::new("late", Some(ms), "milliseconds, at most 600000")),
             },
-            (Some("decline"), Some(code)) => {
-                if code.len() == 2 && code.bytes().all(|b| b.is_ascii_alphanumeric()) && code != "00" {
-                    Ok(Self::Decline(code.to_owned()))
-                } else {
-                    Err(RuleError::new("decline", Some(code), "two letters or digits other than 00"))
+            (Some(word @ ("decline" | "decline-unsigned")), Some(code)) => {
+                if code.len() != 2 || !code.bytes().all(|b| b.is_ascii_alphanumeric()) || code == "00" {
+                    return Err(RuleError::new("decline", Some(code), "two letters or digits other than 00"));
                 }
+                let fault = if word == "decline" { Self::Decline } else { Self::DeclineUnsigned };
+                Ok(fault(code.to_owned()))
             }
             (Some("partial"), Some(amount)) => match amount.parse() {
                 Ok(amount) if amount > 0 => Ok(Self::Partial(amount)),
@@ -185,7 +187,7 @@ impl Fault {
                 .ok_or_else(|| RuleError::new("script", Some(hex), "templates 71 and 72 in hexadecimal")),
             (Some(word), None) => {
                 let plain = PLAIN.iter().find(|(name, _)| *name == word);
-                let allowed = "late MS, decline CODE, partial N, script HEX, or one of the plain faults";
+                let allowed = "late MS, decline CODE, decline-unsigned CODE, partial N, script HEX, or one of the plain faults";
                 plain
                     .map(|(_, fault)| fault.clone())
                     .ok_or_else(|| RuleError::new("fault", Some(word), allowed))
@@ -207,6 +209,7 @@ impl fmt::Display for Fault {
         match self {
             Self::Late(ms) => write!(f, "late {ms}"),
             Self::Decline(code) => write!(f, "decline {code}"),
+            Self::DeclineUnsigned(code) => write!(f, "decline-unsigned {code}"),
             Self::Partial(amount) => write!(f, "partial {amount}"),
             Self::Script(templates) => {
                 f.write_str("script ")?;
