@@ -64,6 +64,8 @@ pub struct Forms {
     pub advice_63: String,
     /// DE 63.1 of an upload that the chip approved.
     pub upload_63: String,
+    /// A script result repeats DE 25 of its original.
+    pub script_condition: bool,
     /// DE 62 of the sign-on, after `Sequence No` and its length: licence and device number; empty leaves DE 62 out.
     pub sequence_number: String,
 }

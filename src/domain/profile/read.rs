@@ -152,6 +152,7 @@ fn forms(s: &mut Section<'_>, base: Option<&Forms>) -> Option<Forms> {
     let refund = s.text("refund-63", of(|f| &f.refund_63), "at most 20 characters", printable(20));
     let advice = s.text("advice-63", of(|f| &f.advice_63), "at most 20 characters", printable(20));
     let upload = s.text("upload-63", of(|f| &f.upload_63), "at most 20 characters", printable(20));
+    let script = s.flag_or("script-condition", base.map(|f| f.script_condition));
     let number =
         s.text("sequence-number", of(|f| &f.sequence_number), "at most 99 characters", printable(99));
     Some(Forms {
@@ -163,6 +164,7 @@ fn forms(s: &mut Section<'_>, base: Option<&Forms>) -> Option<Forms> {
         refund_63: refund?,
         advice_63: advice?,
         upload_63: upload?,
+        script_condition: script?,
         sequence_number: number?,
     })
 }

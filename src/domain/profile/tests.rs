@@ -67,7 +67,7 @@ fn a_wrong_text_says_where_and_why() {
         "[forms]\npin = 1\n",
         &[concat!(
             "icbc.toml:2: [forms] pin is not known; allowed: entry-mode-code, entry-mode-fallback, pin-capture, ",
-            "pin-format, private-60-digits, refund-63, advice-63, upload-63, sequence-number"
+            "pin-format, private-60-digits, refund-63, advice-63, upload-63, script-condition, sequence-number"
         )],
     );
     check("[frame]\ntpdu = \"60\"\n", &["icbc.toml:2: [frame] tpdu is \"60\"; allowed: 10 hex digits"]);

@@ -6,7 +6,8 @@
 //! books-late on|off · totals-code on|off · foreign [PAN]…
 //! ledger · ledger-sum · batches · messages · wait-for MTI COUNT TIMEOUT_MS
 //! ```
-//! Faults: see [`Fault`](super::rules::Fault). Answers: `{"ok":true,…}` or `{"ok":false,"error":"…"}`.
+//! Faults: see [`Fault`](super::rules::Fault), and `src/docs/simulator.md` for people.
+//! Answers: `{"ok":true,…}` or `{"ok":false,"error":"…"}`.
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;

@@ -5,6 +5,7 @@
 //! each line has a reader and a writer, and `sim-desk` owns all state (`desk.rs`) and lets the bank
 //! judge (`bank/`). TLS is taken off at the door (`tls.rs`).
 //! What it does not do: downloads, code sales.
+pub mod amounts;
 mod bank;
 pub mod batches;
 pub mod business;
@@ -66,7 +67,7 @@ pub struct Config {
     pub control: Option<PathBuf>,
     /// The ledger's file; none keeps it in memory only.
     pub ledger: Option<PathBuf>,
-    /// Amounts choose the response, see [`rules::fault_by_amount`].
+    /// Amounts choose the response, see [`amounts::fault_by_amount`].
     pub by_amount: bool,
     /// Keys, terminals and manners.
     pub bank: BankSettings,

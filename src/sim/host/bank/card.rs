@@ -92,6 +92,7 @@ impl Bank {
         request: &Message,
         card: &Card,
         wanted: Cryptogram,
+        code: [u8; 2],
     ) -> Result<Option<Vec<u8>>, Refusal> {
         if !card.has_chip {
             return Ok(None);
@@ -120,7 +121,7 @@ impl Bank {
             Ok(true) if wanted == Cryptogram::Certificate => return Ok(None),
             Ok(true) => {}
         }
-        match issuer::authentication_data(imk, &card.pan, card.sequence, &tags, *b"00") {
+        match issuer::authentication_data(imk, &card.pan, card.sequence, &tags, code) {
             Ok(proof) => Ok(Some([&[0x91, 10], proof.as_slice()].concat())),
             Err(_) => refuse("A7", "no ARPC can be made"),
         }
