@@ -169,6 +169,15 @@ pub struct Profile {
 }
 
 impl Profile {
+    /// The same rules on a line on which only the bank can write, as TLS makes it: a refusal needs no MAC there.
+    #[must_use]
+    pub fn on_private_line(mut self: Arc<Self>) -> Arc<Self> {
+        if self.unsigned_refusals != UnsignedRefusals::Accept {
+            Arc::make_mut(&mut self).unsigned_refusals = UnsignedRefusals::Accept;
+        }
+        self
+    }
+
     /// `unionpay`, the profile that ships.
     #[must_use]
     pub fn unionpay() -> Arc<Self> {
