@@ -54,8 +54,6 @@ pub struct Forms {
     pub entry_mode_fallback: String,
     /// DE 26, longest PIN.
     pub pin_capture: String,
-    /// First digit of DE 53 beside a PIN: 2 = made with the card number, 1 = without.
-    pub pin_format: String,
     /// Digits of DE 60 in requests for money: 13 ends with 60.5, 14 with 60.6.
     pub private_60_digits: usize,
     /// DE 63 of a refund.
