@@ -1,4 +1,5 @@
 //! What the engine holds, how it is made from the journal, and the small verbs that all its parts use.
+use super::download::Downloads;
 use super::handle::{AgentCommand, Notice};
 use super::jobs::Jobs;
 use super::journal_thread::{JournalThread, Task};
@@ -6,6 +7,7 @@ use super::line::Line;
 use super::operators::{Door, Session};
 use super::paper::{Care, PrintDesk};
 use super::settle::Settling;
+use super::tables::Tables;
 use super::trade::Active;
 use super::undo::Refused;
 use super::upkeep::Upkeep;
@@ -105,6 +107,8 @@ pub struct Engine {
     pub(super) active: Option<Active>,
     /// The settlement of the open batch, while one runs.
     pub(super) settling: Option<Settling>,
+    /// Tables from the bank.
+    pub(super) downloads: Downloads,
     /// Transactions whose outcome stands but whose paper or card is not home.
     pub(super) cares: Vec<Care>,
     /// Every transaction that has an object.
@@ -207,6 +211,7 @@ impl Engine {
             snapshot: wiring.snapshot,
             active: None,
             settling: None,
+            downloads: Downloads::new(Tables::new(loaded.downloads, &settings)),
             cares: Vec::new(),
             entries: BTreeMap::new(),
             line: Line::new(schedule),
@@ -272,6 +277,7 @@ impl Engine {
         self.restore_keys(master.as_ref(), keys);
         self.restore_entries(recent, open);
         self.restore_refused(refused);
+        self.use_tables();
         self.resume_interrupted();
     }
 
