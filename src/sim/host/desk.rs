@@ -230,8 +230,14 @@ impl Desk {
             Some(Fault::BadCheckValue) => spoil(&mut message, De::PRIVATE_62, 16),
             _ => {}
         }
-        let mut bytes =
-            reply(request, request.header, &mut message, keys.as_ref()).map_err(io::Error::other)?;
+        let mut header = request.header;
+        if keys.is_some()
+            && let [_, _, third, ..] = &mut header
+            && let Some(digit) = self.bank.header_digit.take()
+        {
+            *third = (*third & 0xF0) | digit;
+        }
+        let mut bytes = reply(request, header, &mut message, keys.as_ref()).map_err(io::Error::other)?;
         self.note(Spoken::message(line, Direction::Out, &bytes, why.to_owned()));
         if fault == Some(&Fault::BadMac) && keys.is_some() {
             // The last character of the MAC, one hexadecimal digit for another.

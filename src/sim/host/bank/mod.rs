@@ -2,14 +2,15 @@
 //!
 //! Strict and honest: it judges by the field documents ([`matrix`]), keeps books that only add up, and never says
 //! anything they do not hold. It speaks sign-on (0800/003), sign-off (0820/002), echo (0820/301), every transaction of
-//! [`Business`](super::business::Business), reversal (0400), script result (0620) and settlement (0500, 0320); all else
-//! is refused with 40. It injects no faults; what a rule wants comes in as a [`Wish`].
+//! [`Business`](super::business::Business), reversal (0400), script result (0620), settlement (0500, 0320) and
+//! downloads; all else is refused with 40. It injects no faults; what a rule wants comes in as a [`Wish`].
 //! Source: field lists and response codes of public UnionPay terminal and host code; which code answers
 //! which fault is our choice where marked.
 mod card;
 mod matrix;
 mod original;
 mod settle;
+pub(super) mod tables;
 #[cfg(test)]
 mod tests;
 mod trade;
@@ -27,6 +28,7 @@ use crate::domain::unionpay::keys::{MasterKey, WorkingKeys};
 
 use super::batches::Batch;
 use super::ledger::{Key, Ledger};
+use tables::Tables;
 
 /// DE 32 and the second half of DE 44. Choice: invented.
 const ACQUIRER: &str = "01025810";
@@ -105,6 +107,9 @@ fn refuse<T>(code: &str, why: &'static str) -> Result<T, Refusal> {
 pub(super) struct Bank {
     pub(super) settings: BankSettings,
     pub(super) ledger: Ledger,
+    pub(super) tables: Tables,
+    /// Sixth digit of the header of the next answer to a request for money.
+    pub(super) header_digit: Option<u8>,
     sessions: BTreeMap<String, WorkingKeys>,
     serial: u32,
     cards: TokenKey,
@@ -112,7 +117,15 @@ pub(super) struct Bank {
 
 impl Bank {
     pub(super) fn new(settings: BankSettings, ledger: Ledger) -> Self {
-        Self { settings, ledger, sessions: BTreeMap::new(), serial: 0, cards: TokenKey::derive(&BOOK_KEY) }
+        Self {
+            settings,
+            ledger,
+            tables: Tables::new(),
+            header_digit: None,
+            sessions: BTreeMap::new(),
+            serial: 0,
+            cards: TokenKey::derive(&BOOK_KEY),
+        }
     }
 
     /// Forgets all working keys, as after a restart: the next financial message is refused with A0.
@@ -152,7 +165,11 @@ impl Bank {
                 }
                 Err(refusal) => Err(refusal),
             },
-            _ => refuse("40", "this kind of message is not supported"),
+            _ => match self.known(request).map(|()| self.tables.answer(request, &mut answer)) {
+                Err(refusal) => Err(refusal),
+                Ok(Some(said)) => wish.refusal().and(said),
+                Ok(None) => refuse("40", "this kind of message is not supported"),
+            },
         };
         let (code, why) = judged.map_or_else(|no| (no.code, no.why), |()| ("00".to_owned(), ""));
         if !(self.settings.totals_without_code && request.mti() == "0500" && code == "00") {
