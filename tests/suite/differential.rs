@@ -29,7 +29,7 @@ fn value(format: Format, chance: &mut SplitMix64) -> Vec<u8> {
 
 fn message(chance: &mut SplitMix64) -> Message {
     let mut message = Message::new(&format!("{:04}", chance.below(10_000)));
-    for element in DIALECT.elements().filter(|_| chance.draw() % 3 == 0).collect::<Vec<_>>() {
+    for element in DIALECT.elements().filter(|_| chance.draw().is_multiple_of(3)).collect::<Vec<_>>() {
         message.set(element.de, value(element.format, chance));
     }
     message

@@ -542,7 +542,7 @@ fn answer_to(request: &Request, code: &str, change: impl FnOnce(&mut Message), s
     change(&mut answer);
     let asked = Frame::parse(&request.frame[2..]).unwrap();
     let keys = signed.then(keys);
-    issuer::reply(&asked, asked.header, &mut answer, keys.as_ref()).unwrap()[2..].to_vec()
+    issuer::reply(&DIALECT, &asked, asked.header, &mut answer, keys.as_ref()).unwrap()[2..].to_vec()
 }
 
 /// A change for [`answer_to`]: one element gets another value.
@@ -633,7 +633,7 @@ fn a_late_sign_off_answer_is_not_taken_for_an_echo() {
         }
         answer.set(De::RESPONSE_CODE, "00");
         let asked = Frame::parse(&request.frame[2..]).unwrap();
-        issuer::reply(&asked, asked.header, &mut answer, None).unwrap()[2..].to_vec()
+        issuer::reply(&DIALECT, &asked, asked.header, &mut answer, None).unwrap()[2..].to_vec()
     };
     assert_eq!(read_management(&off, &reply(&off)).unwrap().response_code.as_str(), "00");
     assert_eq!(read_management(&echo, &reply(&echo)).unwrap().response_code.as_str(), "00");

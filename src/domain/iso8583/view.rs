@@ -164,7 +164,7 @@ impl<'a> Field<'a> {
 
     /// The filler nibble that stands there, if there is one.
     pub(super) fn filler(&self) -> Option<Filler> {
-        if self.units % 2 == 0 || !self.format.encoding.is_packed() {
+        if self.units.is_multiple_of(2) || !self.format.encoding.is_packed() {
             return None;
         }
         let nibble = match self.format.side {

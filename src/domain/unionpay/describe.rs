@@ -83,6 +83,13 @@ pub fn message(bytes: &[u8], show: CardData) -> Result<Described, UnpackError> {
     }
 }
 
+/// Describes a message that is unpacked already, by whatever dialect.
+#[cfg(feature = "sim")]
+#[must_use]
+pub fn unpacked(message: &Message, show: CardData) -> Described {
+    described(message, None, show)
+}
+
 /// Track 2 for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DescribedTrack2 {

@@ -134,6 +134,12 @@ impl WorkingKeys {
         Ok(Self { rules, pik, mak, tdk })
     }
 
+    /// Keys that a host has chosen, for simulators and tests.
+    #[cfg(any(test, feature = "sim"))]
+    pub(super) const fn of(rules: KeyRules, pik: BlockKey, mak: BlockKey, tdk: Option<BlockKey>) -> Self {
+        Self { rules, pik, mak, tdk }
+    }
+
     /// The PIN encrypted under the PIK: ISO 9564-1 format 0, or the 16 bytes for SM4.
     #[must_use]
     pub fn pin_block(&self, pin: &ClearPin, pan: &Pan) -> PinBlock {
@@ -170,6 +176,13 @@ impl WorkingKeys {
     #[must_use]
     pub fn verifies(&self, packed: &[u8]) -> bool {
         SessionKeys::verifies(self, packed) == Ok(true)
+    }
+
+    /// True if the host gave a key for tracks.
+    #[cfg(any(test, feature = "sim"))]
+    #[must_use]
+    pub const fn has_tdk(&self) -> bool {
+        self.tdk.is_some()
     }
 
     #[cfg(any(test, feature = "sim"))]

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use crate::domain::calendar::LocalTime;
 use crate::domain::iso8583::{De, Frame, Message, unpack};
-use crate::domain::unionpay::dialect::DIALECT;
 use crate::domain::unionpay::issuer::reply;
 
 use super::bank::{Answer, Bank, Wish};
@@ -157,7 +156,8 @@ impl Desk {
 
     fn message(&mut self, line: u64, payload: &[u8], came: Instant) {
         let read = Frame::parse(payload).map_err(|error| error.to_string()).and_then(|frame| {
-            let request = unpack(&DIALECT, &frame.message).map_err(|error| error.to_string())?;
+            let dialect = &self.bank.settings.profile.dialect;
+            let request = unpack(dialect, &frame.message).map_err(|error| error.to_string())?;
             Ok((frame, request))
         });
         match read {
@@ -186,7 +186,7 @@ impl Desk {
             fault = amount.and_then(fault_by_amount);
         }
         let words = fault.as_ref().map(ToString::to_string).unwrap_or_default();
-        self.note(Spoken::message(line, Direction::In, &frame.message, words));
+        self.note(Spoken::message(line, Direction::In, request, words));
         if fault.as_ref().is_some_and(Fault::before_booking) {
             if fault == Some(Fault::CloseBefore) {
                 self.act(line, Action::Close);
@@ -237,8 +237,10 @@ impl Desk {
         {
             *third = (*third & 0xF0) | digit;
         }
-        let mut bytes = reply(request, header, &mut message, keys.as_ref()).map_err(io::Error::other)?;
-        self.note(Spoken::message(line, Direction::Out, &bytes, why.to_owned()));
+        let dialect = &self.bank.settings.profile.dialect;
+        let mut bytes =
+            reply(dialect, request, header, &mut message, keys.as_ref()).map_err(io::Error::other)?;
+        self.note(Spoken::message(line, Direction::Out, &message, why.to_owned()));
         if fault == Some(&Fault::BadMac) && keys.is_some() {
             // The last character of the MAC, one hexadecimal digit for another.
             if let Some(last) = bytes.last_mut() {

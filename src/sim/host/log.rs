@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::domain::iso8583::De;
+use crate::domain::iso8583::{De, Message};
 use crate::domain::unionpay::describe::{self, CardData};
 
 /// Shown as their length only, beside what [`describe`] masks: expiry, and the element that brings keys.
@@ -37,11 +37,8 @@ pub struct Spoken {
 }
 
 impl Spoken {
-    /// `packed` is the message from the MTI on, or a whole frame.
-    pub(super) fn message(line: u64, direction: Direction, packed: &[u8], note: String) -> Self {
-        let Ok(message) = describe::message(packed, CardData::Masked) else {
-            return Self::unreadable(line, note);
-        };
+    pub(super) fn message(line: u64, direction: Direction, message: &Message, note: String) -> Self {
+        let message = describe::unpacked(message, CardData::Masked);
         let shown = message.fields.into_iter().map(|field| {
             let counted = COUNTED.iter().any(|de| de.number() == field.number);
             let value = if counted { format!("({} characters)", field.value.len()) } else { field.value };
@@ -59,8 +56,6 @@ impl Spoken {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::iso8583::{Message, pack};
-    use crate::domain::unionpay::dialect::DIALECT;
 
     /// No card number, track, PIN block, expiry or key is found anywhere in a logged message.
     #[test]
@@ -69,8 +64,7 @@ mod tests {
         message.set(De::PAN, "6225880012345678").set(De::TRACK2, "6225880012345678D30122010000012345");
         message.set(De::PIN_BLOCK, [0x3F; 8]).set(De::EXPIRY, "3012").set(De::AMOUNT, "000000001000");
         message.set(De::ICC, [0x9F, 0x27, 1, 0x80]).set(De::PRIVATE_62, [7; 40]);
-        let packed = pack(&DIALECT, &message).unwrap();
-        let spoken = Spoken::message(1, Direction::In, &packed, String::new());
+        let spoken = Spoken::message(1, Direction::In, &message, String::new());
         let text = serde_json::to_string(&spoken).unwrap();
         assert_eq!(spoken.fields[&2], "622588******5678");
         assert_eq!(spoken.fields[&4], "000000001000");

@@ -29,8 +29,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::domain::ident::{MerchantId, TerminalId};
-use crate::domain::secret::{ClearPin, Pan};
-use crate::domain::unionpay::keys::MasterKey;
+use crate::domain::profile::Profile;
+use crate::domain::secret::{ClearPin, MasterKeyMaterial, Pan};
 use crate::sim::issuer::TEST_IMK;
 
 use bank::Bank;
@@ -88,12 +88,15 @@ impl Config {
             ledger: None,
             by_amount: false,
             bank: BankSettings {
-                tmk: MasterKey::from_bytes(TEST_TMK),
+                profile: Profile::unionpay(),
+                tmk: MasterKeyMaterial::new(TEST_TMK),
                 imk: TEST_IMK,
                 terminals: vec![(terminal, merchant)],
                 pins: Vec::new(),
                 default_pin: ClearPin::new(b"123456").map_err(io::Error::other)?,
+                new_tmk: None,
                 double_mak: false,
+                without_tdk: false,
                 session_keys: None,
                 batch: None,
                 books_late: false,

@@ -1,11 +1,12 @@
 //! `posd-sim host`: the acquirer as a process.
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::domain::ident::{MerchantId, TerminalId};
-use crate::domain::secret::{ClearPin, Pan, key_from_hex};
-use crate::domain::unionpay::keys::MasterKey;
+use crate::domain::profile::{self, Profile};
+use crate::domain::secret::{ClearPin, MasterKeyMaterial, Pan, key_from_hex};
 
 use super::{Acquirer, Config, TlsFiles};
 
@@ -30,6 +31,9 @@ pub struct Args {
     /// File of the books (JSON); read at start if it exists, written after each change.
     #[arg(long, value_name = "FILE")]
     ledger: Option<PathBuf>,
+    /// Profile by which it speaks: a file as posd has them in its folder `profiles`; it changes what it names.
+    #[arg(long, value_name = "FILE")]
+    profile: Option<PathBuf>,
     /// Terminal master key, 32 hex digits; a public test key by default.
     #[arg(long, value_name = "HEX")]
     tmk: Option<String>,
@@ -42,9 +46,15 @@ pub struct Args {
     /// A card whose PIN is not 123456; may be repeated. For test cards only: the command line is public.
     #[arg(long = "pin", value_name = "PAN:PIN")]
     pins: Vec<String>,
+    /// Give each terminal this master key at its first sign-on, 32 hex digits; with the key block that has types.
+    #[arg(long, value_name = "HEX", requires = "profile")]
+    new_tmk: Option<String>,
     /// Hand out MAC keys of double length.
     #[arg(long)]
     double_mak: bool,
+    /// Answer a sign-on that asks for a key for tracks without one.
+    #[arg(long)]
+    without_tdk: bool,
     /// Hand out this batch number at sign-on instead of echoing the terminal's.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=999_999))]
     batch: Option<u32>,
@@ -96,8 +106,13 @@ fn config(args: Args) -> io::Result<Config> {
     config.by_amount = args.by_amount;
     let bank = &mut config.bank;
     if let Some(tmk) = &args.tmk {
-        bank.tmk = MasterKey::from_hex(tmk).map_err(|error| wrong(error.to_string()))?;
+        bank.tmk = MasterKeyMaterial::from_hex(tmk).map_err(|error| wrong(error.to_string()))?;
     }
+    if let Some(file) = &args.profile {
+        bank.profile = Arc::new(profile(file)?);
+    }
+    let new_tmk = args.new_tmk.as_deref().map(MasterKeyMaterial::from_hex).transpose();
+    bank.new_tmk = new_tmk.map_err(|error| wrong(error.to_string()))?;
     if let Some(imk) = &args.imk {
         bank.imk = key_from_hex("issuer master key", imk).map_err(|error| wrong(error.to_string()))?;
     }
@@ -116,10 +131,20 @@ fn config(args: Args) -> io::Result<Config> {
     let pins = args.pins.iter().map(pin).collect::<Option<_>>();
     bank.pins = pins.ok_or_else(|| wrong("--pin wants PAN:PIN".to_owned()))?;
     bank.double_mak = args.double_mak;
+    bank.without_tdk = args.without_tdk;
     bank.batch = args.batch;
     bank.books_late = args.books_late;
     bank.totals_without_code = args.totals_without_code;
     let foreign = args.foreign.iter().map(|digits| Pan::new(digits)).collect::<Result<_, _>>();
     bank.foreign = foreign.map_err(|error| wrong(error.to_string()))?;
     Ok(config)
+}
+
+/// The profile of a file, laid over the one that ships, as posd reads it.
+fn profile(file: &Path) -> io::Result<Profile> {
+    let wrong = |what: String| io::Error::new(io::ErrorKind::InvalidInput, what);
+    let text =
+        std::fs::read_to_string(file).map_err(|error| wrong(format!("{}: {error}", file.display())))?;
+    let name = file.file_stem().unwrap_or_default().to_string_lossy();
+    profile::read(&name, file, &text, Some(&Profile::unionpay())).map_err(|errors| wrong(errors.to_string()))
 }

@@ -1,9 +1,10 @@
 //! The card of a request: whose it is, its PIN, and the chip's cryptogram.
 use crate::domain::emv::tlv::{Tag, TagStore};
 use crate::domain::iso8583::{De, Message};
+use crate::domain::keystore::SignOnKeys;
 use crate::domain::secret::{Pan, PinBlock};
 use crate::domain::unionpay::de55;
-use crate::domain::unionpay::issuer::clear_pin;
+use crate::domain::unionpay::issuer::{clear_pin, clear_track};
 use crate::domain::unionpay::keys::WorkingKeys;
 use crate::sim::issuer;
 
@@ -17,7 +18,7 @@ pub(super) struct Card {
 }
 
 impl Card {
-    /// `None` where the request names no card.
+    /// `None` where the request names no card. The number stands in clear in an encrypted track, too.
     pub(super) fn read(request: &Message) -> Option<Self> {
         let track = request.text(De::TRACK2).and_then(|track| track.split('D').next());
         let pan = Pan::new(request.text(De::PAN).or(track)?).ok()?;
@@ -37,6 +38,35 @@ pub(super) enum Cryptogram {
 }
 
 impl Bank {
+    /// DE 53 says how PIN and track are encrypted, as the profile has it, and the track can be read.
+    ///
+    /// Digits: PIN block (0 none, 1 without, 2 with the card number), cipher (0 DES, 6 3DES, 3 SM4), track (1 =
+    /// encrypted), zeros.
+    pub(super) fn check_security(&self, request: &Message, keys: &WorkingKeys) -> Result<(), Refusal> {
+        let profile = &self.settings.profile;
+        let text = |de| request.text(de).unwrap_or_default();
+        let has_pin = request.has(De::PIN_BLOCK);
+        if has_pin && text(De::PIN_CAPTURE) != profile.forms.pin_capture {
+            return refuse("30", "DE 26 is not that of this acquirer");
+        }
+        let track = request.text(De::TRACK2).is_some();
+        let secret_track = track && profile.keys.track_encryption && keys.has_tdk();
+        let cipher = match profile.keys.sign_on {
+            SignOnKeys::Des => '0',
+            SignOnKeys::Tdes | SignOnKeys::TdesTracks => '6',
+            SignOnKeys::Sm4 => '3',
+        };
+        let format = if has_pin { profile.forms.pin_format.as_str() } else { "0" };
+        let expected = format!("{format}{cipher}{}0000000000000", u8::from(secret_track));
+        if text(De::SECURITY) != expected && (request.has(De::SECURITY) || has_pin || secret_track) {
+            return refuse("30", "DE 53 is not what PIN, cipher and track of this acquirer make it");
+        }
+        if track && !clear_track(keys, request).is_some_and(|track| is_track(&track)) {
+            return refuse("A7", "the track cannot be read");
+        }
+        Ok(())
+    }
+
     /// Compares the PIN, where one came. Choice: 99 for a block that is not ISO 9564-1 format 0 under the
     /// session's key.
     pub(super) fn check_pin(
@@ -46,8 +76,9 @@ impl Bank {
         keys: &WorkingKeys,
     ) -> Result<(), Refusal> {
         let Some(block) = request.bytes(De::PIN_BLOCK) else { return Ok(()) };
-        let block = <[u8; 8]>::try_from(block).map(PinBlock::new);
-        let Some(pin) = block.ok().and_then(|block| clear_pin(keys, &block, &card.pan)) else {
+        let sm4 = self.settings.profile.keys.sign_on == SignOnKeys::Sm4;
+        let block = if sm4 { sm4_block(request, block) } else { block.try_into().map(PinBlock::Des).ok() };
+        let Some(pin) = block.and_then(|block| clear_pin(keys, &block, &card.pan)) else {
             return refuse("99", "the PIN block cannot be read");
         };
         let own = self.settings.pins.iter().find(|(pan, _)| *pan == card.pan).map(|(_, pin)| pin);
@@ -94,6 +125,20 @@ impl Bank {
             Err(_) => refuse("A7", "no ARPC can be made"),
         }
     }
+}
+
+/// The PIN under SM4: DE 52 is zeros, DE 59 has it under tag A1 with a length of three digits.
+fn sm4_block(request: &Message, fifty_two: &[u8]) -> Option<PinBlock> {
+    let row = request.bytes(De::EXTENSION)?.strip_prefix(b"A1016")?;
+    let block = row.first_chunk().filter(|_| fifty_two == [0; 8])?;
+    Some(PinBlock::Sm4(*block))
+}
+
+/// Digits around one separator. What another key makes of an encrypted track is hardly ever that; a short one is filled
+/// with F in front.
+fn is_track(track: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit());
+    track.trim_start_matches('F').split_once('D').is_some_and(|(pan, rest)| digits(pan) && digits(rest))
 }
 
 /// What the chip signed must be what the message asks for.

@@ -6,6 +6,7 @@
 use super::super::business::Business;
 use super::{Refusal, refuse};
 use crate::domain::iso8583::{De, Message};
+use crate::domain::profile::Forms;
 
 /// The columns of [`MATRIX`], in order; a reversal is one more, the last.
 const COLUMNS: [Business; 12] = [
@@ -75,7 +76,7 @@ fn unwanted(de: De) -> &'static str {
 }
 
 /// Checks a request of this business; `None` is a reversal.
-pub(super) fn check(request: &Message, business: Option<Business>) -> Result<(), Refusal> {
+pub(super) fn check(request: &Message, business: Option<Business>, forms: &Forms) -> Result<(), Refusal> {
     let column = COLUMNS.iter().position(|column| Some(*column) == business).unwrap_or(COLUMNS.len());
     let needs = |de: De| {
         let row = MATRIX.iter().find(|row| row.0 == de);
@@ -87,19 +88,19 @@ pub(super) fn check(request: &Message, business: Option<Business>) -> Result<(),
     if let Some((de, _)) = request.fields().find(|(de, _)| needs(*de) == b'-') {
         return refuse("30", unwanted(de));
     }
+    let sixty = request.text(De::PRIVATE_60).unwrap_or_default().len();
+    if !(13..=forms.private_60_digits).contains(&sixty) {
+        return refuse("30", "DE 60 has not the length of this acquirer");
+    }
     match business {
-        Some(business) => conditions(request, business),
+        Some(business) => conditions(request, business, forms),
         None => Ok(()),
     }
 }
 
 /// What the conditional elements depend on.
-fn conditions(request: &Message, business: Business) -> Result<(), Refusal> {
+fn conditions(request: &Message, business: Business, forms: &Forms) -> Result<(), Refusal> {
     let text = |de| request.text(de).unwrap_or_default();
-    let sixty = text(De::PRIVATE_60).len();
-    if !matches!(sixty, 13 | 14) {
-        return refuse("30", "DE 60 must have 13 or 14 digits");
-    }
     if let Some((processing, condition)) = business.codes()
         && (text(De::PROCESSING_CODE) != processing || text(De::CONDITION) != condition)
     {
@@ -132,11 +133,14 @@ fn conditions(request: &Message, business: Business) -> Result<(), Refusal> {
     {
         return refuse("30", "DE 55 is missing or unreadable");
     }
-    match (business, text(De::PRIVATE_63)) {
-        (Business::Refund, "000") | (Business::PreAuthAdvice, "" | "000") => Ok(()),
-        (Business::Refund | Business::PreAuthAdvice, _) => refuse("30", "DE 63 must be 000"),
-        _ => Ok(()),
-    }
+    let sixty_three = text(De::PRIVATE_63);
+    let fits = match business {
+        Business::Refund => sixty_three == forms.refund_63,
+        Business::PreAuthAdvice => sixty_three.is_empty() || sixty_three == forms.advice_63,
+        Business::ChipOfflineSale => sixty_three == forms.upload_63,
+        _ => true,
+    };
+    if fits { Ok(()) } else { refuse("30", "DE 63 is not that of this acquirer") }
 }
 
 /// The form of DE 61: batch and trace of the original, its date, or zeros where the authorisation code or the RRN

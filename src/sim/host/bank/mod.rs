@@ -1,12 +1,14 @@
 //! The bank's judgement: what one request is answered with, and what it does to the books.
 //!
 //! Strict and honest: it judges by the field documents ([`matrix`]), keeps books that only add up, and never says
-//! anything they do not hold. It speaks sign-on (0800/003), sign-off (0820/002), echo (0820/301), every transaction of
-//! [`Business`](super::business::Business), reversal (0400), script result (0620), settlement (0500, 0320) and
-//! downloads; all else is refused with 40. It injects no faults; what a rule wants comes in as a [`Wish`].
+//! anything they do not hold. It speaks sign-on (0800, with the 60.3 of the profile), sign-off (0820/002), echo
+//! (0820/301), every transaction of [`Business`](super::business::Business), reversal (0400), script result (0620),
+//! settlement (0500, 0320) and downloads; all else is refused with 40. It injects no faults; what a rule wants comes in as
+//! a [`Wish`].
 //! Source: field lists and response codes of public UnionPay terminal and host code; which code answers
 //! which fault is our choice where marked.
 mod card;
+mod keys;
 mod matrix;
 mod original;
 mod settle;
@@ -18,16 +20,18 @@ mod undo;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 
 use crate::domain::calendar::LocalTime;
 use crate::domain::ident::{MerchantId, TerminalId};
 use crate::domain::iso8583::{De, Message};
-use crate::domain::secret::{ClearPin, Pan, TokenKey};
-use crate::domain::unionpay::issuer::{ClearMak, key_block};
-use crate::domain::unionpay::keys::{MasterKey, WorkingKeys};
+use crate::domain::profile::Profile;
+use crate::domain::secret::{ClearPin, MasterKeyMaterial, Pan, TokenKey};
+use crate::domain::unionpay::keys::WorkingKeys;
 
 use super::batches::Batch;
 use super::ledger::{Key, Ledger};
+use keys::Sessions;
 use tables::Tables;
 
 /// DE 32 and the second half of DE 44. Choice: invented.
@@ -41,8 +45,12 @@ const BOOK_KEY: [u8; 32] = *b"posd simulated acquirer books v1";
 /// What the bank knows of its customers and of itself.
 #[derive(Clone)]
 pub struct BankSettings {
+    /// How it speaks: dialect, forms, keys.
+    pub profile: Arc<Profile>,
     /// Terminal master key (TMK) of every terminal.
-    pub tmk: MasterKey,
+    pub tmk: MasterKeyMaterial,
+    /// Given to each terminal in its place at the first sign-on, where the profile has the key block with types.
+    pub new_tmk: Option<MasterKeyMaterial>,
     /// Issuer master key (IMK) of every card.
     pub imk: [u8; 16],
     /// Terminals and the merchant of each.
@@ -53,6 +61,8 @@ pub struct BankSettings {
     pub default_pin: ClearPin,
     /// Hands out MAC keys of double length instead of single.
     pub double_mak: bool,
+    /// Gives no key for tracks, although it is asked for one.
+    pub without_tdk: bool,
     /// Hands out these keys for PINs and MACs at each sign-on instead of new ones, so that a test can look for them.
     pub session_keys: Option<([u8; 16], [u8; 16])>,
     /// Hands out this batch number at sign-on instead of echoing the terminal's.
@@ -110,7 +120,7 @@ pub(super) struct Bank {
     pub(super) tables: Tables,
     /// Sixth digit of the header of the next answer to a request for money.
     pub(super) header_digit: Option<u8>,
-    sessions: BTreeMap<String, WorkingKeys>,
+    sessions: Sessions,
     serial: u32,
     cards: TokenKey,
 }
@@ -122,15 +132,10 @@ impl Bank {
             ledger,
             tables: Tables::new(),
             header_digit: None,
-            sessions: BTreeMap::new(),
+            sessions: Sessions::default(),
             serial: 0,
             cards: TokenKey::derive(&BOOK_KEY),
         }
-    }
-
-    /// Forgets all working keys, as after a restart: the next financial message is refused with A0.
-    pub(super) fn forget_keys(&mut self) {
-        self.sessions.clear();
     }
 
     /// Judges a request. `packed` is its bytes from MTI to the end.
@@ -148,7 +153,9 @@ impl Bank {
         let mut answer = self.frame_of_answer(request, now);
         let mut keys = None;
         let judged = match (request.mti(), management_code(request)) {
-            ("0800", Some("003")) => self.sign_on(request, wish, &mut answer)?,
+            ("0800", Some(code)) if code == self.settings.profile.keys.sign_on.word() => {
+                self.sign_on(request, wish, &mut answer)?
+            }
             ("0820", Some("301")) => self.known(request),
             ("0820", Some("002")) => self.known(request).map(|()| self.sign_off(request)),
             ("0500", Some("201")) => self.totals(request, wish, &mut answer)?,
@@ -202,53 +209,6 @@ impl Bank {
             Some((_, known)) if known.as_str() != merchant => refuse("03", "unknown merchant"),
             Some(_) => Ok(()),
         }
-    }
-
-    /// The terminal is registered and signed on, and the MAC is right.
-    fn authentic(&self, request: &Message, packed: &[u8]) -> Result<WorkingKeys, Refusal> {
-        self.known(request)?;
-        let session = self.sessions.get(request.text(De::TERMINAL).unwrap_or_default());
-        match session {
-            None => refuse("A0", "not signed on"),
-            Some(keys) if request.has(De::MAC) && keys.verifies(packed) => Ok(keys.clone()),
-            Some(_) => refuse("A0", "wrong MAC"),
-        }
-    }
-
-    fn sign_on(
-        &mut self,
-        request: &Message,
-        wish: &Wish,
-        answer: &mut Message,
-    ) -> io::Result<Result<(), Refusal>> {
-        if let Err(refusal) = self.known(request).and_then(|()| wish.refusal()) {
-            return Ok(Err(refusal));
-        }
-        let mut pik = [0; 16];
-        let mut mak = [0; 16];
-        match self.settings.session_keys {
-            Some(keys) => (pik, mak) = keys,
-            None => {
-                getrandom::fill(&mut pik)
-                    .and_then(|()| getrandom::fill(&mut mak))
-                    .map_err(io::Error::other)?;
-            }
-        }
-        let (single, _) = mak.split_first_chunk::<8>().unwrap_or((&[0; 8], &[]));
-        let mak = if self.settings.double_mak { ClearMak::Double(mak) } else { ClearMak::Single(*single) };
-        let block = key_block(&self.settings.tmk, &pik, &mak, None);
-        let session = WorkingKeys::open(&self.settings.tmk, &block).map_err(io::Error::other)?;
-        self.sessions.insert(request.text(De::TERMINAL).unwrap_or_default().to_owned(), session);
-        answer.set(De::PRIVATE_62, block);
-        if let (Some(batch), Some(sixty)) = (self.settings.batch, request.text(De::PRIVATE_60)) {
-            let (kind, rest) = (sixty.get(..2).unwrap_or_default(), sixty.get(8..).unwrap_or_default());
-            answer.set(De::PRIVATE_60, format!("{kind}{batch:06}{rest}"));
-        }
-        Ok(Ok(()))
-    }
-
-    fn sign_off(&mut self, request: &Message) {
-        self.sessions.remove(request.text(De::TERMINAL).unwrap_or_default());
     }
 
     /// The same card gives the same text.

@@ -5,8 +5,10 @@ use super::super::business::Business;
 use super::super::ledger::{Effect, Row};
 use super::*;
 use crate::domain::iso8583::{Frame, unpack};
+use crate::domain::keystore::SignOnKeys;
 use crate::domain::unionpay::dialect::DIALECT;
-use crate::sim::host::Config;
+use crate::domain::unionpay::keys::MasterKey;
+use crate::sim::host::{Config, TEST_TMK};
 
 const SYNTHETIC: &str = include_str!("../../../../tests/data/iso8583/synthetic.txt");
 const NOW: LocalTime = LocalTime { year: 2026, month: 1, day: 15, hour: 9, minute: 31, second: 5 };
@@ -22,13 +24,15 @@ fn vector(name: &str) -> (Vec<u8>, Message) {
     (packed, message)
 }
 
-/// A bank that has answered the terminal with the keys of B2.
+/// A bank that has answered the terminal with the keys of B2b, tracks encrypted.
 fn bank() -> Bank {
-    let settings = Config::test().unwrap().bank;
-    let block = vector("B2").1.bytes(De::PRIVATE_62).unwrap().to_vec();
-    let keys = WorkingKeys::open(&settings.tmk, &block).unwrap();
+    let mut settings = Config::test().unwrap().bank;
+    let rules = &mut Arc::make_mut(&mut settings.profile).keys;
+    (rules.sign_on, rules.track_encryption) = (SignOnKeys::TdesTracks, true);
+    let block = vector("B2b").1.bytes(De::PRIVATE_62).unwrap().to_vec();
+    let keys = WorkingKeys::open_by(&MasterKey::from_bytes(TEST_TMK), &block, *rules).unwrap();
     let mut bank = Bank::new(settings, Ledger::open(None).unwrap());
-    bank.sessions.insert("10000001".to_owned(), keys);
+    bank.sessions.insert("10000001", keys);
     bank
 }
 
@@ -51,7 +55,7 @@ fn the_published_form_of_a_sign_on_is_answered_in_the_published_form() {
     }
     let block = answer.message.bytes(De::PRIVATE_62).unwrap();
     assert_eq!(block.len(), 40);
-    assert!(WorkingKeys::open(&bank.settings.tmk, block).is_ok());
+    assert!(WorkingKeys::open(&MasterKey::from_bytes(TEST_TMK), block).is_ok());
     assert!(answer.keys.is_none(), "a sign-on has no MAC");
 }
 

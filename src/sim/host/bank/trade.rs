@@ -82,7 +82,8 @@ impl Bank {
         card: Option<&Card>,
         keys: &WorkingKeys,
     ) -> Result<Booking, Refusal> {
-        super::matrix::check(request, Some(business))?;
+        super::matrix::check(request, Some(business), &self.settings.profile.forms)?;
+        self.check_security(request, keys)?;
         let amount = amount_of(request);
         if amount == 0 && business != Business::Balance {
             return refuse("13", "the amount is zero");

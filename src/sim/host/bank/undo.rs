@@ -3,6 +3,7 @@ use std::io;
 
 use crate::domain::emv::tlv::Tag;
 use crate::domain::iso8583::{De, Message};
+use crate::domain::profile::Profile;
 
 use super::super::business::Business;
 use super::super::ledger::{Effect, Key, Reversal, Row, Standing};
@@ -17,7 +18,7 @@ impl Bank {
         wish: &Wish,
         answer: &Message,
     ) -> io::Result<Result<(), Refusal>> {
-        let checked = wish.refusal().and_then(|()| reversible(request));
+        let checked = wish.refusal().and_then(|()| reversible(request, &self.settings.profile));
         let (business, key) = match checked {
             Ok(named) => named,
             Err(refusal) => return Ok(Err(refusal)),
@@ -91,7 +92,7 @@ impl Bank {
     }
 
     fn believe(&self, request: &Message, key: &Key) -> Result<Key, Refusal> {
-        super::matrix::check(request, Some(Business::ScriptResult))?;
+        super::matrix::check(request, Some(Business::ScriptResult), &self.settings.profile.forms)?;
         let original = self.original(request, Business::ScriptResult, key)?;
         if request.text(De::RRN) != Some(&original.rrn) {
             return refuse("25", "DE 37 is not the original's");
@@ -111,8 +112,13 @@ impl Bank {
 }
 
 /// The reversal is well-formed, and its original of a kind that can be undone.
-fn reversible(request: &Message) -> Result<(Business, Key), Refusal> {
-    super::matrix::check(request, None)?;
+fn reversible(request: &Message, profile: &Profile) -> Result<(Business, Key), Refusal> {
+    super::matrix::check(request, None, &profile.forms)?;
+    let codes = &profile.reversal_codes;
+    let reason = request.text(De::RESPONSE_CODE).unwrap_or_default();
+    if ![&codes.no_answer, &codes.mac_error, &codes.refused].into_iter().any(|code| code == reason) {
+        return refuse("30", "DE 39 is no reason of this acquirer");
+    }
     let key = key_of(request)?;
     let business = message_type(request).and_then(Business::of_message_type);
     let Some(business) = business.filter(|business| business.is_reversible()) else {
