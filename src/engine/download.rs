@@ -234,9 +234,9 @@ impl Engine {
             && !self.upkeep.holds_money()
     }
 
-    /// DE 62 of the state upload: hardware 01 to 05, one digit each, then the parameters in use as they came. Choice: 0 is
-    /// good and 1 is not; 01 reader, 02 printer, 03 PIN entry, 04 line, 05 disk. Line statistics (51) are left out, no
-    /// source says how they look. Spec: unverified.
+    /// DE 62 of the state upload: hardware 01 to 05, one digit each, then the parameters in use as they came. Choice: 0
+    /// is good and 1 is not; 01 reader, 02 printer, 03 PIN entry, 04 line, 05 disk. Line statistics (51) are left out:
+    /// no source says how they look. Spec: unverified.
     pub(super) fn state_items(&self) -> Vec<u8> {
         let faults = [
             !self.readers.iter().any(|reader| reader.ok),
@@ -328,8 +328,8 @@ impl Engine {
         self.step_download(if stored { Event::Stored } else { Event::StoreFailed });
     }
 
-    /// An answer on the line. `true`: it is not ours. The header of such an answer is not heeded: a host that asks for a
-    /// download in the answers of one would never come to an end.
+    /// An answer on the line. `true`: it is not ours. The header of such an answer is not heeded: a host that asks for
+    /// a download in the answers of one would never come to an end.
     pub(super) fn download_answer(&mut self, request: &messages::Request, bytes: &[u8]) -> bool {
         match answers::read_management(request, bytes) {
             Ok(answer) => {

@@ -19,7 +19,7 @@ use crate::domain::ident::{BatchNumber, MerchantId, Stan, TerminalId, TxnId};
 use crate::domain::keystore::{KeyStore, SessionKeys};
 use crate::domain::money::Currency;
 use crate::domain::outcome::Kind;
-use crate::domain::queue::order::{self, Schedule};
+use crate::domain::queue::order;
 use crate::domain::queue::{self, limits};
 use crate::domain::record::{KeyRecord, Loaded, OperatorRow, Record, TimelineRow, TxnRow};
 use crate::domain::secret::{MasterKeyMaterial, TokenKey};
@@ -193,13 +193,11 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError`] if the journal cannot be read or written, or a thread cannot be started.
-    pub fn recover(settings: Settings, wiring: Wiring) -> Result<(Self, Receivers), EngineError> {
-        let Wiring { mut journal, system, .. } = wiring;
-        let loaded = rebuild(journal.as_mut(), system.wall())?;
-        let (journal, door, upkeep) = threads(journal, wiring.courier, &loaded, system.boot())?;
-        let (clock_floor, clock_offset) = clock(system.wall(), settings.built_at, &loaded);
+    pub fn recover(settings: Settings, mut wiring: Wiring) -> Result<(Self, Receivers), EngineError> {
+        let loaded = rebuild(wiring.journal.as_mut(), wiring.system.wall())?;
+        let (journal, door, upkeep) = threads(wiring.journal, wiring.courier, &loaded, wiring.system.boot())?;
+        let (clock_floor, clock_offset) = clock(wiring.system.wall(), settings.built_at, &loaded);
         let entries = order::in_order(&loaded.open);
-        let schedule = Schedule::new(settings.identity.profile.repeat_not_found, &entries, system.boot());
         let mut engine = Self {
             journal,
             card: wiring.card,
@@ -214,10 +212,10 @@ impl Engine {
             downloads: Downloads::new(Tables::new(loaded.downloads, &settings)),
             cares: Vec::new(),
             entries: BTreeMap::new(),
-            line: Line::new(schedule),
+            line: Line::new(&settings.identity.profile, &entries, wiring.system.boot()),
             queue: entries,
             queue_paused: loaded.queue_paused,
-            system,
+            system: wiring.system,
             jobs: Jobs::default(),
             upkeep,
             desk: PrintDesk::default(),

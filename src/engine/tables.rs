@@ -1,5 +1,5 @@
-//! Tables from the bank in use: downloaded applications and CA keys replace those of `emv.toml`, parameters go before the
-//! files, a blacklist is asked when a card has said who it is.
+//! Tables from the bank in use: downloaded applications and CA keys replace those of `emv.toml`, parameters go before
+//! the files, a blacklist is asked when a card has said who it is.
 //!
 //! Each value is checked again when it is taken into use; what cannot be used is told and left out. A transaction keeps
 //! what it began with.

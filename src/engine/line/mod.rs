@@ -16,6 +16,8 @@ use crate::domain::download::machine;
 use crate::domain::ident::{BatchNumber, TxnId};
 use crate::domain::keystore::SessionKeys;
 use crate::domain::outcome::{QueueState, ResultCode};
+use crate::domain::profile::Profile;
+use crate::domain::queue::Entry;
 use crate::domain::queue::delivery::{self, Delivery};
 use crate::domain::queue::order::Schedule;
 use crate::domain::record::{Committed, EntryId, KeyRecord};
@@ -122,13 +124,13 @@ fn unsent(cause: &str) -> Heard {
 }
 
 impl Line {
-    pub(super) const fn new(schedule: Schedule) -> Self {
+    pub(super) fn new(profile: &Profile, entries: &[Entry], now: BootTime) -> Self {
         Self {
             state: LineState::Closed,
             user: None,
             pending: None,
             errands: VecDeque::new(),
-            schedule,
+            schedule: Schedule::new(profile.repeat_not_found, entries, now),
             changing: BTreeSet::new(),
             served: None,
             sign_on_at: None,

@@ -4,7 +4,8 @@
 //! rule [sticky] MTI|* [type=NN] [amount=N] [stan=N] [nth=N] FAULT [ARGUMENT]
 //! rules · clear · release · listen · no-listen · hang-up · forget-keys · batch N|echo
 //! books-late on|off · totals-code on|off · foreign [PAN]…
-//! header DIGIT · table capk|aid|lacking [HEX]… · table parameters|contactless HEX · table blacklist [PAN]… · table page N
+//! header DIGIT · table capk|aid|lacking [HEX]… · table parameters|contactless HEX
+//! table blacklist [PAN]… · table page N
 //! downloads · ledger · ledger-sum · batches · messages · wait-for MTI COUNT TIMEOUT_MS
 //! ```
 //! Faults: see [`Fault`](super::rules::Fault). Answers: `{"ok":true,…}` or `{"ok":false,"error":"…"}`.

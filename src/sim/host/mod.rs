@@ -345,8 +345,8 @@ impl Remote {
         self.order(move |desk| desk.bank.settings.books_late = books_late)
     }
 
-    /// Asks for something in the header of the next answer to a request for money: 1 parameters, 2 state, 3 sign-on, 4 CA
-    /// keys, 5 applications, 7 blacklist.
+    /// Asks for something in the header of the next answer to a request for money: 1 parameters, 2 state, 3 sign-on, 4
+    /// CA keys, 5 applications, 7 blacklist.
     ///
     /// # Errors
     /// The acquirer has ended.
@@ -354,9 +354,9 @@ impl Remote {
         self.order(move |desk| desk.bank.header_digit = Some(digit))
     }
 
-    /// Changes what is downloaded: `capk`, `aid` (whole records in hexadecimal), `parameters`, `contactless` (one text in
-    /// hexadecimal), `blacklist` (card numbers), `page` (entries on a page), `lacking` (names of records that are listed
-    /// and not given).
+    /// Changes what is downloaded: `capk`, `aid` (whole records in hexadecimal), `parameters`, `contactless` (one text
+    /// in hexadecimal), `blacklist` (card numbers), `page` (entries on a page), `lacking` (names of records that are
+    /// listed and not given).
     ///
     /// # Errors
     /// Another word, or values of a wrong form; the acquirer has ended.

@@ -3,8 +3,8 @@
 //! Strict and honest: it judges by the field documents ([`matrix`]), keeps books that only add up, and never says
 //! anything they do not hold. It speaks sign-on (0800, with the 60.3 of the profile), sign-off (0820/002), echo
 //! (0820/301), every transaction of [`Business`](super::business::Business), reversal (0400), script result (0620),
-//! settlement (0500, 0320) and downloads; all else is refused with 40. It injects no faults; what a rule wants comes in as
-//! a [`Wish`].
+//! settlement (0500, 0320) and downloads; all else is refused with 40. It injects no faults; what a rule wants comes in
+//! as a [`Wish`].
 //! Source: field lists and response codes of public UnionPay terminal and host code; which code answers
 //! which fault is our choice where marked.
 mod card;
