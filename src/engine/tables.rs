@@ -7,8 +7,8 @@ use super::{Engine, Settings};
 use crate::domain::download::{Kind, Progress, Row, TableStep, apply, parameters, records, version};
 use crate::domain::emv::params::{AidEntry, Capk};
 use crate::domain::profile::Profile;
+use crate::domain::unionpay::host_text;
 use core::time::Duration;
-use encoding_rs::GB18030;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -102,8 +102,11 @@ impl Engine {
         }
         self.settings.response_timeout = adopted.response_timeout.unwrap_or(tables.response_timeout);
         self.settings.connect_attempts = adopted.connect_attempts.unwrap_or(tables.connect_attempts);
-        self.settings.merchant_name =
-            adopted.merchant_name.as_deref().and_then(name).unwrap_or_else(|| tables.merchant_name.clone());
+        self.settings.merchant_name = adopted
+            .merchant_name
+            .as_deref()
+            .and_then(host_text)
+            .unwrap_or_else(|| tables.merchant_name.clone());
         let mut profile = Arc::clone(&tables.profile);
         if let Some(attempts) = adopted.attempts {
             let changed = Arc::make_mut(&mut profile);
@@ -115,11 +118,4 @@ impl Engine {
         let blacklist = tables.rows(Kind::Blacklist).iter().filter_map(token).collect();
         self.downloads.tables.blacklist = Arc::new(blacklist);
     }
-}
-
-/// The name of the merchant as the host has it, which is GBK. `None`: it cannot be read.
-fn name(bytes: &[u8]) -> Option<String> {
-    let (text, wrong) = GB18030.decode_without_bom_handling(bytes);
-    let text = text.trim();
-    (!wrong && !text.is_empty() && !text.chars().any(char::is_control)).then(|| text.to_owned())
 }

@@ -157,7 +157,7 @@ fn the_hosts_header_is_followed_after_the_sale() {
         till.stop_daemon().await;
         till.start_daemon().await;
         open(till).await;
-        till.acquirer.ask_in_header(4).unwrap();
+        till.acquirer.rule(Rule::once("0200", Fault::Header(4))).unwrap();
         till.put_card("no-cvm");
         let sale = till.sale("s-1", 500).await;
         assert_eq!(till.finished(&sale).await.outcome, "approved");
@@ -167,7 +167,7 @@ fn the_hosts_header_is_followed_after_the_sale() {
         till.until::<String>(ROOT_PATH, "Host.ParameterVersion", |version| version.len() == 16).await;
         assert_eq!(questions(till), ["capk list 00", "capk record A00000033303", "capk end"]);
         till.paper(2).await;
-        till.acquirer.ask_in_header(2).unwrap();
+        till.acquirer.rule(Rule::once("0200", Fault::Header(2))).unwrap();
         till.put_card("no-cvm");
         let sale = till.sale("s-2", 600).await;
         assert_eq!(till.finished(&sale).await.outcome, "approved");

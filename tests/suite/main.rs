@@ -29,5 +29,6 @@ mod slips;
 mod storm;
 mod support;
 mod tidy;
+mod variants;
 mod vectors;
 mod world;

@@ -5,6 +5,7 @@
 //! promise for elements whose content only one acquirer knows.
 use super::de55::objects;
 use super::dialect::DIALECT;
+use super::host_text;
 use crate::domain::emv::tlv::Tag;
 use crate::domain::iso8583::{De, Frame, Message, UnpackError, unpack};
 use crate::domain::secret::{Pan, SecretError, Track2};
@@ -239,8 +240,15 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02X}")).collect()
 }
 
-/// Characters as they are, everything else as `\xNN`.
+/// Characters as they are, those of GBK too, everything else as `\xNN`.
 fn printable(bytes: &[u8]) -> String {
+    let text = bytes.trim_ascii_end();
+    if !text.is_ascii()
+        && let Some(shown) = host_text(text)
+    {
+        let filled = " ".repeat(bytes.len().saturating_sub(text.len()));
+        return shown.replace('\\', "\\\\") + &filled;
+    }
     let shown = bytes.iter().map(|byte| match byte {
         b'\\' => "\\\\".to_owned(),
         0x20..0x7F => char::from(*byte).to_string(),
@@ -260,7 +268,9 @@ mod tests {
         assert_eq!(mask_runs(b"6225880012345678", 19, hex), "363232353838************35363738");
         assert_eq!(mask_runs(b"123456789012", 19, printable), "123456789012");
         assert_eq!(mask_runs(b"A30196222000000000000001", 99, printable), "A301962*************0001");
-        assert_eq!(mask_runs(b"\xB9\xA4\\", 19, printable), "\\xB9\\xA4\\\\");
+        assert_eq!(mask_runs(b"\xB9\xA4\\  ", 19, printable), "工\\\\  ");
+        assert_eq!(mask_runs(b"\xB9\\", 19, printable), "筡", "a backslash may be half a character");
+        assert_eq!(mask_runs(b"\xB9 \\", 19, printable), "\\xB9 \\\\");
     }
 
     /// Card objects are hidden wherever they stand; what cannot be read is hidden whole.

@@ -9,11 +9,13 @@ pub mod catalogue;
 pub mod de55;
 pub mod describe;
 pub mod dialect;
+pub mod extension;
 #[cfg(any(test, feature = "sim"))]
 pub mod issuer;
 mod key_block;
 pub mod keys;
 pub mod mac;
+pub mod matrix;
 pub mod messages;
 pub mod response;
 pub mod settlement;
@@ -77,6 +79,36 @@ impl HostWish {
             6 => Self::Application,
             7 => Self::Download(Kind::Blacklist),
             other => Self::Unknown(other),
+        }
+    }
+}
+
+/// A text of the host: ASCII, or GBK (DE 44, 59, 63), without what fills it at its end. `None` if it is empty, not of
+/// that code, or holds control characters: it goes on slips and screens.
+#[must_use]
+pub fn host_text(bytes: &[u8]) -> Option<String> {
+    let text = encoding_rs::GBK.decode_without_bom_handling_and_without_replacement(bytes)?;
+    let text = text.trim_end();
+    (!text.is_empty() && !text.chars().any(char::is_control)).then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::host_text;
+
+    /// Goal: Chinese texts are read; half a character, control characters and nothing are not.
+    #[test]
+    fn texts_of_the_host_are_gbk() {
+        let read = |bytes: &[u8]| host_text(bytes);
+        assert_eq!(read(b"03080000   01025810   ").as_deref(), Some("03080000   01025810"));
+        assert_eq!(read(b"\xD5\xD0\xC9\xCC\xD2\xF8\xD0\xD0  OK ").as_deref(), Some("招商银行  OK"));
+        assert_eq!(
+            read(b"           01025810").as_deref(),
+            Some("           01025810"),
+            "the place tells whose it is"
+        );
+        for bad in [&b"\xD5"[..], b"\xD5\xD0\xC9", b"a\nb", b"\x1B@", b"", b"   "] {
+            assert_eq!(read(bad), None, "{bad:?}");
         }
     }
 }

@@ -281,7 +281,11 @@ impl Engine {
         self.line.strays = 0;
         let endpoint = self.line.endpoint;
         self.show_attempt(attempt);
-        let clock = LineClock { now: self.wall().max(self.clock_floor), trusted: self.clock_trusted() };
+        // A clock behind the build date is dead, and the newest record knows better. One behind a record only may be
+        // the record's fault: certificates are judged by the clock then, or one wrong record would shut the line for good.
+        let wall = self.wall();
+        let now = if wall < self.settings.built_at { self.clock_floor } else { wall };
+        let clock = LineClock { now, trusted: self.clock_trusted() };
         self.put_host(HostCommand::Connect { line: id, endpoint, clock });
     }
 

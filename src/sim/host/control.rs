@@ -4,11 +4,12 @@
 //! rule [sticky] MTI|* [type=NN] [amount=N] [stan=N] [nth=N] FAULT [ARGUMENT]
 //! rules · clear · release · listen · no-listen · hang-up · forget-keys · batch N|echo
 //! books-late on|off · totals-code on|off · foreign [PAN]…
-//! header DIGIT · table capk|aid|lacking [HEX]… · table parameters|contactless HEX
+//! table capk|aid|lacking [HEX]… · table parameters|contactless HEX
 //! table blacklist [PAN]… · table page N
 //! downloads · ledger · ledger-sum · batches · messages · wait-for MTI COUNT TIMEOUT_MS
 //! ```
-//! Faults: see [`Fault`](super::rules::Fault). Answers: `{"ok":true,…}` or `{"ok":false,"error":"…"}`.
+//! Faults: see [`Fault`](super::rules::Fault), and `src/docs/simulator.md` for people.
+//! Answers: `{"ok":true,…}` or `{"ok":false,"error":"…"}`.
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -74,10 +75,6 @@ fn obey(remote: &Remote, line: &str) -> Result<Value, String> {
         ["foreign", numbers @ ..] => {
             let cards = numbers.iter().map(|digits| Pan::new(digits)).collect::<Result<_, _>>();
             remote.foreign(cards.map_err(|error| error.to_string())?).map_err(gone)?;
-        }
-        ["header", digit] => {
-            let digit = digit.parse().ok().filter(|digit| *digit < 10);
-            remote.ask_in_header(digit.ok_or("header wants a digit")?).map_err(gone)?;
         }
         ["table", table, values @ ..] => remote.set_table(table, values).map_err(gone)?,
         ["downloads"] => return Ok(json!({ "asked": remote.download_questions().map_err(gone)? })),

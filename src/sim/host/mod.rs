@@ -5,6 +5,7 @@
 //! each line has a reader and a writer, and `sim-desk` owns all state (`desk.rs`) and lets the bank
 //! judge (`bank/`). TLS is taken off at the door (`tls.rs`).
 //! What it does not do: code sales.
+pub mod amounts;
 mod bank;
 pub mod batches;
 pub mod business;
@@ -67,7 +68,7 @@ pub struct Config {
     pub control: Option<PathBuf>,
     /// The ledger's file; none keeps it in memory only.
     pub ledger: Option<PathBuf>,
-    /// Amounts choose the response, see [`rules::fault_by_amount`].
+    /// Amounts choose the response, see [`amounts::fault_by_amount`].
     pub by_amount: bool,
     /// Keys, terminals and manners.
     pub bank: BankSettings,
@@ -343,15 +344,6 @@ impl Remote {
     /// The acquirer has ended.
     pub fn book_late(&self, books_late: bool) -> io::Result<()> {
         self.order(move |desk| desk.bank.settings.books_late = books_late)
-    }
-
-    /// Asks for something in the header of the next answer to a request for money: 1 parameters, 2 state, 3 sign-on, 4
-    /// CA keys, 5 applications, 7 blacklist.
-    ///
-    /// # Errors
-    /// The acquirer has ended.
-    pub fn ask_in_header(&self, digit: u8) -> io::Result<()> {
-        self.order(move |desk| desk.bank.header_digit = Some(digit))
     }
 
     /// Changes what is downloaded: `capk`, `aid` (whole records in hexadecimal), `parameters`, `contactless` (one text
