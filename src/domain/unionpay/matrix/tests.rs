@@ -395,7 +395,7 @@ fn downloads_are_what_their_rows_say() {
     let (identity, batch) = (identity(), BatchNumber::FIRST);
     let key = vec![0xA0, 0, 0, 3, 0x33, 3];
     let asked = [Question::Record(key), Question::Cards { next: 1 }, Question::Whole];
-    let mut built = vec![(Name::ListQuery, messages::state_upload(&identity, batch, "011"))];
+    let mut built = vec![(Name::ListQuery, messages::state_upload(&identity, batch, b"011"))];
     for kind in download::Kind::ALL.iter().copied() {
         for question in &asked {
             built.push((Name::Download, messages::download(&identity, batch, kind, question)));
