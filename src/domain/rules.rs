@@ -1,8 +1,8 @@
 //! The kinds of business as one table: what each says on the wire, what it asks of people and cards, what silence of
 //! the bank means, and what may follow it. Nothing else decides which kind may come after which.
 //!
-//! Source of the wire columns: transaction table of public terminal code (LiaoYang_POS, Newland, PAX agreeing);
-//! Spec: unverified. Source of the successors: the durability rules of this project and the same terminal code.
+//! What a kind says on the wire is the row of its message in [`super::unionpay::matrix`]. Source of the successors: the
+//! durability rules of this project and public terminal code (LiaoYang_POS, Newland); Spec: unverified.
 #[cfg(test)]
 mod tests;
 
@@ -12,6 +12,7 @@ use super::money::Amount;
 use super::outcome::{EntryType, Kind, Outcome, QueueState};
 use super::profile::Profile;
 use super::record::{EntryId, TxnRow};
+use super::unionpay::matrix::Name as Message;
 
 /// What it means when the bank does not answer a request that may have left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,14 +84,8 @@ pub enum OriginalRule {
 pub struct Rule {
     /// The kind.
     pub kind: Kind,
-    /// Message type.
-    pub mti: &'static str,
-    /// DE 3.
-    pub processing_code: &'static str,
-    /// DE 25.
-    pub condition: &'static str,
-    /// DE 60.1.
-    pub message_type: &'static str,
+    /// The message that asks or tells the bank.
+    pub message: Message,
     /// Tag 9C: the first two digits of DE 3.
     pub transaction_type: u8,
     /// How the bank hears of it.
@@ -113,10 +108,7 @@ pub struct Rule {
 
 const SALE: Rule = Rule {
     kind: Kind::Sale,
-    mti: "0200",
-    processing_code: "000000",
-    condition: "00",
-    message_type: "22",
+    message: Message::Sale,
     transaction_type: 0x00,
     route: Route::Online,
     silence: Silence::Reverse,
@@ -132,8 +124,7 @@ const TABLE: &[Rule] = &[
     SALE,
     Rule {
         kind: Kind::Void,
-        processing_code: "200000",
-        message_type: "23",
+        message: Message::Void,
         transaction_type: 0x20,
         card: CardUse::Read,
         amount: AmountRule::Originals,
@@ -145,9 +136,7 @@ const TABLE: &[Rule] = &[
     },
     Rule {
         kind: Kind::Refund,
-        mti: "0220",
-        processing_code: "200000",
-        message_type: "25",
+        message: Message::Refund,
         transaction_type: 0x20,
         silence: Silence::Except,
         card: CardUse::Read,
@@ -159,8 +148,7 @@ const TABLE: &[Rule] = &[
     },
     Rule {
         kind: Kind::Balance,
-        processing_code: "310000",
-        message_type: "01",
+        message: Message::Balance,
         transaction_type: 0x31,
         silence: Silence::Forget,
         amount: AmountRule::Zero,
@@ -168,20 +156,14 @@ const TABLE: &[Rule] = &[
     },
     Rule {
         kind: Kind::PreAuth,
-        mti: "0100",
-        processing_code: "030000",
-        condition: "06",
-        message_type: "10",
+        message: Message::PreAuth,
         transaction_type: 0x03,
         action: "pre-auth",
         ..SALE
     },
     Rule {
         kind: Kind::PreAuthVoid,
-        mti: "0100",
-        processing_code: "200000",
-        condition: "06",
-        message_type: "11",
+        message: Message::PreAuthVoid,
         transaction_type: 0x20,
         card: CardUse::Read,
         amount: AmountRule::Originals,
@@ -193,8 +175,7 @@ const TABLE: &[Rule] = &[
     },
     Rule {
         kind: Kind::PreAuthComplete,
-        condition: "06",
-        message_type: "20",
+        message: Message::Completion,
         card: CardUse::Read,
         original: OriginalRule::ByAuthCode,
         follows: &[Kind::PreAuth],
@@ -203,9 +184,7 @@ const TABLE: &[Rule] = &[
     },
     Rule {
         kind: Kind::PreAuthAdvice,
-        mti: "0220",
-        condition: "06",
-        message_type: "24",
+        message: Message::Advice,
         route: Route::Queue,
         silence: Silence::Forget,
         card: CardUse::Read,
@@ -216,9 +195,7 @@ const TABLE: &[Rule] = &[
     },
     Rule {
         kind: Kind::PreAuthCompleteVoid,
-        processing_code: "200000",
-        condition: "06",
-        message_type: "21",
+        message: Message::CompletionVoid,
         transaction_type: 0x20,
         card: CardUse::Read,
         amount: AmountRule::Originals,
@@ -228,10 +205,10 @@ const TABLE: &[Rule] = &[
         action: "pre-auth",
         ..SALE
     },
-    // Its upload; a sale under a voice authorisation is told by 0220 with 60.1 = 30 instead.
+    // Its upload; a sale under a voice authorisation is told by `Message::VoiceSale` instead.
     Rule {
         kind: Kind::OfflineSale,
-        message_type: "36",
+        message: Message::ChipSale,
         route: Route::Queue,
         silence: Silence::Forget,
         ..SALE

@@ -8,6 +8,7 @@
     reason = "what goes wrong in a test ends it"
 )]
 mod acquirer;
+mod amounts;
 mod faults;
 mod hostile;
 mod kinds;

@@ -3,6 +3,7 @@
 //! The messages stand in `tests/data/iso8583/`, each with its source and what it must decode to.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails loudly")]
 mod download;
+mod library;
 mod queued;
 
 use posd::domain::calendar::LocalTime;
@@ -328,16 +329,15 @@ fn wire(
     reversal_icc: &[u8],
 ) -> WireFacts {
     let (identity, entry_mode) = (&identity(), EntryMode::Chip);
-    let (rule, partial, voice) = (rule(kind), false, false);
+    let (message, partial) = (rule(kind).message, false);
     messages::wire_facts(&WireSource {
         fallback: false,
-        rule,
+        message,
         identity,
         original,
         entry_mode,
         with_pin,
         partial,
-        voice,
         icc,
         reversal_icc,
     })

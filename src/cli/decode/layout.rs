@@ -1,7 +1,6 @@
 //! Rows that fit into a terminal of 80 columns, with Chinese characters counted as two.
 use crate::cli::screen::{Screen, Tone, columns};
 use crate::domain::text::Bilingual;
-use encoding_rs::GB18030;
 
 /// Columns of what is written, unless the terminal says otherwise.
 const WIDTH: usize = 80;
@@ -46,7 +45,7 @@ impl<'a> Page<'a> {
 
     /// Puts a row: value and meaning stand beside the name where they fit, else under it.
     pub(super) fn row(&mut self, row: &Row<'_>) {
-        let value = readable(row.value);
+        let value = row.value;
         let mut line = " ".repeat(row.indent);
         let mut used = row.indent;
         for (text, wide) in [row.key, row.name] {
@@ -58,12 +57,12 @@ impl<'a> Page<'a> {
             }
         }
         let under = row.indent.saturating_add(row.key.1).saturating_add(2);
-        if used.saturating_add(columns(&value)) <= self.width {
-            line.push_str(&value);
-            used = used.saturating_add(columns(&value));
+        if used.saturating_add(columns(value)) <= self.width {
+            line.push_str(value);
+            used = used.saturating_add(columns(value));
         } else {
             self.end(&line);
-            let mut pieces = folded(&value, self.width.saturating_sub(under));
+            let mut pieces = folded(value, self.width.saturating_sub(under));
             let last = pieces.pop().unwrap_or_default();
             for piece in pieces {
                 self.end(&format!("{}{piece}", " ".repeat(under)));
@@ -74,13 +73,13 @@ impl<'a> Page<'a> {
         if row.meaning.is_empty() {
             return self.end(&line);
         }
-        let meaning = readable(row.meaning);
-        if used.saturating_add(2).saturating_add(columns(&meaning)) <= self.width {
+        let meaning = row.meaning;
+        if used.saturating_add(2).saturating_add(columns(meaning)) <= self.width {
             let gap = if value.is_empty() { "" } else { "  " };
-            return self.end(&format!("{line}{gap}{}", self.screen.tone(Tone::Dim, &meaning)));
+            return self.end(&format!("{line}{gap}{}", self.screen.tone(Tone::Dim, meaning)));
         }
         self.end(&line);
-        for piece in folded(&meaning, self.width.saturating_sub(under)) {
+        for piece in folded(meaning, self.width.saturating_sub(under)) {
             let piece = self.screen.tone(Tone::Dim, &piece);
             self.end(&format!("{}{piece}", " ".repeat(under)));
         }
@@ -89,7 +88,7 @@ impl<'a> Page<'a> {
     /// Puts lines of meaning under a row, a dot before each.
     pub(super) fn dots(&mut self, indent: usize, lines: &[Bilingual]) {
         for line in lines {
-            let text = readable(&self.say(line));
+            let text = self.say(line);
             for (at, piece) in
                 folded(&text, self.width.saturating_sub(indent.saturating_add(2))).iter().enumerate()
             {
@@ -145,48 +144,11 @@ fn folded(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// A value with `\xNN` turned back into the Chinese characters that hosts send (GB18030); left as it is where it is not
-/// such text. Control characters stay escaped: nothing a host sends may steer the terminal.
-fn readable(value: &str) -> String {
-    if !value.contains("\\x") {
-        return value.to_owned();
-    }
-    let Some(bytes) = unescaped(value) else { return value.to_owned() };
-    match GB18030.decode_without_bom_handling_and_without_replacement(&bytes) {
-        Some(text) if !text.chars().any(char::is_control) => text.into_owned(),
-        _ => value.to_owned(),
-    }
-}
-
-fn unescaped(value: &str) -> Option<Vec<u8>> {
-    let (mut bytes, mut rest) = (Vec::new(), value);
-    while let Some(c) = rest.chars().next() {
-        if let Some(tail) = rest.strip_prefix("\\x") {
-            bytes.push(u8::from_str_radix(tail.get(..2)?, 16).ok()?);
-            rest = tail.get(2..)?;
-        } else if let Some(tail) = rest.strip_prefix("\\\\") {
-            bytes.push(b'\\');
-            rest = tail;
-        } else {
-            bytes.push(u8::try_from(c).ok()?);
-            rest = rest.get(1..)?;
-        }
-    }
-    Some(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Goal: texts of hosts are read, and what could steer a terminal is not.
-    #[test]
-    fn texts_of_hosts_are_readable() {
-        assert_eq!(readable("\\xB9\\xA4\\xC9\\xCC A\\\\"), "工商 A\\");
-        assert_eq!(readable("a\\x1B[2J"), "a\\x1B[2J");
-        assert_eq!(readable("\\xFF"), "\\xFF");
-    }
-
+    /// Goal: long texts break at blanks, and Chinese characters count as two columns.
     #[test]
     fn long_texts_are_folded() {
         assert_eq!(folded("ABCDEF", 4), ["ABCD", "EF"]);

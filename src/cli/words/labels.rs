@@ -115,6 +115,8 @@ pairs! {
     ASK_MASTER_KEY = "主密钥 (32位十六进制): ", "Master key (32 hex digits): ";
     REPLACE_MASTER_KEY = "更换主密钥, 工作密钥随之失效", "Replace the master key; the working keys go with it";
     MASTER_KEY_LOADED = "已装载主密钥, 校验值", "master key loaded, check value";
+    PARAMETER_VERSION = "参数版本", "parameters";
+    FROM_FILES = "未下载, 使用本机文件", "none downloaded; the files hold";
     KEYS_LOADED_AT = "工作密钥装载时间", "working keys of";
     NO_KEYS = "没有密钥, 请先装载主密钥: posctl host keys --load", "no keys; load the master key: posctl host keys --load";
     OPERATOR_ADDED = "已增加操作员", "added operator";

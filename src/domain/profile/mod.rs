@@ -54,8 +54,6 @@ pub struct Forms {
     pub entry_mode_fallback: String,
     /// DE 26, longest PIN.
     pub pin_capture: String,
-    /// First digit of DE 53 beside a PIN: 2 = made with the card number, 1 = without.
-    pub pin_format: String,
     /// Digits of DE 60 in requests for money: 13 ends with 60.5, 14 with 60.6.
     pub private_60_digits: usize,
     /// DE 63 of a refund.
@@ -64,6 +62,8 @@ pub struct Forms {
     pub advice_63: String,
     /// DE 63.1 of an upload that the chip approved.
     pub upload_63: String,
+    /// A script result repeats DE 25 of its original.
+    pub script_condition: bool,
     /// DE 62 of the sign-on, after `Sequence No` and its length: licence and device number; empty leaves DE 62 out.
     pub sequence_number: String,
 }
@@ -169,6 +169,15 @@ pub struct Profile {
 }
 
 impl Profile {
+    /// The same rules on a line on which only the bank can write, as TLS makes it: a refusal needs no MAC there.
+    #[must_use]
+    pub fn on_private_line(mut self: Arc<Self>) -> Arc<Self> {
+        if self.unsigned_refusals != UnsignedRefusals::Accept {
+            Arc::make_mut(&mut self).unsigned_refusals = UnsignedRefusals::Accept;
+        }
+        self
+    }
+
     /// `unionpay`, the profile that ships.
     #[must_use]
     pub fn unionpay() -> Arc<Self> {

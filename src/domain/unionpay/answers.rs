@@ -4,9 +4,9 @@
 //! of public terminal code; the MAC rule (every approval; a refusal only if it carries one) is a Choice
 //! between two of them. Spec: unverified.
 use super::de55::{self, IccError};
-use super::header_request;
 use super::messages::Request;
 use super::response::{Class, class};
+use super::{header_request, host_text};
 use crate::domain::calendar::LocalTime;
 use crate::domain::ident::{AuthCode, BatchNumber, ResponseCode, Rrn};
 use crate::domain::iso8583::{De, Dialect, Frame, FrameError, Message, UnpackError, unpack};
@@ -109,8 +109,6 @@ pub struct FinancialAnswer {
     pub issuer_authentication: Option<Vec<u8>>,
     /// Templates 71 and 72 of DE 55 with tag and length, in order.
     pub scripts: Vec<Vec<u8>>,
-    /// DE 63.2 as it came, perhaps GBK; `host.text` has it only where it is plain ASCII.
-    pub text_bytes: Vec<u8>,
     /// It carries a MAC, and a good one. Approvals always do.
     pub signed: bool,
     /// See [`header_request`].
@@ -187,7 +185,6 @@ pub fn read_financial(
         return Err(AnswerError::Mac);
     }
     let icc = de55::read_answer(answer.bytes(De::ICC).unwrap_or_default()).map_err(Unreadable::from)?;
-    let text_bytes = answer.bytes(De::PRIVATE_63).and_then(|private| private.get(3..)).unwrap_or_default();
     Ok(FinancialAnswer {
         approved,
         partial,
@@ -195,7 +192,6 @@ pub fn read_financial(
         amount: answer.text(De::AMOUNT).and_then(amount),
         issuer_authentication: icc.issuer_authentication,
         scripts: icc.scripts,
-        text_bytes: text_bytes.to_vec(),
         signed: has_mac,
         header_request: header_request(frame.header),
     })
@@ -314,16 +310,19 @@ fn financial_checks(
     repeats(request, answer, De::PROCESSING_CODE, approved)?;
     repeats(request, answer, De::CONDITION, false)?;
     repeats(request, answer, De::CURRENCY, false)?;
+    let sum = |message: &Message| message.text(De::AMOUNT).and_then(amount).filter(|sum| !sum.is_zero());
     match partial {
-        true if answer.has(De::AMOUNT) => Ok(()),
+        // A part, not more than was asked for.
+        true if sum(answer).is_some_and(|part| Some(part) <= sum(request)) => Ok(()),
         true => Err(AnswerError::Mismatch { field: De::AMOUNT }),
-        // A balance inquiry has none, and what an answer says there is nobody's money.
-        false if !request.has(De::AMOUNT) => Ok(()),
+        // A balance inquiry has none, and what an answer says there is nobody's money; nor is it to a script result.
+        false if !request.has(De::AMOUNT) || request.mti() == "0620" => Ok(()),
         false => repeats(request, answer, De::AMOUNT, approved),
     }
 }
 
-/// The element equals the request's; absence is a difference only where it is needed.
+/// The element equals the request's; absence is a difference only where it is needed. What the request had not cannot
+/// differ from it.
 pub(super) fn repeats(
     request: &Message,
     answer: &Message,
@@ -331,7 +330,7 @@ pub(super) fn repeats(
     needed: bool,
 ) -> Result<(), AnswerError> {
     let (ours, theirs) = (request.bytes(field), answer.bytes(field));
-    if ours == theirs || (theirs.is_none() && !needed) {
+    if ours == theirs || ours.is_none() || (theirs.is_none() && !needed) {
         Ok(())
     } else {
         Err(AnswerError::Mismatch { field })
@@ -345,18 +344,15 @@ fn amount(digits: &str) -> Option<Amount> {
 /// What is kept of an answer. An identifier of the wrong form is left out: it cannot be printed or sent
 /// again.
 fn host_facts(answer: &Message, response_code: ResponseCode, now: LocalTime) -> HostFacts {
-    let printable = |bytes: &[u8]| -> Option<String> {
-        let text = core::str::from_utf8(bytes).ok()?.trim();
-        let plain = !text.is_empty() && text.bytes().all(|b| (0x20..0x7F).contains(&b));
-        plain.then(|| text.to_owned())
-    };
-    let text = |de| answer.bytes(de).and_then(printable);
+    let text = |de| answer.bytes(de).and_then(host_text);
+    // Some hosts fill what they do not know with blanks.
+    let told = |de| answer.text(de).filter(|text| !text.trim().is_empty());
     let private = answer.bytes(De::PRIVATE_63).unwrap_or_default();
     let (organisation, texts) = private.split_at_checked(3).unwrap_or((private, &[]));
     HostFacts {
         response_code: Some(response_code),
-        rrn: answer.text(De::RRN).and_then(|rrn| Rrn::new(rrn).ok()),
-        auth_code: answer.text(De::AUTH_CODE).and_then(|code| AuthCode::new(code).ok()),
+        rrn: told(De::RRN).and_then(|rrn| Rrn::new(rrn).ok()),
+        auth_code: told(De::AUTH_CODE).and_then(|code| AuthCode::new(code).ok()),
         host_time: answer
             .text(De::TIME)
             .zip(answer.text(De::DATE))
@@ -364,52 +360,11 @@ fn host_facts(answer: &Message, response_code: ResponseCode, now: LocalTime) -> 
         settlement_date: text(De::SETTLEMENT_DATE),
         acquirer: text(De::ACQUIRER),
         institutions: text(De::ADDITIONAL_RESPONSE),
-        organisation: printable(organisation),
-        text: printable(texts),
+        organisation: host_text(organisation),
+        text: host_text(texts).map(|text| text.trim().to_owned()),
         balance: text(De::BALANCE),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// DE 54: the available balance is found among others, with its sign.
-    #[test]
-    fn the_available_balance_is_read() {
-        let check = |text: &str, expected: Option<i64>| {
-            assert_eq!(available_balance(text).map(|(minor, _)| minor), expected, "{text}");
-        };
-        check("1002156C000000123456", Some(123_456));
-        check("1001156C0000000000011002156D000000000250", Some(-250));
-        check("1001156C000000000001", None);
-        check("1002999C000000000001", None);
-        check("1002156X000000000001", None);
-        check("1002156C00000000+001", None);
-        check("1002156C", None);
-    }
-
-    /// The host may be past New Year while we are not, and the other way round.
-    #[test]
-    fn the_year_is_the_nearest_one() {
-        let now = |year, month, day| LocalTime { year, month, day, hour: 12, minute: 0, second: 0 };
-        let check = |time, date, now, expected: Option<&str>| {
-            assert_eq!(
-                host_time(time, date, now).map(|t| t.to_string()).as_deref(),
-                expected,
-                "{date} {time}"
-            );
-        };
-        check("093105", "0115", now(2026, 1, 15), Some("2026/01/15 09:31:05"));
-        check("000001", "0101", now(2026, 12, 31), Some("2027/01/01 00:00:01"));
-        check("235959", "1231", now(2027, 1, 1), Some("2026/12/31 23:59:59"));
-        check("120000", "0229", now(2028, 3, 1), Some("2028/02/29 12:00:00"));
-        check("120000", "0229", now(2026, 3, 1), None);
-        check("120000", "1301", now(2026, 3, 1), None);
-        check("120000", "0100", now(2026, 3, 1), None);
-        check("240000", "0101", now(2026, 3, 1), None);
-        check("12000", "0101", now(2026, 3, 1), None);
-        check("+12000", "0101", now(2026, 3, 1), None);
-        check("120000", "1231", now(0, 1, 1), None);
-    }
-}
+mod tests;

@@ -8,8 +8,8 @@ mod financial;
 mod queued;
 
 pub use download::{download, state_upload};
-pub use financial::{RequestFields, WireSource, request, wire_facts};
-pub use queued::queued;
+pub use financial::{Extra, RequestFields, WireSource, request, request_with, wire_facts};
+pub use queued::{queued, queued_with};
 
 use super::Identity;
 use super::mac::pack_signed;
@@ -59,6 +59,9 @@ pub enum BuildError {
     /// Nothing is ever sent for this entry of the queue, or what it needs is gone.
     #[error("there is no message for this entry")]
     NothingToSend,
+    /// No row of the matrix has this message type and DE 60.1.
+    #[error("the request matrix has no such message")]
+    UnknownMessage,
 }
 
 /// POS sign-on (签到), 0800 with 60.3 by the profile: DE 11, 41, 42, 60, 62 where the profile has a number, 63. No MAC.

@@ -111,3 +111,21 @@ impl Business {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::unionpay::matrix::{self, Undo};
+
+    /// Goal: what is written here from the field documents and the terminal's own matrix name the same messages.
+    #[test]
+    fn both_tables_name_the_same_messages() {
+        for (mti, message_type, processing_code, condition, business) in NAMES {
+            let row = matrix::find(mti, message_type, "000", condition, "052").unwrap();
+            let said = (row.mti, row.message_type, row.processing_code, row.condition);
+            assert_eq!(said, (*mti, *message_type, *processing_code, *condition), "{business:?}");
+            assert_eq!(business.is_reversible(), row.undo != Undo::Never, "{business:?}");
+            assert!(row.name.is_offered(), "{business:?}");
+        }
+    }
+}

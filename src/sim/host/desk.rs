@@ -10,10 +10,11 @@ use crate::domain::calendar::LocalTime;
 use crate::domain::iso8583::{De, Frame, Message, unpack};
 use crate::domain::unionpay::issuer::reply;
 
+use super::amounts::fault_by_amount;
 use super::bank::{Answer, Bank, Wish};
 use super::line::{Action, Line};
 use super::log::{Direction, Spoken};
-use super::rules::{Fault, Rules, Seen, fault_by_amount};
+use super::rules::{Fault, Rules, Seen};
 
 /// Terminals that may be connected at once.
 const LINES_MAX: usize = 64;
@@ -194,7 +195,10 @@ impl Desk {
             return Duration::ZERO;
         }
         let wish = match &fault {
-            Some(Fault::Decline(code)) => Wish { decline: Some(code.clone()), ..Wish::default() },
+            Some(Fault::Decline(code) | Fault::DeclineUnsigned(code)) => {
+                Wish { decline: Some(code.clone()), ..Wish::default() }
+            }
+            Some(Fault::Approve(code)) => Wish { approve: Some(code.clone()), ..Wish::default() },
             Some(Fault::Partial(amount)) => Wish { partial: Some(*amount), ..Wish::default() },
             Some(Fault::Script(templates)) => Wish { scripts: templates.clone(), ..Wish::default() },
             _ => Wish::default(),
@@ -226,14 +230,18 @@ impl Desk {
                 let stan = message.text(De::STAN).and_then(|text| text.parse::<u32>().ok()).unwrap_or(0);
                 message.set(De::STAN, format!("{:06}", stan % 999_999 + 1));
             }
-            Some(Fault::NoMac) => keys = None,
+            Some(Fault::NoMac | Fault::DeclineUnsigned(_)) => keys = None,
             Some(Fault::BadCheckValue) => spoil(&mut message, De::PRIVATE_62, 16),
             _ => {}
         }
+        let mut header = request.header;
+        if let (Some(Fault::Header(digit)), [_, _, third, ..]) = (fault, &mut header) {
+            *third = *third & 0xF0 | digit;
+        }
         let dialect = &self.bank.settings.profile.dialect;
         let mut bytes =
-            reply(dialect, request, request.header, &mut message, keys.as_ref()).map_err(io::Error::other)?;
-        self.note(Spoken::message(line, Direction::Out, &message, why.to_owned()));
+            reply(dialect, request, header, &mut message, keys.as_ref()).map_err(io::Error::other)?;
+        self.note(Spoken::message(line, Direction::Out, &message, why.into_owned()));
         if fault == Some(&Fault::BadMac) && keys.is_some() {
             // The last character of the MAC, one hexadecimal digit for another.
             if let Some(last) = bytes.last_mut() {
@@ -251,6 +259,7 @@ impl Desk {
             }
             Some(Fault::Late(ms)) => self.act_after(line, Duration::from_millis(*ms), Action::Write(bytes)),
             Some(Fault::Close) => self.act(line, Action::Close),
+            Some(Fault::HalfClose) => self.act(line, Action::HalfClose),
             Some(Fault::Duplicate) => {
                 self.act(line, Action::Write(bytes.clone()));
                 self.act(line, Action::Write(bytes));

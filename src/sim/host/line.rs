@@ -27,6 +27,8 @@ pub(super) enum Action {
     Write(Vec<u8>),
     /// Send these bytes one by one.
     WriteSplit(Vec<u8>),
+    /// Close the own direction; what the terminal says is still read.
+    HalfClose,
     /// Close the connection.
     Close,
 }
@@ -111,6 +113,7 @@ fn write_when_due(stream: &mut TcpStream, actions: &Receiver<(Duration, Action)>
                 let done = match action {
                     Action::Write(bytes) => stream.write_all(&bytes),
                     Action::WriteSplit(bytes) => bytes.iter().try_for_each(|byte| stream.write_all(&[*byte])),
+                    Action::HalfClose => stream.shutdown(Shutdown::Write),
                     Action::Close => return,
                 };
                 if done.is_err() {

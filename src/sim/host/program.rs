@@ -58,8 +58,9 @@ pub struct Args {
     /// Hand out this batch number at sign-on instead of echoing the terminal's.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=999_999))]
     batch: Option<u32>,
-    /// Let the last two digits of an amount choose the response: 51 and other codes refuse, 98 books
-    /// without an answer, 99 does neither.
+    /// Let the last digits of an amount choose the response to sales and pre-authorisations: 51 and other
+    /// codes refuse, 10 approves half, 98 books without an answer, 99 does neither; 9001 to 9027 spoil the
+    /// answer or its line, 91xx and 92xx are codes with letters. The whole table: src/docs/simulator.md.
     #[arg(long)]
     by_amount: bool,
     /// Book a sale that arrives after its own reversal, instead of refusing it with 12.

@@ -2,6 +2,8 @@
 //! that fits fires, and is gone unless it is sticky.
 use std::fmt;
 
+use crate::domain::unionpay::response::APPROVED;
+
 /// What goes wrong. "Books" means: the request is judged and written down as without a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -19,6 +21,12 @@ pub enum Fault {
     NoMac,
     /// Refuses with this response code.
     Decline(String),
+    /// Refuses with this response code, and without a MAC.
+    DeclineUnsigned(String),
+    /// Approves with this code instead of 00, if it is approved at all: 11, A2, A4, A5, A6.
+    Approve(String),
+    /// Books, answers with this request in the sixth digit of the header, 0 to 9.
+    Header(u8),
     /// Approves no more than this, in minor units, with code 10.
     Partial(u64),
     /// Answers a chip that is approved with these script templates (71, 72), whole objects.
@@ -27,6 +35,8 @@ pub enum Fault {
     Close,
     /// Closes the connection without booking.
     CloseBefore,
+    /// Books, closes its own direction instead of answering and goes on reading.
+    HalfClose,
     /// Books, answers twice.
     Duplicate,
     /// Books, answers a frame whose content is noise.
@@ -151,6 +161,7 @@ const PLAIN: &[(&str, Fault)] = &[
     ("no-mac", Fault::NoMac),
     ("close", Fault::Close),
     ("close-before", Fault::CloseBefore),
+    ("half-close", Fault::HalfClose),
     ("duplicate", Fault::Duplicate),
     ("garbage", Fault::Garbage),
     ("wrong-stan", Fault::WrongStan),
@@ -163,19 +174,27 @@ const PLAIN: &[(&str, Fault)] = &[
 const LATE_MAX_MS: u64 = 600_000;
 
 impl Fault {
-    fn parse(word: Option<&str>, argument: Option<&str>) -> Result<Self, RuleError> {
+    pub(super) fn parse(word: Option<&str>, argument: Option<&str>) -> Result<Self, RuleError> {
         match (word, argument) {
             (Some("late"), Some(ms)) => match ms.parse() {
                 Ok(ms) if ms <= LATE_MAX_MS => Ok(Self::Late(ms)),
                 _ => Err(RuleError::new("late", Some(ms), "milliseconds, at most 600000")),
             },
-            (Some("decline"), Some(code)) => {
-                if code.len() == 2 && code.bytes().all(|b| b.is_ascii_alphanumeric()) && code != "00" {
-                    Ok(Self::Decline(code.to_owned()))
-                } else {
-                    Err(RuleError::new("decline", Some(code), "two letters or digits other than 00"))
+            (Some(word @ ("decline" | "decline-unsigned")), Some(code)) => {
+                if code.len() != 2 || !code.bytes().all(|b| b.is_ascii_alphanumeric()) || code == "00" {
+                    return Err(RuleError::new("decline", Some(code), "two letters or digits other than 00"));
                 }
+                let fault = if word == "decline" { Self::Decline } else { Self::DeclineUnsigned };
+                Ok(fault(code.to_owned()))
             }
+            (Some("approve"), Some(code)) => match APPROVED.contains(&code) && code != "00" {
+                true => Ok(Self::Approve(code.to_owned())),
+                false => Err(RuleError::new("approve", Some(code), "11, A2, A4, A5 or A6")),
+            },
+            (Some("header"), Some(digit)) => match digit.parse() {
+                Ok(digit) if digit <= 9 => Ok(Self::Header(digit)),
+                _ => Err(RuleError::new("header", Some(digit), "one digit")),
+            },
             (Some("partial"), Some(amount)) => match amount.parse() {
                 Ok(amount) if amount > 0 => Ok(Self::Partial(amount)),
                 _ => Err(RuleError::new("partial", Some(amount), "minor units above zero")),
@@ -185,7 +204,8 @@ impl Fault {
                 .ok_or_else(|| RuleError::new("script", Some(hex), "templates 71 and 72 in hexadecimal")),
             (Some(word), None) => {
                 let plain = PLAIN.iter().find(|(name, _)| *name == word);
-                let allowed = "late MS, decline CODE, partial N, script HEX, or one of the plain faults";
+                let allowed = "late MS, decline CODE, decline-unsigned CODE, approve CODE, partial N, script HEX, \
+                               header N, or a plain fault";
                 plain
                     .map(|(_, fault)| fault.clone())
                     .ok_or_else(|| RuleError::new("fault", Some(word), allowed))
@@ -207,6 +227,9 @@ impl fmt::Display for Fault {
         match self {
             Self::Late(ms) => write!(f, "late {ms}"),
             Self::Decline(code) => write!(f, "decline {code}"),
+            Self::DeclineUnsigned(code) => write!(f, "decline-unsigned {code}"),
+            Self::Approve(code) => write!(f, "approve {code}"),
+            Self::Header(digit) => write!(f, "header {digit}"),
             Self::Partial(amount) => write!(f, "partial {amount}"),
             Self::Script(templates) => {
                 f.write_str("script ")?;
@@ -217,28 +240,6 @@ impl fmt::Display for Fault {
                 f.write_str(name.unwrap_or_default())
             }
         }
-    }
-}
-
-/// Refusals that `--by-amount` knows: an amount that ends in these digits (fen) is refused with them as DE
-/// 39.
-pub const REFUSED_AMOUNTS: &[u64] =
-    &[1, 3, 4, 5, 12, 14, 30, 41, 43, 51, 54, 55, 57, 58, 61, 62, 65, 75, 91, 92, 96];
-
-/// The fault of an amount under `--by-amount`, by its last two digits. Choice: our own table.
-///
-/// | ends in | what happens |
-/// |---|---|
-/// | one of [`REFUSED_AMOUNTS`] | `decline` with these digits |
-/// | 98 | `drop`: booked, not answered |
-/// | 99 | `drop-before`: neither |
-/// | else | nothing |
-#[must_use]
-pub fn fault_by_amount(amount: u64) -> Option<Fault> {
-    match amount % 100 {
-        98 => Some(Fault::Drop),
-        99 => Some(Fault::DropBefore),
-        code => REFUSED_AMOUNTS.contains(&code).then(|| Fault::Decline(format!("{code:02}"))),
     }
 }
 
@@ -341,6 +342,8 @@ mod tests {
         }
         for text in [
             "sticky * late 250",
+            "0200 approve A2",
+            "0800 header 4",
             "0400 amount=1250 stan=7 nth=2 decline A0",
             "0200 type=23 partial 500",
             "0200 script 7206860484240000",
@@ -355,6 +358,8 @@ mod tests {
             "0200 drop 1",
             "0200 late x",
             "0200 decline 00",
+            "0200 approve 51",
+            "0200 header 10",
             "0200 partial 0",
             "0200 script 7",
             "0200 type=2 drop",

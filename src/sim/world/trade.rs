@@ -443,7 +443,6 @@ fn answer(said: &Said, asked: Amount, foreign: bool, scripts: bool) -> Flow<Fina
         amount: Some(amount),
         issuer_authentication: scripts.then(|| vec![7; 10]),
         scripts: if scripts { vec![SCRIPT.to_vec()] } else { Vec::new() },
-        text_bytes: Vec::new(),
         header_request: 0,
     })
 }

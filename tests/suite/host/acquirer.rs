@@ -187,7 +187,7 @@ fn an_answer_under_other_keys_is_not_believed() {
     assert_eq!(terminal.read(&request, &payload), Err(AnswerError::Mac));
 }
 
-struct Killed(Child);
+pub(super) struct Killed(Child);
 
 impl Drop for Killed {
     fn drop(&mut self) {
@@ -196,7 +196,7 @@ impl Drop for Killed {
     }
 }
 
-fn program(arguments: &[&str]) -> (Killed, std::net::SocketAddr) {
+pub(super) fn program(arguments: &[&str]) -> (Killed, std::net::SocketAddr) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_posd-sim"));
     command.args(["host", "--listen", "127.0.0.1:0"]).args(arguments).stdout(Stdio::piped());
     let mut child = Killed(command.spawn().unwrap());

@@ -11,6 +11,7 @@ use posd::domain::record::{EntryId, OriginalRef, ReversalReason, WireFacts};
 use posd::domain::rules::rule;
 use posd::domain::secret::{ClearPin, Pan};
 use posd::domain::unionpay::answers::FinancialAnswer;
+use posd::domain::unionpay::matrix::Name;
 use posd::domain::unionpay::messages::{self, RequestFields, WireSource};
 use posd::domain::unionpay::settlement::{self, Line};
 use posd::sim::host::ledger::Effect;
@@ -37,13 +38,12 @@ impl<'a> Wanted<'a> {
 fn wire(terminal: &Terminal, wanted: &Wanted<'_>, voice: bool) -> WireFacts {
     messages::wire_facts(&WireSource {
         fallback: false,
-        rule: rule(wanted.kind),
+        message: if voice { Name::VoiceSale } else { rule(wanted.kind).message },
         identity: &terminal.identity,
         original: wanted.original,
         entry_mode: EntryMode::Chip,
         with_pin: wanted.pin,
         partial: false,
-        voice,
         icc: &wanted.icc,
         reversal_icc: &[],
     })

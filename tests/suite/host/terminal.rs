@@ -157,6 +157,13 @@ impl Terminal {
         read_management(&request, &payload).unwrap().response_code.to_string()
     }
 
+    /// The header's request in the answer to an echo.
+    pub(super) fn echo_asks(&mut self) -> u8 {
+        let request = messages::echo(&self.identity, self.batch).unwrap();
+        let payload = self.exchange(&request);
+        read_management(&request, &payload).unwrap().header_request
+    }
+
     pub(super) fn session(&self) -> WorkingKeys {
         // A terminal that never signed on signs with keys that the acquirer does not know.
         let tmk = MasterKey::from_bytes(TEST_TMK);
@@ -193,13 +200,12 @@ impl Terminal {
     fn sale_wire(&self, with_pin: bool, icc: &[u8]) -> WireFacts {
         messages::wire_facts(&WireSource {
             fallback: false,
-            rule: rule(Kind::Sale),
+            message: rule(Kind::Sale).message,
             identity: &self.identity,
             original: None,
             entry_mode: EntryMode::Chip,
             with_pin,
             partial: false,
-            voice: false,
             icc,
             reversal_icc: &[],
         })

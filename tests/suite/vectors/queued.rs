@@ -111,6 +111,7 @@ fn a_reversal_of_a_chip_sale_repeats_the_card_but_no_secret() {
 fn a_reversal_names_itself_where_the_bank_wants_it() {
     let check = |kind, answered_on: Option<&str>, expected: Option<&str>| {
         let entry = with(owed(kind, EntryType::Reversal, 7, 1000), |content| {
+            content.wire = wire(kind, None, false, &[], &[]);
             content.answered_on = answered_on.map(str::to_owned);
         });
         assert_eq!(fields(&entry).text(De::ORIGINAL), expected, "{kind}");
@@ -138,6 +139,11 @@ fn a_script_result_is_b19() {
     assert_eq!(early.unwrap_err(), BuildError::NothingToSend, "its STAN is taken by its first attempt");
     entry.own_stan = Some(stan(13));
     assert_eq!(messages::queued(&identity(), &entry, &keys()).unwrap().frame, theirs.bytes);
+    // Where the acquirer wants it, DE 25 of the original is told too.
+    let mut told = identity();
+    std::sync::Arc::make_mut(&mut told.profile).forms.script_condition = true;
+    let told = messages::queued(&told, &entry, &keys()).unwrap().fields;
+    assert_eq!(told.text(De::CONDITION), Some("00"));
 }
 
 fn upload_wire(mti: &str, condition: &str, message_type: &str, original: &str) -> WireFacts {

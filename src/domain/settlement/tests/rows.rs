@@ -21,6 +21,7 @@ pub(in crate::domain) fn amount(minor: u64) -> Amount {
 /// An approved transaction with the contact chip, as it stands after its second cryptogram.
 pub(in crate::domain) fn approved(kind: Kind, stan: u32, minor: u64) -> TxnRow {
     let rule = rules::rule(kind);
+    let said = crate::domain::unionpay::matrix::row(rule.message);
     let request_id = RequestId::new(&format!("order-{stan}")).unwrap();
     let chip = [("TC", "1122334455667788"), ("TVR", "0080000000"), ("IAD", "07010103A0A002")];
     let chip = if rule.card == rules::CardUse::Pay { chip.to_vec() } else { Vec::new() };
@@ -58,11 +59,11 @@ pub(in crate::domain) fn approved(kind: Kind, stan: u32, minor: u64) -> TxnRow {
         })),
         masked_pan: "622588******5678".to_owned(),
         wire: Some(WireFacts {
-            mti: rule.mti.to_owned(),
-            processing_code: rule.processing_code.to_owned(),
+            mti: said.mti.to_owned(),
+            processing_code: said.processing_code.to_owned(),
             entry_mode: "052".to_owned(),
-            condition: rule.condition.to_owned(),
-            message_type: rule.message_type.to_owned(),
+            condition: said.condition.to_owned(),
+            message_type: said.message_type.to_owned(),
             capability: "500".to_owned(),
             original: String::new(),
             terminal_id: TerminalId::new("10000001").unwrap(),

@@ -61,7 +61,6 @@ impl Base {
     }
 
     /// A refusal without a MAC could be anybody's: where the profile says so, what the bank may have booked is undone.
-    /// This version has no line with TLS, so no line makes up for the missing MAC.
     fn refusal(&self, answer: &FinancialAnswer) -> Ending {
         let ending = Ending::declined(ResultCode::DeclinedHost);
         match self.setup.identity.profile.unsigned_refusals {

@@ -12,6 +12,7 @@ use crate::domain::record::{CardFacts, WireFacts};
 use crate::domain::rules::{self, Route, Rule, Undo};
 use crate::domain::secret::{PinBlock, Track2};
 use crate::domain::txn::{Answer, Ask, Event, Known, Local, Now, Online, Stage, State, Then, card};
+use crate::domain::unionpay::matrix::Name as Message;
 use crate::domain::unionpay::messages::{self, WireSource};
 use std::sync::Arc;
 
@@ -208,14 +209,13 @@ impl Base {
         reversal_icc: &[u8],
     ) -> WireFacts {
         messages::wire_facts(&WireSource {
-            rule,
+            message: if self.by_voice() { Message::VoiceSale } else { rule.message },
             identity: &self.setup.identity,
             original: self.start.terms.original.as_ref(),
             entry_mode,
             with_pin,
             fallback: false,
             partial: self.announces_partial(),
-            voice: self.by_voice(),
             icc,
             reversal_icc,
         })

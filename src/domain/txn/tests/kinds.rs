@@ -9,7 +9,7 @@ use crate::domain::outcome::{EntryMode, EntryType, Kind, Outcome, Ply, Prompt, Q
 use crate::domain::profile::{Profile, UnsignedRefusals};
 use crate::domain::record::{Record, ReversalReason};
 use crate::domain::rules::{Silence, Undo, rule, undoes};
-use crate::domain::unionpay::de55;
+use crate::domain::unionpay::{de55, matrix};
 use std::sync::Arc;
 
 use Outcome::{Approved, Cancelled, Declined, Failed, StoredOffline, Unknown};
@@ -112,11 +112,12 @@ fn each_kind_asks_the_bank_as_its_row_says() {
     for kind in ONLINE {
         let world = check(World::of(kind, &[]), Approved, ResultCode::Approved, None);
         let asked = world.bank.asked.as_ref().unwrap();
-        let (wire, rule) = (&asked.wire, rule(kind));
-        assert_eq!((wire.mti.as_str(), wire.processing_code.as_str()), (rule.mti, rule.processing_code));
+        let wire = &asked.wire;
+        let row = matrix::of_facts(wire).unwrap();
+        assert_eq!(row.name, rule(kind).message);
         assert_eq!(
-            (wire.condition.as_str(), wire.message_type.as_str()),
-            (rule.condition, rule.message_type)
+            (wire.processing_code.as_str(), wire.condition.as_str()),
+            (row.processing_code, row.condition)
         );
         let pays = matches!(kind, Kind::Sale | Kind::Balance | Kind::PreAuth);
         assert_eq!(!wire.icc.is_empty(), pays, "{kind}: DE 55");

@@ -195,7 +195,6 @@ pub(super) fn answer(code: &str, amount: Amount) -> FinancialAnswer {
         amount: Some(if partial { Amount::from_minor(1).unwrap() } else { amount }),
         issuer_authentication: None,
         scripts: Vec::new(),
-        text_bytes: Vec::new(),
         signed: true,
         header_request: 0,
     }

@@ -7,7 +7,20 @@ use super::words;
 use crate::domain::emv::describe::masked;
 use crate::domain::emv::tlv::{DEPTH_MAX, Reader, Tag};
 use crate::domain::iso8583::De;
-use crate::domain::mask::{PAN_MIN, hex, looks_like_a_card};
+use crate::domain::mask::{self, PAN_MIN, hex, looks_like_a_card};
+use crate::domain::unionpay::host_text;
+
+/// Characters as they are, those of GBK too, everything else as `\xNN`.
+pub(super) fn printable(bytes: &[u8]) -> String {
+    let text = bytes.trim_ascii_end();
+    if !text.is_ascii()
+        && let Some(shown) = host_text(text)
+    {
+        let filled = " ".repeat(bytes.len().saturating_sub(text.len()));
+        return shown.replace('\\', "\\\\") + &filled;
+    }
+    mask::printable(bytes)
+}
 
 /// DE 48 of a batch upload: a count of two digits, then records of class 2, STAN 6, card number 20 (left zeros) and
 /// amount 12; of the card number the last four digits stay.
@@ -146,6 +159,14 @@ fn collect(data: &[u8], depth: usize, found: &mut Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Goal: texts of hosts are read, and what is none stays visible as bytes.
+    #[test]
+    fn texts_of_hosts_are_readable() {
+        assert_eq!(mask::runs(b"\xB9\xA4\\  ", printable), "工\\\\  ");
+        assert_eq!(mask::runs(b"\xB9\\", printable), "筡", "a backslash may be half a character");
+        assert_eq!(mask::runs(b"\xB9 \\", printable), "\\xB9 \\\\");
+    }
 
     /// Goal: card objects are hidden wherever they stand; what cannot be read is hidden whole.
     #[test]

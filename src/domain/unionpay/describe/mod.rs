@@ -17,9 +17,10 @@ pub use track::{DescribedTrack2, track2};
 use super::dialect::DIALECT;
 use crate::domain::emv::describe as objects;
 use crate::domain::iso8583::{De, Dialect, UnpackError};
-use crate::domain::mask::{self, hex, printable};
+use crate::domain::mask::{self, hex};
 use crate::domain::money::Currency;
 use crate::domain::text::Bilingual;
+use hide::printable;
 
 /// A message for people.
 #[derive(Clone, Debug, PartialEq, Eq)]

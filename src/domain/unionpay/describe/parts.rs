@@ -1,8 +1,9 @@
 //! Sub-fields of elements that are digits: each with its key (60.1), name, value and what the value says.
+use super::hide::printable;
 use super::words::{self, Words, pair};
 use super::{Part, Shown, hide};
 use crate::domain::iso8583::De;
-use crate::domain::mask::{self, CardData, printable};
+use crate::domain::mask::{self, CardData};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::profile::Profile;
 use crate::domain::text::Bilingual;

@@ -2,12 +2,13 @@
 //!
 //! Key material is shown to nobody who did not ask for it: an answer to a sign-on, and bytes of DE 62 that are neither
 //! text nor known objects, are hidden whole.
+use super::hide::printable;
 use super::parts::{Cut, in_major};
 use super::words::pair;
 use super::{Part, Shown};
 use crate::domain::emv::describe as objects;
 use crate::domain::iso8583::De;
-use crate::domain::mask::{self, CardData, hex, printable};
+use crate::domain::mask::{self, CardData, hex};
 use crate::domain::money::Currency;
 use crate::domain::text::Bilingual;
 

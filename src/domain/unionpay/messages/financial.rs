@@ -1,5 +1,5 @@
-//! Requests for money that the bank is asked: one builder for all kinds, and the facts that messages of the queue are
-//! made from. Which elements a kind sends is data.
+//! Requests for money: one builder for all messages of the matrix, and the facts that messages of the queue are made
+//! from. Which elements a message has is its row; where their values come from stands here.
 //!
 //! Source: field matrix and reversal rules of public terminal code (LiaoYang_POS, Newland, PAX agreeing on these
 //! rows); Spec: unverified.
@@ -9,54 +9,28 @@ use crate::domain::ident::{AuthCode, BatchNumber, Rrn, Stan};
 use crate::domain::iso8583::{De, Message};
 use crate::domain::keystore::SessionKeys;
 use crate::domain::money::{Amount, Currency};
-use crate::domain::outcome::{EntryMode, Kind};
+use crate::domain::outcome::EntryMode;
 use crate::domain::profile::Forms;
 use crate::domain::record::{OriginalRef, WireFacts};
-use crate::domain::rules::Rule;
 use crate::domain::secret::{Pan, PinBlock, Track2};
 use crate::domain::unionpay::Identity;
+use crate::domain::unionpay::matrix::{self, Name, Original, Row};
 
+/// DE 53, first digit: the PIN block is made with the card number. The other form, 1, is that of transactions without a
+/// card, which this terminal does not have.
+const PIN_WITH_NUMBER: &str = "2";
 /// DE 61.1 and 61.2 where no batch and trace are told.
 const NO_NUMBERS: &str = "000000000000";
 /// DE 61.3 where the day is not known.
-const NO_DATE: &str = "0000";
+const NO_DAY: &str = "0000";
 /// DE 37 of an original that the bank gave no number.
 const NO_RRN: &str = "000000000000";
-/// DE 60.1 of a completion advice.
-const ADVICE: &str = "24";
-/// DE 60.1 of a sale under a voice authorisation (离线结算).
-const VOICE: &str = "30";
-
-/// What 60.1 says about the elements of a request: the columns of the field matrix in which kinds differ.
-struct Elements {
-    /// DE 4.
-    amount: bool,
-    /// DE 23, where the card has one.
-    sequence: bool,
-    /// DE 37, of the original.
-    rrn: bool,
-    /// DE 38, told or of the original; sent where known.
-    auth_code: bool,
-    /// DE 63 = `000`.
-    zeros: bool,
-}
-
-fn elements(message_type: &str) -> Elements {
-    let kind = |words: &[&str]| words.contains(&message_type);
-    Elements {
-        amount: message_type != "01",
-        sequence: !kind(&["11", "21"]),
-        rrn: kind(&["21", "23", "25"]),
-        auth_code: kind(&["11", "20", "21", "23", "24"]),
-        zeros: kind(&["24", "25"]),
-    }
-}
 
 /// What the facts of a request are made from.
 #[derive(Clone, Copy, Debug)]
 pub struct WireSource<'a> {
-    /// The row of the kind; an upload of a sale approved by the chip has that of the offline sale.
-    pub rule: &'a Rule,
+    /// Which request.
+    pub message: Name,
     /// Terminal and merchant.
     pub identity: &'a Identity,
     /// The original of a follow-up.
@@ -69,8 +43,6 @@ pub struct WireSource<'a> {
     pub with_pin: bool,
     /// A part of the amount may be approved.
     pub partial: bool,
-    /// The bank was asked by voice: an offline sale becomes 0220, 60.1 = 30.
-    pub voice: bool,
     /// DE 55; empty leaves it out.
     pub icc: &'a [u8],
     /// DE 55 of its reversal without a usable answer.
@@ -80,8 +52,8 @@ pub struct WireSource<'a> {
 /// The facts of a request that its reversal repeats, and that an upload is sent from. [`request`] takes the same.
 #[must_use]
 pub fn wire_facts(source: &WireSource<'_>) -> WireFacts {
-    let WireSource { rule, identity, .. } = *source;
-    let (mti, message_type) = if source.voice { ("0220", VOICE) } else { (rule.mti, rule.message_type) };
+    let identity = source.identity;
+    let row = matrix::row(source.message);
     let forms = &identity.profile.forms;
     // The third digit: 1 = a PIN goes with it, 2 = none.
     let mode = match source.entry_mode {
@@ -92,15 +64,17 @@ pub fn wire_facts(source: &WireSource<'_>) -> WireFacts {
         EntryMode::Code => &forms.entry_mode_code,
         EntryMode::Manual => "01",
     };
+    // 60.4: 5 = contact chip, 6 = … and contactless.
+    let reads = if matches!(source.entry_mode, EntryMode::Contactless | EntryMode::Code) { '6' } else { '5' };
     WireFacts {
-        mti: mti.to_owned(),
-        processing_code: rule.processing_code.to_owned(),
+        mti: row.mti.to_owned(),
+        processing_code: row.processing_code.to_owned(),
         entry_mode: format!("{mode}{}", if source.with_pin { '1' } else { '2' }),
-        condition: rule.condition.to_owned(),
-        message_type: message_type.to_owned(),
-        // 60.4: contact chip; 60.5: normal, 2 = fallback; 60.6: partial approval.
-        capability: format!("5{}{}", if source.fallback { '2' } else { '0' }, u8::from(source.partial)),
-        original: original(rule.kind, source.voice, source.original),
+        condition: row.condition.to_owned(),
+        message_type: row.message_type.to_owned(),
+        // 60.5: normal, 2 = fallback; 60.6: partial approval.
+        capability: format!("{reads}{}{}", if source.fallback { '2' } else { '0' }, u8::from(source.partial)),
+        original: original(row, source.original),
         terminal_id: identity.terminal_id.clone(),
         merchant_id: identity.merchant_id.clone(),
         reversal_icc: source.reversal_icc.to_vec(),
@@ -108,28 +82,26 @@ pub fn wire_facts(source: &WireSource<'_>) -> WireFacts {
     }
 }
 
-/// DE 61 of a request. Voice: 61.4 = 01, authorised by telephone.
-fn original(kind: Kind, voice: bool, original: Option<&OriginalRef>) -> String {
+/// DE 61 of a request.
+fn original(row: &Row, original: Option<&OriginalRef>) -> String {
     let numbers = || match original.and_then(|original| original.batch.zip(original.stan)) {
         Some((batch, stan)) => format!("{batch}{stan}"),
         None => NO_NUMBERS.to_owned(),
     };
-    let date = original.and_then(|original| original.date.as_deref()).unwrap_or(NO_DATE);
-    match kind {
-        Kind::Void => numbers(),
-        Kind::PreAuthCompleteVoid => format!("{}{date}", numbers()),
-        Kind::Refund | Kind::PreAuthVoid | Kind::PreAuthComplete | Kind::PreAuthAdvice => {
-            format!("{NO_NUMBERS}{date}")
-        }
-        Kind::OfflineSale if voice => format!("{NO_NUMBERS}{NO_DATE}01"),
-        _ => String::new(),
+    let day = original.and_then(|original| original.date.as_deref()).unwrap_or(NO_DAY);
+    match row.original {
+        Original::None => String::new(),
+        Original::Numbers => numbers(),
+        Original::NumbersAndDay => format!("{}{day}", numbers()),
+        Original::Day => format!("{NO_NUMBERS}{day}"),
+        Original::ByVoice => format!("{NO_NUMBERS}{NO_DAY}01"),
     }
 }
 
 /// What a request for money carries.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestFields<'a> {
-    /// DE 3, 22, 25, 41, 42, 55, 60, 61, and by 60.1 which other elements are sent.
+    /// DE 3, 22, 25, 41, 42, 55, 60, 61, and which row of the matrix it is.
     pub wire: &'a WireFacts,
     /// DE 11.
     pub stan: Stan,
@@ -147,7 +119,7 @@ pub struct RequestFields<'a> {
     pub sequence: Option<u8>,
     /// DE 35, from tag 57; encrypted where the profile wants it.
     pub track2: Option<&'a Track2>,
-    /// DE 52, or DE 59 with SM4; with it come DE 26 and 53.
+    /// DE 52, or DE 59 with SM4; with it come DE 26 and 53. Not sent where the row has no PIN.
     pub pin: Option<&'a PinBlock>,
     /// DE 37 of the original; zeros where it has none.
     pub rrn: Option<&'a Rrn>,
@@ -155,8 +127,21 @@ pub struct RequestFields<'a> {
     pub auth_code: Option<&'a AuthCode>,
 }
 
-/// Any request for money: DE 2, 3, 4, 11, 14, 22, 23, 25, 26, 35, 37, 38, 41, 42, 49, 52, 53, 55,
-/// 60, 61, 63, 64 as its kind has them.
+/// What only some messages carry.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Extra<'a> {
+    /// DE 48: the tip in 12 digits; `0520` for a load from another account.
+    pub additional: Option<&'a str>,
+    /// DE 59, see [`super::super::extension`].
+    pub extension: Option<&'a [u8]>,
+    /// DE 62: the terminal of an original paid with electronic cash; the card that is loaded.
+    pub private_62: Option<&'a [u8]>,
+    /// DE 63.1 of an adjustment: the card's organisation, such as `CUP`.
+    pub organisation: Option<&'a str>,
+}
+
+/// Any request for money that posd offers: DE 2, 3, 4, 11, 14, 22, 23, 25, 26, 35, 37, 38, 41, 42, 49, 52, 53, 55, 60,
+/// 61, 63, 64 as its row has them.
 ///
 /// # Errors
 /// [`BuildError`].
@@ -165,53 +150,74 @@ pub fn request(
     fields: &RequestFields<'_>,
     keys: &dyn SessionKeys,
 ) -> Result<Request, BuildError> {
+    request_with(identity, fields, &Extra::default(), keys)
+}
+
+/// Any request for money at all, also those that posd does not offer yet ([`Name::is_offered`]): DE 48, 59 and 62 too.
+///
+/// # Errors
+/// [`BuildError`].
+pub fn request_with(
+    identity: &Identity,
+    fields: &RequestFields<'_>,
+    extra: &Extra<'_>,
+    keys: &dyn SessionKeys,
+) -> Result<Request, BuildError> {
     let RequestFields { wire, stan, batch, amount, currency, .. } = *fields;
-    let elements = elements(&wire.message_type);
-    let mti = mti(&wire.mti);
+    let row = matrix::of_facts(wire).ok_or(BuildError::UnknownMessage)?;
     let card = Card { pan: fields.pan, expiry: fields.expiry, sequence: fields.sequence };
     let forms = &identity.profile.forms;
-    let mut message = common(mti, forms, wire, &Money { stan, batch, amount, currency }, &card);
-    set_secured(&mut message, forms, fields, keys)?;
-    if elements.rrn {
-        message.set(De::RRN, fields.rrn.map_or(NO_RRN, Rrn::as_str));
+    let mut message = common(row, row, forms, wire, &Money { stan, batch, amount, currency }, &card);
+    set_secured(row, &mut message, forms, fields, keys)?;
+    let zeros = row.must.has(De::RRN).then_some(NO_RRN);
+    row.fill(&mut message, De::RRN, fields.rrn.map(Rrn::as_str).or(zeros));
+    row.fill(&mut message, De::AUTH_CODE, fields.auth_code.map(AuthCode::as_str));
+    row.fill(&mut message, De::ADDITIONAL_DATA, extra.additional);
+    row.fill(&mut message, De::ICC, some(&wire.icc));
+    if let Some(more) = extra.extension {
+        let pin = message.bytes(De::EXTENSION).unwrap_or_default();
+        let both = [pin, more].concat();
+        row.fill(&mut message, De::EXTENSION, Some(both));
     }
-    if elements.auth_code {
-        message.set_some(De::AUTH_CODE, fields.auth_code.map(AuthCode::as_str));
-    }
-    if !wire.original.is_empty() {
-        message.set(De::ORIGINAL, &wire.original);
-    }
-    if elements.zeros {
-        let text = if wire.message_type == ADVICE { &forms.advice_63 } else { &forms.refund_63 };
-        message.set_some(De::PRIVATE_63, Some(text).filter(|text| !text.is_empty()));
-    }
-    set_icc(&mut message, &wire.icc);
-    signed(identity, mti, stan, message, keys)
+    row.fill(&mut message, De::ORIGINAL, some(&wire.original));
+    row.fill(&mut message, De::PRIVATE_62, extra.private_62);
+    let text = match row.name {
+        Name::Refund | Name::QrRefund => some(&forms.refund_63),
+        Name::Advice => some(&forms.advice_63),
+        Name::ChipSale => some(&forms.upload_63),
+        _ => extra.organisation.map(str::as_bytes),
+    };
+    row.fill(&mut message, De::PRIVATE_63, text);
+    signed(identity, row.mti, stan, message, keys)
 }
 
 /// Track and PIN, and DE 53 that says how they are encrypted: PIN format, algorithm, tracks, zeros. It stands beside a
-/// PIN or an encrypted track, and with SM4 always.
+/// PIN or an encrypted track, and with SM4 always; each as far as the row has it.
 fn set_secured(
+    row: &Row,
     message: &mut Message,
     forms: &Forms,
     fields: &RequestFields<'_>,
     keys: &dyn SessionKeys,
 ) -> Result<(), BuildError> {
-    let encrypted = fields.track2.map(|track| keys.encrypt_track(track.reveal())).transpose()?.flatten();
+    let track2 = fields.track2.filter(|_| row.allows(De::TRACK2));
+    let pin = fields.pin.filter(|_| row.allows(De::PIN_BLOCK));
+    let encrypted = track2.map(|track| keys.encrypt_track(track.reveal())).transpose()?.flatten();
     let track = encrypted.as_ref().map(EncryptedTrack::reveal);
-    message.set_some(De::TRACK2, track.or(fields.track2.map(Track2::reveal)));
-    match fields.pin {
+    message.set_some(De::TRACK2, track.or(track2.map(Track2::reveal)));
+    match pin {
         Some(PinBlock::Des(block)) => _ = message.set(De::PIN_BLOCK, *block),
         Some(PinBlock::Sm4(block)) => {
-            message.set(De::PIN_BLOCK, [0; 8]).set(De::EXTENSION, [b"A1016", block.as_slice()].concat());
+            message.set(De::PIN_BLOCK, [0; 8]);
+            row.fill(message, De::EXTENSION, Some([b"A1016", block.as_slice()].concat()));
         }
         None => {}
     }
-    message.set_some(De::PIN_CAPTURE, fields.pin.map(|_| forms.pin_capture.as_str()));
+    message.set_some(De::PIN_CAPTURE, pin.map(|_| forms.pin_capture.as_str()));
     let (algorithm, tracks) = (keys.algorithm_digit(), u8::from(encrypted.is_some()));
-    if fields.pin.is_some() || encrypted.is_some() || algorithm == '3' {
-        let format = if fields.pin.is_some() { forms.pin_format.as_str() } else { "0" };
-        message.set(De::SECURITY, format!("{format}{algorithm}{tracks}0000000000000"));
+    if pin.is_some() || encrypted.is_some() || algorithm == '3' {
+        let format = if pin.is_some() { PIN_WITH_NUMBER } else { "0" };
+        row.fill(message, De::SECURITY, Some(format!("{format}{algorithm}{tracks}0000000000000")));
     }
     Ok(())
 }
@@ -229,44 +235,42 @@ pub(super) struct Card<'a> {
     pub(super) sequence: Option<u8>,
 }
 
-/// What a request and the messages that follow it have in common.
-pub(super) fn common(mti: &str, forms: &Forms, wire: &WireFacts, money: &Money, card: &Card<'_>) -> Message {
-    let elements = elements(&wire.message_type);
-    let mut message = Message::new(mti);
+/// What a request of this row and the messages that follow it have in common. `original` is the row of the request
+/// itself: what that had not, its followers do not have either.
+pub(super) fn common(
+    row: &Row,
+    original: &Row,
+    forms: &Forms,
+    wire: &WireFacts,
+    money: &Money,
+    card: &Card<'_>,
+) -> Message {
+    let mut message = Message::new(row.mti);
+    let mut fill = |de, value: Option<&str>| {
+        if original.allows(de) {
+            row.fill(&mut message, de, value);
+        }
+    };
     // The host takes the number of a swiped card from track 2; a scanned code has none.
-    if !["02", "03", "80"].iter().any(|mode| wire.entry_mode.starts_with(mode)) {
-        message.set(De::PAN, card.pan.reveal());
-        message.set_some(De::EXPIRY, card.expiry);
-        let sequence = card.sequence.filter(|_| elements.sequence);
-        message.set_some(De::CARD_SEQUENCE, sequence.map(|number| format!("{number:03}")));
-    }
-    if elements.amount {
-        message.set(De::AMOUNT, money.amount.digits12());
+    if !["02", "03", "04", "80"].iter().any(|mode| wire.entry_mode.starts_with(mode)) {
+        fill(De::PAN, Some(card.pan.reveal()));
+        fill(De::EXPIRY, card.expiry);
+        fill(De::CARD_SEQUENCE, card.sequence.map(|number| format!("{number:03}")).as_deref());
     }
     let WireFacts { message_type, capability, .. } = wire;
-    message
-        .set(De::PROCESSING_CODE, &wire.processing_code)
-        .set(De::STAN, money.stan.to_string())
-        .set(De::ENTRY_MODE, &wire.entry_mode)
-        .set(De::CONDITION, &wire.condition)
-        .set(De::TERMINAL, wire.terminal_id.as_str())
-        .set(De::MERCHANT, wire.merchant_id.as_str())
-        .set(De::CURRENCY, money.currency.numeric3())
-        .set(De::PRIVATE_60, forms.private_60(message_type, money.batch, capability));
+    fill(De::AMOUNT, Some(&money.amount.digits12()));
+    fill(De::PROCESSING_CODE, Some(&wire.processing_code));
+    fill(De::STAN, Some(&money.stan.to_string()));
+    fill(De::ENTRY_MODE, Some(&wire.entry_mode));
+    fill(De::CONDITION, Some(&wire.condition));
+    fill(De::TERMINAL, Some(wire.terminal_id.as_str()));
+    fill(De::MERCHANT, Some(wire.merchant_id.as_str()));
+    fill(De::CURRENCY, Some(&money.currency.numeric3()));
+    fill(De::PRIVATE_60, Some(&forms.private_60(message_type, money.batch, capability)));
     message
 }
 
-pub(super) fn set_icc(message: &mut Message, icc: &[u8]) {
-    if !icc.is_empty() {
-        message.set(De::ICC, icc);
-    }
-}
-
-/// The three types that ask for money; what else a row might hold is asked as 0200.
-fn mti(word: &str) -> &'static str {
-    match word {
-        "0100" => "0100",
-        "0220" => "0220",
-        _ => "0200",
-    }
+/// What is not empty.
+pub(super) fn some(value: &(impl AsRef<[u8]> + ?Sized)) -> Option<&[u8]> {
+    Some(value.as_ref()).filter(|value| !value.is_empty())
 }

@@ -56,7 +56,7 @@ impl Bank {
             SignOnKeys::Tdes | SignOnKeys::TdesTracks => '6',
             SignOnKeys::Sm4 => '3',
         };
-        let format = if has_pin { profile.forms.pin_format.as_str() } else { "0" };
+        let format = if has_pin { "2" } else { "0" };
         let expected = format!("{format}{cipher}{}0000000000000", u8::from(secret_track));
         if text(De::SECURITY) != expected && (request.has(De::SECURITY) || has_pin || secret_track) {
             return refuse("30", "DE 53 is not what PIN, cipher and track of this acquirer make it");
@@ -92,6 +92,7 @@ impl Bank {
         request: &Message,
         card: &Card,
         wanted: Cryptogram,
+        code: [u8; 2],
     ) -> Result<Option<Vec<u8>>, Refusal> {
         if !card.has_chip {
             return Ok(None);
@@ -120,7 +121,7 @@ impl Bank {
             Ok(true) if wanted == Cryptogram::Certificate => return Ok(None),
             Ok(true) => {}
         }
-        match issuer::authentication_data(imk, &card.pan, card.sequence, &tags, *b"00") {
+        match issuer::authentication_data(imk, &card.pan, card.sequence, &tags, code) {
             Ok(proof) => Ok(Some([&[0x91, 10], proof.as_slice()].concat())),
             Err(_) => refuse("A7", "no ARPC can be made"),
         }

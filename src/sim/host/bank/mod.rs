@@ -1,21 +1,24 @@
 //! The bank's judgement: what one request is answered with, and what it does to the books.
 //!
-//! Strict and honest: it judges by the field documents ([`matrix`]), keeps books that only add up, and never says
-//! anything they do not hold. It speaks sign-on (0800, with the 60.3 of the profile), sign-off (0820/002), echo (0820/301), every transaction of
-//! [`Business`](super::business::Business), reversal (0400), script result (0620) and settlement (0500, 0320); all else
-//! is refused with 40. It injects no faults; what a rule wants comes in as a [`Wish`].
+//! Strict and honest: it judges by the field documents ([`form`]), keeps books that only add up, and never says
+//! anything they do not hold. It speaks sign-on (0800, with the 60.3 of the profile), sign-off (0820/002), echo
+//! (0820/301), every transaction of [`Business`](super::business::Business), reversal (0400), script result (0620),
+//! settlement (0500, 0320) and downloads; all else is refused with 40. It injects no faults; what a rule wants comes in
+//! as a [`Wish`].
 //! Source: field lists and response codes of public UnionPay terminal and host code; which code answers
 //! which fault is our choice where marked.
 mod card;
+mod form;
 mod keys;
-mod matrix;
 mod original;
 mod settle;
+pub(super) mod tables;
 #[cfg(test)]
 mod tests;
 mod trade;
 mod undo;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
@@ -30,6 +33,7 @@ use crate::domain::unionpay::keys::WorkingKeys;
 use super::batches::Batch;
 use super::ledger::{Key, Ledger};
 use keys::Sessions;
+use tables::Tables;
 
 /// DE 32 and the second half of DE 44. Choice: invented.
 const ACQUIRER: &str = "01025810";
@@ -77,6 +81,8 @@ pub struct BankSettings {
 pub(super) struct Wish {
     /// Refuse it with this code, whatever it is.
     pub(super) decline: Option<String>,
+    /// Approve with this code instead of 00.
+    pub(super) approve: Option<String>,
     /// Approve no more than this, with code 10.
     pub(super) partial: Option<u64>,
     /// Script templates (71, 72) for the chip, whole objects.
@@ -87,6 +93,13 @@ impl Wish {
     fn refusal(&self) -> Result<(), Refusal> {
         self.decline.as_deref().map_or(Ok(()), |code| refuse(code, "a rule wants it"))
     }
+
+    /// DE 39 of an approval of this amount; the issuer's cryptogram is over it.
+    fn code(&self, amount: u64) -> [u8; 2] {
+        let wanted = self.approve.as_deref().and_then(|code| code.as_bytes().try_into().ok());
+        let part = self.partial.filter(|part| *part < amount).map(|_| *b"10");
+        wanted.or(part).unwrap_or(*b"00")
+    }
 }
 
 /// An answer before it is packed.
@@ -96,24 +109,25 @@ pub(super) struct Answer {
     /// With these it is signed; without it has no MAC.
     pub(super) keys: Option<WorkingKeys>,
     /// Why it is a refusal, for the log.
-    pub(super) why: &'static str,
+    pub(super) why: Cow<'static, str>,
 }
 
 /// A refusal: DE 39 and the reason for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Refusal {
     code: String,
-    why: &'static str,
+    why: Cow<'static, str>,
 }
 
-fn refuse<T>(code: &str, why: &'static str) -> Result<T, Refusal> {
-    Err(Refusal { code: code.to_owned(), why })
+fn refuse<T>(code: &str, why: impl Into<Cow<'static, str>>) -> Result<T, Refusal> {
+    Err(Refusal { code: code.to_owned(), why: why.into() })
 }
 
 /// The bank and its books.
 pub(super) struct Bank {
     pub(super) settings: BankSettings,
     pub(super) ledger: Ledger,
+    pub(super) tables: Tables,
     sessions: Sessions,
     serial: u32,
     cards: TokenKey,
@@ -124,6 +138,7 @@ impl Bank {
         Self {
             settings,
             ledger,
+            tables: Tables::new(),
             sessions: Sessions::default(),
             serial: 0,
             cards: TokenKey::derive(&BOOK_KEY),
@@ -164,9 +179,13 @@ impl Bank {
                 }
                 Err(refusal) => Err(refusal),
             },
-            _ => refuse("40", "this kind of message is not supported"),
+            _ => match self.known(request).map(|()| self.tables.answer(request, &mut answer)) {
+                Err(refusal) => Err(refusal),
+                Ok(Some(said)) => wish.refusal().and(said),
+                Ok(None) => refuse("40", "this kind of message is not supported"),
+            },
         };
-        let (code, why) = judged.map_or_else(|no| (no.code, no.why), |()| ("00".to_owned(), ""));
+        let (code, why) = judged.map_or_else(|no| (no.code, no.why), |()| ("00".to_owned(), "".into()));
         if !(self.settings.totals_without_code && request.mti() == "0500" && code == "00") {
             answer.set(De::RESPONSE_CODE, code);
         }

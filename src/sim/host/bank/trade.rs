@@ -56,7 +56,8 @@ impl Bank {
         let judged = if standing == Standing::AfterReversal && !self.settings.books_late {
             refuse("12", "its reversal came first")
         } else {
-            wish.refusal().and_then(|()| self.judge(request, business, &key, card.as_ref(), keys))
+            let code = wish.code(amount_of(request));
+            wish.refusal().and_then(|()| self.judge(request, business, &key, card.as_ref(), keys, code))
         };
         self.enter(request, business, key, card.as_ref(), judged, wish, answer)
     }
@@ -66,14 +67,14 @@ impl Bank {
     fn repetition(&self, business: Business, key: &Key, answer: &mut Message) -> Result<(), Refusal> {
         if let Some(row) = self.ledger.row(key).filter(|row| business.is_told() && row.business == business) {
             if row.state == Effect::Declined {
-                return Err(Refusal { code: row.response_code.clone(), why: "it was refused before" });
+                return Err(Refusal { code: row.response_code.clone(), why: "it was refused before".into() });
             }
             answer.set(De::RRN, &row.rrn).set(De::AUTH_CODE, &row.auth_code);
         }
         refuse("94", "this STAN was used in this batch")
     }
 
-    /// Judges form, card, PIN, chip, amount and original.
+    /// Judges form, card, PIN, chip, amount and original. `code` is what an approval will be answered with.
     fn judge(
         &self,
         request: &Message,
@@ -81,8 +82,9 @@ impl Bank {
         key: &Key,
         card: Option<&Card>,
         keys: &WorkingKeys,
+        code: [u8; 2],
     ) -> Result<Booking, Refusal> {
-        super::matrix::check(request, Some(business), &self.settings.profile.forms)?;
+        super::form::check(request, Some(business), &self.settings.profile.forms)?;
         self.check_security(request, keys)?;
         let amount = amount_of(request);
         if amount == 0 && business != Business::Balance {
@@ -106,9 +108,11 @@ impl Bank {
             | Business::ScriptResult => {
                 let Some(card) = card else { return refuse("14", "no card number") };
                 let proof = match business {
-                    Business::ChipOfflineSale => self.check_chip(request, card, Cryptogram::Certificate)?,
+                    Business::ChipOfflineSale => {
+                        self.check_chip(request, card, Cryptogram::Certificate, code)?
+                    }
                     Business::OfflineSale => None,
-                    _ => self.check_chip(request, card, Cryptogram::Request)?,
+                    _ => self.check_chip(request, card, Cryptogram::Request, code)?,
                 };
                 let money = signed(amount);
                 let (takes, reserves) = if business == Business::PreAuth { (0, money) } else { (money, 0) };
@@ -216,7 +220,8 @@ impl Bank {
         Ok(outcome)
     }
 
-    /// What an approval answers; a partial one, where a rule wants it, is an `Err` with code 10.
+    /// What an approval answers; a partial one, where a rule wants it, is an `Err` with code 10, and so is one with
+    /// another code than 00.
     #[expect(clippy::too_many_arguments, reason = "one answer, made of all that was judged")]
     fn approve(
         &self,
@@ -249,6 +254,10 @@ impl Bank {
             answer.set_some(de, request.bytes(de));
         }
         answer.set(De::ADDITIONAL_RESPONSE, format!("{ISSUER:<11}{:<11}", super::ACQUIRER));
+        if let Some(code) = &wish.approve {
+            row.response_code.clone_from(code);
+            return refuse(code, "approved, with the code that a rule wants");
+        }
         let Some(part) = wish.partial.filter(|part| *part < row.booked) else { return Ok(()) };
         row.booked = part;
         let (takes, reserves) = (row.takes.signum(), row.reserves.signum());
@@ -256,7 +265,7 @@ impl Bank {
             (takes.saturating_mul(signed(part)), reserves.saturating_mul(signed(part)));
         "10".clone_into(&mut row.response_code);
         answer.set(De::AMOUNT, format!("{part:012}"));
-        Err(Refusal { code: "10".to_owned(), why: "a rule wants a part of it" })
+        Err(Refusal { code: "10".to_owned(), why: "a rule wants a part of it".into() })
     }
 }
 

@@ -73,7 +73,9 @@ impl Bank {
             let known = self.ledger.row(&key).filter(|row| row.business == business);
             return Ok(match known {
                 Some(row) if row.state == Effect::Noted => Ok(()),
-                Some(row) => Err(Refusal { code: row.response_code.clone(), why: "it was refused before" }),
+                Some(row) => {
+                    Err(Refusal { code: row.response_code.clone(), why: "it was refused before".into() })
+                }
                 None => refuse("94", "this STAN was used in this batch"),
             });
         }
@@ -92,7 +94,7 @@ impl Bank {
     }
 
     fn believe(&self, request: &Message, key: &Key) -> Result<Key, Refusal> {
-        super::matrix::check(request, Some(Business::ScriptResult), &self.settings.profile.forms)?;
+        super::form::check(request, Some(Business::ScriptResult), &self.settings.profile.forms)?;
         let original = self.original(request, Business::ScriptResult, key)?;
         if request.text(De::RRN) != Some(&original.rrn) {
             return refuse("25", "DE 37 is not the original's");
@@ -113,7 +115,7 @@ impl Bank {
 
 /// The reversal is well-formed, and its original of a kind that can be undone.
 fn reversible(request: &Message, profile: &Profile) -> Result<(Business, Key), Refusal> {
-    super::matrix::check(request, None, &profile.forms)?;
+    super::form::check(request, None, &profile.forms)?;
     let codes = &profile.reversal_codes;
     let reason = request.text(De::RESPONSE_CODE).unwrap_or_default();
     if ![&codes.no_answer, &codes.mac_error, &codes.refused].into_iter().any(|code| code == reason) {

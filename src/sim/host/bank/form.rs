@@ -1,93 +1,23 @@
-//! Which elements each request must, may and must not have, and the forms of the private ones. A request that breaks it
-//! is refused with 30, whatever it asks for.
+//! The form of a request: the elements that the request matrix gives it, and the forms of the private ones. A request
+//! that breaks it is refused with 30, whatever it asks for.
 //!
-//! Source: request field matrix of public terminal code (LiaoYang_POS, Newland, PAX); Spec: unverified. Where the
-//! matrix says "conditional", [`conditions`] says on what, as far as it is known.
+//! The matrix is the terminal's own table ([`matrix`]); what a value must be, and on what "may" depends, is written
+//! here again, so that the two do not share a mistake about more than which element there is.
 use super::super::business::Business;
 use super::{Refusal, refuse};
 use crate::domain::iso8583::{De, Message};
 use crate::domain::profile::Forms;
-
-/// The columns of [`MATRIX`], in order; a reversal is one more, the last.
-const COLUMNS: [Business; 12] = [
-    Business::Balance,
-    Business::Sale,
-    Business::Void,
-    Business::Refund,
-    Business::PreAuth,
-    Business::PreAuthVoid,
-    Business::PreAuthComplete,
-    Business::PreAuthAdvice,
-    Business::PreAuthCompleteVoid,
-    Business::OfflineSale,
-    Business::ChipOfflineSale,
-    Business::ScriptResult,
-];
-
-/// `M` must be there, `C` may, `-` must not. What has no row must not be there.
-const MATRIX: &[(De, &str)] = &[
-    //                    balance sale void refund pre-auth pa-void completion advice c-void offline chip script | 0400
-    (De::PAN, "CCCCCCCCCMMCC"),
-    (De::PROCESSING_CODE, "MMMMMMMMMMMMM"),
-    (De::AMOUNT, "-MMMMMMMMMMMM"),
-    (De::STAN, "MMMMMMMMMMMMM"),
-    (De::EXPIRY, "CCCCCCCCCCM-C"),
-    (De::ENTRY_MODE, "MMMMMMMMMMMMM"),
-    (De::CARD_SEQUENCE, "CCCCC-CC--CCC"),
-    (De::CONDITION, "MMMMMMMMMMM-M"),
-    (De::PIN_CAPTURE, "CCC-CCC-C----"),
-    (De::ACQUIRER, "-----------M-"),
-    (De::TRACK2, "CCCCCCCCC----"),
-    (De::TRACK3, "CCCCCCCCC----"),
-    (De::RRN, "--MM----MC-M-"),
-    (De::AUTH_CODE, "--C--MMMMC-CC"),
-    (De::RESPONSE_CODE, "------------M"),
-    (De::TERMINAL, "MMMMMMMMMMMMM"),
-    (De::MERCHANT, "MMMMMMMMMMMMM"),
-    (De::ADDITIONAL_DATA, "---------C---"),
-    (De::CURRENCY, "MMMMMMMMMMMMM"),
-    (De::PIN_BLOCK, "CCC-CCC-C----"),
-    (De::SECURITY, "CCCCCCCCC----"),
-    (De::ICC, "CC--C-----MMC"),
-    (De::EXTENSION, "CCCCCCCCC-C-C"),
-    (De::PRIVATE_60, "MMMMMMMMMMMMM"),
-    (De::ORIGINAL, "--MM-MMMMM-MC"),
-    (De::PRIVATE_63, "---M---C-MM--"),
-    (De::MAC, "MMMMMMMMMMMMM"),
-];
-
-/// Why an element is refused, for the log; static, because a log line holds no data of the request.
-macro_rules! element {
-    ($de:expr, $what:literal, $($number:literal)+) => {
-        match $de.number() {
-            $($number => concat!("DE ", $number, $what),)+
-            _ => concat!("an element", $what),
-        }
-    };
-}
-
-fn missing(de: De) -> &'static str {
-    element!(de, " is missing", 2 3 4 11 14 22 25 32 37 38 39 41 42 49 55 60 61 63 64)
-}
-
-fn unwanted(de: De) -> &'static str {
-    element!(de, " does not belong here", 
-        2 4 12 13 14 15 23 25 26 32 35 36 37 38 39 44 48 52 53 54 55 57 58 59 61 62 63)
-}
+use crate::domain::unionpay::matrix;
 
 /// Checks a request of this business; `None` is a reversal.
 pub(super) fn check(request: &Message, business: Option<Business>, forms: &Forms) -> Result<(), Refusal> {
-    let column = COLUMNS.iter().position(|column| Some(*column) == business).unwrap_or(COLUMNS.len());
-    let needs = |de: De| {
-        let row = MATRIX.iter().find(|row| row.0 == de);
-        row.and_then(|row| row.1.as_bytes().get(column)).copied().unwrap_or(b'-')
+    let Some(row) = matrix::of(request) else {
+        return refuse("30", "the request matrix has no such message");
     };
-    if let Some((de, _)) = MATRIX.iter().find(|(de, _)| needs(*de) == b'M' && !request.has(*de)) {
-        return refuse("30", missing(*de));
+    if row.is_scanned() {
+        return refuse("40", "payment by code is not supported");
     }
-    if let Some((de, _)) = request.fields().find(|(de, _)| needs(*de) == b'-') {
-        return refuse("30", unwanted(de));
-    }
+    row.check(request).or_else(|unfit| refuse("30", unfit.to_string()))?;
     let sixty = request.text(De::PRIVATE_60).unwrap_or_default().len();
     if !(13..=forms.private_60_digits).contains(&sixty) {
         return refuse("30", "DE 60 has not the length of this acquirer");
