@@ -153,7 +153,7 @@ fn a_message_is_found_in_every_dress() {
 /// Goal: the plain dialect is recognised in characters, and a named dialect is the only one tried.
 #[test]
 fn the_dialect_is_told_or_forced() {
-    let text = "08002020000000800000920000000001102910000001";
+    let text = "0800202000000080000092000000002910000001";
     let data = document(&run(&["decode", "8583", "--json", text]))["data"].clone();
     assert_eq!((&data["dialect"], &data["mti"]), (&"iso8583-1987-ascii".into(), &"0800".into()), "{data}");
     let forced = run(&["decode", "8583", "--json", "--dialect", "unionpay", text]);
