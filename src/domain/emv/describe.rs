@@ -56,11 +56,9 @@ pub fn describe(bytes: &[u8], show: CardData) -> Objects {
     let mut currency = None;
     told.failure = level(bytes, 0, 1, show, &mut told.objects, &mut currency).err();
     // Tag 90 without a value behind other objects is 9000, the good end of a card's answer.
-    if told.failure.is_none() && told.objects.len() > 1 && bytes.ends_with(&[0x90, 0]) {
-        if let Some(last) = told.objects.pop_if(|last| last.tag == Tag(0x90) && last.length == 0) {
-            drop(last);
-            told.status = Some(0x9000);
-        }
+    let ends_well = told.failure.is_none() && told.objects.len() > 1 && bytes.ends_with(&[0x90, 0]);
+    if ends_well && told.objects.pop_if(|last| last.tag == Tag(0x90) && last.length == 0).is_some() {
+        told.status = Some(0x9000);
     }
     told
 }
