@@ -335,7 +335,7 @@ fn every_upload_and_script_result_is_what_its_row_says() {
         for mode in [EntryMode::Chip, EntryMode::Swipe, EntryMode::Contactless, EntryMode::Manual] {
             let chip = matches!(mode, EntryMode::Chip | EntryMode::Contactless);
             for with in With::all().filter(|with| with.can_be(row)) {
-                if entry_type == EntryType::Script && !chip || row.name == Name::ChipSale && !chip {
+                if !chip && (entry_type == EntryType::Script || row.name == Name::ChipSale) {
                     continue; // only a chip says so
                 }
                 let entry = entry(asked, mode, with, entry_type, ReversalReason::NoAnswer);
