@@ -45,10 +45,6 @@ impl Engine {
             Command::HostSignOn(answer) => self.errand_command(Errand::SignOn, answer),
             Command::HostSignOff(answer) => self.errand_command(Errand::SignOff, answer),
             Command::HostTest(answer) => self.errand_command(Errand::Echo, answer),
-            Command::Download { kinds, leave, caller, answer } => {
-                let result = self.download_parameters(kinds, &leave, &caller);
-                reply(answer, result);
-            }
             Command::Flush(answer) => {
                 let result = self.flush();
                 reply(answer, result);

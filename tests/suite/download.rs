@@ -103,6 +103,34 @@ fn a_download_comes_into_use() {
     });
 }
 
+/// Goal: a technician does it with posctl: what is in use, a download with the administrator's password, its counts.
+#[test]
+fn posctl_downloads_and_tells_what_is_in_use() {
+    with_till(Options::default(), async |till| {
+        open(till).await;
+        let secret = till.dir().join("secret");
+        std::fs::write(&secret, format!("{ADMINISTRATOR}\n")).unwrap();
+        let address = till.bus.address.clone();
+        let posctl = async |more: &[&str]| {
+            let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_posctl"));
+            command.args(["--address", &address, "--json", "host", "parameters"]).args(more);
+            let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+            let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+            (output.status.code(), document)
+        };
+        let (code, before) = posctl(&[]).await;
+        assert_eq!((code, &before["data"]["parameter-version"]), (Some(0), &"".into()));
+        let (code, refused) = posctl(&["--download"]).await;
+        assert_eq!((code, &refused["error"]["name"]), (Some(5), &"NotAuthorized".into()));
+        let secret = secret.to_str().unwrap();
+        let leave = ["--supervisor", "99", "--secret-file", secret];
+        let (code, done) = posctl(&[&["--download", "--kind", "aid"], &leave[..]].concat()).await;
+        assert_eq!((code, &done["data"]["result"]["aid"]), (Some(0), &3.into()), "{done}");
+        let (_, after) = posctl(&[]).await;
+        assert_eq!(after["data"]["parameter-version"].as_str().unwrap().len(), 16);
+    });
+}
+
 /// Goal: a download that is stuck keeps the old table; a sale goes before it and with the old table; after a kill it
 /// goes on with what is missing and asks for nothing twice.
 #[test]

@@ -1,9 +1,9 @@
 //! The one line to the bank: who uses it, dialling, and matching answers to questions.
 //!
 //! Order: a wanted sign-on, entries of the queue that go now ([`crate::domain::queue::order`]), other errands, then the
-//! transaction; uploads after the errands, and downloads last. A line that is open is used again while somebody wants it: a reversal goes
-//! out first on the connection of its original, so that the bank sees the two in order. A line on which a message got
-//! no answer is closed.
+//! transaction; uploads after the errands, and downloads last. A line that is open is used again while somebody wants
+//! it: a reversal goes out first on the connection of its original, so that the bank sees the two in order. A line on
+//! which a message got no answer is closed.
 mod deliveries;
 mod errands;
 mod incoming;

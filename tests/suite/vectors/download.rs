@@ -37,7 +37,7 @@ fn answers_of_a_download_are_read() {
     let page = read("B29", &made(Kind::Capk, &Question::List { received: 0 }));
     let mut list = List::default();
     assert_eq!(list.take(Kind::Capk, &page), Ok(Rest::End));
-    assert_eq!(list.keys(), [key.clone()]);
+    assert_eq!(list.keys(), std::slice::from_ref(&key));
     let record = read("B31", &made(Kind::Capk, &Question::Record(key)));
     assert_eq!(records::capk(&record[1..]).unwrap().modulus.len(), 176);
     let aid = hex("A000000333010101");
