@@ -112,7 +112,7 @@ fn encrypted_tracks() {
 /// Goal: a bank that gives no key for tracks is good enough or not, as the profile says.
 #[test]
 fn no_key_for_tracks() {
-    let profile = "[keys]\nsign-on-keys = \"004\"\ntrack-encryption = true\n";
+    let profile = "[keys]\nsign-on-keys = \"004\"\ntrack-encryption = true\nmissing-tdk = \"off\"\n";
     with_till(speaking(profile, |config| config.bank.without_tdk = true), async |till| {
         day(till, "98").await;
         assert_eq!(said(till, "0200", 53), "2600000000000000", "in clear, and it says so");
