@@ -206,6 +206,7 @@ impl Engine {
             customer_timeout: self.settings.customer_timeout,
             response_timeout: self.settings.response_timeout,
             token_key: self.settings.token_key.clone(),
+            blacklist: Arc::clone(&self.downloads.tables.blacklist),
             confirm_card: false,
             may_store: false,
             allow_duplicate: false,

@@ -1,4 +1,5 @@
 //! What the engine holds, how it is made from the journal, and the small verbs that all its parts use.
+use super::download::Downloads;
 use super::handle::{AgentCommand, Notice};
 use super::jobs::Jobs;
 use super::journal_thread::{JournalThread, Task};
@@ -6,6 +7,7 @@ use super::line::Line;
 use super::operators::{Door, Session};
 use super::paper::{Care, PrintDesk};
 use super::settle::Settling;
+use super::tables::Tables;
 use super::trade::Active;
 use super::undo::Refused;
 use super::upkeep::Upkeep;
@@ -17,7 +19,7 @@ use crate::domain::ident::{BatchNumber, Stan, TxnId};
 use crate::domain::keystore::{KeyStore, SessionKeys};
 use crate::domain::money::Currency;
 use crate::domain::outcome::Kind;
-use crate::domain::queue::order::{self, Schedule};
+use crate::domain::queue::order;
 use crate::domain::queue::{self, limits};
 use crate::domain::record::{Begun, KeyRecord, Loaded, OperatorRow, Record, TimelineRow, TxnRow};
 use crate::domain::secret::{MasterKeyMaterial, TokenKey};
@@ -105,6 +107,8 @@ pub struct Engine {
     pub(super) active: Option<Active>,
     /// The settlement of the open batch, while one runs.
     pub(super) settling: Option<Settling>,
+    /// Tables from the bank.
+    pub(super) downloads: Downloads,
     /// Transactions whose outcome stands but whose paper or card is not home.
     pub(super) cares: Vec<Care>,
     /// Every transaction that has an object.
@@ -189,13 +193,11 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError`] if the journal cannot be read or written, or a thread cannot be started.
-    pub fn recover(settings: Settings, wiring: Wiring) -> Result<(Self, Receivers), EngineError> {
-        let Wiring { mut journal, system, .. } = wiring;
-        let loaded = rebuild(journal.as_mut(), system.wall())?;
-        let (journal, door, upkeep) = threads(journal, wiring.courier, &loaded, system.boot())?;
-        let (clock_floor, clock_offset) = clock(system.wall(), settings.built_at, &loaded);
+    pub fn recover(settings: Settings, mut wiring: Wiring) -> Result<(Self, Receivers), EngineError> {
+        let loaded = rebuild(wiring.journal.as_mut(), wiring.system.wall())?;
+        let (journal, door, upkeep) = threads(wiring.journal, wiring.courier, &loaded, wiring.system.boot())?;
+        let (clock_floor, clock_offset) = clock(wiring.system.wall(), settings.built_at, &loaded);
         let entries = order::in_order(&loaded.open);
-        let schedule = Schedule::new(settings.identity.profile.repeat_not_found, &entries, system.boot());
         let mut engine = Self {
             journal,
             card: wiring.card,
@@ -207,12 +209,13 @@ impl Engine {
             snapshot: wiring.snapshot,
             active: None,
             settling: None,
+            downloads: Downloads::new(Tables::new(loaded.downloads, &settings)),
             cares: Vec::new(),
             entries: BTreeMap::new(),
-            line: Line::new(schedule),
+            line: Line::new(&settings.identity.profile, &entries, wiring.system.boot()),
             queue: entries,
             queue_paused: loaded.queue_paused,
-            system,
+            system: wiring.system,
             jobs: Jobs::default(),
             upkeep,
             desk: PrintDesk::default(),
@@ -272,6 +275,7 @@ impl Engine {
         self.restore_keys(master.as_ref(), keys);
         self.restore_entries(recent, open);
         self.restore_refused(refused);
+        self.use_tables();
         self.resume_interrupted();
     }
 

@@ -393,6 +393,7 @@ impl Engine {
             (self.identity_changed(), "identity-changed"),
             (!self.has_master_key(), "keys-missing"),
             (self.settings.emv.aids.is_empty(), "parameters-missing"),
+            (self.downloads.is_incomplete(), "download-incomplete"),
             (self.keys.is_none(), "not-signed-on"),
             (self.batch_mismatch, "batch-mismatch"),
             (self.reachable == "no", "host-unreachable"),
@@ -440,7 +441,7 @@ impl Engine {
                 .map(|(name, check)| (name.to_owned(), shown(check)))
                 .collect(),
             keys_loaded_at: self.key_record.as_ref().map(|record| record.loaded_at).unwrap_or_default(),
-            parameter_version: String::new(),
+            parameter_version: self.downloads.tables.version(),
             last_exchange: self.last_exchange,
             certificate_until: self.line.certificate_until.unwrap_or_default(),
             own_certificate_until: self.settings.own_certificate_until.unwrap_or_default(),

@@ -39,6 +39,7 @@ mod pages;
 mod power;
 mod queue;
 mod schema;
+mod table;
 
 const KEY: [u8; 32] = [0x5a; 32];
 const PAN: &str = "6225880012345678";

@@ -14,6 +14,7 @@ mod config;
 mod cuts;
 mod dbus;
 mod differential;
+mod download;
 mod durability;
 mod fuzz;
 mod host;

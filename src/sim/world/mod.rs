@@ -364,6 +364,7 @@ fn setup(emv: EmvConfig) -> Option<Setup> {
         customer_timeout: PATIENCE,
         response_timeout: RESPONSE,
         token_key: TokenKey::derive(&[7; 32]),
+        blacklist: std::sync::Arc::default(),
         confirm_card: false,
         may_store: false,
         allow_duplicate: true,

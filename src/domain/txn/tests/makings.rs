@@ -30,6 +30,7 @@ pub(super) fn setup() -> Setup {
         customer_timeout: CUSTOMER_TIMEOUT,
         response_timeout: RESPONSE_TIMEOUT,
         token_key: TokenKey::derive(&[7; 32]),
+        blacklist: std::sync::Arc::default(),
         confirm_card: false,
         may_store: false,
         allow_duplicate: false,
