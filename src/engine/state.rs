@@ -15,13 +15,13 @@ use super::view::{Snapshot, TxnView};
 use super::{EngineError, Note, Receivers, Wiring};
 use crate::domain::calendar::{BootTime, LocalTime, WallTime};
 use crate::domain::emv::params::EmvConfig;
-use crate::domain::ident::{BatchNumber, MerchantId, Stan, TerminalId, TxnId};
+use crate::domain::ident::{BatchNumber, Stan, TxnId};
 use crate::domain::keystore::{KeyStore, SessionKeys};
 use crate::domain::money::Currency;
 use crate::domain::outcome::Kind;
 use crate::domain::queue::order;
 use crate::domain::queue::{self, limits};
-use crate::domain::record::{KeyRecord, Loaded, OperatorRow, Record, TimelineRow, TxnRow};
+use crate::domain::record::{Begun, KeyRecord, Loaded, OperatorRow, Record, TimelineRow, TxnRow};
 use crate::domain::secret::{MasterKeyMaterial, TokenKey};
 use crate::domain::slip::Language;
 use crate::domain::txn::recovery::recover;
@@ -154,7 +154,7 @@ pub struct Engine {
     pub(super) batch_opened_at: WallTime,
     pub(super) batch_has_records: bool,
     pub(super) counts: BTreeMap<String, u32>,
-    pub(super) batch_identity: Option<(TerminalId, MerchantId, String)>,
+    pub(super) batch_identity: Option<Begun>,
     pub(super) storage_trouble: Option<JournalError>,
     /// The host's header asked for a sign-on; it comes when the transaction is over.
     pub(super) sign_on_asked_for: bool,

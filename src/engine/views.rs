@@ -11,7 +11,7 @@ use crate::domain::money::Amount;
 use crate::domain::outcome::{EntryType, Outcome, PrintState, TerminalState, TxnState};
 use crate::domain::queue;
 use crate::domain::record::{
-    CardFacts, CardSeen, Closed, EntryRow, HostFacts, PlyRow, TxnFilter, TxnRow, TxnStart,
+    Begun, CardFacts, CardSeen, Closed, EntryRow, HostFacts, PlyRow, TxnFilter, TxnRow, TxnStart,
 };
 use crate::domain::rules;
 use crate::domain::text;
@@ -211,12 +211,11 @@ impl Engine {
         self.batch_has_records = true;
         self.next_stan = stan.next();
         let identity = &self.settings.identity;
-        self.batch_identity.get_or_insert_with(|| {
-            (
-                identity.terminal_id.clone(),
-                identity.merchant_id.clone(),
-                self.settings.currency.alpha().to_owned(),
-            )
+        self.batch_identity.get_or_insert_with(|| Begun {
+            terminal_id: identity.terminal_id.clone(),
+            merchant_id: identity.merchant_id.clone(),
+            currency: self.settings.currency.alpha().to_owned(),
+            profile: identity.profile.name.clone(),
         });
         let id = self.active.as_ref().map(|active| active.txn.id().clone());
         if let Some(entry) = id.and_then(|id| self.entries.get_mut(&id)) {

@@ -112,7 +112,7 @@ fn encrypted_tracks() {
 /// Goal: a bank that gives no key for tracks is good enough or not, as the profile says.
 #[test]
 fn no_key_for_tracks() {
-    let profile = "[keys]\nsign-on-keys = \"004\"\ntrack-encryption = true\n";
+    let profile = "[keys]\nsign-on-keys = \"004\"\ntrack-encryption = true\nmissing-tdk = \"off\"\n";
     with_till(speaking(profile, |config| config.bank.without_tdk = true), async |till| {
         day(till, "98").await;
         assert_eq!(said(till, "0200", 53), "2600000000000000", "in clear, and it says so");
@@ -157,23 +157,24 @@ fn sm4_unconfirmed() {
     });
 }
 
-/// Goal: forms of elements: a shorter field 60, other field 26, 53 and 22, other reasons of reversals.
+/// Goal: forms of elements: a shorter field 60, another field 26, a field 61, other reasons of reversals.
 #[test]
 fn forms_and_reasons() {
-    let profile = "[forms]\nprivate-60-digits = 13\npin-capture = \"06\"\npin-format = \"1\"\n\
-        [reversal]\nno-answer = \"06\"\nmac-error = \"A0\"\nrefused = \"96\"\n";
+    let profile = "[forms]\nprivate-60-digits = 13\npin-capture = \"06\"\n\
+        [reversal]\nnames-original = \"numbers\"\nno-answer = \"06\"\nmac-error = \"A0\"\nrefused = \"96\"\n";
     with_till(speaking(profile, |_| {}), async |till| {
         day(till, "06").await;
         assert_eq!(said(till, "0200", 60).len(), 13);
         assert_eq!(
             (said(till, "0200", 26), said(till, "0200", 53)),
-            ("06".to_owned(), "1600000000000000".to_owned())
+            ("06".to_owned(), "2600000000000000".to_owned())
         );
         till.put_card("declines-after-approval");
         let refused = till.sale("s-3", 400).await;
         assert_eq!(till.finished(&refused).await.outcome, "declined");
         till.nothing_owed().await;
         assert_eq!(till.asked(&["0400"]), ["0400 06", "0400 96"]);
+        assert_eq!(said(till, "0400", 61).len(), 12, "named by batch and trace");
     });
 }
 
@@ -285,4 +286,26 @@ fn a_profile_that_contradicts_itself_is_refused() {
     let expected =
         format!("{}:2: [keys] track-encryption and sign-on-keys do not go together", profile.display());
     assert!(words.contains(&expected), "{words}");
+}
+
+/// Goal: a batch begun under another profile is settled before the new one may sell: the two banks would not agree.
+#[test]
+fn another_profile_waits_for_the_settlement() {
+    type Blocked = HashMap<String, String>;
+    with_till(speaking("[keys]\nmac = \"x9.9\"\n", |_| {}), async |till| {
+        till.open().await;
+        sale(till, "s-1", 1250).await;
+        till.stop_daemon().await;
+        till.configure("profile = \"variant\"", "profile = \"unionpay\"");
+        till.start_daemon().await;
+        let changed = |blocked: &Blocked| blocked.get("sale").is_some_and(|why| why == "identity-changed");
+        till.until::<Blocked>(ROOT_PATH, "Manager.BlockedReasons", changed).await;
+        assert_eq!(till.text(ROOT_PATH, "Manager.State").await, "maintenance");
+        till.stop_daemon().await;
+        till.configure("profile = \"unionpay\"", "profile = \"variant\"");
+        till.start_daemon().await;
+        till.open_again().await;
+        settle(till).await;
+        assert_eq!(till.acquirer.held().unwrap(), (1250, 1));
+    });
 }

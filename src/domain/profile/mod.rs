@@ -45,6 +45,20 @@ words! {
     }
 }
 
+words! {
+    /// DE 61 of a reversal: how it names what it undoes. Batch and STAN are its own, for it repeats the original's.
+    NamesOriginal {
+        /// As the request matrix has it: voids with batch and STAN, the pre-authorisation family with the day, too.
+        ByKind = "by-kind",
+        /// Not at all.
+        Never = "never",
+        /// Every reversal with batch and STAN.
+        Numbers = "numbers",
+        /// … and the day of the answer, `0000` where there was none.
+        NumbersAndDay = "numbers-and-day",
+    }
+}
+
 /// Forms of elements that differ from acquirer to acquirer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Forms {
@@ -135,6 +149,8 @@ pub struct Profile {
     pub keys: KeyRules,
     /// Why a reversal is sent.
     pub reversal_codes: ReversalCodes,
+    /// DE 61 of a reversal.
+    pub names_original: NamesOriginal,
     /// What DE 55 holds.
     pub icc: IccLists,
     /// What DE 39 means to people.

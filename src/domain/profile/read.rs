@@ -1,6 +1,6 @@
 //! A profile as a TOML text. Keys that a text leaves out are those of its base; a key that is unknown or out of range
 //! is told with file, line and what is allowed.
-use super::{Downloads, Forms, LateUploads, Profile, ReversalCodes, UnsignedRefusals};
+use super::{Downloads, Forms, LateUploads, NamesOriginal, Profile, ReversalCodes, UnsignedRefusals};
 use crate::domain::crypto::mac::MacAlgorithm;
 use crate::domain::download;
 use crate::domain::emv::tlv::Tag;
@@ -59,7 +59,7 @@ pub fn read(name: &str, file: &Path, text: &str, base: Option<&Profile>) -> Resu
     unknown(file, &tables, &mut errors);
     let profile = (|| {
         let ((tpdu, header, response_timeout), people) = (frame?, people?);
-        let (reversal_codes, reversal_attempts, repeat_not_found) = reversal?;
+        let (reversal_codes, reversal_attempts, repeat_not_found, names_original) = reversal?;
         let (upload_attempts, late_uploads) = uploads?;
         Some(Profile {
             name: name.to_owned(),
@@ -70,6 +70,7 @@ pub fn read(name: &str, file: &Path, text: &str, base: Option<&Profile>) -> Resu
             forms: forms?,
             keys: keys?,
             reversal_codes,
+            names_original,
             icc: icc?,
             catalogue: catalogue?,
             reversal_attempts,
@@ -205,7 +206,10 @@ fn keys(s: &mut Section<'_>, base: Option<&KeyRules>) -> Option<KeyRules> {
     Some(rules)
 }
 
-fn reversal(s: &mut Section<'_>, base: Option<&Profile>) -> Option<(ReversalCodes, u32, Duration)> {
+fn reversal(
+    s: &mut Section<'_>,
+    base: Option<&Profile>,
+) -> Option<(ReversalCodes, u32, Duration, NamesOriginal)> {
     let of = |part: fn(&ReversalCodes) -> &String| base.map(|base| part(&base.reversal_codes).clone());
     let code = |text: &str| {
         (text.len() == 2 && text.bytes().all(|c| c.is_ascii_alphanumeric())).then(|| text.to_owned())
@@ -217,8 +221,14 @@ fn reversal(s: &mut Section<'_>, base: Option<&Profile>) -> Option<(ReversalCode
     let attempts = s.number_or("attempts", base.map(|b| i64::from(b.reversal_attempts)), 1..=99, "");
     let default = base.and_then(|b| seconds(b.repeat_not_found));
     let repeat = s.number_or("repeat-not-found-s", default, 0..=DAY_S, " s, 0 = never");
+    let names = s.text(
+        "names-original",
+        base.map(|b| b.names_original),
+        &all(NamesOriginal::ALL),
+        NamesOriginal::from_word,
+    );
     let codes = ReversalCodes { no_answer: no_answer?, mac_error: mac_error?, refused: refused? };
-    Some((codes, attempts?, Duration::from_secs(repeat?)))
+    Some((codes, attempts?, Duration::from_secs(repeat?), names?))
 }
 
 fn uploads(s: &mut Section<'_>, base: Option<&Profile>) -> Option<(u32, LateUploads)> {

@@ -77,6 +77,7 @@ pub fn wire_facts(source: &WireSource<'_>) -> WireFacts {
         original: original(row, source.original),
         terminal_id: identity.terminal_id.clone(),
         merchant_id: identity.merchant_id.clone(),
+        profile: identity.profile.name.clone(),
         reversal_icc: source.reversal_icc.to_vec(),
         icc: source.icc.to_vec(),
     }
