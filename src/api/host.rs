@@ -1,13 +1,14 @@
-//! `org.posd.Pos1.Host`: sign-on at the acquirer's host, and a test of the way there.
+//! `org.posd.Pos1.Host`: sign-on at the acquirer's host, a test of the way there, keys, downloads.
 use super::auth::Action;
 use super::desk::Desk;
 use super::error::{ApiError, invalid};
-use super::options::{Dict, leave_only, no_options};
+use super::options::{Dict, Options, leave_only, no_options};
 use super::path;
 use super::secret_fd::{SECRET_WAIT, SecretFdError, read_secret};
+use crate::domain::download::Kind;
 use crate::domain::fault::{Fault, FaultName};
 use crate::domain::secret::MasterKeyMaterial;
-use crate::engine::handle::Command;
+use crate::engine::handle::{Command, Leave};
 use crate::engine::view::Snapshot;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -64,6 +65,21 @@ impl HostObject {
         let key = read_key(key).await?;
         let command = |answer| Command::LoadMasterKey { key, leave, caller, answer };
         self.desk.ask_and_settle(command).await
+    }
+
+    #[zbus(out_args("job"))]
+    async fn download_parameters(
+        &self,
+        options: Dict,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<OwnedObjectPath, ApiError> {
+        let mut options = Options::new("option", options);
+        let leave = Leave { authorization: options.authorization()? };
+        let kinds = options.words("kinds", Kind::from_word)?;
+        options.finish()?;
+        let caller = self.desk.admit(&header, Action::Parameters).await?;
+        let command = |answer| Command::Download { kinds, leave, caller, answer };
+        Ok(path::job(self.desk.ask_and_settle(command).await?))
     }
 
     #[zbus(property)]

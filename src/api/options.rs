@@ -67,6 +67,22 @@ impl Options {
         }
     }
 
+    /// Takes words (`as`) and reads them; an empty list counts as absent.
+    pub(super) fn words<T>(
+        &mut self,
+        key: &str,
+        read: fn(&str) -> Option<T>,
+    ) -> Result<Option<Vec<T>>, Fault> {
+        let words: Vec<String> = self.take(key, "as")?.unwrap_or_default();
+        let one = |word: &String| {
+            read(word).ok_or_else(|| {
+                invalid(format!("{} {key} has no value {:?}; the XML lists them", self.what, shorten(word)))
+            })
+        };
+        let all = words.iter().map(one).collect::<Result<Vec<T>, Fault>>()?;
+        Ok(Some(all).filter(|all| !all.is_empty()))
+    }
+
     /// Takes option `authorization`: an Authorize token.
     pub(super) fn authorization(&mut self) -> Result<Option<String>, Fault> {
         let token = self.text("authorization")?;

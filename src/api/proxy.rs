@@ -229,6 +229,8 @@ pub trait Host {
     fn test(&self, options: Options<'_>) -> zbus::Result<OwnedObjectPath>;
     #[zbus(allow_interactive_auth)]
     fn load_master_key(&self, key: Fd<'_>, options: Options<'_>) -> zbus::Result<String>;
+    #[zbus(allow_interactive_auth)]
+    fn download_parameters(&self, options: Options<'_>) -> zbus::Result<OwnedObjectPath>;
     #[zbus(property)]
     fn signed_on(&self) -> zbus::Result<bool>;
     #[zbus(property)]

@@ -293,21 +293,46 @@ pub(crate) enum Printer {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Decode {
-    /// BER-TLV objects, as in field 55
+    /// BER-TLV objects, as in field 55 or a card's answer
     Tlv(Input),
     /// An ISO 8583 message, with or without length, TPDU and header
     #[command(name = "8583")]
-    Iso8583(Input),
-    /// Track 2 or tag 57
+    Iso8583(MessageInput),
+    /// Track 2 as a card, field 35 or tag 57 has it
     Track2(Input),
+    /// The answer to reset of a chip
+    Atr(Input),
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct Input {
-    /// Hex digits, blanks allowed, or - for stdin
+    /// Hex with blanks, colons or 0x, a hex dump, or a log line with hex in it; - reads stdin, raw bytes too
     #[arg(value_name = "HEX|-", required = true, num_args = 1.., allow_hyphen_values = false)]
     pub(crate) hex: Vec<String>,
-    /// Show card data
+    /// Show card data and keys in clear
     #[arg(long)]
     pub(crate) unmask: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct MessageInput {
+    #[command(flatten)]
+    pub(crate) input: Input,
+    /// Read in this dialect only; default is the one that fits
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub(crate) dialect: Option<DialectName>,
+    /// Read with the field forms of an acquirer's profile: a file, or the name of one that ships
+    #[arg(long, value_name = "FILE|NAME", conflicts_with = "dialect")]
+    pub(crate) profile: Option<String>,
+}
+
+/// A table of data elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DialectName {
+    /// Terminals of UnionPay.
+    #[value(name = "unionpay")]
+    Unionpay,
+    /// ISO 8583:1987 in characters.
+    #[value(name = "iso8583-1987-ascii")]
+    Ascii,
 }

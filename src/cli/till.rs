@@ -12,7 +12,7 @@ use crate::domain::ident::OperatorId;
 use crate::domain::money::{Amount, Currency};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
-use zbus::zvariant::Value;
+use zbus::zvariant::{OwnedObjectPath, Value};
 
 /// `posctl operator …`
 pub(crate) async fn operator(
@@ -187,6 +187,10 @@ pub(crate) async fn host(screen: &Screen, address: Option<&str>, verb: &Host) ->
         Host::SignOn => host.sign_on(Options::new()).await?,
         Host::SignOff => host.sign_off(Options::new()).await?,
         Host::Test => return way::test(screen, &terminal, host.test(Options::new()).await?).await,
+        Host::Parameters { download: false, .. } => return show_parameters(screen, &host).await,
+        Host::Parameters { download: true, kinds, leave } => {
+            download(screen, &terminal, kinds, leave).await?
+        }
         Host::Keys { load: false, .. } => return show_keys(screen, &host).await,
         Host::Keys { load: true, leave, certain: sure } => {
             certain(screen, sure.yes, screen.word(words::REPLACE_MASTER_KEY)).await?;
@@ -194,6 +198,33 @@ pub(crate) async fn host(screen: &Screen, address: Option<&str>, verb: &Host) ->
         }
     };
     jobs::follow(screen, &terminal, job).await
+}
+
+/// Which tables are in use.
+async fn show_parameters(screen: &Screen, host: &HostProxy<'_>) -> Result<Exit, Failure> {
+    let version = host.parameter_version().await?;
+    let shown = if version.is_empty() { screen.word(words::FROM_FILES).to_owned() } else { version.clone() };
+    let rows = [(screen.word(words::PARAMETER_VERSION), shown)];
+    screen.answer(json!({ "parameter-version": version }), &pairs(&rows));
+    Ok(Exit::Done)
+}
+
+/// The job of a download.
+async fn download(
+    screen: &Screen,
+    terminal: &Terminal,
+    kinds: &[String],
+    leave: &LeaveOptions,
+) -> Result<OwnedObjectPath, Failure> {
+    let token = given(terminal, screen, leave, "parameters", 0).await?;
+    let host = terminal.host().await?;
+    with_leave(terminal, screen, token, async |mut options| {
+        if !kinds.is_empty() {
+            options.insert("kinds", Value::from(kinds.to_vec()));
+        }
+        host.download_parameters(options).await
+    })
+    .await
 }
 
 /// Check values by key, and when the working keys came.

@@ -145,11 +145,11 @@ fn capk(mut s: Section<'_>, earlier: &[Capk]) -> Option<Capk> {
         }
         _ => None,
     };
-    if let (Some(key), Some(sha1)) = (&capk, sha1) {
-        if key.checksum() != sha1 {
-            s.wrong_table("sha1", "does not fit the key", "SHA-1 over RID, index, modulus and exponent");
-            capk = None;
-        }
+    if let (Some(key), Some(sha1)) = (&capk, sha1)
+        && key.checksum() != sha1
+    {
+        s.wrong_table("sha1", "does not fit the key", "SHA-1 over RID, index, modulus and exponent");
+        capk = None;
     }
     capk = capk.filter(|key| {
         let twice = earlier.iter().any(|other| (other.rid, other.index) == (key.rid, key.index));

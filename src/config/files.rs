@@ -226,7 +226,11 @@ fn read_text(file: &Path, errors: &mut Vec<ConfigError>) -> Option<String> {
 
 /// Reads a file that need not be there.
 pub(super) fn read_if_there(file: &Path, errors: &mut Vec<ConfigError>) -> Option<String> {
-    file.exists().then(|| read_text(file, errors)).flatten()
+    // A file that may not be looked at, or a link to nowhere, is not one that is not there.
+    match file.symlink_metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        _ => read_text(file, errors),
+    }
 }
 
 fn whole_file(file: &Path, problem: String) -> ConfigError {

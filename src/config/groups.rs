@@ -83,9 +83,11 @@ pub(super) fn host(mut s: Section<'_>, profile: &Arc<Profile>) -> Option<Host> {
         !mixed
     });
     s.finish();
+    let (profile, endpoints) = (name.map(|()| Arc::clone(profile))?, endpoints?);
+    let private = endpoints.iter().all(|endpoint| endpoint.tls);
     Some(Host {
-        profile: name.map(|()| Arc::clone(profile))?,
-        endpoints: endpoints?,
+        profile: if private { profile.on_private_line() } else { profile },
+        endpoints,
         tpdu: tpdu?,
         header: header?,
         connect_attempts: connect_attempts?,

@@ -45,8 +45,8 @@ pub(super) fn is_name(text: &str) -> bool {
     !text.is_empty() && text.len() <= NAME_MAX && text.bytes().all(good)
 }
 
-/// Reads the profile that `[host] profile` names; what is wrong is noted, and the compiled-in one stands in for the rest
-/// of the reading.
+/// Reads the profile that `[host] profile` names; what is wrong is noted, and the compiled-in one stands in for the
+/// rest of the reading.
 pub(super) fn find(
     tables: &Tables,
     folders: &Folders,

@@ -203,6 +203,8 @@ words! {
         NotSignedOn = "not-signed-on",
         /// No accepted application on the card.
         CardNotAccepted = "card-not-accepted",
+        /// The card is on the bank's blacklist.
+        CardBlacklisted = "card-blacklisted",
         /// A supervisor refused, or nobody could be asked.
         NotAuthorized = "not-authorized",
         /// The original took another follow-up, or was settled, while this one waited.

@@ -16,7 +16,7 @@ use super::outcome::{
     ResultCode,
 };
 use super::secret::{MasterKeyMaterial, Pan};
-pub use batch::{BatchRow, SettlementRow, SettlementStep, TotalsRow};
+pub use batch::{BatchRow, Begun, SettlementRow, SettlementStep, TotalsRow};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -178,6 +178,8 @@ pub struct WireFacts {
     pub terminal_id: TerminalId,
     /// DE 42 at that time.
     pub merchant_id: MerchantId,
+    /// Name of the profile at that time; empty in rows of earlier schemas.
+    pub profile: String,
     /// DE 55 of a reversal without a usable answer (BER-TLV), if the card gave one.
     pub reversal_icc: Vec<u8>,
     /// DE 55 of the request (BER-TLV).
@@ -656,8 +658,8 @@ pub struct Loaded {
     pub operators: Vec<OperatorRow>,
     /// Newest time in the journal: the clock floor.
     pub newest: WallTime,
-    /// Terminal id, merchant id and currency under which the open batch began.
-    pub identity: Option<(TerminalId, MerchantId, String)>,
+    /// Under which identity the open batch began; `None` while it has no request.
+    pub identity: Option<Begun>,
     /// The settlement that was interrupted.
     pub settlement: Option<SettlementRow>,
     /// Tables from the bank, in use and built aside; none of a kind that was never downloaded.

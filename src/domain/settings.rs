@@ -296,8 +296,8 @@ impl<'e> Section<'e> {
         Some(read_items)
     }
 
-    /// Keys that are numbers within limits, each with a text that `read` accepts or says what is allowed instead. Keys of
-    /// another form stay for [`Section::finish`], which tells `allowed`.
+    /// Keys that are numbers within limits, each with a text that `read` accepts or says what is allowed instead. Keys
+    /// of another form stay for [`Section::finish`], which tells `allowed`.
     pub(crate) fn numbered<T>(
         &mut self,
         limits: RangeInclusive<u8>,

@@ -18,7 +18,9 @@ pub struct Bilingual {
 }
 
 impl Bilingual {
-    fn of(zh: &str, en: &str) -> Self {
+    /// Two texts.
+    #[must_use]
+    pub fn of(zh: &str, en: &str) -> Self {
         Self { zh: zh.to_owned(), en: en.to_owned() }
     }
 }
@@ -167,6 +169,9 @@ const fn by_terminal(code: ResultCode) -> (&'static str, &'static str) {
         }
         ResultCode::LimitExceeded => {
             ("超出终端限额, 请结算或分次交易", "Above a limit of this terminal; settle or ask a supervisor")
+        }
+        ResultCode::CardBlacklisted => {
+            ("此卡在黑名单中, 不可受理, 请换卡", "The bank does not take this card. Use another card")
         }
         ResultCode::NoLink => ("无网络, 请检查网络后重试", "No network; check the link and try again"),
         ResultCode::ConnectFailed => (

@@ -207,6 +207,7 @@ impl Engine {
             response_timeout: self.settings.response_timeout,
             tls: self.settings.tls,
             token_key: self.settings.token_key.clone(),
+            blacklist: Arc::clone(&self.downloads.tables.blacklist),
             confirm_card: false,
             may_store: false,
             allow_duplicate: false,

@@ -2,6 +2,7 @@
 //! commands; when it is full the caller hears `Busy`.
 use super::view::{ExplainView, JobView, PrintJobView, Snapshot, TxnView};
 use crate::domain::calendar::{BootTime, WallTime};
+use crate::domain::download;
 use crate::domain::emv::kernel::Candidate;
 use crate::domain::fault::{Fault, FaultName};
 use crate::domain::ident::{AuthCode, OperatorId, RequestId, Rrn, TxnId};
@@ -163,6 +164,8 @@ pub enum Command {
     HostTest(Answer<u64>),
     /// `Host.LoadMasterKey`: the check value.
     LoadMasterKey { key: MasterKeyMaterial, leave: Leave, caller: Caller, answer: Answer<String> },
+    /// `Host.DownloadParameters`: number of the job. Without kinds those of the profile.
+    Download { kinds: Option<Vec<download::Kind>>, leave: Leave, caller: Caller, answer: Answer<u64> },
     /// `Queue.Flush`: number of the job.
     Flush(Answer<u64>),
     /// `Job.Cancel`.

@@ -261,6 +261,7 @@ impl Engine {
                 Ok(CancelAnswer::Accepted)
             }
             Some(("settlement", _, false)) => self.cancel_settlement(),
+            Some(("download", _, false)) => self.cancel_download(),
             Some((_, _, false)) if self.cancel_errand(number) => Ok(CancelAnswer::Accepted),
             Some((_, _, false)) => {
                 Err(Fault::new(FaultName::TooLate, "the result is being stored; wait for it"))
@@ -295,5 +296,6 @@ const fn kind(errand: Errand) -> &'static str {
         Errand::SignOn => "sign-on",
         Errand::SignOff => "sign-off",
         Errand::Echo => "host-test",
+        Errand::State => "state-upload",
     }
 }

@@ -11,6 +11,7 @@ mod authorize;
 mod commands;
 mod create;
 mod cut;
+mod download;
 mod explain;
 pub mod handle;
 mod jobs;
@@ -25,6 +26,7 @@ mod settle;
 mod settle_paper;
 mod start;
 mod state;
+mod tables;
 mod trade;
 mod undo;
 mod upkeep;
@@ -96,6 +98,8 @@ enum Note {
     LineUser,
     /// The settlement.
     Settlement,
+    /// The download.
+    Download,
     /// Evidence and timelines: only trouble matters.
     Evidence,
     /// A start that must first see whether the request id is known.
@@ -192,13 +196,15 @@ impl Engine {
     }
 
     /// Every point in time at which something is to happen.
-    fn deadlines(&self) -> [Option<BootTime>; 15] {
+    fn deadlines(&self) -> [Option<BootTime>; 17] {
         let care = self.cares.iter().filter_map(|care| care.machine.deadline()).min();
         [
             self.active.as_ref().and_then(|active| active.txn.deadline().map(|(at, _)| at)),
             self.line.deadline(),
             self.refused.deadline(),
             self.settlement_deadline(),
+            self.downloads.deadline(),
+            self.next_download_at(),
             self.next_entry_at(),
             self.next_sign_on_at(),
             self.next_heartbeat_at(),
@@ -219,6 +225,7 @@ impl Engine {
         self.tick_txn();
         self.tick_line();
         self.tick_settlement();
+        self.tick_download();
         self.tick_cares();
         self.forget();
         self.forget_jobs();
@@ -233,6 +240,7 @@ impl Engine {
         self.undo_when_free();
         self.begin_when_ready();
         self.watch_settlement();
+        self.download_when_free();
         self.pump_line();
         self.watch_settlement();
         self.begin_when_ready();
@@ -281,6 +289,7 @@ impl Engine {
             Note::Txn => self.txn_stored(result),
             Note::LineUser => self.line_user_stored(result),
             Note::Settlement => self.settlement_stored(result),
+            Note::Download => self.download_stored(result),
             Note::Evidence => {}
             Note::PrintBegun(key) => self.print_begun(&key, result.is_ok()),
             Note::Operator(pending) => self.operator_stored(*pending, result),
@@ -317,6 +326,7 @@ impl Engine {
             Note::Txn
             | Note::LineUser
             | Note::Settlement
+            | Note::Download
             | Note::Evidence
             | Note::PrintBegun(_)
             | Note::Settled(_)

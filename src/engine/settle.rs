@@ -223,9 +223,9 @@ impl Engine {
     /// The messages carry the identity under which the batch was begun.
     fn send_settlement(&mut self, request: &Request) {
         let mut identity: Identity = self.settings.identity.clone();
-        if let Some((terminal, merchant, _)) = &self.batch_identity {
-            identity.terminal_id = terminal.clone();
-            identity.merchant_id = merchant.clone();
+        if let Some(begun) = &self.batch_identity {
+            identity.terminal_id = begun.terminal_id.clone();
+            identity.merchant_id = begun.merchant_id.clone();
         }
         let Some(Settling { machine, .. }) = &self.settling else { return };
         let (batch, operator) = (machine.batch(), machine.operator());

@@ -5,6 +5,7 @@ use crate::domain::calendar::BootTime;
 use crate::domain::fault::{Fault, FaultName};
 use crate::domain::ident::TxnId;
 use crate::domain::outcome::Kind;
+use crate::domain::queue::Entry;
 use crate::domain::record::TxnRow;
 use crate::domain::rules::{self, AmountRule, CardUse, Route, rule};
 use crate::ports::JournalError;
@@ -199,12 +200,11 @@ impl Engine {
 
     /// The open batch or an obligation was begun under another identity.
     pub(super) fn identity_changed(&self) -> bool {
-        let Some((terminal, merchant, currency)) = &self.batch_identity else { return false };
-        let now = &self.settings.identity;
-        (self.batch_has_records || !self.queue.is_empty())
-            && (*terminal != now.terminal_id
-                || *merchant != now.merchant_id
-                || currency != self.settings.currency.alpha())
+        let (now, currency) = (&self.settings.identity, self.settings.currency);
+        let counts = self.batch_has_records || !self.queue.is_empty();
+        let batch = self.batch_identity.as_ref().filter(|_| counts);
+        let owed = self.queue.iter().filter_map(Entry::begun);
+        batch.cloned().into_iter().chain(owed).any(|begun| !begun.is(now, currency))
     }
 
     /// `GetTransaction` and `Ledger.Open`: an older one gets its object back for ten minutes.

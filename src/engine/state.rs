@@ -1,4 +1,5 @@
 //! What the engine holds, how it is made from the journal, and the small verbs that all its parts use.
+use super::download::Downloads;
 use super::handle::{AgentCommand, Notice};
 use super::jobs::Jobs;
 use super::journal_thread::{JournalThread, Task};
@@ -6,6 +7,7 @@ use super::line::Line;
 use super::operators::{Door, Session};
 use super::paper::{Care, PrintDesk};
 use super::settle::Settling;
+use super::tables::Tables;
 use super::trade::Active;
 use super::undo::Refused;
 use super::upkeep::Upkeep;
@@ -13,13 +15,13 @@ use super::view::{Snapshot, TxnView};
 use super::{EngineError, Note, Receivers, Wiring};
 use crate::domain::calendar::{BootTime, LocalTime, WallTime};
 use crate::domain::emv::params::EmvConfig;
-use crate::domain::ident::{BatchNumber, MerchantId, Stan, TerminalId, TxnId};
+use crate::domain::ident::{BatchNumber, Stan, TxnId};
 use crate::domain::keystore::{KeyStore, SessionKeys};
 use crate::domain::money::Currency;
 use crate::domain::outcome::Kind;
-use crate::domain::queue::order::{self, Schedule};
+use crate::domain::queue::order;
 use crate::domain::queue::{self, limits};
-use crate::domain::record::{KeyRecord, Loaded, OperatorRow, Record, TimelineRow, TxnRow};
+use crate::domain::record::{Begun, KeyRecord, Loaded, OperatorRow, Record, TimelineRow, TxnRow};
 use crate::domain::secret::TokenKey;
 use crate::domain::slip::Language;
 use crate::domain::txn::recovery::recover;
@@ -107,6 +109,8 @@ pub struct Engine {
     pub(super) active: Option<Active>,
     /// The settlement of the open batch, while one runs.
     pub(super) settling: Option<Settling>,
+    /// Tables from the bank.
+    pub(super) downloads: Downloads,
     /// Transactions whose outcome stands but whose paper or card is not home.
     pub(super) cares: Vec<Care>,
     /// Every transaction that has an object.
@@ -152,7 +156,7 @@ pub struct Engine {
     pub(super) batch_opened_at: WallTime,
     pub(super) batch_has_records: bool,
     pub(super) counts: BTreeMap<String, u32>,
-    pub(super) batch_identity: Option<(TerminalId, MerchantId, String)>,
+    pub(super) batch_identity: Option<Begun>,
     pub(super) storage_trouble: Option<JournalError>,
     /// The host's header asked for a sign-on; it comes when the transaction is over.
     pub(super) sign_on_asked_for: bool,
@@ -191,13 +195,11 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError`] if the journal cannot be read or written, or a thread cannot be started.
-    pub fn recover(settings: Settings, wiring: Wiring) -> Result<(Self, Receivers), EngineError> {
-        let Wiring { mut journal, system, .. } = wiring;
-        let loaded = rebuild(journal.as_mut(), system.wall())?;
-        let (journal, door, upkeep) = threads(journal, wiring.courier, &loaded, system.boot())?;
-        let (clock_floor, clock_offset) = clock(system.wall(), settings.built_at, &loaded);
+    pub fn recover(settings: Settings, mut wiring: Wiring) -> Result<(Self, Receivers), EngineError> {
+        let loaded = rebuild(wiring.journal.as_mut(), wiring.system.wall())?;
+        let (journal, door, upkeep) = threads(wiring.journal, wiring.courier, &loaded, wiring.system.boot())?;
+        let (clock_floor, clock_offset) = clock(wiring.system.wall(), settings.built_at, &loaded);
         let entries = order::in_order(&loaded.open);
-        let schedule = Schedule::new(settings.identity.profile.repeat_not_found, &entries, system.boot());
         let mut engine = Self {
             journal,
             card: wiring.card,
@@ -209,12 +211,13 @@ impl Engine {
             snapshot: wiring.snapshot,
             active: None,
             settling: None,
+            downloads: Downloads::new(Tables::new(loaded.downloads, &settings)),
             cares: Vec::new(),
             entries: BTreeMap::new(),
-            line: Line::new(schedule),
+            line: Line::new(&settings.identity.profile, &entries, wiring.system.boot()),
             queue: entries,
             queue_paused: loaded.queue_paused,
-            system,
+            system: wiring.system,
             jobs: Jobs::default(),
             upkeep,
             desk: PrintDesk::default(),
@@ -268,6 +271,7 @@ impl Engine {
     fn resume(&mut self, [recent, open, refused]: [&[TxnRow]; 3], not_undone: &BTreeSet<TxnId>) {
         self.restore_entries(recent, open);
         self.restore_refused(refused, not_undone);
+        self.use_tables();
         self.resume_interrupted();
     }
 

@@ -115,7 +115,7 @@ pub(super) fn restored_fault() -> Fault {
 }
 
 impl Engine {
-    /// Requests about upkeep and keys; gives back what is none.
+    /// Requests about upkeep, keys and downloads; gives back what is none.
     pub(super) fn upkeep_command(&mut self, command: Command) -> Option<Command> {
         match command {
             Command::Backup(target, answer) => {
@@ -132,6 +132,10 @@ impl Engine {
             }
             Command::ConfirmRestore { leave, caller, answer } => {
                 self.confirm_restore(&leave, &caller, answer);
+            }
+            Command::Download { kinds, leave, caller, answer } => {
+                let result = self.download_parameters(kinds, &leave, &caller);
+                reply(answer, result);
             }
             Command::LoadMasterKey { key, leave, caller, answer } => {
                 self.load_master_key(key, &leave, &caller, answer);

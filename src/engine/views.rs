@@ -11,7 +11,7 @@ use crate::domain::money::Amount;
 use crate::domain::outcome::{EntryType, Outcome, PrintState, TerminalState, TxnState};
 use crate::domain::queue;
 use crate::domain::record::{
-    CardFacts, CardSeen, Closed, EntryRow, HostFacts, PlyRow, TxnFilter, TxnRow, TxnStart,
+    Begun, CardFacts, CardSeen, Closed, EntryRow, HostFacts, PlyRow, TxnFilter, TxnRow, TxnStart,
 };
 use crate::domain::rules;
 use crate::domain::text;
@@ -211,12 +211,11 @@ impl Engine {
         self.batch_has_records = true;
         self.next_stan = stan.next();
         let identity = &self.settings.identity;
-        self.batch_identity.get_or_insert_with(|| {
-            (
-                identity.terminal_id.clone(),
-                identity.merchant_id.clone(),
-                self.settings.currency.alpha().to_owned(),
-            )
+        self.batch_identity.get_or_insert_with(|| Begun {
+            terminal_id: identity.terminal_id.clone(),
+            merchant_id: identity.merchant_id.clone(),
+            currency: self.settings.currency.alpha().to_owned(),
+            profile: identity.profile.name.clone(),
         });
         let id = self.active.as_ref().map(|active| active.txn.id().clone());
         if let Some(entry) = id.and_then(|id| self.entries.get_mut(&id)) {
@@ -394,6 +393,7 @@ impl Engine {
             (self.identity_changed(), "identity-changed"),
             (!self.has_master_key(), "keys-missing"),
             (self.settings.emv.aids.is_empty(), "parameters-missing"),
+            (self.downloads.is_incomplete(), "download-incomplete"),
             (self.keys.is_none(), "not-signed-on"),
             (self.batch_mismatch, "batch-mismatch"),
             (self.reachable == "no", "host-unreachable"),
@@ -441,7 +441,7 @@ impl Engine {
                 .map(|(name, check)| (name.to_owned(), shown(check)))
                 .collect(),
             keys_loaded_at: self.key_record.as_ref().map(|record| record.loaded_at).unwrap_or_default(),
-            parameter_version: String::new(),
+            parameter_version: self.downloads.tables.version(),
             last_exchange: self.last_exchange,
             certificate_until: self.line.certificate_until.unwrap_or_default(),
             own_certificate_until: self.settings.own_certificate_until.unwrap_or_default(),

@@ -350,3 +350,13 @@ fn a_profile_is_a_file_of_its_name() {
     assert!(kept.invalid.is_some() && kept.not_kept.is_none());
     assert_eq!(kept.config.host.tpdu, [0x60, 0, 3, 0, 0]);
 }
+
+/// Goal: a profile that posd may not look at, or a link to nowhere, is told; it never counts as "no profile".
+#[test]
+fn a_profile_that_cannot_be_read_is_not_an_absent_one() {
+    let files = Files::new(LEAST);
+    std::fs::create_dir(files.path("profiles")).unwrap();
+    std::os::unix::fs::symlink("/nonexistent/unionpay.toml", files.path("profiles/unionpay.toml")).unwrap();
+    let errors = files.errors();
+    assert!(errors[0].starts_with("profiles/unionpay.toml: cannot be read"), "{errors:?}");
+}

@@ -39,6 +39,7 @@ mod pages;
 mod power;
 mod queue;
 mod schema;
+mod table;
 
 const KEY: [u8; 32] = [0x5a; 32];
 const PAN: &str = "6225880012345678";
@@ -135,6 +136,7 @@ fn wire() -> WireFacts {
         capability: "60".to_owned(),
         terminal_id: TerminalId::new("10000001").unwrap(),
         merchant_id: MerchantId::new("102100058120001").unwrap(),
+        profile: "unionpay".to_owned(),
         reversal_icc: vec![0x95, 0x01, 0x00],
         icc: vec![0x9f, 0x26, 0x01, 0x02],
         original: String::new(),

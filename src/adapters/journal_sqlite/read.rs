@@ -13,8 +13,8 @@ use crate::domain::outcome::{
     Resolution, ResultCode, Verdict,
 };
 use crate::domain::record::{
-    CardFacts, CardSeen, EntryRow, FollowUp, HostFacts, KeyRecord, Loaded, OperatorRow, OriginalRef, PlyRow,
-    ReversalReason, SettlementRow, Terms, TimelineRow, TxnRow, TxnStart, WireFacts,
+    Begun, CardFacts, CardSeen, EntryRow, FollowUp, HostFacts, KeyRecord, Loaded, OperatorRow, OriginalRef,
+    PlyRow, ReversalReason, SettlementRow, Terms, TimelineRow, TxnRow, TxnStart, WireFacts,
 };
 use crate::domain::secret::MasterKeyMaterial;
 use crate::domain::secret::Pan;
@@ -95,7 +95,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn load(&self) -> Result<Loaded, JournalError> {
-        let sql = "SELECT terminal.*, number, opened_at, terminal_id, merchant_id, currency, state, begun_at,
+        let sql = "SELECT terminal.*, number, opened_at, terminal_id, merchant_id, currency, profile, state, begun_at,
                        operator, field48, settle_stan, verdict_domestic, verdict_foreign, uploaded
                    FROM terminal JOIN batch ON batch.id = terminal.batch";
         let terminal = self.rows("terminal", sql, [], |c| self.terminal(c))?.pop();
@@ -174,11 +174,12 @@ impl<'a> Reader<'a> {
             None
         } else {
             let currency = c.word("currency", Currency::from_alpha)?;
-            Some((
-                c.ident("terminal_id", TerminalId::new)?,
-                c.ident("merchant_id", MerchantId::new)?,
-                currency.alpha().to_owned(),
-            ))
+            Some(Begun {
+                terminal_id: c.ident("terminal_id", TerminalId::new)?,
+                merchant_id: c.ident("merchant_id", MerchantId::new)?,
+                currency: currency.alpha().to_owned(),
+                profile: c.get::<Option<String>>("profile")?.unwrap_or_default(),
+            })
         };
         Ok(Loaded {
             next_stan: Some(c.number_ident("next_stan", Stan::new)?),
@@ -345,6 +346,7 @@ fn wire(c: &Columns<'_>) -> Result<WireFacts, JournalError> {
         capability: c.text("capability")?,
         terminal_id: c.ident("terminal_id", TerminalId::new)?,
         merchant_id: c.ident("merchant_id", MerchantId::new)?,
+        profile: c.get::<Option<String>>("profile")?.unwrap_or_default(),
         reversal_icc: c.get("reversal_icc")?,
         icc: c.get("icc")?,
         original: c.get::<Option<String>>("original_data")?.unwrap_or_default(),

@@ -16,6 +16,7 @@ CREATE TABLE batch (
     terminal_id TEXT,                -- DE 41, 8 characters, of its first request; NULL before
     merchant_id TEXT,                -- DE 42, 15 characters, of its first request; NULL before
     currency    TEXT,                -- ISO 4217, three letters, of its first request; NULL before
+    profile     TEXT,                -- name of the profile of its first request; NULL before, and from versions 1 and 2
     -- Its settlement.
     state       TEXT    NOT NULL DEFAULT 'open', -- word: open, settling, uploading, closed
     begun_at    INTEGER,             -- time its settlement began; NULL = not begun
@@ -99,6 +100,7 @@ CREATE TABLE txn (
     capability         TEXT,                     -- DE 60.4 to 60.6, 3 digits (2 in rows of version 1)
     terminal_id        TEXT,                     -- DE 41, 8 characters
     merchant_id        TEXT,                     -- DE 42, 15 characters
+    profile            TEXT,                     -- name of the profile; NULL in rows of versions 1 and 2
     icc                BLOB,                     -- DE 55 of the request, BER-TLV without tags 57, 5A, 5F24
     reversal_icc       BLOB,                     -- DE 55 of a reversal without a usable answer, the same rule
     original_data      TEXT,                     -- DE 61, digits; empty or NULL = none

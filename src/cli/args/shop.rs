@@ -78,6 +78,21 @@ pub(crate) enum Host {
     SignOff,
     /// Measure the way: DNS, TCP, TLS and an echo message, each apart
     Test,
+    /// Show the version of the downloaded tables, or download them; downloading needs the administrator
+    #[command(
+        after_help = "What was begun goes on by itself after an interruption; the old tables stay in use until \
+                            the new ones are whole."
+    )]
+    Parameters {
+        /// Download
+        #[arg(long)]
+        download: bool,
+        /// Only this: capk, aid, parameters, blacklist, contactless; may be given several times
+        #[arg(long = "kind", value_name = "KIND", requires = "download")]
+        kinds: Vec<String>,
+        #[command(flatten)]
+        leave: LeaveOptions,
+    },
     /// Show the check values of the keys, or load the terminal master key; loading needs the administrator
     #[command(
         after_help = "The master key is 32 hex digits. A secret file has it in its first line and, with --supervisor, \

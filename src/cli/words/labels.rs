@@ -10,6 +10,26 @@ macro_rules! pairs {
 }
 
 pairs! {
+    DIALECT = "方言", "Dialect";
+    TPDU = "TPDU", "TPDU";
+    HEADER = "报文头", "Header";
+    BYTES = "字节", "bytes";
+    UNMASKED = "注意: 以下显示完整卡片数据与密钥, 请勿留存于日志", "careful: card data and keys are shown in clear; keep this out of logs";
+    STATUS_LEFT_OUT = "末尾状态字 9000 未计入列表", "the status word 9000 at the end is not in the list";
+    PAN = "主账号", "PAN";
+    LUHN_GOOD = "校验位正确", "check digit right";
+    LUHN_BAD = "校验位错误", "check digit wrong";
+    EXPIRY = "有效期(YYMM)", "Expiry (YYMM)";
+    SERVICE_CODE = "服务码", "Service code";
+    DISCRETIONARY = "发卡行自定义", "Discretionary";
+    LRC = "纵向校验LRC", "LRC";
+    RIGHT = "正确", "right";
+    WRONG = "错误", "wrong";
+    MISSING = "缺失", "missing";
+    HISTORICAL = "历史", "HIST";
+    TCK_NOT_WANTED = "无(仅T=0)", "none (T=0 alone)";
+    ATR_FITS = "符合EMV要求", "As EMV wants it";
+    ATR_DEPARTS = "与EMV不符:", "Departs from EMV:";
     TERMINAL = "终端", "Terminal";
     MERCHANT = "商户", "Merchant";
     OPERATOR = "操作员", "Operator";
@@ -95,6 +115,8 @@ pairs! {
     ASK_MASTER_KEY = "主密钥 (32位十六进制): ", "Master key (32 hex digits): ";
     REPLACE_MASTER_KEY = "更换主密钥, 工作密钥随之失效", "Replace the master key; the working keys go with it";
     MASTER_KEY_LOADED = "已装载主密钥, 校验值", "master key loaded, check value";
+    PARAMETER_VERSION = "参数版本", "parameters";
+    FROM_FILES = "未下载, 使用本机文件", "none downloaded; the files hold";
     KEYS_LOADED_AT = "工作密钥装载时间", "working keys of";
     NO_KEYS = "没有密钥, 请先装载主密钥: posctl host keys --load", "no keys; load the master key: posctl host keys --load";
     OPERATOR_ADDED = "已增加操作员", "added operator";

@@ -7,6 +7,7 @@ pub(crate) fn refusal_zh(name: &str) -> Option<&'static str> {
         "DaemonUnreachable" => "无法连接 posd, 请检查服务: systemctl status posd",
         "Timeout" => "超时, 请稍后重试",
         "Usage" => "命令有误, 请看 posctl --help",
+        "Malformed" => "无法解析",
         "Interrupted" => "已脱离, 交易继续进行",
         "OutcomeUnknown" => "结果未知, 请勿重复收款, 先查询",
         _ => return FaultName::from_word(name).and_then(fault_zh),

@@ -11,6 +11,10 @@ pub(crate) fn remedy(reason: &str) -> Option<Pair> {
         "not-signed-on" => Pair("请签到: posctl host sign-on", "sign on: posctl host sign-on"),
         "keys-missing" => Pair("没有主密钥, 请联系技术人员", "no master key: call a technician"),
         "parameters-missing" => Pair("没有卡参数, 请联系技术人员", "no card parameters: call a technician"),
+        "download-incomplete" => Pair(
+            "参数下载未完成, 将自动继续: posctl host parameters --download",
+            "a download is unfinished and goes on by itself; at once: posctl host parameters --download",
+        ),
         "settle-soon" => Pair("批次将满, 请结算", "the batch is nearly full: settle"),
         "batch-mismatch" => Pair("批次号与主机不一致, 请结算", "the host wants another batch number: settle"),
         "identity-changed" => {

@@ -21,13 +21,17 @@
 //! every loop has a limit.
 mod action;
 pub mod apdu;
+pub mod atr;
 mod cvm;
 pub mod describe;
 pub mod dol;
 pub mod kernel;
+mod meaning;
+pub mod more;
 mod oda;
 mod online;
 pub mod params;
+pub mod qualifiers;
 mod records;
 mod restrictions;
 pub mod results;

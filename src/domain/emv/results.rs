@@ -5,7 +5,7 @@ use core::fmt;
 
 macro_rules! bits {
     ($(#[$doc:meta])* $name:ident, $bit:ident, $length:literal {
-        $($constant:ident = ($byte:literal, $mask:literal), $text:literal;)+
+        $($constant:ident = ($byte:literal, $mask:literal), $text:literal, $zh:literal;)+
     }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -18,6 +18,7 @@ macro_rules! bits {
         impl $name {
             $(#[doc = $text] #[doc = "."] pub const $constant: $bit = $bit($byte, $mask);)+
             const NAMES: &'static [($bit, &'static str)] = &[$((Self::$constant, $text)),+];
+            const CHINESE: &'static [($bit, &'static str)] = &[$((Self::$constant, $zh)),+];
 
             /// Takes the bytes as they are.
             #[must_use]
@@ -44,6 +45,13 @@ macro_rules! bits {
                 self.0.get(bit.0).is_some_and(|byte| byte & bit.1 != 0)
             }
 
+            /// The same in Chinese and in English.
+            #[must_use]
+            pub fn texts(self) -> Vec<(&'static str, &'static str)> {
+                let both = Self::CHINESE.iter().zip(Self::NAMES);
+                both.filter(|((bit, _), _)| self.has(*bit)).map(|((_, zh), (_, en))| (*zh, *en)).collect()
+            }
+
             /// The names of the bits that are set, for people.
             #[must_use]
             pub fn names(self) -> Vec<&'static str> {
@@ -62,77 +70,83 @@ macro_rules! bits {
 bits! {
     /// Terminal verification results (TVR), tag 95. EMV 4.4 Book 3 Annex C5.
     Tvr, TvrBit, 5 {
-        ODA_NOT_PERFORMED = (0, 0x80), "offline data authentication was not performed";
-        SDA_FAILED = (0, 0x40), "static data authentication failed";
-        ICC_DATA_MISSING = (0, 0x20), "ICC data missing";
-        ON_EXCEPTION_FILE = (0, 0x10), "card appears on terminal exception file";
-        DDA_FAILED = (0, 0x08), "dynamic data authentication failed";
-        CDA_FAILED = (0, 0x04), "combined data authentication failed";
-        SDA_SELECTED = (0, 0x02), "static data authentication selected";
-        VERSIONS_DIFFER = (1, 0x80), "ICC and terminal have different application versions";
-        EXPIRED = (1, 0x40), "expired application";
-        NOT_YET_EFFECTIVE = (1, 0x20), "application not yet effective";
-        SERVICE_NOT_ALLOWED = (1, 0x10), "requested service not allowed for card product";
-        NEW_CARD = (1, 0x08), "new card";
-        CVM_FAILED = (2, 0x80), "cardholder verification was not successful";
-        CVM_UNRECOGNISED = (2, 0x40), "unrecognised CVM";
-        PIN_TRY_LIMIT = (2, 0x20), "PIN try limit exceeded";
-        NO_PIN_PAD = (2, 0x10), "PIN entry required and PIN pad not present or not working";
-        PIN_NOT_ENTERED = (2, 0x08), "PIN entry required, PIN pad present, but PIN was not entered";
-        ONLINE_PIN = (2, 0x04), "online PIN entered";
-        OVER_FLOOR_LIMIT = (3, 0x80), "transaction exceeds floor limit";
-        OVER_LOWER_LIMIT = (3, 0x40), "lower consecutive offline limit exceeded";
-        OVER_UPPER_LIMIT = (3, 0x20), "upper consecutive offline limit exceeded";
-        RANDOM_ONLINE = (3, 0x10), "transaction selected randomly for online processing";
-        FORCED_ONLINE = (3, 0x08), "merchant forced transaction online";
-        DEFAULT_TDOL = (4, 0x80), "default TDOL used";
-        ISSUER_AUTHENTICATION_FAILED = (4, 0x40), "issuer authentication failed";
-        SCRIPT_FAILED_BEFORE = (4, 0x20), "script processing failed before final GENERATE AC";
-        SCRIPT_FAILED_AFTER = (4, 0x10), "script processing failed after final GENERATE AC";
+        ODA_NOT_PERFORMED = (0, 0x80), "offline data authentication was not performed", "未进行脱机数据认证";
+        SDA_FAILED = (0, 0x40), "static data authentication failed", "静态数据认证失败";
+        ICC_DATA_MISSING = (0, 0x20), "ICC data missing", "IC卡数据缺失";
+        ON_EXCEPTION_FILE = (0, 0x10), "card appears on terminal exception file", "卡片出现在终端异常文件中";
+        DDA_FAILED = (0, 0x08), "dynamic data authentication failed", "动态数据认证失败";
+        CDA_FAILED = (0, 0x04), "combined data authentication failed", "复合动态数据认证失败";
+        SDA_SELECTED = (0, 0x02), "static data authentication selected", "已选择静态数据认证";
+        VERSIONS_DIFFER = (1, 0x80), "ICC and terminal have different application versions", "IC卡与终端应用版本不一致";
+        EXPIRED = (1, 0x40), "expired application", "应用已失效";
+        NOT_YET_EFFECTIVE = (1, 0x20), "application not yet effective", "应用尚未生效";
+        SERVICE_NOT_ALLOWED = (1, 0x10), "requested service not allowed for card product", "卡片产品不允许所请求的服务";
+        NEW_CARD = (1, 0x08), "new card", "新卡";
+        CVM_FAILED = (2, 0x80), "cardholder verification was not successful", "持卡人验证失败";
+        CVM_UNRECOGNISED = (2, 0x40), "unrecognised CVM", "未知的持卡人验证方法";
+        PIN_TRY_LIMIT = (2, 0x20), "PIN try limit exceeded", "PIN重试次数超限";
+        NO_PIN_PAD = (2, 0x10), "PIN entry required and PIN pad not present or not working",
+            "要求输入PIN, 但密码键盘不存在或故障";
+        PIN_NOT_ENTERED = (2, 0x08), "PIN entry required, PIN pad present, but PIN was not entered",
+            "要求输入PIN, 密码键盘存在, 但未输入";
+        ONLINE_PIN = (2, 0x04), "online PIN entered", "已输入联机PIN";
+        OVER_FLOOR_LIMIT = (3, 0x80), "transaction exceeds floor limit", "交易超过最低限额";
+        OVER_LOWER_LIMIT = (3, 0x40), "lower consecutive offline limit exceeded", "超过连续脱机交易下限";
+        OVER_UPPER_LIMIT = (3, 0x20), "upper consecutive offline limit exceeded", "超过连续脱机交易上限";
+        RANDOM_ONLINE = (3, 0x10), "transaction selected randomly for online processing", "交易被随机选择联机处理";
+        FORCED_ONLINE = (3, 0x08), "merchant forced transaction online", "商户强制联机";
+        DEFAULT_TDOL = (4, 0x80), "default TDOL used", "使用缺省TDOL";
+        ISSUER_AUTHENTICATION_FAILED = (4, 0x40), "issuer authentication failed", "发卡行认证失败";
+        SCRIPT_FAILED_BEFORE = (4, 0x20), "script processing failed before final GENERATE AC",
+            "最后一次GENERATE AC之前脚本处理失败";
+        SCRIPT_FAILED_AFTER = (4, 0x10), "script processing failed after final GENERATE AC",
+            "最后一次GENERATE AC之后脚本处理失败";
     }
 }
 
 bits! {
     /// Transaction status information (TSI), tag 9B. EMV 4.4 Book 3 Annex C6.
     Tsi, TsiBit, 2 {
-        ODA = (0, 0x80), "offline data authentication was performed";
-        CVM = (0, 0x40), "cardholder verification was performed";
-        CARD_RISK = (0, 0x20), "card risk management was performed";
-        ISSUER_AUTHENTICATION = (0, 0x10), "issuer authentication was performed";
-        TERMINAL_RISK = (0, 0x08), "terminal risk management was performed";
-        SCRIPTS = (0, 0x04), "script processing was performed";
+        ODA = (0, 0x80), "offline data authentication was performed", "已进行脱机数据认证";
+        CVM = (0, 0x40), "cardholder verification was performed", "已进行持卡人验证";
+        CARD_RISK = (0, 0x20), "card risk management was performed", "已进行卡片风险管理";
+        ISSUER_AUTHENTICATION = (0, 0x10), "issuer authentication was performed", "已进行发卡行认证";
+        TERMINAL_RISK = (0, 0x08), "terminal risk management was performed", "已进行终端风险管理";
+        SCRIPTS = (0, 0x04), "script processing was performed", "已进行脚本处理";
     }
 }
 
 bits! {
     /// Application interchange profile (AIP), tag 82: what the card can do. EMV 4.4 Book 3 Annex C1.
     Aip, AipBit, 2 {
-        SDA = (0, 0x40), "SDA supported";
-        DDA = (0, 0x20), "DDA supported";
-        CVM = (0, 0x10), "cardholder verification is supported";
-        TERMINAL_RISK = (0, 0x08), "terminal risk management is to be performed";
-        ISSUER_AUTHENTICATION = (0, 0x04), "issuer authentication is supported";
-        CDA = (0, 0x01), "CDA supported";
+        SDA = (0, 0x40), "SDA supported", "支持SDA";
+        DDA = (0, 0x20), "DDA supported", "支持DDA";
+        CVM = (0, 0x10), "cardholder verification is supported", "支持持卡人验证";
+        TERMINAL_RISK = (0, 0x08), "terminal risk management is to be performed", "需进行终端风险管理";
+        ISSUER_AUTHENTICATION = (0, 0x04), "issuer authentication is supported", "支持发卡行认证";
+        CDA = (0, 0x01), "CDA supported", "支持CDA";
     }
 }
 
 bits! {
     /// Terminal capabilities, tag 9F33. EMV 4.4 Book 4 Annex A2.
     Capabilities, CapabilityBit, 3 {
-        MANUAL_ENTRY = (0, 0x80), "manual key entry";
-        MAGNETIC_STRIPE = (0, 0x40), "magnetic stripe";
-        CONTACT = (0, 0x20), "IC with contacts";
-        OFFLINE_PIN_PLAIN = (1, 0x80), "plaintext PIN for ICC verification";
-        ONLINE_PIN = (1, 0x40), "enciphered PIN for online verification";
-        SIGNATURE = (1, 0x20), "signature";
-        OFFLINE_PIN_ENCIPHERED = (1, 0x10), "enciphered PIN for offline verification";
-        NO_CVM = (1, 0x08), "no CVM required";
-        SDA = (2, 0x80), "SDA";
-        DDA = (2, 0x40), "DDA";
-        CARD_CAPTURE = (2, 0x20), "card capture";
-        CDA = (2, 0x08), "CDA";
+        MANUAL_ENTRY = (0, 0x80), "manual key entry", "手工键盘输入";
+        MAGNETIC_STRIPE = (0, 0x40), "magnetic stripe", "磁条";
+        CONTACT = (0, 0x20), "IC with contacts", "接触式IC卡";
+        OFFLINE_PIN_PLAIN = (1, 0x80), "plaintext PIN for ICC verification", "IC卡明文PIN验证";
+        ONLINE_PIN = (1, 0x40), "enciphered PIN for online verification", "联机加密PIN验证";
+        SIGNATURE = (1, 0x20), "signature", "签名";
+        OFFLINE_PIN_ENCIPHERED = (1, 0x10), "enciphered PIN for offline verification", "脱机加密PIN验证";
+        NO_CVM = (1, 0x08), "no CVM required", "无需持卡人验证";
+        SDA = (2, 0x80), "SDA", "SDA";
+        DDA = (2, 0x40), "DDA", "DDA";
+        CARD_CAPTURE = (2, 0x20), "card capture", "吞卡";
+        CDA = (2, 0x08), "CDA", "CDA";
     }
 }
+
+pub(super) use bits;
 
 impl Tvr {
     /// True if any bit is set in both this and an action code (TAC or IAC). EMV 4.4 Book 3 §10.7.

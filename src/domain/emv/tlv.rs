@@ -120,6 +120,38 @@ pub enum TlvError {
     },
 }
 
+impl TlvError {
+    /// The same error with its offset counted from a place so many bytes earlier.
+    #[must_use]
+    pub const fn shifted(self, by: usize) -> Self {
+        let mut error = self;
+        match &mut error {
+            Self::TagCut { offset }
+            | Self::TagTooLong { offset }
+            | Self::LengthCut { offset, .. }
+            | Self::LengthForm { offset, .. }
+            | Self::ValueCut { offset, .. }
+            | Self::TooDeep { offset, .. } => *offset = offset.saturating_add(by),
+            Self::Duplicate { .. } | Self::ValueTooLong { .. } => {}
+        }
+        error
+    }
+
+    /// Where the failure is, if it is in bytes that were read.
+    #[must_use]
+    pub const fn offset(&self) -> Option<usize> {
+        match self {
+            Self::TagCut { offset }
+            | Self::TagTooLong { offset }
+            | Self::LengthCut { offset, .. }
+            | Self::LengthForm { offset, .. }
+            | Self::ValueCut { offset, .. }
+            | Self::TooDeep { offset, .. } => Some(*offset),
+            Self::Duplicate { .. } | Self::ValueTooLong { .. } => None,
+        }
+    }
+}
+
 /// One data object inside the bytes it was read from. `Debug` shows tag and length only.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Tlv<'a> {
@@ -129,6 +161,8 @@ pub struct Tlv<'a> {
     pub value: &'a [u8],
     /// Where the tag begins in the bytes given to the [`Reader`].
     pub offset: usize,
+    /// Where the value begins in them.
+    pub start: usize,
 }
 
 impl<'a> Tlv<'a> {
@@ -219,9 +253,10 @@ impl<'a> Reader<'a> {
         let left = self.rest.len();
         let (value, rest) =
             self.rest.split_at_checked(needed).ok_or(TlvError::ValueCut { tag, offset, needed, left })?;
+        let start = self.offset;
         self.rest = rest;
-        self.offset = self.offset.saturating_add(needed);
-        Ok(Some(Tlv { tag, value, offset }))
+        self.offset = start.saturating_add(needed);
+        Ok(Some(Tlv { tag, value, offset, start }))
     }
 }
 

@@ -122,6 +122,25 @@ pub enum UnpackError {
     },
 }
 
+impl UnpackError {
+    /// Where the failure is, counted from the MTI.
+    #[must_use]
+    pub const fn offset(&self) -> usize {
+        match self {
+            Self::Short { offset, .. }
+            | Self::EmptyBitmap { offset }
+            | Self::Undefined { offset, .. }
+            | Self::TooLong { offset, .. }
+            | Self::Odd { offset, .. }
+            | Self::Malformed { offset, .. }
+            | Self::BadFiller { offset, .. }
+            | Self::Trailing { offset, .. } => *offset,
+            Self::Oversize { .. } => MESSAGE_MAX,
+            Self::SecondaryBitmap => 2,
+        }
+    }
+}
+
 /// Reads one whole message, MTI to last element, by the dialect's table. Allocates nothing.
 ///
 /// # Errors
@@ -133,17 +152,29 @@ pub fn decode<'a>(dialect: &'a Dialect, bytes: &'a [u8]) -> Result<View<'a>, Unp
     let mut cursor = Cursor { rest: bytes, offset: 0 };
     let mti = cursor.mti(dialect.mti())?;
     let present = cursor.bitmaps(dialect)?;
-    let mut view = View::new(dialect, bytes, mti, present);
-    for de in De::of_bits(present) {
-        let offset = cursor.offset;
-        let format = dialect.element(de).ok_or(UnpackError::Undefined { de, offset })?.format;
-        let slot = cursor.value(de, format, dialect.counted())?;
-        view.put(de, slot);
+    let mut view = View::new(dialect, bytes, mti);
+    cursor.elements(&mut view, present)?;
+    Ok(view)
+}
+
+/// Reads a message as far as it goes, for people who look at a broken one: everything before the failure, and the
+/// failure. Allocates nothing.
+///
+/// # Errors
+/// [`UnpackError`] if not even type and bitmap can be read.
+pub fn decode_partly<'a>(
+    dialect: &'a Dialect,
+    bytes: &'a [u8],
+) -> Result<(View<'a>, Option<UnpackError>), UnpackError> {
+    if bytes.len() > MESSAGE_MAX {
+        return Err(UnpackError::Oversize { length: bytes.len() });
     }
-    match cursor.rest.len() {
-        0 => Ok(view),
-        left => Err(UnpackError::Trailing { offset: cursor.offset, left }),
-    }
+    let mut cursor = Cursor { rest: bytes, offset: 0 };
+    let mti = cursor.mti(dialect.mti())?;
+    let present = cursor.bitmaps(dialect)?;
+    let mut view = View::new(dialect, bytes, mti);
+    let failure = cursor.elements(&mut view, present).err();
+    Ok((view, failure))
 }
 
 /// Reads one whole message into a form of its own.
@@ -212,6 +243,21 @@ impl<'a> Cursor<'a> {
             .iter()
             .try_fold(0, |bits, c| Some((bits << 4) | u64::from(digit(c)?)))
             .ok_or(UnpackError::Malformed { part, offset, wanted })
+    }
+
+    /// All elements of the bitmaps, and nothing behind them.
+    fn elements(&mut self, view: &mut View<'a>, present: u128) -> Result<(), UnpackError> {
+        let dialect = view.dialect();
+        for de in De::of_bits(present) {
+            let offset = self.offset;
+            let format = dialect.element(de).ok_or(UnpackError::Undefined { de, offset })?.format;
+            let slot = self.value(de, format, dialect.counted())?;
+            view.put(de, slot);
+        }
+        match self.rest.len() {
+            0 => Ok(()),
+            left => Err(UnpackError::Trailing { offset: self.offset, left }),
+        }
     }
 
     /// Prefix and value of one element, checked.

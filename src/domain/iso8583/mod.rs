@@ -19,7 +19,7 @@ pub mod view;
 #[cfg(test)]
 mod tests;
 
-pub use decode::{Part, UnpackError, decode, unpack};
+pub use decode::{Part, UnpackError, decode, decode_partly, unpack};
 pub use dialect::{Counted, Dialect, Element, Form};
 pub use element::De;
 pub use encode::{PackError, pack};

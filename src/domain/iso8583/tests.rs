@@ -250,7 +250,9 @@ fn value(format: Format, counted: Counted) -> BoxedStrategy<Vec<u8>> {
     let allowed: Vec<u8> = (0..=255).filter(|unit| format.encoding.allows(*unit)).collect();
     // An odd count of packed digits cannot be told where bytes are counted.
     let even = counted == Counted::Bytes && format.encoding.is_packed() && !format.is_fixed();
-    proptest::collection::vec(proptest::sample::select(allowed), least..=format.most().min(90).max(least))
+    // Two characters make a byte, and a prefix of two characters tells 99 of them.
+    let told = if counted == Counted::Bytes && format.encoding == Encoding::Hex { 49 } else { 90 };
+    proptest::collection::vec(proptest::sample::select(allowed), least..=format.most().min(told).max(least))
         .prop_map(move |mut value| {
             if even && value.len() % 2 == 1 {
                 value.pop();

@@ -25,11 +25,17 @@ pub struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    pub(super) const fn new(dialect: &'a Dialect, bytes: &'a [u8], mti: [u8; 4], present: u128) -> Self {
-        Self { dialect, bytes, mti, present, slots: [Slot { start: 0, units: 0 }; 128] }
+    /// A message without elements yet.
+    pub(super) const fn new(dialect: &'a Dialect, bytes: &'a [u8], mti: [u8; 4]) -> Self {
+        Self { dialect, bytes, mti, present: 0, slots: [Slot { start: 0, units: 0 }; 128] }
+    }
+
+    pub(super) const fn dialect(&self) -> &'a Dialect {
+        self.dialect
     }
 
     pub(super) fn put(&mut self, de: De, slot: Slot) {
+        self.present |= de.bit();
         if let Some(place) = self.slots.get_mut(de.index()) {
             *place = slot;
         }

@@ -46,6 +46,20 @@ words! {
     }
 }
 
+words! {
+    /// DE 61 of a reversal: how it names what it undoes. Batch and STAN are its own, for it repeats the original's.
+    NamesOriginal {
+        /// As the request matrix has it: voids with batch and STAN, the pre-authorisation family with the day, too.
+        ByKind = "by-kind",
+        /// Not at all.
+        Never = "never",
+        /// Every reversal with batch and STAN.
+        Numbers = "numbers",
+        /// … and the day of the answer, `0000` where there was none.
+        NumbersAndDay = "numbers-and-day",
+    }
+}
+
 /// Forms of elements that differ from acquirer to acquirer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Forms {
@@ -55,8 +69,6 @@ pub struct Forms {
     pub entry_mode_fallback: String,
     /// DE 26, longest PIN.
     pub pin_capture: String,
-    /// First digit of DE 53 beside a PIN: 2 = made with the card number, 1 = without.
-    pub pin_format: String,
     /// Digits of DE 60 in requests for money: 13 ends with 60.5, 14 with 60.6.
     pub private_60_digits: usize,
     /// DE 63 of a refund.
@@ -138,6 +150,8 @@ pub struct Profile {
     pub keys: KeyRules,
     /// Why a reversal is sent.
     pub reversal_codes: ReversalCodes,
+    /// DE 61 of a reversal.
+    pub names_original: NamesOriginal,
     /// What DE 55 holds.
     pub icc: IccLists,
     /// What DE 39 means to people.
@@ -172,6 +186,15 @@ pub struct Profile {
 }
 
 impl Profile {
+    /// The same rules on a line on which only the bank can write, as TLS makes it: a refusal needs no MAC there.
+    #[must_use]
+    pub fn on_private_line(mut self: Arc<Self>) -> Arc<Self> {
+        if self.unsigned_refusals != UnsignedRefusals::Accept {
+            Arc::make_mut(&mut self).unsigned_refusals = UnsignedRefusals::Accept;
+        }
+        self
+    }
+
     /// `unionpay`, the profile that ships.
     #[must_use]
     pub fn unionpay() -> Arc<Self> {

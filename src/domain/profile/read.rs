@@ -1,10 +1,10 @@
 //! A profile as a TOML text. Keys that a text leaves out are those of its base; a key that is unknown or out of range
 //! is told with file, line and what is allowed.
-use super::{Downloads, Forms, LateUploads, Profile, ReversalCodes, UnsignedRefusals};
+use super::{Downloads, Forms, LateUploads, NamesOriginal, Profile, ReversalCodes, UnsignedRefusals};
 use crate::domain::crypto::mac::MacAlgorithm;
 use crate::domain::download;
 use crate::domain::emv::tlv::Tag;
-use crate::domain::iso8583::{De, Dialect, Format};
+use crate::domain::iso8583::{De, Dialect, Fill, Format};
 use crate::domain::keystore::{
     Contradiction, KeyBlockLayout, KeyRules, MacForm, MakLength, MissingTdk, SignOnKeys,
 };
@@ -20,7 +20,10 @@ use std::path::Path;
 const DAY_S: i64 = 86_400;
 /// Most objects of one list of DE 55.
 const TAGS_MAX: usize = 40;
-const TAG: &str = "tags of one to three bytes in hexadecimal digits";
+/// Elements that an answer repeats: 3, 4, 11, 25, 41, 42, 49, 60.
+const REPEATED: [u8; 8] = [3, 4, 11, 25, 41, 42, 49, 60];
+const TAG: &str =
+    "tags of one to three bytes in hexadecimal digits, none of card number, track, name, expiry or PIN";
 
 /// Reads a text. `base` gives what it leaves out; without one every key must be there.
 ///
@@ -56,7 +59,7 @@ pub fn read(name: &str, file: &Path, text: &str, base: Option<&Profile>) -> Resu
     unknown(file, &tables, &mut errors);
     let profile = (|| {
         let ((tpdu, header, response_timeout), people) = (frame?, people?);
-        let (reversal_codes, reversal_attempts, repeat_not_found) = reversal?;
+        let (reversal_codes, reversal_attempts, repeat_not_found, names_original) = reversal?;
         let (upload_attempts, late_uploads) = uploads?;
         Some(Profile {
             name: name.to_owned(),
@@ -67,6 +70,7 @@ pub fn read(name: &str, file: &Path, text: &str, base: Option<&Profile>) -> Resu
             forms: forms?,
             keys: keys?,
             reversal_codes,
+            names_original,
             icc: icc?,
             catalogue: catalogue?,
             reversal_attempts,
@@ -116,6 +120,11 @@ fn fields(s: &mut Section<'_>, base: &Dialect) -> Option<Dialect> {
     let read = |text: &str| Format::parse(text).map_err(|error| error.allowed.to_owned());
     let changed =
         s.numbered(2..=63, "the elements 2 to 63, each with a format such as \"n..19 ll\"", read)?;
+    for (number, _) in changed.iter().filter(|(n, format)| REPEATED.contains(n) && format.fill != Fill::None)
+    {
+        let allowed = "a format without spaces and zeros: answers repeat this element, unit by unit";
+        s.wrong_table(&number.to_string(), "is filled", allowed);
+    }
     let with = |dialect: Dialect, (number, format)| match De::new(number) {
         Some(de) => dialect.with(de, format),
         None => dialect,
@@ -134,6 +143,11 @@ fn printable(most: usize) -> impl Fn(&str) -> Option<String> {
     move |text| (text.len() <= most && text.bytes().all(good)).then(|| text.to_owned())
 }
 
+/// A text of one to so many printable characters.
+fn shown(most: usize) -> impl Fn(&str) -> Option<String> {
+    move |text| printable(most)(text).filter(|text| !text.is_empty())
+}
+
 fn forms(s: &mut Section<'_>, base: Option<&Forms>) -> Option<Forms> {
     let of = |part: fn(&Forms) -> &String| base.map(|base| part(base).clone());
     let code = s.text("entry-mode-code", of(|f| &f.entry_mode_code), "2 digits", digits(2));
@@ -141,17 +155,15 @@ fn forms(s: &mut Section<'_>, base: Option<&Forms>) -> Option<Forms> {
         matches!(t, "80" | "02").then(|| t.to_owned())
     });
     let capture = s.text("pin-capture", of(|f| &f.pin_capture), "2 digits", digits(2));
-    let format =
-        s.text("pin-format", of(|f| &f.pin_format), "1, 2", |t| matches!(t, "1" | "2").then(|| t.to_owned()));
     let private = s.number_or(
         "private-60-digits",
         base.and_then(|f| i64::try_from(f.private_60_digits).ok()),
         13..=14,
         " digits",
     );
-    let refund = s.text("refund-63", of(|f| &f.refund_63), "at most 20 characters", printable(20));
+    let refund = s.text("refund-63", of(|f| &f.refund_63), "1 to 20 characters", shown(20));
     let advice = s.text("advice-63", of(|f| &f.advice_63), "at most 20 characters", printable(20));
-    let upload = s.text("upload-63", of(|f| &f.upload_63), "at most 20 characters", printable(20));
+    let upload = s.text("upload-63", of(|f| &f.upload_63), "1 to 20 characters", shown(20));
     let script = s.flag_or("script-condition", base.map(|f| f.script_condition));
     let number =
         s.text("sequence-number", of(|f| &f.sequence_number), "at most 99 characters", printable(99));
@@ -159,7 +171,6 @@ fn forms(s: &mut Section<'_>, base: Option<&Forms>) -> Option<Forms> {
         entry_mode_code: code?,
         entry_mode_fallback: fallback?,
         pin_capture: capture?,
-        pin_format: format?,
         private_60_digits: private?,
         refund_63: refund?,
         advice_63: advice?,
@@ -195,7 +206,10 @@ fn keys(s: &mut Section<'_>, base: Option<&KeyRules>) -> Option<KeyRules> {
     Some(rules)
 }
 
-fn reversal(s: &mut Section<'_>, base: Option<&Profile>) -> Option<(ReversalCodes, u32, Duration)> {
+fn reversal(
+    s: &mut Section<'_>,
+    base: Option<&Profile>,
+) -> Option<(ReversalCodes, u32, Duration, NamesOriginal)> {
     let of = |part: fn(&ReversalCodes) -> &String| base.map(|base| part(&base.reversal_codes).clone());
     let code = |text: &str| {
         (text.len() == 2 && text.bytes().all(|c| c.is_ascii_alphanumeric())).then(|| text.to_owned())
@@ -207,8 +221,14 @@ fn reversal(s: &mut Section<'_>, base: Option<&Profile>) -> Option<(ReversalCode
     let attempts = s.number_or("attempts", base.map(|b| i64::from(b.reversal_attempts)), 1..=99, "");
     let default = base.and_then(|b| seconds(b.repeat_not_found));
     let repeat = s.number_or("repeat-not-found-s", default, 0..=DAY_S, " s, 0 = never");
+    let names = s.text(
+        "names-original",
+        base.map(|b| b.names_original),
+        &all(NamesOriginal::ALL),
+        NamesOriginal::from_word,
+    );
     let codes = ReversalCodes { no_answer: no_answer?, mac_error: mac_error?, refused: refused? };
-    Some((codes, attempts?, Duration::from_secs(repeat?)))
+    Some((codes, attempts?, Duration::from_secs(repeat?), names?))
 }
 
 fn uploads(s: &mut Section<'_>, base: Option<&Profile>) -> Option<(u32, LateUploads)> {
@@ -297,7 +317,9 @@ fn icc(s: &mut Section<'_>, base: Option<&IccLists>) -> Option<IccLists> {
 fn tag(text: &str) -> Option<Tag> {
     let good = matches!(text.len(), 2 | 4 | 6)
         && text.bytes().all(|c| c.is_ascii_digit() || (b'A'..=b'F').contains(&c));
-    good.then(|| u32::from_str_radix(text, 16).ok().map(Tag)).flatten()
+    let tag = good.then(|| u32::from_str_radix(text, 16).ok().map(Tag)).flatten();
+    // DE 55 stays in the journal: what has an element of its own, or is a secret, never stands in it.
+    tag.filter(|tag| !tag.is_sensitive() && ![Tag::EXPIRY, Tag::PAN_SEQUENCE].contains(tag))
 }
 
 /// Exactly N bytes in hexadecimal digits.
@@ -321,7 +343,7 @@ fn catalogue(
     errors: &mut Vec<ConfigError>,
 ) -> Option<Catalogue> {
     let mut catalogue = base.cloned().unwrap_or_default();
-    let mut whole = true;
+    let (mut whole, mut named) = (true, Vec::new());
     for (entries, line) in rows {
         let mut s = Section::new("[[response]]", (file.to_owned(), line), entries, errors);
         let entry = row(&mut s);
@@ -337,7 +359,19 @@ fn catalogue(
         }
         s.finish();
         match entry {
-            Some(entry) => catalogue.put(entry),
+            Some(entry) if named.contains(&entry.code) => {
+                errors.push(ConfigError {
+                    file: file.to_owned(),
+                    line,
+                    key: "[[response]] code".to_owned(),
+                    problem: format!("{} stands twice", entry.code),
+                    allowed: "each code once".to_owned(),
+                });
+            }
+            Some(entry) => {
+                named.push(entry.code.clone());
+                catalogue.put(entry);
+            }
             None => whole = false,
         }
     }
@@ -345,13 +379,14 @@ fn catalogue(
 }
 
 fn row(s: &mut Section<'_>) -> Option<Entry> {
-    let text = |text: &str| (!text.is_empty() && text.chars().count() <= 60).then(|| text.to_owned());
+    let good = |text: &str| (1..=60).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+    let text = |text: &str| good(text).then(|| text.to_owned());
     let code = s.text("code", None, "2 letters or digits", |text| {
         (text.len() == 2 && text.bytes().all(|c| c.is_ascii_alphanumeric())).then(|| text.to_owned())
     });
     let class = s.text("class", None, &all(Class::ALL), Class::from_word);
-    let zh = s.text("zh", None, "1 to 60 characters", text);
-    let en = s.text("en", None, "1 to 60 characters", text);
+    let zh = s.text("zh", None, "1 to 60 characters, none of them a control character", text);
+    let en = s.text("en", None, "1 to 60 characters, none of them a control character", text);
     let next = s.text("next", None, &all(Next::ALL), Next::from_word);
     Some(Entry { code: code?.into(), class: class?, zh: zh?.into(), en: en?.into(), next: next? })
 }

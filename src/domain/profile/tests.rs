@@ -56,9 +56,9 @@ fn a_short_text_changes_only_what_it_names() {
 fn a_wrong_text_says_where_and_why() {
     let check = |text: &str, expected: &[&str]| assert_eq!(changed(text).unwrap_err(), expected, "{text}");
     check(
-        "[forms]\npin-format = \"3\"\n[reversal]\nattempts = 0\nno-answer = \"980\"\n",
+        "[forms]\npin-capture = \"3\"\n[reversal]\nattempts = 0\nno-answer = \"980\"\n",
         &[
-            "icbc.toml:2: [forms] pin-format is \"3\"; allowed: 1, 2",
+            "icbc.toml:2: [forms] pin-capture is \"3\"; allowed: 2 digits",
             "icbc.toml:4: [reversal] attempts is 0; allowed: 1 to 99",
             "icbc.toml:5: [reversal] no-answer is \"980\"; allowed: 2 letters or digits",
         ],
@@ -67,7 +67,7 @@ fn a_wrong_text_says_where_and_why() {
         "[forms]\npin = 1\n",
         &[concat!(
             "icbc.toml:2: [forms] pin is not known; allowed: entry-mode-code, entry-mode-fallback, pin-capture, ",
-            "pin-format, private-60-digits, refund-63, advice-63, upload-63, script-condition, sequence-number"
+            "private-60-digits, refund-63, advice-63, upload-63, script-condition, sequence-number"
         )],
     );
     check("[frame]\ntpdu = \"60\"\n", &["icbc.toml:2: [frame] tpdu is \"60\"; allowed: 10 hex digits"]);
@@ -75,7 +75,7 @@ fn a_wrong_text_says_where_and_why() {
     let why = "an SM4 MAC needs the SM4 key block, and the other way round";
     assert_eq!(mixed, [format!("icbc.toml:2: [keys] mac and block do not go together; allowed: {why}")]);
     let tracks =
-        changed("[forms]\npin-format = \"1\"\n[keys]\nblock = \"unionpay\"\ntrack-encryption = true\n");
+        changed("[forms]\npin-capture = \"12\"\n[keys]\nblock = \"unionpay\"\ntrack-encryption = true\n");
     let why = "only sign-on 004 asks for a key for tracks";
     let expected = "icbc.toml:5: [keys] track-encryption and sign-on-keys do not go together; allowed: ";
     assert_eq!(tracks.unwrap_err(), [format!("{expected}{why}")]);
@@ -128,4 +128,32 @@ fn what_books_money_is_not_a_setting() {
     assert!(row("51", "approved").unwrap_err()[0].contains("does not fit the code"));
     assert!(row("00", "do-not-retry").unwrap_err()[0].contains("does not fit the code"));
     assert!(row("Z9", "do-not-retry").is_ok() && row("A2", "approved").is_ok());
+}
+
+/// Goal: no profile puts a track, a card number or an expiry into DE 55, which the journal keeps.
+#[test]
+fn chip_data_holds_no_secret() {
+    for tag in ["57", "5A", "5F24", "5F34", "5F20", "9F20", "9F6B", "56", "99"] {
+        let wrong = changed(&format!("[chip-data]\noptional = [\"9F34\", \"{tag}\"]\n")).unwrap_err();
+        assert!(
+            wrong[0].starts_with(&format!("icbc.toml:2: [chip-data] optional holds \"{tag}\"")),
+            "{wrong:?}"
+        );
+    }
+}
+
+/// Goal: an element that answers repeat is not filled on the wire, or no answer would match; a code stands once; texts
+/// have no control characters; an element that must have a value is not emptied.
+#[test]
+fn what_would_never_work_is_refused() {
+    assert!(changed("[fields]\n41 = \"ans10 spaces\"\n").unwrap_err()[0].contains("is filled"));
+    assert!(changed("[fields]\n38 = \"an8 spaces\"\n").is_ok());
+    let row =
+        "[[response]]\ncode = \"51\"\nclass = \"retryable\"\nzh = \"一\"\nen = \"one\"\nnext = \"done\"\n";
+    assert!(changed(&row.repeat(2)).unwrap_err()[0].contains("51 stands twice"));
+    assert!(changed(&row.replace("one", "o\\u001bne")).unwrap_err()[0].contains("[[response]] en"));
+    for key in ["upload-63", "refund-63"] {
+        assert!(changed(&format!("[forms]\n{key} = \"\"\n")).unwrap_err()[0].contains("1 to 20"));
+    }
+    assert!(changed("[forms]\nadvice-63 = \"\"\n").is_ok());
 }

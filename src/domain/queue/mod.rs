@@ -13,7 +13,7 @@ use super::fault::{Fault, FaultName};
 use super::ident::{AuthCode, BatchNumber, OperatorId, ResponseCode, Rrn, Stan};
 use super::money::{Amount, Currency};
 use super::outcome::{EntryType, Kind, QueueState, Resolution};
-use super::record::{EntryId, EntryRow, Record, ReversalReason, TxnRow, WireFacts};
+use super::record::{Begun, EntryId, EntryRow, Record, ReversalReason, TxnRow, WireFacts};
 use super::secret::Pan;
 
 /// [`Entry::last_error`] of an upload that was sent although it waited longer than allowed; it stays when it is done.
@@ -80,6 +80,18 @@ pub struct Content {
 }
 
 impl Entry {
+    /// Under which identity it began; `None` where its request is not known any more.
+    #[must_use]
+    pub fn begun(&self) -> Option<Begun> {
+        let wire = &self.content.as_ref()?.wire;
+        Some(Begun {
+            terminal_id: wire.terminal_id.clone(),
+            merchant_id: wire.merchant_id.clone(),
+            currency: self.currency.alpha().to_owned(),
+            profile: wire.profile.clone(),
+        })
+    }
+
     /// All open entries of a transaction. Armed ones are not owed yet.
     #[must_use]
     pub fn all_of(row: &TxnRow) -> Vec<Self> {

@@ -101,6 +101,7 @@ fn wire() -> WireFacts {
         original: String::new(),
         terminal_id: TerminalId::new("10000001").unwrap(),
         merchant_id: MerchantId::new("102100058120001").unwrap(),
+        profile: "unionpay".to_owned(),
         reversal_icc: Vec::new(),
         icc: Vec::new(),
     }

@@ -1,7 +1,33 @@
 //! The batch in the journal: the steps of its settlement, and what is read back of it.
 use crate::domain::calendar::WallTime;
-use crate::domain::ident::{BatchNumber, OperatorId, Stan};
+use crate::domain::ident::{BatchNumber, MerchantId, OperatorId, Stan, TerminalId};
+use crate::domain::money::Currency;
 use crate::domain::outcome::{BatchState, CardClass, Kind, Verdict};
+use crate::domain::unionpay::Identity;
+
+/// Under which identity a batch or an obligation began.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Begun {
+    /// DE 41.
+    pub terminal_id: TerminalId,
+    /// DE 42.
+    pub merchant_id: MerchantId,
+    /// ISO 4217, three letters.
+    pub currency: String,
+    /// Name of the profile; empty where an earlier schema did not keep it: any profile will do then.
+    pub profile: String,
+}
+
+impl Begun {
+    /// True if that is who the terminal is now.
+    #[must_use]
+    pub fn is(&self, now: &Identity, currency: Currency) -> bool {
+        self.terminal_id == now.terminal_id
+            && self.merchant_id == now.merchant_id
+            && self.currency == currency.alpha()
+            && (self.profile.is_empty() || self.profile == now.profile.name)
+    }
+}
 
 /// Settlement of the open batch, one durable step after the other; see [`crate::domain::settlement`].
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -111,6 +111,7 @@ const REASONS: &[(&str, &str, &str)] = &[
     ("identity-changed", "终端参数已变更, 请先结算", "the terminal's identity changed: settle first"),
     ("keys-missing", "未装主密钥, 请联系维修", "no master key is loaded: call a technician"),
     ("parameters-missing", "未装芯片卡参数, 请联系维修", "no card parameters are loaded: call a technician"),
+    ("download-incomplete", "参数下载未完成, 自动重试中", "a download is unfinished; it goes on by itself"),
     ("not-signed-on", "未签到, 请先签到", "not signed on to the bank: sign on first"),
     ("no-operator", "操作员未登录, 请先登录", "no operator: sign on first"),
     ("batch-mismatch", "批次与银行不一致, 请结算", "the bank counts another batch: settle"),

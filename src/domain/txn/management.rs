@@ -1,6 +1,6 @@
-//! Messages that move no money: sign-on (0800/003), sign-off (0820/002), echo (0820/301).
+//! Messages that move no money: sign-on (0800/003), sign-off (0820/002), echo (0820/301), state (0820/362).
 //!
-//! Sign-on and sign-off reserve their STAN durably before the first byte; the echo carries none. New working
+//! Sign-on and sign-off reserve their STAN durably before the first byte; echo and state carry none. New working
 //! keys and the signed-on mark become durable in one commit, and only then does the engine use them.
 use super::{Effects, Garbled, Now};
 use crate::domain::calendar::BootTime;
@@ -22,6 +22,8 @@ pub enum Errand {
     SignOff,
     /// 回响.
     Echo,
+    /// 终端状态上送.
+    State,
 }
 
 /// A request, complete but for the terminal's identity.
@@ -29,7 +31,7 @@ pub enum Errand {
 pub struct Request {
     /// Which.
     pub errand: Errand,
-    /// Its STAN; the echo has none.
+    /// Its STAN; echo and state have none.
     pub stan: Option<Stan>,
 }
 
@@ -163,7 +165,7 @@ impl Management {
     pub fn step(mut self, event: Event, now: Now) -> Step {
         match (&self.state, event) {
             (State::AwaitLine, Event::LineReady) => match self.errand {
-                Errand::Echo => self.send(None),
+                Errand::Echo | Errand::State => self.send(None),
                 Errand::SignOn | Errand::SignOff => {
                     self.state = State::AwaitStan;
                     (self, Effects::store(vec![], vec![Record::ReserveStan]))
@@ -233,7 +235,7 @@ impl Management {
             return self.end(Err(fault));
         }
         match self.errand {
-            Errand::Echo => self.end(Ok(())),
+            Errand::Echo | Errand::State => self.end(Ok(())),
             Errand::SignOff => {
                 self.state = State::AwaitStored(Local::DropKeys);
                 (self, Effects::store(vec![], vec![Record::SignedOff]))

@@ -32,6 +32,7 @@ use super::secret::{Pan, PinBlock, TokenKey, Track2};
 use super::unionpay::Identity;
 use super::unionpay::answers::FinancialAnswer;
 use core::time::Duration;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The present, as the engine read it when the event came.
@@ -58,6 +59,8 @@ pub struct Setup {
     pub tls: bool,
     /// Makes the card token.
     pub token_key: TokenKey,
+    /// Tokens of the cards from which the bank takes no money.
+    pub blacklist: Arc<BTreeSet<String>>,
     /// True if the caller wants the card confirmed.
     pub confirm_card: bool,
     /// The merchant's limits let this sale be approved without the bank.

@@ -20,6 +20,7 @@ pub mod messages;
 pub mod response;
 pub mod settlement;
 
+use super::download::Kind;
 use super::ident::{MerchantId, TerminalId};
 use super::profile::Profile;
 use std::sync::Arc;
@@ -39,14 +40,47 @@ pub struct Identity {
     pub profile: Arc<Profile>,
 }
 
-/// What the host wants of the terminal when the transaction is over: the sixth digit of its header.
-///
-/// 0 nothing, 1 download parameters, 3 sign on again, 4 download CA keys, 5 download applications. The header
-/// is not covered by the MAC, so it may cause a download or a sign-on and nothing more. Spec: unverified.
+/// The sixth digit of a header; see [`HostWish`].
 #[must_use]
 pub fn header_request(header: [u8; 6]) -> u8 {
     let [_, _, third, ..] = header;
     third & 0x0F
+}
+
+/// What the host wants of the terminal when the transaction is over. The header is not covered by the MAC, so it may
+/// cause a download or a sign-on and nothing more. Source: LiaoYang_POS; Spec: unverified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostWish {
+    /// 0: nothing.
+    Nothing,
+    /// 3: sign on again.
+    SignOn,
+    /// 1 parameters, 4 CA keys, 5 applications, 7 blacklist.
+    Download(Kind),
+    /// 2: upload the state of the terminal.
+    State,
+    /// 6: a new application; nothing that posd does.
+    Application,
+    /// Anything else.
+    Unknown(u8),
+}
+
+impl HostWish {
+    /// By the sixth digit of the header.
+    #[must_use]
+    pub const fn of(digit: u8) -> Self {
+        match digit {
+            0 => Self::Nothing,
+            1 => Self::Download(Kind::Parameters),
+            2 => Self::State,
+            3 => Self::SignOn,
+            4 => Self::Download(Kind::Capk),
+            5 => Self::Download(Kind::Aid),
+            6 => Self::Application,
+            7 => Self::Download(Kind::Blacklist),
+            other => Self::Unknown(other),
+        }
+    }
 }
 
 /// A text of the host: ASCII, or GBK (DE 44, 59, 63), without what fills it at its end. `None` if it is empty, not of

@@ -100,6 +100,7 @@ impl Engine {
             }
             (Errand::SignOff, Some(stan)) => Some(messages::sign_off(identity, stan, self.batch)),
             (Errand::Echo, _) => Some(messages::echo(identity, self.batch)),
+            (Errand::State, _) => Some(messages::state_upload(identity, self.batch, &self.state_items())),
             (Errand::SignOn | Errand::SignOff, None) => None,
         };
         self.send_built(built);
@@ -152,7 +153,7 @@ impl Engine {
         match errand {
             Errand::SignOn => self.sign_on_tried(result.is_ok()),
             Errand::SignOff => self.line.signed_off |= result.is_ok(),
-            Errand::Echo => {}
+            Errand::Echo | Errand::State => {}
         }
     }
 
@@ -162,6 +163,7 @@ impl Engine {
             self.line.signed_off = false;
             self.line.sign_on_at = None;
             self.line.sign_on_pause = RETRY_MIN;
+            self.download_what_is_missing();
             return;
         }
         self.line.sign_on_at = Some(self.system.boot().after(self.line.sign_on_pause));

@@ -5,13 +5,11 @@ use crate::domain::queue::delivery::{self, Delivery};
 use crate::domain::record::KeyRecord;
 use crate::domain::txn::management::{self, Errand, Management, SignOnAnswer};
 use crate::domain::txn::{self, Garbled};
+use crate::domain::unionpay::HostWish;
 use crate::domain::unionpay::answers::{self, AnswerError};
 use crate::domain::unionpay::messages::Request;
 use crate::engine::{Engine, Note, cut};
 use crate::ports::Durability;
-
-/// Sixth digit of the host's header: "sign on again". Acted upon when the transaction is over.
-const SIGN_ON_AGAIN: u8 = 3;
 
 /// Messages that answer nothing and are journalled, for each line: a host that has gone mad must not fill the disk.
 const STRAYS_MAX: u32 = 16;
@@ -40,6 +38,10 @@ impl Engine {
             Some(User::Settlement) => {
                 self.line.user = Some(User::Settlement);
                 self.settlement_answer(&request, bytes)
+            }
+            Some(User::Download) => {
+                self.line.user = Some(User::Download);
+                self.download_answer(&request, bytes)
             }
             Some(User::Management { machine, job, opened }) => {
                 self.management_answer(machine, job, opened, &request, bytes)
@@ -97,7 +99,7 @@ impl Engine {
                 txn::Event::HostGarbled(Garbled::Content)
             }
             Ok(answer) => {
-                self.sign_on_asked_for |= answer.header_request == SIGN_ON_AGAIN;
+                self.heed(HostWish::of(answer.header_request));
                 self.line.schedule.wake(&self.queue);
                 txn::Event::HostAnswered(Box::new(answer))
             }
@@ -116,7 +118,7 @@ impl Engine {
         let answer = self.keys.as_deref().map(|keys| answers::read_financial(request, bytes, keys, local));
         let event = match answer {
             Some(Ok(answer)) => {
-                self.sign_on_asked_for |= answer.header_request == SIGN_ON_AGAIN;
+                self.heed(HostWish::of(answer.header_request));
                 delivery::Event::Answered { host: Box::new(answer.host), signed: answer.signed }
             }
             None | Some(Err(AnswerError::Foreign { .. })) => {
@@ -141,13 +143,16 @@ impl Engine {
         self.line.echo_ms = u64::try_from(now.since(self.line.sent_at).as_millis()).ok();
         let event = if machine.errand() == Errand::SignOn {
             answers::read_sign_on(request, bytes).map(|answer| {
+                self.heed_management(HostWish::of(answer.header_request));
                 let (event, keys) = self.open_keys(answer);
                 opened = keys;
                 event
             })
         } else {
-            answers::read_management(request, bytes)
-                .map(|answer| management::Event::Answered(answer.response_code))
+            answers::read_management(request, bytes).map(|answer| {
+                self.heed_management(HostWish::of(answer.header_request));
+                management::Event::Answered(answer.response_code)
+            })
         };
         match event {
             Ok(event) => self.step_management(machine, job, opened, event),

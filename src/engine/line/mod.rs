@@ -1,9 +1,9 @@
 //! The one line to the bank: who uses it, dialling, and matching answers to questions.
 //!
 //! Order: a wanted sign-on, entries of the queue that go now ([`crate::domain::queue::order`]), other errands, then the
-//! transaction; uploads after the errands. A line that is open is used again while somebody wants it: a reversal goes
-//! out first on the connection of its original, so that the bank sees the two in order. A line on which a message got
-//! no answer is closed.
+//! transaction; uploads after the errands, and downloads last. A line that is open is used again while somebody wants
+//! it: a reversal goes out first on the connection of its original, so that the bank sees the two in order. A line on
+//! which a message got no answer is closed.
 mod deliveries;
 mod errands;
 mod incoming;
@@ -12,9 +12,12 @@ use super::Engine;
 use super::cut;
 use super::handle::Notice;
 use crate::domain::calendar::{BootTime, WallTime};
+use crate::domain::download::machine;
 use crate::domain::ident::{BatchNumber, TxnId};
 use crate::domain::keystore::SessionKeys;
 use crate::domain::outcome::{QueueState, ResultCode};
+use crate::domain::profile::Profile;
+use crate::domain::queue::Entry;
 use crate::domain::queue::delivery::{self, Delivery};
 use crate::domain::queue::order::Schedule;
 use crate::domain::record::{Committed, EntryId, KeyRecord};
@@ -92,6 +95,7 @@ enum User {
     Txn,
     Entry(Box<Delivery>),
     Settlement,
+    Download,
     Management { machine: Management, job: u64, opened: Option<Box<Opened>> },
 }
 
@@ -120,13 +124,13 @@ fn unsent(cause: &str) -> Heard {
 }
 
 impl Line {
-    pub(super) const fn new(schedule: Schedule) -> Self {
+    pub(super) fn new(profile: &Profile, entries: &[Entry], now: BootTime) -> Self {
         Self {
             state: LineState::Closed,
             user: None,
             pending: None,
             errands: VecDeque::new(),
-            schedule,
+            schedule: Schedule::new(profile.repeat_not_found, entries, now),
             changing: BTreeSet::new(),
             served: None,
             sign_on_at: None,
@@ -153,7 +157,7 @@ impl Line {
         let user = match &self.user {
             Some(User::Entry(machine)) => machine.deadline(),
             Some(User::Management { machine, .. }) => machine.deadline(),
-            Some(User::Txn | User::Settlement) | None => None,
+            Some(User::Txn | User::Settlement | User::Download) | None => None,
         };
         user.into_iter().chain(self.read_again_at).min()
     }
@@ -170,7 +174,7 @@ impl Line {
     pub(super) fn signing_on(&self) -> bool {
         let running = match &self.user {
             Some(User::Management { machine, .. }) => machine.errand() == Errand::SignOn,
-            Some(User::Txn | User::Settlement | User::Entry(_)) | None => false,
+            Some(User::Txn | User::Settlement | User::Download | User::Entry(_)) | None => false,
         };
         running || self.errands.iter().any(|(errand, _)| *errand == Errand::SignOn)
     }
@@ -265,7 +269,10 @@ impl Engine {
             return Some(User::Settlement);
         }
         let wanted = self.active.as_ref().is_some_and(|active| active.txn.wants_line());
-        (wanted && self.line.unread.is_empty()).then_some(User::Txn)
+        if wanted && self.line.unread.is_empty() {
+            return Some(User::Txn);
+        }
+        self.download_wants_line().then_some(User::Download)
     }
 
     fn dial(&mut self, attempt: u32) {
@@ -274,7 +281,11 @@ impl Engine {
         self.line.strays = 0;
         let endpoint = self.line.endpoint;
         self.show_attempt(attempt);
-        let clock = LineClock { now: self.wall().max(self.clock_floor), trusted: self.clock_trusted() };
+        // A clock behind the build date is dead, and the newest record knows better. One behind a record only may be
+        // the record's fault: certificates are judged by the clock then, or one wrong record would shut the line for good.
+        let wall = self.wall();
+        let now = if wall < self.settings.built_at { self.clock_floor } else { wall };
+        let clock = LineClock { now, trusted: self.clock_trusted() };
         self.put_host(HostCommand::Connect { line: id, endpoint, clock });
     }
 
@@ -297,6 +308,7 @@ impl Engine {
                 if self.reachable == "no" {
                     // The link is back: what was given up is tried again.
                     self.kick_queue();
+                    self.downloads.hurry(self.system.boot());
                 }
                 self.reachable = "yes";
                 self.tell_user(Heard::Ready);
@@ -362,6 +374,15 @@ impl Engine {
                     Heard::Lost { .. } => settlement::Event::LineLost,
                 });
             }
+            Some(User::Download) => {
+                self.line.user = Some(User::Download);
+                self.step_download(match heard {
+                    Heard::Ready => machine::Event::LineReady,
+                    Heard::NoLine(cause) => machine::Event::LineFailed(cause),
+                    Heard::Sent => machine::Event::RequestSent,
+                    Heard::Lost { cause, .. } => machine::Event::LineLost(cause),
+                });
+            }
             Some(User::Entry(machine)) => {
                 let event = match heard {
                     Heard::Ready => delivery::Event::LineReady,
@@ -400,6 +421,17 @@ impl Engine {
         if matches!(self.line.user, Some(User::Settlement)) && (wants || !keeps) {
             self.line.user = None;
             if !keeps {
+                self.hang_up();
+            }
+        }
+    }
+
+    /// The download gives the line back: between two messages, so that whoever must go before goes first, or for good.
+    /// A line on which something went wrong serves nobody else.
+    pub(super) fn download_leaves_line(&mut self, failed: bool) {
+        if matches!(self.line.user, Some(User::Download)) {
+            self.line.user = None;
+            if failed {
                 self.hang_up();
             }
         }
@@ -446,7 +478,9 @@ impl Engine {
     pub(super) fn line_user_stored(&mut self, result: Result<Committed, JournalError>) {
         let what = match &self.line.user {
             Some(User::Entry(machine)) => machine.entry().entry_type().word(),
-            Some(User::Txn | User::Settlement | User::Management { .. }) | None => "management",
+            Some(User::Txn | User::Settlement | User::Download | User::Management { .. }) | None => {
+                "management"
+            }
         };
         cut::boundary(&format_args!("stored {what}"));
         match self.line.user.take() {
@@ -464,7 +498,7 @@ impl Engine {
                 };
                 self.step_management(machine, job, opened, event);
             }
-            other @ (Some(User::Txn | User::Settlement) | None) => self.line.user = other,
+            other @ (Some(User::Txn | User::Settlement | User::Download) | None) => self.line.user = other,
         }
     }
 
@@ -480,7 +514,7 @@ impl Engine {
             Some(User::Management { machine, job, opened }) => {
                 self.step_management(machine, job, opened, management::Event::Tick);
             }
-            other @ (Some(User::Txn | User::Settlement) | None) => self.line.user = other,
+            other @ (Some(User::Txn | User::Settlement | User::Download) | None) => self.line.user = other,
         }
     }
 

@@ -158,6 +158,7 @@ fn record(number: u32) -> Result<Record, Error> {
         capability: "60".to_owned(),
         terminal_id: TerminalId::new("10000001").map_err(Error::other)?,
         merchant_id: MerchantId::new("102100058120001").map_err(Error::other)?,
+        profile: "unionpay".to_owned(),
         reversal_icc: vec![0x95; 30],
         icc: vec![0x9f; 140],
         original: String::new(),

@@ -1,4 +1,6 @@
 //! What is fed, and the laws that must hold for every input.
+use crate::domain::download::lists::{self, List};
+use crate::domain::download::{Kind, parameters, records};
 use crate::domain::iso8583::{Dialect, FrameReader, decode, iso1987, pack, unpack};
 use crate::domain::profile::{self, Profile};
 use crate::domain::unionpay::de55;
@@ -20,6 +22,7 @@ pub const ALL: &[Target] = &[
     Target { name: "frames", feed: frames },
     Target { name: "de55", feed: icc },
     Target { name: "profile", feed: profile },
+    Target { name: "downloads", feed: downloads },
 ];
 
 /// The target of a name, for cargo-fuzz.
@@ -97,4 +100,39 @@ fn profile(bytes: &[u8]) -> Result<bool, &'static str> {
         }
     }
     Ok(taken)
+}
+
+/// Field 62 of downloads. The first byte says what it is; a list that is taken names each entry once, a record that is
+/// taken names what it is about.
+fn downloads(bytes: &[u8]) -> Result<bool, &'static str> {
+    let Some((what, body)) = bytes.split_first() else { return Ok(false) };
+    match what {
+        b'k' | b'a' => {
+            let mut list = List::default();
+            let kind = if *what == b'k' { Kind::Capk } else { Kind::Aid };
+            let taken = list.take(kind, body).is_ok();
+            let twice = list
+                .keys()
+                .iter()
+                .enumerate()
+                .any(|(n, key)| list.keys().iter().skip(n + 1).any(|k| k == key));
+            if taken && twice { Err("a list names an entry twice") } else { Ok(taken) }
+        }
+        b'K' => match records::capk(body) {
+            Ok(key) if key.modulus.len() < 96 => Err("a key that is too short"),
+            read => Ok(read.is_ok()),
+        },
+        b'A' => match records::application(body, 0) {
+            Ok(entry) if entry.random_target_percent > entry.random_max_percent => Err("percentages cross"),
+            read => Ok(read.is_ok()),
+        },
+        b'b' => Ok(lists::cards(body).is_ok()),
+        b'p' => {
+            let received = parameters::read(body);
+            drop(parameters::adopt(&received.rows));
+            let kept: usize = received.rows.iter().map(|row| row.key.len() + row.data.len()).sum();
+            if kept > body.len() { Err("more is kept than came") } else { Ok(!received.rows.is_empty()) }
+        }
+        _ => Ok(false),
+    }
 }

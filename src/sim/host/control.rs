@@ -4,7 +4,9 @@
 //! rule [sticky] MTI|* [type=NN] [amount=N] [stan=N] [nth=N] FAULT [ARGUMENT]
 //! rules · clear · release · listen · no-listen · hang-up · forget-keys · batch N|echo
 //! books-late on|off · totals-code on|off · foreign [PAN]…
-//! ledger · ledger-sum · batches · messages · wait-for MTI COUNT TIMEOUT_MS
+//! table capk|aid|lacking [HEX]… · table parameters|contactless HEX
+//! table blacklist [PAN]… · table page N
+//! downloads · ledger · ledger-sum · batches · messages · wait-for MTI COUNT TIMEOUT_MS
 //! ```
 //! Faults: see [`Fault`](super::rules::Fault), and `src/docs/simulator.md` for people.
 //! Answers: `{"ok":true,…}` or `{"ok":false,"error":"…"}`.
@@ -74,6 +76,8 @@ fn obey(remote: &Remote, line: &str) -> Result<Value, String> {
             let cards = numbers.iter().map(|digits| Pan::new(digits)).collect::<Result<_, _>>();
             remote.foreign(cards.map_err(|error| error.to_string())?).map_err(gone)?;
         }
+        ["table", table, values @ ..] => remote.set_table(table, values).map_err(gone)?,
+        ["downloads"] => return Ok(json!({ "asked": remote.download_questions().map_err(gone)? })),
         ["batches"] => return Ok(json!({ "batches": remote.batches().map_err(gone)? })),
         ["ledger"] => return Ok(json!({ "ledger": remote.ledger().map_err(gone)? })),
         ["ledger-sum"] => {

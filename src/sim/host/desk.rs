@@ -195,7 +195,9 @@ impl Desk {
             return Duration::ZERO;
         }
         let wish = match &fault {
-            Some(Fault::Decline(code)) => Wish { decline: Some(code.clone()), ..Wish::default() },
+            Some(Fault::Decline(code) | Fault::DeclineUnsigned(code)) => {
+                Wish { decline: Some(code.clone()), ..Wish::default() }
+            }
             Some(Fault::Approve(code)) => Wish { approve: Some(code.clone()), ..Wish::default() },
             Some(Fault::Partial(amount)) => Wish { partial: Some(*amount), ..Wish::default() },
             Some(Fault::Script(templates)) => Wish { scripts: templates.clone(), ..Wish::default() },
@@ -228,7 +230,7 @@ impl Desk {
                 let stan = message.text(De::STAN).and_then(|text| text.parse::<u32>().ok()).unwrap_or(0);
                 message.set(De::STAN, format!("{:06}", stan % 999_999 + 1));
             }
-            Some(Fault::NoMac) => keys = None,
+            Some(Fault::NoMac | Fault::DeclineUnsigned(_)) => keys = None,
             Some(Fault::BadCheckValue) => spoil(&mut message, De::PRIVATE_62, 16),
             _ => {}
         }

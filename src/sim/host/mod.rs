@@ -4,7 +4,7 @@
 //! Threads and blocking sockets, so that it shares nothing with the daemon under test: `sim-gate` accepts,
 //! each line has a reader and a writer, and `sim-desk` owns all state (`desk.rs`) and lets the bank
 //! judge (`bank/`). TLS is taken off at the door (`tls.rs`).
-//! What it does not do: downloads, code sales.
+//! What it does not do: code sales.
 pub mod amounts;
 mod bank;
 pub mod batches;
@@ -36,6 +36,7 @@ use crate::sim::issuer::TEST_IMK;
 
 use bank::Bank;
 pub use bank::BankSettings;
+use bank::tables::{Tables, hex};
 use batches::Batch;
 use desk::{Ask, Desk};
 use gate::{Gate, Visitor};
@@ -343,6 +344,54 @@ impl Remote {
     /// The acquirer has ended.
     pub fn book_late(&self, books_late: bool) -> io::Result<()> {
         self.order(move |desk| desk.bank.settings.books_late = books_late)
+    }
+
+    /// Changes what is downloaded: `capk`, `aid` (whole records in hexadecimal), `parameters`, `contactless` (one text
+    /// in hexadecimal), `blacklist` (card numbers), `page` (entries on a page), `lacking` (names of records that are
+    /// listed and not given).
+    ///
+    /// # Errors
+    /// Another word, or values of a wrong form; the acquirer has ended.
+    pub fn set_table(&self, table: &str, values: &[&str]) -> io::Result<()> {
+        let wrong =
+            || io::Error::new(io::ErrorKind::InvalidInput, "no such table, or a value of a wrong form");
+        let bytes = values.iter().map(|value| hex(value)).collect::<Option<Vec<_>>>();
+        let texts = values.iter().map(|value| (*value).to_owned()).collect();
+        let page = values.first().and_then(|value| value.parse().ok()).filter(|page| *page > 0);
+        let one = || bytes.as_ref().map(|all| all.concat());
+        let change: Box<dyn FnOnce(&mut Tables) + Send> = match table {
+            "blacklist" => Box::new(move |tables| tables.blacklist = texts),
+            "page" => {
+                let page: usize = page.ok_or_else(wrong)?;
+                Box::new(move |tables| tables.page = page)
+            }
+            "parameters" | "contactless" => {
+                let (bytes, parameters) = (one().ok_or_else(wrong)?, table == "parameters");
+                Box::new(move |tables| match parameters {
+                    true => tables.parameters = bytes,
+                    false => tables.contactless = bytes,
+                })
+            }
+            "capk" | "aid" | "lacking" => {
+                let (bytes, table) = (bytes.ok_or_else(wrong)?, table.to_owned());
+                Box::new(move |tables| match table.as_str() {
+                    "capk" => tables.capk = bytes,
+                    "aid" => tables.aid = bytes,
+                    _ => tables.lacking = bytes,
+                })
+            }
+            _ => return Err(wrong()),
+        };
+        self.order(move |desk| change(&mut desk.bank.tables))
+    }
+
+    /// What was asked for downloads, oldest first: `capk list 00`, `aid record A000000333010101`, `blacklist page 001`,
+    /// `capk end`, `state …`.
+    ///
+    /// # Errors
+    /// The acquirer has ended.
+    pub fn download_questions(&self) -> io::Result<Vec<String>> {
+        self.order(|desk| desk.bank.tables.asked())
     }
 
     /// Settles these cards as foreign ones.

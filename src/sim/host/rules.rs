@@ -21,6 +21,8 @@ pub enum Fault {
     NoMac,
     /// Refuses with this response code.
     Decline(String),
+    /// Refuses with this response code, and without a MAC.
+    DeclineUnsigned(String),
     /// Approves with this code instead of 00, if it is approved at all: 11, A2, A4, A5, A6.
     Approve(String),
     /// Books, answers with this request in the sixth digit of the header, 0 to 9.
@@ -178,12 +180,12 @@ impl Fault {
                 Ok(ms) if ms <= LATE_MAX_MS => Ok(Self::Late(ms)),
                 _ => Err(RuleError::new("late", Some(ms), "milliseconds, at most 600000")),
             },
-            (Some("decline"), Some(code)) => {
-                if code.len() == 2 && code.bytes().all(|b| b.is_ascii_alphanumeric()) && code != "00" {
-                    Ok(Self::Decline(code.to_owned()))
-                } else {
-                    Err(RuleError::new("decline", Some(code), "two letters or digits other than 00"))
+            (Some(word @ ("decline" | "decline-unsigned")), Some(code)) => {
+                if code.len() != 2 || !code.bytes().all(|b| b.is_ascii_alphanumeric()) || code == "00" {
+                    return Err(RuleError::new("decline", Some(code), "two letters or digits other than 00"));
                 }
+                let fault = if word == "decline" { Self::Decline } else { Self::DeclineUnsigned };
+                Ok(fault(code.to_owned()))
             }
             (Some("approve"), Some(code)) => match APPROVED.contains(&code) && code != "00" {
                 true => Ok(Self::Approve(code.to_owned())),
@@ -202,8 +204,8 @@ impl Fault {
                 .ok_or_else(|| RuleError::new("script", Some(hex), "templates 71 and 72 in hexadecimal")),
             (Some(word), None) => {
                 let plain = PLAIN.iter().find(|(name, _)| *name == word);
-                let allowed =
-                    "late MS, decline CODE, approve CODE, partial N, script HEX, header N, or a plain fault";
+                let allowed = "late MS, decline CODE, decline-unsigned CODE, approve CODE, partial N, script HEX, \
+                               header N, or a plain fault";
                 plain
                     .map(|(_, fault)| fault.clone())
                     .ok_or_else(|| RuleError::new("fault", Some(word), allowed))
@@ -225,6 +227,7 @@ impl fmt::Display for Fault {
         match self {
             Self::Late(ms) => write!(f, "late {ms}"),
             Self::Decline(code) => write!(f, "decline {code}"),
+            Self::DeclineUnsigned(code) => write!(f, "decline-unsigned {code}"),
             Self::Approve(code) => write!(f, "approve {code}"),
             Self::Header(digit) => write!(f, "header {digit}"),
             Self::Partial(amount) => write!(f, "partial {amount}"),

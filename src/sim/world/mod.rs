@@ -365,6 +365,7 @@ fn setup(emv: EmvConfig) -> Option<Setup> {
         response_timeout: RESPONSE,
         tls: false,
         token_key: TokenKey::derive(&[7; 32]),
+        blacklist: std::sync::Arc::default(),
         confirm_card: false,
         may_store: false,
         allow_duplicate: true,

@@ -326,6 +326,9 @@ impl FakeEngine {
             Command::LoadMasterKey { leave, answer, .. } => {
                 answer.send(allowed(&leave, "keys").map(|()| "08D7B4FB".to_owned())).unwrap();
             }
+            Command::Download { leave, answer, .. } => {
+                answer.send(allowed(&leave, "parameters").map(|()| 3)).unwrap();
+            }
             Command::TakeOver { token, answer, .. } => {
                 let leave = Leave { authorization: Some(token) };
                 answer.send(allowed(&leave, "agent")).unwrap();

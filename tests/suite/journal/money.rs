@@ -23,8 +23,9 @@ fn sending_takes_a_stan_and_arms_the_reversal() {
     assert_eq!(loaded.next_stan, Some(stan(2)));
     assert_eq!(loaded.newest, at(11));
     assert!(loaded.batch_has_records);
-    let (terminal, merchant, currency) = loaded.identity.unwrap();
-    assert_eq!((terminal, merchant, currency.as_str()), (wire().terminal_id, wire().merchant_id, "CNY"));
+    let begun = loaded.identity.unwrap();
+    assert_eq!((begun.terminal_id, begun.merchant_id), (wire().terminal_id, wire().merchant_id));
+    assert_eq!((begun.currency.as_str(), begun.profile.as_str()), ("CNY", "unionpay"));
 }
 
 /// A request id belongs to one transaction, and a refused commit leaves nothing behind, not even its STAN.

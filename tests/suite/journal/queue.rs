@@ -85,7 +85,7 @@ fn a_sale_stored_offline_takes_its_number_and_waits_for_upload() {
     assert_eq!((&upload.icc, upload.created_at), (&wire().icc, at(100)));
     let loaded = journal.load().unwrap();
     assert_eq!((loaded.open.len(), loaded.batch_has_records), (1, true));
-    assert_eq!(loaded.identity.unwrap().0, wire().terminal_id);
+    assert_eq!(loaded.identity.unwrap().terminal_id, wire().terminal_id);
 
     let id = entry("a", EntryType::OfflineSale);
     assert_eq!(commit(&mut journal, attempt_of(id.clone(), 200)), None, "it keeps its number");

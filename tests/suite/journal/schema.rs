@@ -83,12 +83,13 @@ fn a_journal_of_version_1_keeps_everything() {
     assert_eq!(loaded.operators.len(), 5);
     let changed = OperatorRow { factory: false, failures: 2, locked_until: at(500), ..operator("01") };
     assert_eq!(loaded.operators[1], changed);
-    assert_eq!(loaded.identity.unwrap().0, wire().terminal_id);
+    assert_eq!(loaded.identity.unwrap().terminal_id, wire().terminal_id);
 
     let approved_row = row(&mut journal, "v1-approved");
     let facts = CardFacts::clone(&card());
     let card = Arc::new(CardFacts { cvm: CvmMethod::Signature, signature_required: true, ..facts });
-    assert_eq!((approved_row.card, approved_row.wire), (Some(card), Some(wire())));
+    let stored = WireFacts { profile: String::new(), ..wire() };
+    assert_eq!((approved_row.card, approved_row.wire), (Some(card), Some(stored)));
     assert_eq!(
         (approved_row.start, approved_row.host),
         (start("v1-approved", 70), approved("v1-approved").host)

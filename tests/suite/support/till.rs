@@ -4,6 +4,7 @@ use super::daemon::{Daemon, Place};
 use super::words::dict_text;
 use crate::dbus::world::{OPEN_POLICY, PrivateBus};
 use posd::api::proxy::{self, BUS_NAME, Dict, ROOT_PATH};
+use posd::domain::profile::{self, Profile};
 use posd::sim::host::ledger::Effect;
 use posd::sim::host::log::Direction;
 use posd::sim::host::{Acquirer, Config, Remote, TlsFiles};
@@ -49,6 +50,8 @@ pub(crate) struct Options {
     pub(crate) bank: fn(&mut Config),
     /// The bank speaks TLS with these files.
     pub(crate) tls: Option<TlsFiles>,
+    /// A profile by which terminal and bank speak: what it changes of the one that ships. Empty changes nothing.
+    pub(crate) profile: &'static str,
     /// More lines of `[host]`.
     pub(crate) host_keys: String,
     /// Longest time of the test.
@@ -67,6 +70,7 @@ impl Default for Options {
             log: "debug",
             bank: |_| {},
             tls: None,
+            profile: "",
             host_keys: String::new(),
             test_max: TEST_MAX,
         }
@@ -149,6 +153,9 @@ impl Till {
             bench.kill_pcscd();
         }
         let mut bank = Config::test().unwrap();
+        let text = options.profile;
+        let profile = profile::read("variant", Path::new("variant"), text, Some(&Profile::unionpay()));
+        bank.bank.profile = Arc::new(profile.unwrap_or_else(|errors| panic!("{errors}")));
         (options.bank)(&mut bank);
         bank.tls.clone_from(&options.tls);
         let acquirer = Acquirer::start(bank).unwrap();
@@ -198,7 +205,10 @@ impl Till {
         }
         std::fs::write(dir.join("credentials/tmk"), "0123456789ABCDEFFEDCBA9876543210\n").unwrap();
         let emv = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/emv.toml");
+        std::fs::create_dir(dir.join("profiles")).unwrap();
+        std::fs::write(dir.join("profiles/variant.toml"), options.profile).unwrap();
         let Options { customer_timeout_s, response_timeout_s, auto_sign_on, host_keys, .. } = options;
+        let profile = if options.profile.is_empty() { "unionpay" } else { "variant" };
         let host = match &options.tls {
             None => self.acquirer.address().to_string(),
             Some(_) => format!("tls://localhost:{}", self.acquirer.address().port()),
@@ -206,7 +216,7 @@ impl Till {
         let text = format!(
             "[terminal]\nid = \"10000001\"\nmerchant-id = \"102100058120001\"\nmerchant-name = \"示例商户\"\n\
              [host]\nendpoints = [\"{host}\"]\nconnect-timeout-s = 2\nresponse-timeout-s = {response_timeout_s}\n\
-             auto-sign-on = {auto_sign_on}\n{host_keys}\n\
+             auto-sign-on = {auto_sign_on}\nprofile = \"{profile}\"\n{host_keys}\n\
              [reader]\ncustomer-timeout-s = {customer_timeout_s}\n\
              [printer]\ndevice = \"tcp:{printer}\"\ntear-pause-s = 0\n\
              [emv]\nparameters = \"{emv}\"\n\

@@ -37,7 +37,7 @@ fn answers_of_a_download_are_read() {
     let page = read("B29", &made(Kind::Capk, &Question::List { received: 0 }));
     let mut list = List::default();
     assert_eq!(list.take(Kind::Capk, &page), Ok(Rest::End));
-    assert_eq!(list.keys(), [key.clone()]);
+    assert_eq!(list.keys(), std::slice::from_ref(&key));
     let record = read("B31", &made(Kind::Capk, &Question::Record(key)));
     assert_eq!(records::capk(&record[1..]).unwrap().modulus.len(), 176);
     let aid = hex("A000000333010101");
@@ -62,7 +62,7 @@ fn every_question_has_its_code() {
     check(made(Kind::Blacklist, &Question::End), "0800", "391", None);
     check(made(Kind::Contactless, &Question::Whole), "0800", "394", None);
     check(made(Kind::Contactless, &Question::End), "0800", "395", None);
-    let state = messages::state_upload(&identity(), BatchNumber::FIRST, "010").unwrap();
+    let state = messages::state_upload(&identity(), BatchNumber::FIRST, b"010").unwrap();
     check(state, "0820", "362", Some("010"));
     let aid = made(Kind::Aid, &Question::Record(hex("A000000333010101")));
     assert_eq!(aid.fields.bytes(De::PRIVATE_62), Some(hex("9F0608A000000333010101").as_slice()));

@@ -38,11 +38,12 @@ impl Writer<'_> {
     /// The first record of a batch fixes the identity under which it must be settled.
     fn fix_identity(&self, wire: &WireFacts, currency: &str) -> Result<(), JournalError> {
         self.run(
-            "UPDATE batch SET terminal_id = :terminal_id, merchant_id = :merchant_id, currency = :currency
+            "UPDATE batch SET terminal_id = :terminal_id, merchant_id = :merchant_id, currency = :currency,
+                 profile = :profile
              WHERE id = (SELECT batch FROM terminal) AND terminal_id IS NULL",
             named_params! {
                 ":terminal_id": wire.terminal_id.as_str(), ":merchant_id": wire.merchant_id.as_str(),
-                ":currency": currency,
+                ":currency": currency, ":profile": wire.profile,
             },
         )
         .map(drop)
@@ -102,14 +103,15 @@ impl Writer<'_> {
         self.run(
             "UPDATE txn SET mti = :mti, processing_code = :processing_code, pos_entry_mode = :entry_mode,
                  pos_condition = :condition, message_type = :message_type, capability = :capability,
-                 terminal_id = :terminal_id, merchant_id = :merchant_id, icc = :icc,
+                 terminal_id = :terminal_id, merchant_id = :merchant_id, profile = :profile, icc = :icc,
                  reversal_icc = :reversal_icc, original_data = :original WHERE id = :row",
             named_params! {
                 ":row": row, ":mti": wire.mti, ":processing_code": wire.processing_code,
                 ":entry_mode": wire.entry_mode, ":condition": wire.condition,
                 ":message_type": wire.message_type, ":capability": wire.capability,
                 ":terminal_id": wire.terminal_id.as_str(), ":merchant_id": wire.merchant_id.as_str(),
-                ":icc": wire.icc, ":reversal_icc": wire.reversal_icc, ":original": wire.original,
+                ":profile": wire.profile, ":icc": wire.icc, ":reversal_icc": wire.reversal_icc,
+                ":original": wire.original,
             },
         )
         .map(drop)

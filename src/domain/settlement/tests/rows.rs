@@ -68,6 +68,7 @@ pub(in crate::domain) fn approved(kind: Kind, stan: u32, minor: u64) -> TxnRow {
             original: String::new(),
             terminal_id: TerminalId::new("10000001").unwrap(),
             merchant_id: MerchantId::new("102100058120001").unwrap(),
+            profile: "unionpay".to_owned(),
             reversal_icc: Vec::new(),
             icc: if rule.card == rules::CardUse::Pay { ICC.to_vec() } else { Vec::new() },
         }),

@@ -15,6 +15,10 @@ impl Base {
         if !self.same_card(&known.card) {
             return self.end_known(Ending::failed(ResultCode::WrongCard), &known.card, vec![], now);
         }
+        if self.is_blacklisted(&known.card) {
+            let ending = Ending::declined(ResultCode::CardBlacklisted);
+            return self.end_known(ending, &known.card, vec![], now);
+        }
         if known.then == Then::Pin && self.purpose() == Purpose::PayOffline {
             // A PIN that only the bank can check: without the bank there is no such sale.
             let ending = Ending::declined(ResultCode::DeclinedOffline);
@@ -50,6 +54,13 @@ impl Base {
     fn same_card(&self, card: &CardSummary) -> bool {
         let wanted = self.start.terms.original.as_ref().and_then(|original| original.card_token.as_ref());
         wanted.is_none_or(|wanted| *wanted == self.setup.token_key.token(&card.pan))
+    }
+
+    /// The bank takes no money from this card. Choice: an undo and a refund give money back, so the bank is asked.
+    fn is_blacklisted(&self, card: &CardSummary) -> bool {
+        let takes = matches!(self.start.kind, Kind::Sale | Kind::OfflineSale | Kind::PreAuth | Kind::Balance);
+        let list = &self.setup.blacklist;
+        takes && !list.is_empty() && list.contains(&self.setup.token_key.token(&card.pan))
     }
 
     fn guards_duplicates(&self) -> bool {

@@ -1,7 +1,7 @@
 //! The rows of the durability rules for the kinds beside the sale: what each says, asks, owes and leaves behind.
 use super::super::State;
 use super::disk::StoreFault;
-use super::makings::{original, start_of};
+use super::makings::{card_on_file, original, start_of};
 use super::world::{BankFault, ChipFault, Fault, World};
 use crate::domain::ident::AuthCode;
 use crate::domain::money::Amount;
@@ -286,6 +286,24 @@ fn another_card_than_the_originals_is_refused() {
         let mut unknown = World::of(kind, &[]);
         unknown.start.terms.original.as_mut().unwrap().card_token = None;
         assert!(matches!(unknown.run().told, Some(Approved | StoredOffline)), "{kind}");
+    }
+}
+
+/// From a blacklisted card no money is taken; what gives money back, or undoes, is left to the bank.
+#[test]
+fn a_blacklisted_card_pays_nothing() {
+    let of = |kind| {
+        let mut world = World::of(kind, &[]);
+        let token = card_on_file().token;
+        world.setup.blacklist = Arc::new([token].into_iter().collect());
+        world
+    };
+    for kind in [Kind::Sale, Kind::OfflineSale, Kind::PreAuth, Kind::Balance] {
+        let ended = check(of(kind), Declined, ResultCode::CardBlacklisted, None);
+        assert!(ended.bank.sales.is_empty() && !ended.prompts.contains(&Prompt::EnterPin), "{kind}");
+    }
+    for kind in [Kind::Void, Kind::Refund] {
+        assert_eq!(of(kind).run().told, Some(Approved), "{kind}");
     }
 }
 

@@ -31,6 +31,7 @@ pub(super) fn setup() -> Setup {
         response_timeout: RESPONSE_TIMEOUT,
         tls: false,
         token_key: TokenKey::derive(&[7; 32]),
+        blacklist: std::sync::Arc::default(),
         confirm_card: false,
         may_store: false,
         allow_duplicate: false,

@@ -40,7 +40,7 @@ fn tell(errand: Errand, events: &[Event]) -> Step {
 /// The errand with its request out.
 fn asked(errand: Errand, then: &[Event]) -> Step {
     let before: &[Event] = match errand {
-        Errand::Echo => &[Event::LineReady, Event::RequestSent],
+        Errand::Echo | Errand::State => &[Event::LineReady, Event::RequestSent],
         Errand::SignOn | Errand::SignOff => &[Event::LineReady, stored(), Event::RequestSent],
     };
     tell(errand, &[before, then].concat())

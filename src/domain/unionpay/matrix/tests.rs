@@ -3,6 +3,7 @@ use super::*;
 use crate::domain::calendar::WallTime;
 use crate::domain::crypto::cipher::{BlockKey, Sm4Key};
 use crate::domain::crypto::mac::MacAlgorithm;
+use crate::domain::download::{self, machine::Question};
 use crate::domain::ident::{AuthCode, BatchNumber, MerchantId, OperatorId, Rrn, Stan, TerminalId, TxnId};
 use crate::domain::keystore::{KeyBlockLayout, KeyRules, SessionKeys, SignOnKeys};
 use crate::domain::money::{Amount, Currency};
@@ -334,7 +335,7 @@ fn every_upload_and_script_result_is_what_its_row_says() {
         for mode in [EntryMode::Chip, EntryMode::Swipe, EntryMode::Contactless, EntryMode::Manual] {
             let chip = matches!(mode, EntryMode::Chip | EntryMode::Contactless);
             for with in With::all().filter(|with| with.can_be(row)) {
-                if entry_type == EntryType::Script && !chip || row.name == Name::ChipSale && !chip {
+                if !chip && (entry_type == EntryType::Script || row.name == Name::ChipSale) {
                     continue; // only a chip says so
                 }
                 let entry = entry(asked, mode, with, entry_type, ReversalReason::NoAnswer);
@@ -385,6 +386,30 @@ fn messages_without_money_are_what_their_rows_say() {
         assert_eq!(row(name).check(&message), Ok(()), "{name}");
         assert_eq!(of(&message).map(|row| row.name), Some(name));
         assert!(!row(name).is_signed(), "{name}");
+    }
+}
+
+/// Goal: questions and ends of downloads are what their rows say.
+#[test]
+fn downloads_are_what_their_rows_say() {
+    let (identity, batch) = (identity(), BatchNumber::FIRST);
+    let key = vec![0xA0, 0, 0, 3, 0x33, 3];
+    let asked = [Question::Record(key), Question::Cards { next: 1 }, Question::Whole];
+    let mut built = vec![(Name::ListQuery, messages::state_upload(&identity, batch, b"011"))];
+    for kind in download::Kind::ALL.iter().copied() {
+        for question in &asked {
+            built.push((Name::Download, messages::download(&identity, batch, kind, question)));
+        }
+        built.push((Name::DownloadEnd, messages::download(&identity, batch, kind, &Question::End)));
+    }
+    for kind in [download::Kind::Capk, download::Kind::Aid] {
+        let question = Question::List { received: 0 };
+        built.push((Name::ListQuery, messages::download(&identity, batch, kind, &question)));
+    }
+    for (name, request) in built {
+        let message = request.unwrap().fields;
+        assert_eq!(row(name).check(&message), Ok(()), "{name}");
+        assert_eq!(of(&message).map(|row| row.name), Some(name));
     }
 }
 

@@ -65,7 +65,7 @@ fn named(kind: Kind, key: &[u8]) -> Result<Vec<u8>, BuildError> {
 ///
 /// # Errors
 /// [`BuildError`].
-pub fn state_upload(identity: &Identity, batch: BatchNumber, items: &str) -> Result<Request, BuildError> {
+pub fn state_upload(identity: &Identity, batch: BatchNumber, items: &[u8]) -> Result<Request, BuildError> {
     let mut message = management("0820", identity, None, batch, "362");
     message.set(De::PRIVATE_62, items);
     plain(identity, "0820", None, message)

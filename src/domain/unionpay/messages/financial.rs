@@ -16,6 +16,9 @@ use crate::domain::secret::{Pan, PinBlock, Track2};
 use crate::domain::unionpay::Identity;
 use crate::domain::unionpay::matrix::{self, Name, Original, Row};
 
+/// DE 53, first digit: the PIN block is made with the card number. The other form, 1, is that of transactions without a
+/// card, which this terminal does not have.
+const PIN_WITH_NUMBER: &str = "2";
 /// DE 61.1 and 61.2 where no batch and trace are told.
 const NO_NUMBERS: &str = "000000000000";
 /// DE 61.3 where the day is not known.
@@ -74,6 +77,7 @@ pub fn wire_facts(source: &WireSource<'_>) -> WireFacts {
         original: original(row, source.original),
         terminal_id: identity.terminal_id.clone(),
         merchant_id: identity.merchant_id.clone(),
+        profile: identity.profile.name.clone(),
         reversal_icc: source.reversal_icc.to_vec(),
         icc: source.icc.to_vec(),
     }
@@ -213,7 +217,7 @@ fn set_secured(
     message.set_some(De::PIN_CAPTURE, pin.map(|_| forms.pin_capture.as_str()));
     let (algorithm, tracks) = (keys.algorithm_digit(), u8::from(encrypted.is_some()));
     if pin.is_some() || encrypted.is_some() || algorithm == '3' {
-        let format = if pin.is_some() { forms.pin_format.as_str() } else { "0" };
+        let format = if pin.is_some() { PIN_WITH_NUMBER } else { "0" };
         row.fill(message, De::SECURITY, Some(format!("{format}{algorithm}{tracks}0000000000000")));
     }
     Ok(())

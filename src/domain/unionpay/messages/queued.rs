@@ -10,7 +10,7 @@ use crate::domain::ident::{AuthCode, Rrn, Stan};
 use crate::domain::iso8583::{De, Message};
 use crate::domain::keystore::SessionKeys;
 use crate::domain::outcome::EntryType;
-use crate::domain::profile::Profile;
+use crate::domain::profile::{NamesOriginal, Profile};
 use crate::domain::queue::{Content, Entry};
 use crate::domain::record::ReversalReason;
 use crate::domain::unionpay::matrix::{self, Name, Row, Undo};
@@ -88,7 +88,13 @@ fn reversal(origin: &Origin<'_>) -> Result<Message, BuildError> {
     };
     message.set_some(De::ICC, some(icc));
     let own = format!("{}{}", entry.batch, origin.stan);
-    match origin.original.undo {
+    let undo = match profile.names_original {
+        NamesOriginal::ByKind => origin.original.undo,
+        NamesOriginal::Never => Undo::Unnamed,
+        NamesOriginal::Numbers => Undo::Numbers,
+        NamesOriginal::NumbersAndDay => Undo::NumbersAndDay,
+    };
+    match undo {
         Undo::Numbers => _ = message.set(De::ORIGINAL, own),
         Undo::NumbersAndDay => _ = message.set(De::ORIGINAL, own + origin.day()),
         Undo::Unnamed | Undo::Never => {}

@@ -56,7 +56,7 @@ impl Bank {
             SignOnKeys::Tdes | SignOnKeys::TdesTracks => '6',
             SignOnKeys::Sm4 => '3',
         };
-        let format = if has_pin { profile.forms.pin_format.as_str() } else { "0" };
+        let format = if has_pin { "2" } else { "0" };
         let expected = format!("{format}{cipher}{}0000000000000", u8::from(secret_track));
         if text(De::SECURITY) != expected && (request.has(De::SECURITY) || has_pin || secret_track) {
             return refuse("30", "DE 53 is not what PIN, cipher and track of this acquirer make it");

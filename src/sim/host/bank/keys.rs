@@ -1,4 +1,5 @@
-//! Sign-on and sign-off: which keys a terminal is given, in the form of the profile, and whether a MAC is made with them.
+//! Sign-on and sign-off: which keys a terminal is given, in the form of the profile, and whether a MAC is made with
+//! them.
 use std::collections::BTreeMap;
 use std::io;
 

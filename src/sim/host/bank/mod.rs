@@ -2,8 +2,9 @@
 //!
 //! Strict and honest: it judges by the field documents ([`form`]), keeps books that only add up, and never says
 //! anything they do not hold. It speaks sign-on (0800, with the 60.3 of the profile), sign-off (0820/002), echo
-//! (0820/301), every transaction of [`Business`](super::business::Business), reversal (0400), script result (0620) and
-//! settlement (0500, 0320); all else is refused with 40. It injects no faults; what a rule wants comes in as a [`Wish`].
+//! (0820/301), every transaction of [`Business`](super::business::Business), reversal (0400), script result (0620),
+//! settlement (0500, 0320) and downloads; all else is refused with 40. It injects no faults; what a rule wants comes in
+//! as a [`Wish`].
 //! Source: field lists and response codes of public UnionPay terminal and host code; which code answers
 //! which fault is our choice where marked.
 mod card;
@@ -11,6 +12,7 @@ mod form;
 mod keys;
 mod original;
 mod settle;
+pub(super) mod tables;
 #[cfg(test)]
 mod tests;
 mod trade;
@@ -31,6 +33,7 @@ use crate::domain::unionpay::keys::WorkingKeys;
 use super::batches::Batch;
 use super::ledger::{Key, Ledger};
 use keys::Sessions;
+use tables::Tables;
 
 /// DE 32 and the second half of DE 44. Choice: invented.
 const ACQUIRER: &str = "01025810";
@@ -124,6 +127,7 @@ fn refuse<T>(code: &str, why: impl Into<Cow<'static, str>>) -> Result<T, Refusal
 pub(super) struct Bank {
     pub(super) settings: BankSettings,
     pub(super) ledger: Ledger,
+    pub(super) tables: Tables,
     sessions: Sessions,
     serial: u32,
     cards: TokenKey,
@@ -134,6 +138,7 @@ impl Bank {
         Self {
             settings,
             ledger,
+            tables: Tables::new(),
             sessions: Sessions::default(),
             serial: 0,
             cards: TokenKey::derive(&BOOK_KEY),
@@ -174,7 +179,11 @@ impl Bank {
                 }
                 Err(refusal) => Err(refusal),
             },
-            _ => refuse("40", "this kind of message is not supported"),
+            _ => match self.known(request).map(|()| self.tables.answer(request, &mut answer)) {
+                Err(refusal) => Err(refusal),
+                Ok(Some(said)) => wish.refusal().and(said),
+                Ok(None) => refuse("40", "this kind of message is not supported"),
+            },
         };
         let (code, why) = judged.map_or_else(|no| (no.code, no.why), |()| ("00".to_owned(), "".into()));
         if !(self.settings.totals_without_code && request.mti() == "0500" && code == "00") {

@@ -3,7 +3,7 @@ use std::io;
 
 use crate::domain::emv::tlv::Tag;
 use crate::domain::iso8583::{De, Message};
-use crate::domain::profile::Profile;
+use crate::domain::profile::{NamesOriginal, Profile};
 
 use super::super::business::Business;
 use super::super::ledger::{Effect, Key, Reversal, Row, Standing};
@@ -128,15 +128,20 @@ fn reversible(request: &Message, profile: &Profile) -> Result<(Business, Key), R
     };
     let own = format!("{:06}{:06}", key.batch, key.stan);
     let sixty_one = request.text(De::ORIGINAL);
-    let fits = match business {
-        Business::Void => sixty_one == Some(&own),
-        Business::PreAuth
-        | Business::PreAuthVoid
-        | Business::PreAuthComplete
-        | Business::PreAuthCompleteVoid => {
-            sixty_one.is_some_and(|digits| digits.len() == 16 && digits.starts_with(&own))
-        }
-        _ => sixty_one.is_none(),
+    let with_numbers = sixty_one == Some(&own);
+    let with_day = sixty_one.is_some_and(|digits| digits.len() == 16 && digits.starts_with(&own));
+    let fits = match (profile.names_original, business) {
+        (NamesOriginal::Never, _) => sixty_one.is_none(),
+        (NamesOriginal::Numbers, _) | (NamesOriginal::ByKind, Business::Void) => with_numbers,
+        (NamesOriginal::NumbersAndDay, _)
+        | (
+            NamesOriginal::ByKind,
+            Business::PreAuth
+            | Business::PreAuthVoid
+            | Business::PreAuthComplete
+            | Business::PreAuthCompleteVoid,
+        ) => with_day,
+        (NamesOriginal::ByKind, _) => sixty_one.is_none(),
     };
     if fits { Ok((business, key)) } else { refuse("30", "DE 61 has not the form of this reversal") }
 }

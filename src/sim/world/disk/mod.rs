@@ -11,10 +11,10 @@ mod write;
 
 use crate::domain::calendar::WallTime;
 use crate::domain::download::Progress;
-use crate::domain::ident::{BatchNumber, MerchantId, Stan, TerminalId, TxnId};
+use crate::domain::ident::{BatchNumber, Stan, TxnId};
 use crate::domain::outcome::BatchState;
 use crate::domain::record::{
-    BatchRow, Committed, KeyRecord, OperatorRow, PlyRow, Record, SettlementRow, TimelineRow, TxnRow,
+    BatchRow, Begun, Committed, KeyRecord, OperatorRow, PlyRow, Record, SettlementRow, TimelineRow, TxnRow,
 };
 use crate::ports::{Durability, JournalError};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -63,7 +63,7 @@ pub struct Disk {
     /// First row of the open batch: all before it are settled.
     batch_from: usize,
     batch_has_records: bool,
-    identity: Option<(TerminalId, MerchantId, String)>,
+    identity: Option<Begun>,
     settlement: Option<SettlementRow>,
     keys: Option<KeyRecord>,
     clock_offset: i64,

@@ -6,8 +6,8 @@ use crate::domain::ident::{BatchNumber, ResponseCode, Stan, TxnId};
 use crate::domain::money::Amount;
 use crate::domain::outcome::{CardClass, EntryType, Outcome, PrintState, QueueState, Resolution, ResultCode};
 use crate::domain::record::{
-    CardFacts, Closed, Committed, EntryId, EntryRow, HostFacts, PlyRow, Record, Sending, TxnRow, TxnStart,
-    Upload, WireFacts,
+    Begun, CardFacts, Closed, Committed, EntryId, EntryRow, HostFacts, PlyRow, Record, Sending, TxnRow,
+    TxnStart, Upload, WireFacts,
 };
 use crate::domain::rules::{Silence, rule};
 use crate::ports::{Durability, JournalError};
@@ -281,7 +281,12 @@ impl Disk {
         let batch = self.batch_number();
         self.batch_has_records = true;
         if self.identity.is_none() {
-            self.identity = Some((wire.terminal_id.clone(), wire.merchant_id.clone(), currency.to_owned()));
+            self.identity = Some(Begun {
+                terminal_id: wire.terminal_id.clone(),
+                merchant_id: wire.merchant_id.clone(),
+                currency: currency.to_owned(),
+                profile: wire.profile.clone(),
+            });
         }
         if let Some(kept) = self.rows.get_mut(place) {
             kept.row.stan = Some(stan);
