@@ -449,8 +449,8 @@ fn a_chip_sale_is_b5() {
     );
 }
 
-/// Where tracks go out in clear, DE 35 is the track, DE 53 is absent, and the rest is B5: because the profile says so, or
-/// because the host gave no TDK.
+/// Where tracks go out in clear, DE 35 is the track, DE 53 is absent, and the rest is B5: because the profile says so,
+/// or because the host gave no TDK.
 #[test]
 fn a_track_in_clear_changes_35_53_and_64_only() {
     for (block, track_encryption) in [("B2b", false), ("B2", true)] {
