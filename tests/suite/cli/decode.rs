@@ -232,12 +232,12 @@ fn card_number() -> impl Strategy<Value = String> {
 
 /// Where a sender may put it: a place in a message or in chip data, as hex.
 fn placed(number: &str, place: usize) -> (&'static str, String) {
-    let packed = if number.len() % 2 == 0 { number.to_owned() } else { format!("{number}F") };
+    let packed = if number.len().is_multiple_of(2) { number.to_owned() } else { format!("{number}F") };
     let text: String = number.bytes().map(|byte| format!("{byte:02X}")).collect();
     let length = format!("{:02X}", packed.len() / 2);
     let field = |bitmap: &str, value: &str| format!("0200{bitmap}{value}");
     let lll = |count: usize| format!("{count:04}");
-    let zeros = if number.len() % 2 == 0 { "" } else { "0" };
+    let zeros = if number.len().is_multiple_of(2) { "" } else { "0" };
     match place {
         0 => ("tlv", format!("5A{length}{packed}")),
         1 => ("tlv", format!("70{:02X}DF7E{length}{packed}", packed.len() / 2 + 3)),
