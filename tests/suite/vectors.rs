@@ -487,7 +487,7 @@ fn requests_and_answers_are_authenticated_by_the_profile() {
             request.fields.bytes(De::MAC).unwrap().to_vec()
         };
         let (binary, text) = (code(MacForm::Binary), code(MacForm::Ascii));
-        assert_eq!(to_hex(&binary)[..8].as_bytes(), text, "{mac}");
+        assert_eq!(&to_hex(&binary).as_bytes()[..8], text, "{mac}");
     }
 }
 
