@@ -19,7 +19,7 @@ enum Command {
     /// A chip card in a virtual reader (vpcd)
     Card(cardd::Args),
     /// An acquirer on TCP
-    Host(host::Args),
+    Host(Box<host::Args>),
     /// A receipt printer on TCP
     Printer(printer::Args),
     /// A day in a shop, with everything simulated but the daemon
@@ -37,7 +37,7 @@ enum Command {
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Card(args) => cardd::run(args),
-        Command::Host(args) => told(host::run(args)),
+        Command::Host(args) => told(host::run(*args)),
         Command::Printer(args) => told(printer::run(&args)),
         Command::Demo(args) => demo::run(&args),
         Command::Worlds(args) => worlds::run(&args),

@@ -1,4 +1,5 @@
-//! Downloads with real parts: they come into use whole, wait for payments, outlive a kill, and follow the host's header.
+//! Downloads with real parts: they come into use whole, wait for payments, outlive a kill, and follow the host's
+//! header.
 use crate::support::{Options, Till, dict_text, number, sealed, with_till};
 use posd::api::proxy::{Dict, ROOT_PATH};
 use posd::sim::host::rules::{Fault, Rule};
@@ -176,8 +177,8 @@ fn a_bad_record_leaves_the_old_table() {
     });
 }
 
-/// Goal: the sixth digit of the host's header causes a download after the sale, its slip included, and the upload of the
-/// terminal's state when it asks for that.
+/// Goal: the sixth digit of the host's header causes a download after the sale, its slip included, and the upload of
+/// the terminal's state when it asks for that.
 #[test]
 fn the_hosts_header_is_followed_after_the_sale() {
     with_till(Options::default(), async |till| {

@@ -1,4 +1,5 @@
-//! Acquirers that do things differently: the daemon and a simulated bank that speak by the same profile file, a day each.
+//! Acquirers that do things differently: the daemon and a simulated bank that speak by the same profile file, a day
+//! each.
 //!
 //! What the bank expects of a profile is written from the documents in its own code; so a day whose sales are approved,
 //! whose lost answer is reversed and whose totals agree shows that the terminal does what the profile says.

@@ -449,8 +449,8 @@ fn a_chip_sale_is_b5() {
     );
 }
 
-/// Where tracks go out in clear, DE 35 is the track, DE 53 is absent, and the rest is B5: because the profile says so, or
-/// because the host gave no TDK.
+/// Where tracks go out in clear, DE 35 is the track, DE 53 is absent, and the rest is B5: because the profile says so,
+/// or because the host gave no TDK.
 #[test]
 fn a_track_in_clear_changes_35_53_and_64_only() {
     for (block, track_encryption) in [("B2b", false), ("B2", true)] {
@@ -487,7 +487,7 @@ fn requests_and_answers_are_authenticated_by_the_profile() {
             request.fields.bytes(De::MAC).unwrap().to_vec()
         };
         let (binary, text) = (code(MacForm::Binary), code(MacForm::Ascii));
-        assert_eq!(to_hex(&binary)[..8].as_bytes(), text, "{mac}");
+        assert_eq!(&to_hex(&binary).as_bytes()[..8], text, "{mac}");
     }
 }
 

@@ -526,9 +526,9 @@ proptest! {
     /// Goal: no bytes make a reader panic.
     #[test]
     fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-        let _ = (capk(&bytes), application(&bytes, 0), cards(&bytes).is_ok(), parameters::read(&bytes));
+        drop((capk(&bytes), application(&bytes, 0), cards(&bytes), parameters::read(&bytes)));
         for kind in Kind::ALL {
-            let _ = List::default().take(*kind, &bytes);
+            _ = List::default().take(*kind, &bytes);
         }
     }
 }

@@ -34,8 +34,8 @@ pub(super) fn facts(summary: &CardSummary, token_key: &TokenKey) -> CardFacts {
     with_token(summary, token_key.token(&summary.pan), chip_lines(summary))
 }
 
-/// The facts after the second cryptogram, of the card that is known: its token, its last chip lines, and the ARQC of the
-/// first.
+/// The facts after the second cryptogram, of the card that is known: its token, its last chip lines, and the ARQC of
+/// the first.
 pub(super) fn last_facts(summary: &CardSummary, first: &CardFacts) -> CardFacts {
     let mut chip = chip_lines(summary);
     let arqc = first.chip.iter().filter(|(name, _)| name == "ARQC");

@@ -267,7 +267,7 @@ mod tests {
     fn the_mac_is_written_as_text_or_as_it_is() {
         let mac = |mac_form| keys(KeyRules { mac_form, ..Profile::unionpay().keys }, None).mac(b"0200");
         let binary = hex(&mac(MacForm::Binary));
-        assert_eq!(binary[..8].as_bytes(), mac(MacForm::Ascii));
+        assert_eq!(&binary.as_bytes()[..8], mac(MacForm::Ascii));
     }
 
     /// Every algorithm of DES is reachable by the rules alone.

@@ -282,7 +282,8 @@ impl Engine {
         let endpoint = self.line.endpoint;
         self.show_attempt(attempt);
         // A clock behind the build date is dead, and the newest record knows better. One behind a record only may be
-        // the record's fault: certificates are judged by the clock then, or one wrong record would shut the line for good.
+        // the record's fault: certificates are judged by the clock then, or one wrong record would shut the line for
+        // good.
         let wall = self.wall();
         let now = if wall < self.settings.built_at { self.clock_floor } else { wall };
         let clock = LineClock { now, trusted: self.clock_trusted() };

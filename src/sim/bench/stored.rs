@@ -1,8 +1,8 @@
 //! Stored sales: how fast the queue uploads them, and what a settlement of many rows takes beside the bank's own time.
 //!
 //! One real offline sale is the pattern. While the daemon is down its row is written again and again, each time under
-//! another name, by the journal adapter itself; then the daemon starts on that journal. 1,000 rows are more than a batch
-//! can hold in a shop (900), so the batch of the upload is not settled; the one of 900 rows is.
+//! another name, by the journal adapter itself; then the daemon starts on that journal. 1,000 rows are more than a
+//! batch can hold in a shop (900), so the batch of the upload is not settled; the one of 900 rows is.
 use super::disk::OpenJournal;
 use super::kinds::OFFLINE_CARD;
 use super::till::Till;

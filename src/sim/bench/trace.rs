@@ -2,8 +2,8 @@
 //!
 //! The daemon runs under `strace -D -f -ttt -o /dev/stdout`: strace is then its grandchild, so the daemon stays our own
 //! child, and the lines come through the pipe that we hold. Each line carries the wall time of the call to the
-//! microsecond. The till notes the same clock before and after each deed; a call belongs to the deed in whose span it began.
-//! Calls before the first deed and after the last are left out. strace slows the daemon down, so
+//! microsecond. The till notes the same clock before and after each deed; a call belongs to the deed in whose span it
+//! began. Calls before the first deed and after the last are left out. strace slows the daemon down, so
 //! nothing else is measured in that shop.
 use std::io::{BufRead, BufReader, Error, Read};
 use std::thread::{self, JoinHandle};

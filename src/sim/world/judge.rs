@@ -128,8 +128,8 @@ impl Judge {
         }
     }
 
-    /// 3: DE 39 of a reversal says why: A0 after a wrong MAC, 06 after an answer that could not stand, 98 after none. What
-    /// a power cut took from memory is as if it had not been heard.
+    /// 3: DE 39 of a reversal says why: A0 after a wrong MAC, 06 after an answer that could not stand, 98 after none.
+    /// What a power cut took from memory is as if it had not been heard.
     fn reason_is_true(&self, entry: &Entry) -> Flow {
         let heard = self.heard.get(&entry.id.txn);
         let (word, cut) = (heard.map(|heard| heard.word), heard.is_some_and(|heard| heard.cut));

@@ -164,7 +164,8 @@ fn an_upload_that_the_bank_has_already_is_done() {
     });
 }
 
-/// Goal: an upload that waited longer than `max-age-h` stops new offline sales, is sent all the same, and is marked late.
+/// Goal: an upload that waited longer than `max-age-h` stops new offline sales, is sent all the same, and is marked
+/// late.
 #[test]
 fn a_late_upload_is_sent_and_marked() {
     with_till(Options::default(), async |till| {

@@ -24,8 +24,8 @@ async fn check_values(till: &Till) -> HashMap<String, String> {
     till.get(ROOT_PATH, "Host.KeyCheckValues").await
 }
 
-/// Goal: a technician gives a terminal its master key over the bus: the administrator must allow it, it is used at once,
-/// outlives a restart before the credential, and the working keys under it do, too.
+/// Goal: a technician gives a terminal its master key over the bus: the administrator must allow it, it is used at
+/// once, outlives a restart before the credential, and the working keys under it do, too.
 #[test]
 fn a_master_key_is_loaded_over_the_bus() {
     with_till(Options::default(), async |till| {
