@@ -22,7 +22,7 @@ use crate::domain::outcome::Kind;
 use crate::domain::queue::order;
 use crate::domain::queue::{self, limits};
 use crate::domain::record::{Begun, KeyRecord, Loaded, OperatorRow, Record, TimelineRow, TxnRow};
-use crate::domain::secret::TokenKey;
+use crate::domain::secret::{MasterKeyMaterial, TokenKey};
 use crate::domain::slip::Language;
 use crate::domain::txn::recovery::recover;
 use crate::domain::unionpay::Identity;
@@ -32,7 +32,7 @@ use crate::ports::{
     PrinterStatus, ReaderStatus, System,
 };
 use core::time::Duration;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
@@ -249,7 +249,7 @@ impl Engine {
             storage_trouble: None,
             sign_on_asked_for: false,
             storage_check_at: None,
-            refused: Refused::default(),
+            refused: Refused::new(loaded.not_undone),
             shown_on: None,
             commits_in_flight: 0,
             next_id: 0,
@@ -262,15 +262,19 @@ impl Engine {
             busy_lock: false,
             settings,
         };
-        engine.restore_keys(loaded.master_key.as_ref(), loaded.keys);
-        engine.resume([&loaded.recent, &loaded.open, &loaded.refused], &loaded.not_undone);
+        engine.resume((loaded.master_key, loaded.keys), [&loaded.recent, &loaded.open, &loaded.refused]);
         Ok((engine, wiring.receivers))
     }
 
-    /// Goes on where the last run ended: transactions, refused signatures, a settlement.
-    fn resume(&mut self, [recent, open, refused]: [&[TxnRow]; 3], not_undone: &BTreeSet<TxnId>) {
+    /// Goes on where the last run ended: keys, transactions, refused signatures, a settlement.
+    fn resume(
+        &mut self,
+        (master, keys): (Option<MasterKeyMaterial>, Option<KeyRecord>),
+        [recent, open, refused]: [&[TxnRow]; 3],
+    ) {
+        self.restore_keys(master.as_ref(), keys);
         self.restore_entries(recent, open);
-        self.restore_refused(refused, not_undone);
+        self.restore_refused(refused);
         self.use_tables();
         self.resume_interrupted();
     }

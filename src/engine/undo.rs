@@ -25,6 +25,8 @@ pub(super) struct Refused {
     due: VecDeque<Due>,
     /// Those of them that something else of the original is in the way of, until its row is read anew.
     waiting: Vec<Due>,
+    /// What the journal told at the start: those that the terminal cannot undo by itself, as their timelines say.
+    not_undone: BTreeSet<TxnId>,
     /// The journal could not be read: when the next look at it is due.
     read_again_at: Option<BootTime>,
 }
@@ -39,6 +41,10 @@ pub(super) struct Due {
 }
 
 impl Refused {
+    pub(super) fn new(not_undone: BTreeSet<TxnId>) -> Self {
+        Self { not_undone, ..Self::default() }
+    }
+
     /// A refused signature waits to be undone.
     pub(super) fn is_open(&self) -> bool {
         !self.open.is_empty()
@@ -96,13 +102,12 @@ impl Engine {
         self.refused.due.push_back(Due { original: id.clone(), starter, asks_bank: false });
     }
 
-    /// What the journal tells of refused signatures at the start. `not_undone`: a line says that the terminal cannot
-    /// undo them by itself.
-    pub(super) fn restore_refused(&mut self, rows: &[TxnRow], not_undone: &BTreeSet<TxnId>) {
+    /// What the journal tells of refused signatures at the start.
+    pub(super) fn restore_refused(&mut self, rows: &[TxnRow]) {
         for row in rows {
             let due = match refusal(row) {
                 Refusal::Over => continue,
-                Refusal::Undo => !not_undone.contains(&row.start.id),
+                Refusal::Undo => !self.refused.not_undone.contains(&row.start.id),
                 Refusal::Person => false,
             };
             self.enter_row(row);

@@ -388,6 +388,8 @@ fn a_refused_signature_of_yesterday_waits_for_its_refund() {
         for (request_id, amount, stands) in [("part", 250, true), ("rest", 1000, false)] {
             let refund = till.follow("refund", request_id, amount, &sale).await;
             assert_eq!(till.finished(&refund).await.outcome, "approved");
+            till.take_card().await;
+            till.put_card("signature");
             let stood = |why: &Vec<String>| why.contains(&REFUSED.to_owned()) == stands;
             till.until::<Vec<String>>(ROOT_PATH, "Manager.StateReasons", stood).await;
         }
