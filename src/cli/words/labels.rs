@@ -172,7 +172,8 @@ mod tests {
     fn every_label_has_both_languages() {
         for pair in ALL {
             assert!(!pair.0.is_empty() && !pair.1.is_empty() && pair.1.is_ascii(), "{pair:?}");
-            assert!(!pair.0.is_ascii(), "{pair:?}");
+            // The field's own word is the same in both.
+            assert!(!pair.0.is_ascii() || pair.0 == "TPDU", "{pair:?}");
         }
     }
 }
