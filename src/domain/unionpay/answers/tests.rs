@@ -182,6 +182,17 @@ fn every_approval_needs_its_mac() {
     }
 }
 
+/// Goal: "repeated" to a request that was sent once is believed, unless a message that answers nothing came first: then
+/// something doubled the request, and a decline would hide what the bank booked. No other code is doubted.
+#[test]
+fn repeated_is_doubted_after_a_message_of_nobody() {
+    let (_, request) = signed().into_iter().find(|(name, _)| *name == Name::Sale).unwrap();
+    for (code, double) in [("94", true), ("51", false), ("00", false), ("25", false)] {
+        let read = read_financial(&request, &answer(&request, code, None), &keys(), NOW).unwrap();
+        assert_eq!((read.is_of_a_double(true), read.is_of_a_double(false)), (double, false), "{code}");
+    }
+}
+
 /// Goal: a part may be as much as was asked for, and neither more nor nothing.
 #[test]
 fn a_part_is_not_more_than_the_whole() {
