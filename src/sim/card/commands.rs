@@ -31,6 +31,8 @@ impl Card {
             (0x80, 0xAE) => self.generate_ac(command),
             (0x00, 0x82) => self.external_authenticate(command),
             (0x80, 0xCA) => self.read_object(command),
+            (0x00, 0x20) => self.verify(command),
+            (0x00, 0x84) => self.challenge(command),
             (0x04 | 0x84 | 0x8C, 0x16 | 0x18 | 0x1E | 0x24 | 0xDA | 0xDC | 0xD2) => self.script(),
             (0x00 | 0x04 | 0x80 | 0x84 | 0x8C, _) => Err(0x6D00),
             _ => Err(0x6E00),
@@ -44,6 +46,9 @@ impl Card {
         }
         let before = if command.p2 == 0x02 { self.volatile.selected } else { None };
         self.reset();
+        if self.profile.blocked {
+            return Err(0x6A81);
+        }
         if command.data == content::PSE && self.profile.pse {
             self.volatile.in_pse = true;
             return Ok(done(content::pse_fci()));
@@ -127,7 +132,7 @@ impl Card {
             (_, asked) => asked,
         };
         // Second byte of the CVR: bits 8-7 second AC (10 = not asked yet), bits 6-5 first AC.
-        let result = 0x80 | if given == Ac::Arqc { 0x20 } else { given as u8 >> 2 };
+        let result = 0x80 | if given == Ac::Arqc { 0x20 } else { given as u8 >> 2 } | self.pin_result();
         let (arqc, answer) = self.cryptogram(given, result, tags)?;
         self.volatile.phase = if given == Ac::Arqc { Phase::Online { arqc } } else { Phase::Ended };
         Ok(answer)
@@ -146,7 +151,7 @@ impl Card {
             || authenticated.is_none() && application.issuer_authentication_mandatory;
         let given = if application.second_ac == SecondAc::Decline || refused { Ac::Aac } else { asked };
         let failed = if authenticated == Some(false) { 0x08 } else { 0 };
-        let result = given as u8 | 0x20 | failed; // bits 6-5: the first one was an ARQC
+        let result = given as u8 | 0x20 | failed | self.pin_result(); // bits 6-5: the first one was an ARQC
         let (_, answer) = self.cryptogram(given, result, tags)?;
         self.last_online_atc = self.atc;
         self.volatile.phase = Phase::Ended;
@@ -172,6 +177,15 @@ impl Card {
             ),
         };
         Ok((value, done(answer)))
+    }
+
+    /// Bits 3 and 2 of the CVR's second byte: offline PIN verification performed, and failed.
+    const fn pin_result(&self) -> u8 {
+        match self.volatile.pin {
+            None => 0,
+            Some(true) => 0x04,
+            Some(false) => 0x06,
+        }
     }
 
     fn external_authenticate(&mut self, command: &CommandApdu) -> Result<ResponseApdu, u16> {
@@ -202,15 +216,16 @@ impl Card {
     }
 
     fn read_object(&self, command: &CommandApdu) -> Result<ResponseApdu, u16> {
-        self.application()?;
-        let tag = u16::from_be_bytes([command.p1, command.p2]);
-        let value = match tag {
-            0x9F36 => self.atc.to_be_bytes().to_vec(),
-            0x9F13 => self.last_online_atc.to_be_bytes().to_vec(),
-            0x9F17 => vec![3], // PIN tries left; there is no offline PIN to spend them
-            _ => return Err(0x6A88),
+        let application = self.application()?;
+        let tag = u32::from(u16::from_be_bytes([command.p1, command.p2]));
+        let value = match (application.objects.get(&tag), tag) {
+            (Some(other), _) => other.clone(),
+            (None, 0x9F36) => Some(self.atc.to_be_bytes().to_vec()),
+            (None, 0x9F13) => Some(self.last_online_atc.to_be_bytes().to_vec()),
+            (None, 0x9F17) => self.tries_left().map(|left| vec![left]),
+            _ => None,
         };
-        Ok(done(object(u32::from(tag), &value)))
+        value.map(|value| done(object(tag, &value))).ok_or(0x6A88)
     }
 
     /// An issuer script command, before or after the second GENERATE AC.
@@ -224,12 +239,12 @@ impl Card {
         }
     }
 
-    fn application(&self) -> Result<&Application, u16> {
+    pub(super) fn application(&self) -> Result<&Application, u16> {
         self.volatile.selected.and_then(|at| self.profile.applications.get(at)).ok_or(OUT_OF_ORDER)
     }
 }
 
-fn done(data: Vec<u8>) -> ResponseApdu {
+pub(super) fn done(data: Vec<u8>) -> ResponseApdu {
     ResponseApdu { data, status: StatusWord::OK }
 }
 

@@ -6,8 +6,18 @@ use crate::domain::emv::tlv::{self, Tag};
 /// Name of the payment system environment (PSE): `1PAY.SYS.DDF01`.
 pub(super) const PSE: &[u8] = b"1PAY.SYS.DDF01";
 
+/// A directory definition file (DDF) that the directory may name; there is nothing in it.
+const DDF: &[u8] = b"2PAY.TEST.DDF01";
+
 /// Application file locator: SFI 1 record 1, then SFI 2 records 1 and 2; nothing is signed.
 pub(super) const AFL: [u8; 8] = [0x08, 1, 1, 0, 0x10, 1, 2, 0];
+
+/// All records of an application: file and number.
+const RECORDS: [(u8, u8); 3] = [(1, 1), (2, 1), (2, 2)];
+/// Where an object goes that stands in no record otherwise.
+const LAST_RECORD: (u8, u8) = (2, 2);
+/// Objects that GET DATA, FCI or GET PROCESSING OPTIONS tell, not a record.
+const NO_RECORD: [u32; 8] = [0x9F13, 0x9F17, 0x9F36, 0x9F4F, 0x82, 0x94, 0x84, 0x9F38];
 
 /// One object. The values here are short, so nothing can fail.
 pub(super) fn object(tag: u32, value: &[u8]) -> Vec<u8> {
@@ -30,7 +40,15 @@ pub(super) fn pse_fci() -> Vec<u8> {
 
 /// A record of the directory: one application each.
 pub(super) fn directory_record(profile: &Profile, record: u8) -> Option<Vec<u8>> {
-    let application = profile.applications.get(usize::from(record).checked_sub(1)?)?;
+    let mut at = usize::from(record).checked_sub(1)?;
+    if profile.ddf {
+        let Some(behind) = at.checked_sub(1) else {
+            let entry = [object(0x9D, DDF), object(0x50, b"MORE")];
+            return Some(template(0x70, &[template(0x61, &entry)]));
+        };
+        at = behind;
+    }
+    let application = profile.applications.get(at)?;
     let entry = [vec![object(0x4F, &application.aid)], names(application)].concat();
     Some(template(0x70, &[template(0x61, &entry)]))
 }
@@ -43,7 +61,7 @@ pub(super) fn application_fci(application: &Application) -> Vec<u8> {
     }
     proprietary.push(object(0x5F2D, b"zhen"));
     if application.preferred_name.is_some() {
-        proprietary.push(object(0x9F11, &[1]));
+        proprietary.push(object(0x9F11, &[application.code_table]));
     }
     template(0x6F, &[object(0x84, &application.aid), template(0xA5, &proprietary)])
 }
@@ -51,7 +69,7 @@ pub(super) fn application_fci(application: &Application) -> Vec<u8> {
 fn names(application: &Application) -> Vec<Vec<u8>> {
     let mut names = vec![object(0x50, application.label.as_bytes()), object(0x87, &[application.priority])];
     if let Some(name) = &application.preferred_name {
-        names.push(object(0x9F12, name.as_bytes()));
+        names.push(object(0x9F12, name));
     }
     names
 }
@@ -73,9 +91,33 @@ pub(super) fn cdol2(application: &Application) -> Vec<u8> {
     }
 }
 
-/// A record of the open application.
+/// A record of the open application, with the objects that the profile wants different.
 pub(super) fn record(application: &Application, sfi: u8, record: u8) -> Option<Vec<u8>> {
-    let objects = match (sfi, record) {
+    let mut objects = regular(application, sfi, record)?;
+    for (tag, value) in &mut objects {
+        if let Some(other) = application.objects.get(tag) {
+            value.clone_from(other);
+        }
+    }
+    if (sfi, record) == LAST_RECORD {
+        let known = |tag: u32| {
+            RECORDS
+                .iter()
+                .filter_map(|(sfi, record)| regular(application, *sfi, *record))
+                .flatten()
+                .any(|(t, _)| t == tag)
+        };
+        let more = application.objects.iter().filter(|(tag, _)| !known(**tag) && !NO_RECORD.contains(tag));
+        objects.extend(more.map(|(tag, value)| (*tag, value.clone())));
+    }
+    let objects: Vec<_> = objects.into_iter().filter_map(|(tag, value)| Some(object(tag, &value?))).collect();
+    Some(template(0x70, &objects))
+}
+
+/// A record as the rest of the profile makes it: tags and values.
+fn regular(application: &Application, sfi: u8, record: u8) -> Option<Vec<(u32, Option<Vec<u8>>)>> {
+    let object = |tag: u32, value: &[u8]| (tag, Some(value.to_vec()));
+    Some(match (sfi, record) {
         (1, 1) => {
             vec![object(0x57, &track2(application)), object(0x5F20, application.holder.as_bytes())]
         }
@@ -99,8 +141,7 @@ pub(super) fn record(application: &Application, sfi: u8, record: u8) -> Option<V
             object(0x9F4A, &[0x82]),
         ],
         _ => return None,
-    };
-    Some(template(0x70, &objects))
+    })
 }
 
 /// Track 2 equivalent data: PAN, D, expiry, service code 201 (chip), eleven zeros.

@@ -1,17 +1,18 @@
 //! A simulated chip card as pure logic: bytes in, bytes out, no reader and no socket.
 //!
 //! It answers as a UnionPay or Visa contact card does, with real 3DES cryptograms, so that terminal and
-//! acquirer can be judged against it. It offers no offline data authentication, no offline PIN and no
-//! contactless application; the MAC of an issuer script is not checked. EMV 4.4 Books 1 to 3. Spec:
-//! unverified.
+//! acquirer can be judged against it. It offers no offline data authentication and no contactless application; the MAC
+//! of an issuer script is not checked. EMV 4.4 Books 1 to 3. Spec: unverified.
 mod commands;
 mod content;
 mod fault;
+mod pin;
 mod profile;
 
 pub use fault::{Fault, FaultKind, FaultSyntax, Step};
 pub use profile::{
-    Application, FirstAc, Format, IssuerAuthentication, PRESETS, Profile, ProfileError, Scripts, SecondAc,
+    Application, FirstAc, Format, IssuerAuthentication, OfflinePin, PRESETS, Profile, ProfileError, Scripts,
+    SecondAc,
 };
 
 use crate::domain::emv::apdu::{CommandApdu, Protocol, ResponseApdu, StatusWord};
@@ -68,11 +69,15 @@ struct Volatile {
     selected: Option<usize>,
     /// Result of issuer authentication, if there was one.
     authenticated: Option<bool>,
+    /// Result of the last VERIFY, if there was one.
+    pin: Option<bool>,
+    /// What GET CHALLENGE gave, for one VERIFY.
+    challenge: Option<[u8; 8]>,
     /// T=0: what waits for GET RESPONSE.
     waiting: Vec<u8>,
 }
 
-/// A card. The transaction counter survives power-off, as in a real one.
+/// A card. The transaction counter and the PIN tries survive power-off, as in a real one.
 pub struct Card {
     profile: Profile,
     atc: u16,
@@ -180,6 +185,8 @@ impl Card {
             0xAE if matches!(self.volatile.phase, Phase::Online { .. }) => Step::SecondAc,
             0xAE => Step::FirstAc,
             0x82 => Step::ExternalAuthenticate,
+            0x20 => Step::Verify,
+            0x84 => Step::GetChallenge,
             0xCA => Step::ReadObject,
             0x16 | 0x18 | 0x1E | 0x24 | 0xDA | 0xDC | 0xD2 => Step::Script,
             _ => return None,

@@ -290,6 +290,55 @@ fn scripts_are_taken_or_refused_as_the_profile_says() {
     }
 }
 
+/// Wrong PINs spend tries, power-off gives none back, a good one gives all; GET DATA and the CVR tell.
+#[test]
+fn pin_tries_are_counted_and_survive_power_off() {
+    let mut bench = Bench::preset("offline-pin");
+    let block = |pin: u8| [0x24, 0x12, pin, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF];
+    let left = |bench: &mut Bench| bench.ok([0x80, 0xCA, 0x9F, 0x17], &[])[3];
+    let aid = bench.0.profile.applications[0].aid.clone();
+    bench.ok([0, 0xA4, 4, 0], &aid);
+    assert_eq!(bench.word([0, 0x20, 0, 0x80], &block(0x34)), 0x6985, "no GPO yet");
+    bench.open();
+    assert_eq!(left(&mut bench), 3);
+    assert_eq!(bench.word([0, 0x20, 0, 0x80], &block(0x99)), 0x63C2);
+    bench.0.reset();
+    bench.open();
+    assert_eq!((bench.word([0, 0x20, 0, 0x80], &block(0x99)), left(&mut bench)), (0x63C1, 1));
+    assert_eq!((bench.word([0, 0x20, 0, 0x80], &block(0x34)), left(&mut bench)), (0x9000, 3));
+    let tags = go_online(&mut bench);
+    assert_eq!(tags.value(Tag(0x9F10)).unwrap()[4] & 0x06, 0, "not yet in this transaction");
+    bench.open();
+    for word in [0x63C2, 0x63C1, 0x63C0, 0x6983] {
+        assert_eq!(bench.word([0, 0x20, 0, 0x80], &block(0x99)), word);
+    }
+    assert_eq!(bench.word([0, 0x20, 0, 0x80], &block(0x34)), 0x6983, "blocked");
+    assert_eq!(bench.word([0, 0x20, 0, 0x80], &[0x24, 0x12]), 0x6700);
+    assert_eq!(bench.word([0, 0x20, 0, 0x81], &block(0x34)), 0x6A86);
+    assert_eq!(Bench::preset("unionpay").word([0, 0x20, 0, 0x80], &block(0x34)), 0x6985);
+}
+
+/// The profile's own objects replace, remove and add; a blocked card and a DDF entry look as they should.
+#[test]
+fn a_profile_may_change_any_object() {
+    let mut bench = Bench::changed(
+        "ddf = true\npin = '1234'\nobjects = { 9F08 = '', 9F42 = '0840', 9F14 = '03', 9F17 = '' }",
+    );
+    bench.ok([0, 0xA4, 4, 0], content::PSE);
+    assert!(objects(&bench.ok([0, 0xB2, 1, 0x0C], &[])).contains(Tag(0x9D)));
+    assert!(objects(&bench.ok([0, 0xB2, 2, 0x0C], &[])).contains(Tag(0x4F)));
+    bench.open();
+    let mut read = TagStore::default();
+    for (record, sfi) in [(1, 0x0C), (1, 0x14), (2, 0x14)] {
+        flat(&bench.ok([0, 0xB2, record, sfi], &[]), &mut read);
+    }
+    assert!(!read.contains(Tag(0x9F08)) && !read.contains(Tag(0x9F17)));
+    assert_eq!(read.value(Tag(0x9F42)), Some(&[0x08, 0x40][..]));
+    assert_eq!(read.value(Tag(0x9F14)), Some(&[3][..]));
+    assert_eq!(bench.word([0x80, 0xCA, 0x9F, 0x17], &[]), 0x6A88);
+    assert_eq!(Bench::changed("card-blocked = true").word([0, 0xA4, 4, 0], content::PSE), 0x6A81);
+}
+
 /// Each kind of fault strikes at its step, once, and then the card is well again.
 #[test]
 fn faults_strike_where_they_are_switched_on() {
