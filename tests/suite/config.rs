@@ -147,7 +147,7 @@ fn the_card_tables_of_the_demo_are_read() {
     assert_eq!(emv.terminal.merchant_name, b"102100058120001");
     let key = emv.capks.iter().find(|key| key.rid == [0xa0, 0, 0, 3, 0x33]).unwrap();
     assert_eq!((key.index, key.modulus.len(), key.expiry), (3, 176, [0x20, 0x24, 0x12, 0x31]));
-    assert_eq!(emv.capks.len(), 9);
+    assert_eq!(emv.capks.len(), 11);
 }
 
 /// Drop-ins are laid over the file in the order of their names, key by key.

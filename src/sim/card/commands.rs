@@ -122,13 +122,7 @@ impl Card {
     /// Checks issuer authentication data: eight bytes ARPC, then the response code it was made with.
     pub(super) fn answer_is_good(&self, application: &Application, arqc: [u8; 8], answer: &[u8]) -> bool {
         let Some((arpc, [a, b])) = answer.split_first_chunk::<8>() else { return false };
-        let (imk, pan, psn) = (&application.imk, &application.pan, application.sequence);
-        let arc = [*a, *b];
-        let expected = match application.cvn {
-            Cvn::UnionPay01 => issuer::arpc(imk, pan, psn, self.atc, arqc, arc),
-            Cvn::Visa10 => issuer::arpc_under(&issuer::icc_master_key(imk, pan, psn), arqc, arc),
-        };
-        expected == *arpc
+        application.arpc(self.atc, arqc, [*a, *b]) == *arpc
     }
 
     fn read_object(&self, command: &CommandApdu) -> Result<ResponseApdu, u16> {
@@ -157,6 +151,17 @@ impl Card {
 
     pub(super) fn application(&self) -> Result<&Application, u16> {
         self.volatile.selected.and_then(|at| self.profile.applications.get(at)).ok_or(OUT_OF_ORDER)
+    }
+}
+
+impl Application {
+    /// The ARPC that this card takes from its issuer for an ARQC.
+    pub(super) fn arpc(&self, atc: u16, arqc: [u8; 8], arc: [u8; 2]) -> [u8; 8] {
+        let (imk, pan, psn) = (&self.imk, &self.pan, self.sequence);
+        match self.cvn {
+            Cvn::UnionPay01 => issuer::arpc(imk, pan, psn, atc, arqc, arc),
+            Cvn::Visa10 => issuer::arpc_under(&issuer::icc_master_key(imk, pan, psn), arqc, arc),
+        }
     }
 }
 

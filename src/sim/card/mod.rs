@@ -156,6 +156,18 @@ impl Card {
         &self.log
     }
 
+    /// What the card's issuer answers to the last ARQC, with this response code: tag 91, the ARPC and the code. `None`
+    /// where no ARQC waits for an answer.
+    #[must_use]
+    pub fn issuer_answer(&self, arc: [u8; 2]) -> Option<[u8; 10]> {
+        let (Phase::Online { arqc }, Ok(application)) = (self.volatile.phase, self.application()) else {
+            return None;
+        };
+        let [a, b, c, d, e, f, g, h] = application.arpc(self.atc, arqc, arc);
+        let [x, y] = arc;
+        Some([a, b, c, d, e, f, g, h, x, y])
+    }
+
     /// Answers the bytes of one command, as they come from the reader.
     pub fn transmit(&mut self, bytes: &[u8]) -> Reply {
         self.count = self.count.saturating_add(1);

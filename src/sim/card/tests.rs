@@ -1,8 +1,7 @@
 //! The simulated card seen from a terminal, and its bank beside it.
 use super::*;
-use crate::domain::emv::apdu::{Exchange, ExchangeStep};
 use crate::domain::emv::tlv::{Reader, Tag, TagStore};
-use crate::sim::issuer;
+use crate::sim::{conversation, issuer};
 use sha1::Digest as _;
 
 mod with_kernel;
@@ -26,14 +25,7 @@ impl Bench {
     fn exchange(&mut self, header: [u8; 4], data: &[u8], le: Option<u8>) -> ResponseApdu {
         let [cla, ins, p1, p2] = header;
         let command = CommandApdu { cla, ins, p1, p2, data: data.to_vec(), le };
-        let (mut exchange, mut bytes) = Exchange::start(command, self.0.profile.protocol).unwrap();
-        loop {
-            let Reply::Answer(raw) = self.0.transmit(&bytes) else { panic!("no answer") };
-            match exchange.answered(&raw).unwrap() {
-                ExchangeStep::Done(response) => return response,
-                ExchangeStep::Send(next, wire) => (exchange, bytes) = (next, wire),
-            }
-        }
+        conversation::exchange(&mut self.0, &command).expect("an answer")
     }
 
     fn ok(&mut self, header: [u8; 4], data: &[u8]) -> Vec<u8> {
