@@ -90,9 +90,10 @@ impl Settings {
                         tac_denial: Some(fixed(denial)),
                         tac_online: Some(fixed(online)),
                         tac_default: Some(fixed(default)),
-                        rts_target_percentage: Some(target.parse().unwrap()),
-                        rts_max_target_percentage: Some(max.parse().unwrap()),
-                        rts_threshold_value: Some(threshold.parse().unwrap()),
+                        // `-`: no random selection.
+                        rts_target_percentage: target.parse().ok(),
+                        rts_max_target_percentage: max.parse().ok(),
+                        rts_threshold_value: threshold.parse().ok(),
                     });
                 }
                 ["capk", rid, index, exponent, modulus] => capks.push(CaPublicKey {
