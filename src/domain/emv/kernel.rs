@@ -5,7 +5,7 @@ use core::fmt;
 
 use super::action::{AwaitFirstAc, AwaitSecondAc};
 use super::apdu::{CommandApdu, ResponseApdu, StatusWord};
-use super::cvm::AwaitPin;
+use super::cvm::{AwaitPin, AwaitTries, AwaitVerify};
 use super::online::{AwaitAuthentication, AwaitHost};
 use super::params::{Aid, EmvConfig, TxnParams};
 use super::records::{AwaitOptions, AwaitRecord};
@@ -208,7 +208,9 @@ pub(super) enum State {
     Fci(AwaitFci),
     Options(AwaitOptions),
     Record(AwaitRecord),
+    PinTries(AwaitTries),
     Pin(AwaitPin),
+    PinVerify(AwaitVerify),
     FirstAc(AwaitFirstAc),
     Host(AwaitHost),
     Authentication(AwaitAuthentication),
@@ -243,7 +245,9 @@ impl Kernel {
             State::Fci(state) => state.step(input),
             State::Options(state) => state.step(input),
             State::Record(state) => state.step(input),
+            State::PinTries(state) => state.step(input),
             State::Pin(state) => state.step(input),
+            State::PinVerify(state) => state.step(input),
             State::FirstAc(state) => state.step(input),
             State::Host(state) => state.step(input),
             State::Authentication(state) => state.step(input),
@@ -259,6 +263,12 @@ impl Kernel {
     #[must_use]
     pub fn card(&self) -> Option<Box<CardSummary>> {
         self.session().map(Session::summary)
+    }
+
+    /// True while the card counts or checks a PIN.
+    #[must_use]
+    pub const fn checks_pin(&self) -> bool {
+        matches!(self.0, State::PinTries(_) | State::PinVerify(_))
     }
 
     /// True where [`Kernel::card`] tells something.
@@ -279,7 +289,9 @@ impl Kernel {
 
     const fn session(&self) -> Option<&Session> {
         match &self.0 {
+            State::PinTries(state) => Some(state.session()),
             State::Pin(state) => Some(state.session()),
+            State::PinVerify(state) => Some(state.session()),
             State::FirstAc(state) => Some(state.session()),
             State::Host(state) => Some(state.session()),
             State::Authentication(state) => Some(state.session()),
@@ -307,7 +319,9 @@ impl Kernel {
             State::Fci(_) => "application",
             State::Options(_) => "processing options",
             State::Record(_) => "record",
+            State::PinTries(_) => "PIN tries",
             State::Pin(_) => "PIN",
+            State::PinVerify(_) => "PIN check",
             State::FirstAc(_) => "first cryptogram",
             State::Host(_) => "host",
             State::Authentication(_) => "issuer authentication",
