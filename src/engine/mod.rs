@@ -19,6 +19,7 @@ mod journal_thread;
 mod keys;
 mod line;
 mod operators;
+mod owed;
 mod paper;
 mod password_thread;
 mod queue;

@@ -5,7 +5,6 @@ use crate::domain::calendar::BootTime;
 use crate::domain::fault::{Fault, FaultName};
 use crate::domain::ident::TxnId;
 use crate::domain::outcome::Kind;
-use crate::domain::queue::Entry;
 use crate::domain::record::TxnRow;
 use crate::domain::rules::{self, AmountRule, CardUse, Route, rule};
 use crate::ports::JournalError;
@@ -203,8 +202,7 @@ impl Engine {
         let (now, currency) = (&self.settings.identity, self.settings.currency);
         let counts = self.batch_has_records || !self.queue.is_empty();
         let batch = self.batch_identity.as_ref().filter(|_| counts);
-        let owed = self.queue.iter().filter_map(Entry::begun);
-        batch.cloned().into_iter().chain(owed).any(|begun| !begun.is(now, currency))
+        batch.into_iter().chain(self.queue.begun()).any(|begun| !begun.is(now, currency))
     }
 
     /// `GetTransaction` and `Ledger.Open`: an older one gets its object back for ten minutes.

@@ -5,6 +5,7 @@ use super::jobs::Jobs;
 use super::journal_thread::{JournalThread, Task};
 use super::line::Line;
 use super::operators::{Door, Session};
+use super::owed::Owed;
 use super::paper::{Care, PrintDesk};
 use super::settle::Settling;
 use super::tables::Tables;
@@ -19,8 +20,8 @@ use crate::domain::ident::{BatchNumber, Stan, TxnId};
 use crate::domain::keystore::{KeyStore, SessionKeys};
 use crate::domain::money::Currency;
 use crate::domain::outcome::Kind;
+use crate::domain::queue::limits;
 use crate::domain::queue::order;
-use crate::domain::queue::{self, limits};
 use crate::domain::record::{Begun, KeyRecord, Loaded, OperatorRow, Record, TimelineRow, TxnRow};
 use crate::domain::secret::{MasterKeyMaterial, TokenKey};
 use crate::domain::slip::Language;
@@ -116,7 +117,7 @@ pub struct Engine {
     /// Every transaction that has an object.
     pub(super) entries: BTreeMap<TxnId, Entry>,
     /// What is owed to the bank or waits for the shop, in sending order.
-    pub(super) queue: Vec<queue::Entry>,
+    pub(super) queue: Owed,
     /// Why a person holds the uploads back.
     pub(super) queue_paused: Option<String>,
     pub(super) line: Line,
@@ -215,7 +216,7 @@ impl Engine {
             cares: Vec::new(),
             entries: BTreeMap::new(),
             line: Line::new(&settings.identity.profile, &entries, wiring.system.boot()),
-            queue: entries,
+            queue: Owed::new(entries),
             queue_paused: loaded.queue_paused,
             system: wiring.system,
             jobs: Jobs::default(),
