@@ -25,6 +25,7 @@ mod password_thread;
 mod queue;
 mod settle;
 mod settle_paper;
+mod shown;
 mod start;
 mod state;
 mod tables;

@@ -3,12 +3,13 @@
 //! The engine looks at the whole queue many times for every entry that it sends. What it sees is made once for each
 //! change, so that a long queue costs no more than a short one while nothing in it changes.
 use super::view::QueueRow;
-use crate::domain::ident::Stan;
+use crate::domain::ident::{Stan, TxnId};
 use crate::domain::queue::Entry;
 use crate::domain::queue::limits::Stored;
 use crate::domain::record::{Begun, EntryId};
 use core::cell::OnceCell;
 use core::ops::Deref;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// The open entries. Read as a slice; changed through [`Owed::edit`] only.
@@ -22,6 +23,7 @@ struct Seen {
     rows: Arc<[QueueRow]>,
     stored: Stored,
     begun: Vec<Begun>,
+    owing: HashSet<TxnId>,
 }
 
 impl Owed {
@@ -55,6 +57,11 @@ impl Owed {
         &self.seen().begun
     }
 
+    /// Whose they are.
+    pub(super) fn owing(&self) -> &HashSet<TxnId> {
+        &self.seen().owing
+    }
+
     fn seen(&self) -> &Seen {
         self.seen.get_or_init(|| {
             let mut begun: Vec<Begun> = Vec::new();
@@ -63,7 +70,12 @@ impl Owed {
                     begun.extend(entry.begun());
                 }
             }
-            Seen { rows: self.entries.iter().map(row).collect(), stored: Stored::of(&self.entries), begun }
+            Seen {
+                rows: self.entries.iter().map(row).collect(),
+                stored: Stored::of(&self.entries),
+                begun,
+                owing: self.entries.iter().map(|entry| entry.id.txn.clone()).collect(),
+            }
         })
     }
 }
