@@ -32,6 +32,12 @@ pub enum Step {
     ExternalAuthenticate,
     /// The second GENERATE AC.
     SecondAc,
+    /// INTERNAL AUTHENTICATE.
+    InternalAuthenticate,
+    /// VERIFY.
+    Verify,
+    /// GET CHALLENGE.
+    GetChallenge,
     /// GET DATA.
     ReadObject,
     /// An issuer script command.
@@ -52,7 +58,7 @@ pub struct Fault {
 }
 
 /// The steps by name; the n-th command is `apdu:N`.
-const STEPS: [(&str, Step); 9] = [
+const STEPS: [(&str, Step); 12] = [
     ("select-pse", Step::SelectPse),
     ("select", Step::Select),
     ("gpo", Step::Gpo),
@@ -60,6 +66,9 @@ const STEPS: [(&str, Step); 9] = [
     ("first-ac", Step::FirstAc),
     ("external-authenticate", Step::ExternalAuthenticate),
     ("second-ac", Step::SecondAc),
+    ("internal-authenticate", Step::InternalAuthenticate),
+    ("verify", Step::Verify),
+    ("get-challenge", Step::GetChallenge),
     ("get-data", Step::ReadObject),
     ("script", Step::Script),
 ];
