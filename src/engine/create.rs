@@ -1,8 +1,8 @@
 //! A start that may go on: its original is found and judged, leave is given, and the transaction is made.
 use super::handle::{Caller, Leave, OriginalArgument, StartRequest};
 use super::journal_thread::{Task, read_fault};
+use super::shown::Entry;
 use super::start::{PendingStart, reply};
-use super::state::Entry;
 use super::trade::Active;
 use super::{Engine, Note};
 use crate::domain::calendar::LocalTime;
