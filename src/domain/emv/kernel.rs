@@ -4,8 +4,8 @@
 use core::fmt;
 
 use super::action::{AwaitFirstAc, AwaitSecondAc};
-use super::apdu::{CommandApdu, ResponseApdu};
-use super::cvm::AwaitPin;
+use super::apdu::{CommandApdu, ResponseApdu, StatusWord};
+use super::cvm::{AwaitPin, AwaitTries, AwaitVerify};
 use super::online::{AwaitAuthentication, AwaitHost};
 use super::params::{Aid, EmvConfig, TxnParams};
 use super::records::{AwaitOptions, AwaitRecord};
@@ -14,7 +14,7 @@ use super::select::{self, AwaitChoice, AwaitDirectory, AwaitDirectoryRecord, Awa
 use super::session::Session;
 use super::tlv::TagStore;
 use crate::domain::outcome::CvmMethod;
-use crate::domain::secret::{Pan, Track2};
+use crate::domain::secret::{ClearPin, Pan, Track2};
 
 /// What happened to the card conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,11 +29,39 @@ pub enum Input {
     Host(HostAnswer),
 }
 
-/// How the PIN question ended. The PIN itself never enters the kernel.
+/// What a PIN is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PinKind {
+    /// For the bank: answered by [`PinResult::Entered`].
+    Online,
+    /// For the card, in clear: answered by [`PinResult::Typed`] or [`PinResult::Presented`].
+    OfflinePlain,
+    /// For the card, under its key: answered by [`PinResult::Typed`].
+    OfflineEnciphered,
+}
+
+/// A PIN is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PinRequest {
+    /// Who the card is.
+    pub card: Box<CardSummary>,
+    /// What for.
+    pub kind: PinKind,
+    /// Tries that the card has left, where it said so (tag 9F17, or 63Cx after a wrong one).
+    pub tries_left: Option<u8>,
+    /// The PIN before this one was wrong.
+    pub again: bool,
+}
+
+/// How the PIN question ended. A PIN for the bank never enters the kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PinResult {
     /// A PIN block exists and will go online. TVR "online PIN entered".
     Entered,
+    /// The PIN for the card; it leaves in VERIFY, and nothing keeps it.
+    Typed(ClearPin),
+    /// The reader's own PIN pad gave it to the card, which answered VERIFY so.
+    Presented(StatusWord),
     /// The cardholder entered nothing. TVR "PIN entry required, PIN pad present, but PIN was not entered".
     Bypassed,
     /// There is no working PIN entry. TVR "PIN entry required and PIN pad not present or not working".
@@ -65,8 +93,8 @@ pub enum Output {
     Transmit(CommandApdu),
     /// Let the cardholder choose; answer with [`Input::Chosen`].
     Choose(Vec<Candidate>),
-    /// Ask the online PIN; answer with [`Input::PinDone`].
-    AskPin(Box<CardSummary>),
+    /// Ask a PIN; answer with [`Input::PinDone`].
+    AskPin(Box<PinRequest>),
     /// The card wants the bank; answer with [`Input::Host`].
     GoOnline(Box<CardSummary>),
     /// The conversation is over.
@@ -180,7 +208,9 @@ pub(super) enum State {
     Fci(AwaitFci),
     Options(AwaitOptions),
     Record(AwaitRecord),
+    PinTries(AwaitTries),
     Pin(AwaitPin),
+    PinVerify(AwaitVerify),
     FirstAc(AwaitFirstAc),
     Host(AwaitHost),
     Authentication(AwaitAuthentication),
@@ -215,7 +245,9 @@ impl Kernel {
             State::Fci(state) => state.step(input),
             State::Options(state) => state.step(input),
             State::Record(state) => state.step(input),
+            State::PinTries(state) => state.step(input),
             State::Pin(state) => state.step(input),
+            State::PinVerify(state) => state.step(input),
             State::FirstAc(state) => state.step(input),
             State::Host(state) => state.step(input),
             State::Authentication(state) => state.step(input),
@@ -231,6 +263,12 @@ impl Kernel {
     #[must_use]
     pub fn card(&self) -> Option<Box<CardSummary>> {
         self.session().map(Session::summary)
+    }
+
+    /// True while the card counts or checks a PIN.
+    #[must_use]
+    pub const fn checks_pin(&self) -> bool {
+        matches!(self.0, State::PinTries(_) | State::PinVerify(_))
     }
 
     /// True where [`Kernel::card`] tells something.
@@ -251,7 +289,9 @@ impl Kernel {
 
     const fn session(&self) -> Option<&Session> {
         match &self.0 {
+            State::PinTries(state) => Some(state.session()),
             State::Pin(state) => Some(state.session()),
+            State::PinVerify(state) => Some(state.session()),
             State::FirstAc(state) => Some(state.session()),
             State::Host(state) => Some(state.session()),
             State::Authentication(state) => Some(state.session()),
@@ -279,7 +319,9 @@ impl Kernel {
             State::Fci(_) => "application",
             State::Options(_) => "processing options",
             State::Record(_) => "record",
+            State::PinTries(_) => "PIN tries",
             State::Pin(_) => "PIN",
+            State::PinVerify(_) => "PIN check",
             State::FirstAc(_) => "first cryptogram",
             State::Host(_) => "host",
             State::Authentication(_) => "issuer authentication",

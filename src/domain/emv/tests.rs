@@ -12,11 +12,13 @@ use super::tlv::{Tag, encode};
 use crate::domain::calendar::LocalTime;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::outcome::CvmMethod;
+use crate::domain::secret::PinSeed;
 
 mod conversations;
 mod purpose;
 mod random;
 mod recorded;
+mod verification;
 
 const DEBIT: &str = "A000000333010101";
 pub(in crate::domain) const CREDIT: &str = "A000000333010102";
@@ -76,6 +78,7 @@ pub(in crate::domain) fn params() -> TxnParams {
         unpredictable_number: [0xDE, 0xAD, 0xBE, 0xEF],
         sequence_counter: 123,
         selection_roll: 50,
+        pin_seed: PinSeed::new([9; 32]),
         purpose: super::params::Purpose::Pay,
     }
 }

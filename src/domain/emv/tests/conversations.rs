@@ -12,7 +12,7 @@ fn a_sale_goes_through_directory_pin_host_and_second_cryptogram() {
     let card = TestCard::new();
     let talk = Talk::until_read(&card, &config(), params());
     let Output::AskPin(asked) = &talk.output else { panic!("{:?}", talk.output) };
-    assert_eq!((asked.pan.masked().as_str(), asked.cvm), (MASKED, CvmMethod::NoCvm));
+    assert_eq!((asked.card.pan.masked().as_str(), asked.card.cvm), (MASKED, CvmMethod::NoCvm));
     let talk = talk.gives(Input::PinDone(PinResult::Entered));
     // TVR: no offline authentication, online PIN entered, over the floor limit.
     let talk =
@@ -260,73 +260,6 @@ fn restrictions_show_in_the_tvr() {
     check(TestCard::new().with(0x9F07, "AB00").with(0x5F28, "0840"), "00", "8010048000");
     check(TestCard::new().with(0x9F07, "A100"), "80", "8000048000");
     check(TestCard::new().without(0x9F07), "80", "8000048000");
-}
-
-/// The method list: results and TVR of each case. The terminal knows online PIN, signature and no CVM.
-#[test]
-fn verification_methods_are_tried_in_order() {
-    use PinResult::{Bypassed, Entered, NotAvailable};
-    let check = |rules: &str, pin: Option<PinResult>, tvr3: &str, results: &str, method| {
-        let card = TestCard::new().with(0x8E, &format!("00000500 00002000 {rules}"));
-        let mut talk = Talk::until_read(&card, &config(), params());
-        if let Some(pin) = pin {
-            assert!(matches!(talk.output, Output::AskPin(_)), "{rules}");
-            talk = talk.gives(Input::PinDone(pin));
-        }
-        let card = talk.kernel.card().unwrap();
-        assert_eq!(talk.tag(Tag::TVR).unwrap()[4..6], *tvr3, "{rules}");
-        assert_eq!(talk.tag(Tag::CVM_RESULTS).as_deref(), Some(results), "{rules}");
-        assert_eq!(card.cvm, method, "{rules}");
-        assert_eq!(talk.tag(Tag::TSI).as_deref(), Some("4800"), "{rules}");
-        talk.expects(&bytes(match &talk.output {
-            Output::Transmit(command) => command,
-            other => panic!("{other:?}"),
-        }));
-    };
-    check("0200", Some(Entered), "04", "020000", CvmMethod::OnlinePin);
-    check("0200", Some(Bypassed), "88", "020001", CvmMethod::NoCvm);
-    check("0200", Some(NotAvailable), "90", "020001", CvmMethod::NoCvm);
-    check("4200 1E00", Some(Bypassed), "08", "1E0000", CvmMethod::Signature);
-    // A refused PIN is not asked a second time.
-    check("4200 4203 0200", Some(Bypassed), "88", "420001", CvmMethod::NoCvm);
-    check("1E03", None, "00", "1E0300", CvmMethod::Signature);
-    check("1F00", None, "00", "1F0002", CvmMethod::NoCvm);
-    check("0000", None, "80", "000001", CvmMethod::NoCvm);
-    // Offline PIN is not supported: passed over under condition 03, unsuccessful under 00.
-    check("0103 1F03", None, "00", "1F0302", CvmMethod::NoCvm);
-    check("4100 1F00", None, "10", "1F0002", CvmMethod::NoCvm);
-    check("0100 1F00", None, "90", "3F0001", CvmMethod::NoCvm);
-    // A method nobody knows.
-    check("6000 1F00", None, "40", "1F0002", CvmMethod::NoCvm);
-    check("2000", None, "C0", "3F0001", CvmMethod::NoCvm);
-    // Conditions: cash, cashback, a code nobody knows; amounts X = 1280 and Y = 8192 against 1250.
-    check("0201 0204 0205 027F 1F02", None, "00", "1F0202", CvmMethod::NoCvm);
-    check("0207 0209 1E06", None, "00", "1E0600", CvmMethod::Signature);
-    check("1E08", None, "00", "1E0800", CvmMethod::Signature);
-    check("0201", None, "80", "3F0001", CvmMethod::NoCvm);
-}
-
-/// Amount conditions hold in the card's own currency only.
-#[test]
-fn amount_conditions_need_the_cards_currency() {
-    let card = TestCard::new().with(0x8E, "00000500 00002000 1E06 1F00").with(0x9F42, "0840");
-    let talk = Talk::until_read(&card, &config(), params());
-    assert_eq!(talk.tag(Tag::CVM_RESULTS).as_deref(), Some("1F0002"));
-}
-
-#[test]
-fn cards_without_verification_are_not_asked() {
-    let talk = Talk::until_read(&TestCard { aip: "6C00", ..TestCard::new() }, &config(), params());
-    assert_eq!(talk.tag(Tag::CVM_RESULTS).as_deref(), Some("3F0000"));
-    assert_eq!(talk.tag(Tag::TSI).as_deref(), Some("0800"));
-    let talk = Talk::until_read(&TestCard::new().without(0x8E), &config(), params());
-    assert_eq!(talk.tag(Tag::CVM_RESULTS).as_deref(), Some("3F0000"));
-    assert_eq!(talk.tag(Tag::TVR).as_deref(), Some("A000008000"));
-    // The AID entry can forbid the online PIN, and then the signature is next.
-    let mut config = config();
-    config.aids[0].online_pin = false;
-    let talk = Talk::until_read(&TestCard::new(), &config, params());
-    assert_eq!(talk.tag(Tag::CVM_RESULTS).as_deref(), Some("5E0300"));
 }
 
 /// Action codes: no IAC in the card means "online" for everything; a terminal that is set to approve offline

@@ -5,13 +5,15 @@
 use super::closing::Ending;
 use super::{Base, Step, interruption, removed_prompt, trouble};
 use crate::domain::calendar::BootTime;
-use crate::domain::emv::kernel::{CardSummary, Conclusion, Input, Kernel, Output, Verdict};
+use crate::domain::emv::kernel::{CardSummary, Conclusion, Input, Kernel, Output, PinRequest, Verdict};
 use crate::domain::emv::params::{Aid, Purpose, TxnParams};
+use crate::domain::emv::results::Tvr;
+use crate::domain::emv::tlv::Tag;
 use crate::domain::outcome::{CvmMethod, EntryMode, Kind, Prompt, ResultCode};
 use crate::domain::record::{CardFacts, WireFacts};
 use crate::domain::rules::{self, Route, Rule, Undo};
 use crate::domain::secret::{PinBlock, Track2};
-use crate::domain::txn::{Answer, Ask, Event, Known, Local, Now, Online, Stage, State, Then, card};
+use crate::domain::txn::{Answer, Ask, Event, Known, Local, Now, Online, PinAsk, Stage, State, Then, card};
 use crate::domain::unionpay::matrix::Name as Message;
 use crate::domain::unionpay::messages::{self, WireSource};
 use std::sync::Arc;
@@ -96,7 +98,11 @@ impl Base {
                 ),
                 None => self.end_unsent(Ending::failed(ResultCode::CardNotAccepted), None, vec![], now),
             },
-            Output::AskPin(card) => self.known(Known { kernel, card, then: Then::Pin, stage }, now),
+            Output::AskPin(request) => {
+                let PinRequest { card, kind, tries_left, again } = *request;
+                let ask = PinAsk { kind, tries_left, again, bypass_allowed: true };
+                self.known(Known { kernel, card, then: Then::Pin(ask), stage }, now)
+            }
             Output::GoOnline(card) => self.known(Known { kernel, card, then: Then::Online, stage }, now),
             Output::Done(conclusion) => self.done(kernel, *conclusion, stage, now),
         }
@@ -122,7 +128,7 @@ impl Base {
                 | Verdict::DeclinedByCard
                 | Verdict::DeclinedUnableOnline,
                 card,
-            ) => (Ending::declined(ResultCode::DeclinedOffline), card),
+            ) => (Ending::declined(declined_by(card.as_deref())), card),
         };
         let (ending, card) = ending;
         let facts = self.facts(card.as_deref());
@@ -225,5 +231,14 @@ impl Base {
     pub(super) fn announces_partial(&self) -> bool {
         let room = self.setup.identity.profile.forms.private_60_digits >= 14;
         room && self.start.kind == Kind::Sale && self.start.terms.allow_partial
+    }
+}
+
+/// Why the chip declined, as far as it can be told: a card without PIN tries left says so in the TVR.
+fn declined_by(card: Option<&CardSummary>) -> ResultCode {
+    let tvr = card.and_then(|card| card.tags.value(Tag::TVR)).and_then(|tvr| tvr.try_into().ok());
+    match tvr.map(Tvr::new) {
+        Some(tvr) if tvr.has(Tvr::PIN_TRY_LIMIT) => ResultCode::PinBlocked,
+        _ => ResultCode::DeclinedOffline,
     }
 }
