@@ -1,14 +1,12 @@
 //! posd's kernel before a card of the table.
 use super::table::{Bank, Row};
 use super::{Seen, hex, shown};
-use posd::domain::calendar::LocalTime;
 use posd::domain::emv::apdu::{CommandApdu, ResponseApdu};
 use posd::domain::emv::kernel::{HostAnswer, Verdict};
-use posd::domain::emv::params::{Aid, AidEntry, EmvConfig, Purpose, TerminalData, TxnParams};
+use posd::domain::emv::params::{EmvConfig, TxnParams};
 use posd::domain::emv::tlv::{Tag, TagStore};
-use posd::domain::money::{Amount, Currency};
-use posd::sim::card::{Card, test_capk};
-use posd::sim::conversation::{Chip, End, Holder, exchange, hold};
+use posd::sim::card::Card;
+use posd::sim::conversation::{self, Chip, End, Holder, exchange, hold};
 
 /// A card that keeps the commands it was given.
 pub(super) struct Watched {
@@ -58,55 +56,24 @@ impl Chip for Watched {
 }
 
 pub(super) fn config(row: &Row) -> EmvConfig {
-    let entry = |rid: &[u8]| AidEntry {
-        aid: Aid::new(rid).unwrap(),
-        partial_match: true,
-        version: [0x00, 0x30],
-        tac_default: row.tac_default,
-        tac_online: row.tac_online,
-        tac_denial: [0x00, 0x10, 0x00, 0x00, 0x00],
-        floor_limit: row.floor,
-        random_threshold: 0,
-        random_max_percent: row.percent,
-        random_target_percent: row.percent,
-        default_ddol: vec![0x9F, 0x37, 0x04],
-        online_pin: true,
-    };
-    EmvConfig {
-        terminal: TerminalData {
-            country_code: [0x01, 0x56],
-            terminal_type: 0x22,
-            capabilities: row.capabilities,
-            additional_capabilities: [0x60, 0x00, 0xF0, 0xA0, 0x01],
-            merchant_category_code: [0x54, 0x11],
-            ifd_serial: *b"POSD0001",
-            terminal_id: *b"12345678",
-            merchant_id: *b"102290054110001",
-            merchant_name: b"POSD TEST".to_vec(),
-        },
-        aids: vec![entry(&[0xA0, 0, 0, 0x03, 0x33]), entry(&[0xA0, 0, 0, 0, 0x03])],
-        capks: vec![test_capk([0xA0, 0, 0, 0x03, 0x33]), test_capk([0xA0, 0, 0, 0, 0x03])],
+    let mut config = conversation::terminal();
+    config.terminal.capabilities = row.capabilities;
+    for entry in &mut config.aids {
+        (entry.tac_default, entry.tac_online) = (row.tac_default, row.tac_online);
+        entry.floor_limit = row.floor;
+        (entry.random_max_percent, entry.random_target_percent) = (row.percent, row.percent);
     }
+    config
 }
 
 pub(super) fn params(row: &Row) -> TxnParams {
-    TxnParams {
-        amount: Amount::from_minor(1234).unwrap(),
-        amount_other: Amount::ZERO,
-        currency: Currency::CNY,
-        transaction_type: 0,
-        now: LocalTime { year: 2026, month: 11, day: 22, hour: 9, minute: 30, second: 0 },
-        unpredictable_number: [1, 2, 3, 4],
-        sequence_counter: 7,
-        selection_roll: row.roll,
-        purpose: Purpose::Pay,
-    }
+    TxnParams { selection_roll: row.roll, ..conversation::purchase() }
 }
 
 pub(super) fn run(row: &Row) -> Seen {
     let mut watched = Watched::new(row);
     let holder = Holder { choice: row.choice, pin: row.pin.map(str::to_owned) };
-    let end = hold(&config(row), &params(row), &mut watched, &holder, |watched| watched.bank(row.bank));
+    let end = hold(&config(row), &params(row), &mut watched, &holder, |watched, _| watched.bank(row.bank));
     let (word, tags) = match end {
         End::Concluded(conclusion) => {
             let word = match conclusion.verdict {

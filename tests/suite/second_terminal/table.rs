@@ -1,5 +1,5 @@
 //! The cards, and every difference that is allowed, each with its reason.
-use posd::sim::card::Profile;
+use posd::sim::card::{IssuerAuthentication, Profile};
 
 /// What the bank does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,23 @@ pub(super) const ALWAYS: &[(&str, &str)] = &[
         "emv always reads the counters for its velocity checks; posd only where the card has limits (9F14, 9F23)",
     ),
     ("80CA9F13", "as 9F36"),
+    (
+        "00A40402",
+        "emv does not ask for the next occurrence of a partial name; EMV 4.4 Book 1 §12.3.3 wants it",
+    ),
+    (
+        "80CA9F17",
+        "posd reads the PIN tries before it asks the PIN, as EMV 4.4 Book 3 §10.5.1 allows; emv does not",
+    ),
+];
+
+/// Data of the second GENERATE AC that is not compared, and why.
+pub(super) const BLANK: &[(&str, &str)] = &[
+    (
+        "8A",
+        "emv keeps the bank's response code where its lists do not look, and fills zeros; EMV 4.4 Book 3 §10.9",
+    ),
+    ("91", "emv fills zeros where CDOL2 asks for the issuer's answer"),
 ];
 
 /// A card, its surroundings, and what may differ.
@@ -62,6 +79,13 @@ pub(super) struct Row {
 impl Row {
     pub(super) fn profile(&self) -> Profile {
         Profile::from_toml(self.card).unwrap_or_else(|error| panic!("{}: {error}", self.name))
+    }
+
+    /// How many bytes of CDOL2 the objects of [`BLANK`] take; they stand first.
+    pub(super) fn bytes_from_bank(&self) -> usize {
+        let profile = self.profile();
+        let in_second_ac = profile.applications[0].issuer_authentication == IssuerAuthentication::InSecondAc;
+        if in_second_ac { 12 } else { 2 }
     }
 }
 
