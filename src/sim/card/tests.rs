@@ -416,6 +416,31 @@ fn a_profile_may_change_any_object() {
     assert_eq!(Bench::changed("card-blocked = true").word([0, 0xA4, 4, 0], content::PSE), 0x6A81);
 }
 
+/// A card that checks script MACs takes its issuer's command, before and after the second cryptogram, and no other.
+#[test]
+fn a_script_needs_the_mac_of_its_issuer() {
+    for preset in ["unionpay", "visa"] {
+        let mut bench = Bench::changed(&format!("preset = '{preset}'\nscripts = 'check'"));
+        let mut tags = go_online(&mut bench);
+        let application = bench.0.profile.applications[0].clone();
+        let header = [0x04, 0xDA, 0x9F, 0x58];
+        let of = issuer::ScriptOf {
+            pan: &application.pan,
+            psn: application.sequence,
+            atc: bench.0.atc,
+            arqc: tags.array(Tag(0x9F26)).unwrap(),
+        };
+        let whole = [4, 0xDA, 0x9F, 0x58, 12];
+        let mac = issuer::script_mac(application.cvn, &issuer::TEST_IMK_SMI, of, whole, &[1, 2, 3, 4]);
+        let data = [&[1, 2, 3, 4], mac.as_slice()].concat();
+        assert_eq!(bench.word(header, &data), 0x9000, "{preset}");
+        assert_eq!(bench.word(header, &[&[9, 2, 3, 4], mac.as_slice()].concat()), 0x6988, "{preset}");
+        assert_eq!(bench.word(header, &[1, 2]), 0x6988, "{preset}");
+        second(&mut bench, &mut tags, None);
+        assert_eq!(bench.word(header, &data), 0x9000, "{preset}");
+    }
+}
+
 /// Each kind of fault strikes at its step, once, and then the card is well again.
 #[test]
 fn faults_strike_where_they_are_switched_on() {
