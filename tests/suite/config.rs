@@ -297,6 +297,34 @@ fn card_tables_are_checked() {
     check("version = \"0030\"\n", "", "[[aid]] 1 version is missing");
 }
 
+/// Capabilities that promise a PIN which nobody can type are refused with what to change, at their line.
+#[test]
+fn capabilities_fit_the_way_a_pin_is_typed() {
+    let check = |pin_entry: &str, second: &str, words: Option<&str>| {
+        let files = Files::new(&format!("{LEAST}[reader]\npin-entry = {pin_entry:?}\n"));
+        let whole = include_str!("../data/emv.toml");
+        files.write("emv.toml", &whole.replacen("\"E0F8C8\"", &format!("\"E0{second}C8\""), 1));
+        match words {
+            None => _ = Config::load(&files.path("posd.toml")).unwrap(),
+            Some(words) => {
+                let errors = files.errors();
+                let place = "emv.toml:10: capabilities and [reader] pin-entry do not go together";
+                let good = errors.len() == 1 && errors[0].contains(place) && errors[0].contains(words);
+                assert!(good, "{pin_entry} {second}: {errors:?}");
+            }
+        }
+    };
+    check("agent", "F8", None);
+    check("none", "28", None);
+    for second in ["A8", "68", "38"] {
+        check("none", second, Some("no PIN can be typed"));
+    }
+    check("pinpad", "A8", None);
+    for second in ["E8", "B8", "F8"] {
+        check("pinpad", second, Some("to the card alone"));
+    }
+}
+
 /// A bad edit never stops the shop; the first start has nothing to fall back on.
 #[test]
 fn the_last_good_copy_stands_in_for_a_bad_file() {
