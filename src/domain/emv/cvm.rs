@@ -7,9 +7,9 @@ use std::vec::IntoIter;
 
 use super::kernel::{KernelError, Step};
 use super::results::{Aip, CvmOutcome, CvmResults, Tsi, Tvr};
+use super::risk;
 use super::session::Session;
 use super::tlv::Tag;
-use super::{action, risk};
 use crate::domain::outcome::CvmMethod;
 
 mod pin;
@@ -37,7 +37,7 @@ struct Walk {
 /// Begins the walk, if the card supports verification and has a list.
 pub(super) fn verify(mut session: Box<Session>) -> Step {
     if !session.aip.has(Aip::CVM) {
-        return action_phase(session);
+        return risk::assess(session);
     }
     match list(session.app.card.value(Tag::CVM_LIST).unwrap_or_default())? {
         Some((x, y, rules)) => {
@@ -46,7 +46,7 @@ pub(super) fn verify(mut session: Box<Session>) -> Step {
         }
         None => {
             session.tvr.set(Tvr::ICC_DATA_MISSING);
-            action_phase(session)
+            risk::assess(session)
         }
     }
 }
@@ -116,7 +116,7 @@ impl Walk {
         self.session.cvm = method;
         self.session.cvm_results = rule.results(outcome);
         self.session.tsi.set(Tsi::CVM);
-        action_phase(self.session)
+        risk::assess(self.session)
     }
 
     /// The rule was carried out, without success.
@@ -136,12 +136,6 @@ impl Walk {
         self.session.cvm_results = self.performed.map_or(none, |rule| rule.results(CvmOutcome::Failed));
         self.session.tvr.set(Tvr::CVM_FAILED);
         self.session.tsi.set(Tsi::CVM);
-        action_phase(self.session)
+        risk::assess(self.session)
     }
-}
-
-/// Verification is over: risk management, then the decision.
-fn action_phase(mut session: Box<Session>) -> Step {
-    risk::assess(&mut session);
-    action::ask_first_cryptogram(session)
 }

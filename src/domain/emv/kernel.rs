@@ -9,6 +9,7 @@ use super::cvm::{AwaitPin, AwaitTries, AwaitVerify};
 use super::online::{AwaitAuthentication, AwaitHost};
 use super::params::{Aid, EmvConfig, TxnParams};
 use super::records::{AwaitOptions, AwaitRecord};
+use super::risk::AwaitCounter;
 use super::script::AwaitScript;
 use super::select::{self, AwaitChoice, AwaitDirectory, AwaitDirectoryRecord, AwaitFci, AwaitListed};
 use super::session::Session;
@@ -211,6 +212,7 @@ pub(super) enum State {
     PinTries(AwaitTries),
     Pin(AwaitPin),
     PinVerify(AwaitVerify),
+    Counter(AwaitCounter),
     FirstAc(AwaitFirstAc),
     Host(AwaitHost),
     Authentication(AwaitAuthentication),
@@ -248,6 +250,7 @@ impl Kernel {
             State::PinTries(state) => state.step(input),
             State::Pin(state) => state.step(input),
             State::PinVerify(state) => state.step(input),
+            State::Counter(state) => state.step(input),
             State::FirstAc(state) => state.step(input),
             State::Host(state) => state.step(input),
             State::Authentication(state) => state.step(input),
@@ -292,6 +295,7 @@ impl Kernel {
             State::PinTries(state) => Some(state.session()),
             State::Pin(state) => Some(state.session()),
             State::PinVerify(state) => Some(state.session()),
+            State::Counter(state) => Some(state.session()),
             State::FirstAc(state) => Some(state.session()),
             State::Host(state) => Some(state.session()),
             State::Authentication(state) => Some(state.session()),
@@ -322,6 +326,7 @@ impl Kernel {
             State::PinTries(_) => "PIN tries",
             State::Pin(_) => "PIN",
             State::PinVerify(_) => "PIN check",
+            State::Counter(_) => "transaction counter",
             State::FirstAc(_) => "first cryptogram",
             State::Host(_) => "host",
             State::Authentication(_) => "issuer authentication",

@@ -10,7 +10,7 @@
 //! 3. `oda`: offline data authentication is not performed in this version, and the TVR says so.
 //! 4. `restrictions`: versions, usage control, dates.
 //! 5. `cvm`: the card's list of cardholder verification methods; asks for the online PIN.
-//! 6. `risk`: floor limit, random selection.
+//! 6. `risk`: floor limit, random selection, velocity.
 //! 7. `action`: action codes against the TVR, first GENERATE AC.
 //! 8. `online`: the host's answer or its absence, EXTERNAL AUTHENTICATE; `script`: templates 71.
 //! 9. `action`: second GENERATE AC; `script`: templates 72; the verdict.

@@ -1,12 +1,36 @@
-//! Terminal risk management: floor limit and random selection. EMV 4.4 Book 3 §10.6.
+//! Terminal risk management: floor limit, random selection and velocity checking. EMV 4.4 Book 3 §10.6.
 //!
-//! Velocity checks are not done in this version; their TVR bits stay clear. Spec: unverified.
+//! The log of split sales is not kept, and the exception file is the transaction's: their bits stay clear. Spec:
+//! unverified.
+use super::action;
+use super::apdu::{CommandApdu, StatusWord};
+use super::kernel::{Input, Output, State, Step, response};
 use super::params::{AidEntry, Purpose};
 use super::results::{Tsi, Tvr};
 use super::session::Session;
+use super::tlv::{self, Tag};
 
-/// Sets the bits of the fourth byte of the TVR. Done whatever the AIP says. EMV 4.4 Book 4 §6.3.5.
-pub(super) fn assess(session: &mut Session) {
+const PHASE: &str = "terminal risk management";
+
+/// A counter of the card is read: its transactions first, then the last one that was online.
+#[derive(Clone)]
+pub(super) struct AwaitCounter {
+    session: Box<Session>,
+    limits: Limits,
+    /// What the card said to the first question, once it has.
+    counted: Option<Option<u16>>,
+}
+
+/// How many transactions in a row the issuer lets go without the bank: tags 9F14 and 9F23.
+#[derive(Clone, Copy)]
+struct Limits {
+    lower: u8,
+    upper: u8,
+}
+
+/// Sets the bits of the fourth byte of the TVR, then goes on to the decision. Done whatever the AIP says. EMV 4.4
+/// Book 4 §6.3.5.
+pub(super) fn assess(mut session: Box<Session>) -> Step {
     let amount = session.app.params.amount.minor();
     if amount >= session.app.entry.floor_limit {
         session.tvr.set(Tvr::OVER_FLOOR_LIMIT);
@@ -17,6 +41,61 @@ pub(super) fn assess(session: &mut Session) {
         session.tvr.set(Tvr::FORCED_ONLINE);
     }
     session.tsi.set(Tsi::TERMINAL_RISK);
+    let limit = |tag| session.app.card.value(tag).and_then(<[u8]>::first).copied();
+    match (limit(Tag::LOWER_OFFLINE_LIMIT), limit(Tag::UPPER_OFFLINE_LIMIT)) {
+        // Without both limits nothing is counted; a terminal that always asks the bank need not count.
+        (Some(lower), Some(upper)) if !session.app.terminal.is_online_only() => {
+            Ok(AwaitCounter { session, limits: Limits { lower, upper }, counted: None }.ask(Tag::ATC))
+        }
+        _ => action::ask_first_cryptogram(session),
+    }
+}
+
+impl AwaitCounter {
+    pub(super) const fn session(&self) -> &Session {
+        &self.session
+    }
+
+    fn ask(self, tag: Tag) -> (State, Output) {
+        let [.., p1, p2] = tag.0.to_be_bytes();
+        let command = CommandApdu { cla: 0x80, ins: 0xCA, p1, p2, data: Vec::new(), le: Some(0) };
+        (State::Counter(self), Output::Transmit(command))
+    }
+
+    pub(super) fn step(mut self, input: Input) -> Step {
+        let answer = response(input, PHASE)?;
+        let asked = if self.counted.is_none() { Tag::ATC } else { Tag::LAST_ONLINE_ATC };
+        let value = counter(asked, answer.status, &answer.data);
+        let Some(counted) = self.counted else {
+            self.counted = Some(value);
+            return Ok(self.ask(Tag::LAST_ONLINE_ATC));
+        };
+        self.limits.judge(counted, value, &mut self.session.tvr);
+        action::ask_first_cryptogram(self.session)
+    }
+}
+
+impl Limits {
+    /// EMV 4.4 Book 3 §10.6.3: a counter that is missing, or one that does not count up, exceeds both limits.
+    fn judge(self, counted: Option<u16>, last_online: Option<u16>, tvr: &mut Tvr) {
+        if last_online == Some(0) {
+            tvr.set(Tvr::NEW_CARD);
+        }
+        let since = counted.zip(last_online).and_then(|(counted, last)| counted.checked_sub(last));
+        let since = since.filter(|since| *since > 0);
+        if since.is_none_or(|since| since > u16::from(self.lower)) {
+            tvr.set(Tvr::OVER_LOWER_LIMIT);
+        }
+        if since.is_none_or(|since| since > u16::from(self.upper)) {
+            tvr.set(Tvr::OVER_UPPER_LIMIT);
+        }
+    }
+}
+
+/// The counter in an answer to GET DATA; `None` where the card does not tell it.
+fn counter(asked: Tag, status: StatusWord, data: &[u8]) -> Option<u16> {
+    let object = tlv::single(data).ok()?.filter(|object| status.is_ok() && object.tag == asked)?;
+    object.value.try_into().ok().map(u16::from_be_bytes)
 }
 
 /// Picks a transaction below the floor limit for the host. `roll` is uniform in 1 to 99. EMV 4.4 Book 3
@@ -67,5 +146,36 @@ mod tests {
         check(750, 51, false);
         check(999, 89, true);
         check(999, 90, false);
+    }
+
+    /// What both counters say about each limit, about a card that was never online, and where one is missing.
+    #[test]
+    fn counters_are_held_against_both_limits() {
+        let check = |counted, last, byte: u8, second: u8| {
+            let mut tvr = Tvr::default();
+            Limits { lower: 3, upper: 5 }.judge(counted, last, &mut tvr);
+            assert_eq!(tvr.bytes(), &[0, second, 0, byte, 0], "{counted:?} {last:?}");
+        };
+        check(Some(13), Some(10), 0x00, 0x00);
+        check(Some(14), Some(10), 0x40, 0x00);
+        check(Some(15), Some(10), 0x40, 0x00);
+        check(Some(16), Some(10), 0x60, 0x00);
+        check(Some(1), Some(0), 0x00, 0x08);
+        check(Some(10), Some(10), 0x60, 0x00);
+        check(Some(9), Some(10), 0x60, 0x00);
+        check(None, Some(10), 0x60, 0x00);
+        check(Some(13), None, 0x60, 0x00);
+        check(None, Some(0), 0x60, 0x08);
+    }
+
+    /// A counter is what its own object says, in two bytes, after 9000.
+    #[test]
+    fn a_counter_is_two_bytes_under_its_tag() {
+        let ok = StatusWord(0x9000);
+        assert_eq!(counter(Tag::ATC, ok, &[0x9F, 0x36, 2, 1, 2]), Some(0x0102));
+        assert_eq!(counter(Tag::ATC, ok, &[0x9F, 0x13, 2, 1, 2]), None);
+        assert_eq!(counter(Tag::ATC, ok, &[0x9F, 0x36, 1, 1]), None);
+        assert_eq!(counter(Tag::ATC, ok, &[]), None);
+        assert_eq!(counter(Tag::ATC, StatusWord(0x6A88), &[0x9F, 0x36, 2, 1, 2]), None);
     }
 }

@@ -157,7 +157,7 @@ impl AwaitScript {
     }
 }
 
-/// Appends five bytes to tag DF31: result and command number, then the script's identifier.
+/// Appends five bytes to tags 9F5B and DF31: result and command number, then the script's identifier.
 fn report(session: &mut Session, stage: &Stage, id: [u8; 4], outcome: Outcome) {
     let first = match outcome {
         Outcome::NotPerformed => 0x00,
@@ -170,5 +170,6 @@ fn report(session: &mut Session, stage: &Stage, id: [u8; 4], outcome: Outcome) {
     let mut results = session.app.own.value(Tag::UNIONPAY_SCRIPT_RESULTS).unwrap_or_default().to_vec();
     results.push(first);
     results.extend(id);
+    session.app.own.put(Tag::SCRIPT_RESULTS, &results);
     session.app.own.put(Tag::UNIONPAY_SCRIPT_RESULTS, &results);
 }

@@ -166,10 +166,13 @@ impl AwaitListed {
             return Ok(self.selection.over(Verdict::Blocked));
         }
         let named = matches!(status, 0x9000 | APPLICATION_BLOCKED).then(|| named_fci(&answer)).flatten();
-        let Some((aid, objects)) = named.filter(|(aid, _)| matches(&self.tried, aid)) else {
+        let begins = |aid: &Aid| aid.bytes().starts_with(self.tried.aid.bytes());
+        let Some((aid, objects)) = named.filter(|(aid, _)| begins(aid)) else {
             return Ok(Self::next(self.selection, self.left));
         };
-        if status == APPLICATION_BLOCKED {
+        if !matches(&self.tried, &aid) {
+            // A longer name than the terminal takes: the whole one may be the next occurrence.
+        } else if status == APPLICATION_BLOCKED {
             self.selection.blocked = true;
         } else {
             self.selection.add(aid.clone(), &objects);

@@ -77,7 +77,7 @@ fn the_list_of_aids_serves_where_there_is_no_directory() {
     talk.expects(&select("A000000333", false));
 }
 
-/// A whole AID is not asked for further occurrences, and does not match a longer name.
+/// A whole AID does not match a longer name: the next occurrence may have it. One that was found is not asked for again.
 #[test]
 fn without_partial_match_only_the_whole_name_counts() {
     let mut config = config();
@@ -86,9 +86,24 @@ fn without_partial_match_only_the_whole_name_counts() {
     let talk = Talk::start(&config, params())
         .refused(&select_directory(), "", 0x6A82)
         .line(&select("A000000333", false), &card.fci())
+        .refused(&select("A000000333", true), "", 0x6A82)
         .line(&select(DEBIT, false), &card.fci())
         .line(&select(DEBIT, false), &card.fci());
     talk.expects("80A8000002830000");
+}
+
+/// Consecutive offline transactions are counted where the card has both limits, with what it tells in the TVR.
+#[test]
+fn the_counters_of_a_card_with_limits_are_read() {
+    let card = TestCard::new().with(0x9F14, "02").with(0x9F23, "04");
+    let read = |atc: &str, last: &str| {
+        let talk = Talk::until_first_ac(&card, &config(), params()).line("80CA9F3600", atc);
+        talk.line("80CA9F1300", last).tag(Tag::TVR)
+    };
+    assert_eq!(read("9F36020013", "9F13020010").as_deref(), Some("800004C000"));
+    assert_eq!(read("9F36020012", "9F13020010").as_deref(), Some("8000048000"));
+    assert_eq!(read("9F36020001", "9F13020000").as_deref(), Some("8008048000"));
+    assert_eq!(read("", "").as_deref(), Some("800004E000"));
 }
 
 /// Two applications are offered by priority; one that was not offered is asked again; the chosen one is
@@ -439,6 +454,7 @@ fn scripts_run_before_and_after_and_are_reported() {
         talk.tag(Tag::UNIONPAY_SCRIPT_RESULTS).as_deref(),
         Some("20000000011200000002 0000000003".replace(' ', "").as_str())
     );
+    assert_eq!(talk.tag(Tag::SCRIPT_RESULTS), talk.tag(Tag::UNIONPAY_SCRIPT_RESULTS));
     assert_eq!(verdict(talk), APPROVED());
 }
 
