@@ -23,7 +23,6 @@ pub(super) enum Reason {
     BrokenDirectory,
     GivenUp,
     CvmListMissing,
-    Velocity,
     TooMuch,
     ServiceNotAllowed,
     PinTries,
@@ -38,7 +37,6 @@ impl Reason {
         Self::BrokenDirectory,
         Self::GivenUp,
         Self::CvmListMissing,
-        Self::Velocity,
         Self::TooMuch,
         Self::ServiceNotAllowed,
         Self::PinTries,
@@ -68,7 +66,6 @@ impl Reason {
                 "the AIP promises a CVM list that is not there: posd sets `ICC data missing`, EMV 4.4 Book 3 §7.5; emv \
                  does not"
             }
-            Self::Velocity => "posd does not check velocity yet",
             Self::TooMuch => {
                 "an ARQC was asked and a TC came: posd ends with an error, because the card broke EMV 4.4 Book 3 §9.3; \
                  emv approves without the bank"
@@ -435,7 +432,6 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         name: "too often offline",
         card: "preset = 'approves-offline'\nobjects = { 9F14 = '00', 9F23 = '00' }",
-        differs: &[("commands", Reason::Velocity), ("tvr", Reason::Velocity)],
         ..ALONE
     },
     Row {
