@@ -1,4 +1,4 @@
-//! The rows of `src/docs/durability.md` and the tests that they name.
+//! The rows of `src/docs/durability.md` and `src/docs/emv.md`, and the files and tests that they name.
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -46,20 +46,46 @@ fn rows(page: &str) -> Vec<Vec<&str>> {
         .collect()
 }
 
-/// Every row of the durability rules names at least one test, and every test that it names exists.
-#[test]
-fn every_row_of_the_durability_rules_has_its_tests() {
-    let page = std::fs::read_to_string(root().join("src/docs/durability.md")).unwrap();
+/// What stands between back quotes.
+fn quoted(cell: &str) -> Vec<&str> {
+    cell.split('`').skip(1).step_by(2).collect()
+}
+
+/// Every row of a page names at least one test, and every test that it names exists. How many there are.
+fn check_tests(page: &str) -> usize {
     let known = tests();
     assert!(known.len() > 400, "only {} tests were found", known.len());
     let mut checked = 0;
-    for row in rows(&page).iter().filter(|row| row.last().is_some_and(|last| *last != "tests")) {
-        let named: Vec<&str> = row.last().unwrap().split('`').skip(1).step_by(2).collect();
+    for row in rows(page).iter().filter(|row| row.last().is_some_and(|last| *last != "tests")) {
+        let named = quoted(row.last().unwrap());
         assert!(!named.is_empty(), "no test is named for: {}", row[0]);
         for name in named {
             assert!(known.contains(name), "{name} is gone; it stood for: {}", row[0]);
             checked += 1;
         }
     }
+    checked
+}
+
+/// Every row of the durability rules names at least one test, and every test that it names exists.
+#[test]
+fn every_row_of_the_durability_rules_has_its_tests() {
+    let page = std::fs::read_to_string(root().join("src/docs/durability.md")).unwrap();
+    let checked = check_tests(&page);
     assert!(checked > 60, "only {checked} tests are named");
+}
+
+/// Every requirement of EMV names a file and tests that exist.
+#[test]
+fn every_requirement_of_emv_has_its_file_and_tests() {
+    let page = std::fs::read_to_string(root().join("src/docs/emv.md")).unwrap();
+    let checked = check_tests(&page);
+    assert!(checked > 50, "only {checked} tests are named");
+    for row in rows(&page).iter().filter(|row| row[0] != "EMV 4.4") {
+        let files = quoted(row[2]);
+        assert!(!files.is_empty(), "no file is named for: {}", row[1]);
+        for file in files {
+            assert!(root().join("src").join(file).is_file(), "{file} is gone; it stood for: {}", row[1]);
+        }
+    }
 }
