@@ -6,6 +6,7 @@ use core::fmt;
 use super::action::{AwaitFirstAc, AwaitSecondAc};
 use super::apdu::{CommandApdu, ResponseApdu};
 use super::cvm::AwaitPin;
+use super::oda::AwaitSignature;
 use super::online::{AwaitAuthentication, AwaitHost};
 use super::params::{Aid, EmvConfig, TxnParams};
 use super::records::{AwaitOptions, AwaitRecord};
@@ -180,6 +181,7 @@ pub(super) enum State {
     Fci(AwaitFci),
     Options(AwaitOptions),
     Record(AwaitRecord),
+    Signature(AwaitSignature),
     Pin(AwaitPin),
     FirstAc(AwaitFirstAc),
     Host(AwaitHost),
@@ -215,6 +217,7 @@ impl Kernel {
             State::Fci(state) => state.step(input),
             State::Options(state) => state.step(input),
             State::Record(state) => state.step(input),
+            State::Signature(state) => state.step(input),
             State::Pin(state) => state.step(input),
             State::FirstAc(state) => state.step(input),
             State::Host(state) => state.step(input),
@@ -251,6 +254,7 @@ impl Kernel {
 
     const fn session(&self) -> Option<&Session> {
         match &self.0 {
+            State::Signature(state) => Some(state.session()),
             State::Pin(state) => Some(state.session()),
             State::FirstAc(state) => Some(state.session()),
             State::Host(state) => Some(state.session()),
@@ -279,6 +283,7 @@ impl Kernel {
             State::Fci(_) => "application",
             State::Options(_) => "processing options",
             State::Record(_) => "record",
+            State::Signature(_) => "dynamic signature",
             State::Pin(_) => "PIN",
             State::FirstAc(_) => "first cryptogram",
             State::Host(_) => "host",

@@ -37,7 +37,8 @@ fn terminal_config() -> EmvConfig {
             merchant_name: b"POSD TEST".to_vec(),
         },
         aids: vec![entry([0xA0, 0, 0, 0x03, 0x33]), entry([0xA0, 0, 0, 0, 0x03])],
-        capks: Vec::new(),
+        capks: [].into(),
+        revoked: [].into(),
     }
 }
 
