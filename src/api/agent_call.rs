@@ -3,7 +3,7 @@
 use super::error::ERROR_PREFIX;
 use super::path;
 use super::secret_fd::read_secret;
-use crate::domain::emv::kernel::Candidate;
+use crate::domain::emv::kernel::{Candidate, PinKind};
 use crate::domain::fault::FaultName;
 use crate::domain::ident::{OperatorId, TxnId};
 use crate::domain::outcome::words;
@@ -97,9 +97,12 @@ pub(super) async fn ask(
     let mut options = with_remaining(until);
     let txn = path::transaction(txn);
     let reply = match ask {
-        AgentAsk::Pin { bypass_allowed, amount, currency } => {
-            options.insert("kind", "online".into());
-            options.insert("bypass-allowed", (*bypass_allowed).into());
+        AgentAsk::Pin { ask, amount, currency } => {
+            options.insert("kind", if ask.kind == PinKind::Online { "online" } else { "offline" }.into());
+            options.insert("bypass-allowed", ask.bypass_allowed.into());
+            if let Some(tries) = ask.tries_left {
+                options.insert("tries-left", tries.into());
+            }
             options.insert("amount", i64::try_from(amount.minor()).unwrap_or(i64::MAX).into());
             options.insert("currency", currency.alpha().into());
             call(bus, agent, "RequestPin", &(txn, options), until).await
@@ -220,8 +223,8 @@ async fn read_answer(ask: &AgentAsk, reply: &Message, until: Instant) -> CallEnd
     let body = reply.body();
     let wrong = |what: &str| CallEnd::Broken(format!("the agent's answer is not {what}"));
     match ask {
-        AgentAsk::Pin { bypass_allowed, .. } => match body.deserialize::<OwnedFd>() {
-            Ok(fd) => read_pin(fd.into(), *bypass_allowed, until).await,
+        AgentAsk::Pin { ask, .. } => match body.deserialize::<OwnedFd>() {
+            Ok(fd) => read_pin(fd.into(), ask.bypass_allowed, until).await,
             Err(_) => wrong("a file descriptor"),
         },
         AgentAsk::Application(candidates) => match body.deserialize::<&str>() {

@@ -3,6 +3,7 @@
 //! Each type checks its form once, when it is made, so that nothing behind it has to.
 use core::fmt;
 use sha2::{Digest, Sha256};
+use std::sync::Arc;
 
 /// Why a text or number does not identify anything.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -155,9 +156,10 @@ text_ident!(
     OperatorId, "operator", "2 digits", |t| t.len() == 2 && t.bytes().all(|b| b.is_ascii_digit())
 );
 
-/// Name of a transaction on the bus and in the journal: the first 32 hex digits of SHA-256 of its request id.
+/// Name of a transaction on the bus and in the journal: the first 32 hex digits of SHA-256 of its request id. A clone
+/// is cheap: a long queue is looked at often.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TxnId(String);
+pub struct TxnId(Arc<str>);
 
 impl TxnId {
     /// Derives the name from the caller's request id.
@@ -165,7 +167,8 @@ impl TxnId {
     pub fn of(request: &RequestId) -> Self {
         let digest = Sha256::digest(request.as_str().as_bytes());
         let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0');
-        Self(digest.iter().take(16).flat_map(|b| [digit(b >> 4), digit(b & 0x0F)]).collect())
+        let name: String = digest.iter().take(16).flat_map(|b| [digit(b >> 4), digit(b & 0x0F)]).collect();
+        Self(name.into())
     }
 
     /// Takes 32 hex digits read back from the journal or an object path.
@@ -174,7 +177,7 @@ impl TxnId {
     /// Anything else.
     pub fn parse(text: &str) -> Result<Self, IdentError> {
         if text.len() == 32 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
-            Ok(Self(text.to_owned()))
+            Ok(Self(text.into()))
         } else {
             Err(bad("transaction", "32 lower-case hex digits"))
         }

@@ -3,8 +3,8 @@
 //! Only three places look inside: message packing, receipts that are set to show the whole number, and sealing at rest.
 use core::fmt;
 use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use sha2::{Digest, Sha256};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 /// Why card data or a key has the wrong form. Never quotes the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -141,6 +141,41 @@ impl ClearPin {
 impl fmt::Debug for ClearPin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ClearPin(******)")
+    }
+}
+
+/// Chance that the padding of enciphered PINs is expanded from. Whoever knows it can try out the PINs of a recorded
+/// command, so it is as secret as a PIN.
+#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
+pub struct PinSeed([u8; 32]);
+
+impl PinSeed {
+    /// Takes 32 random bytes.
+    #[must_use]
+    pub const fn new(chance: [u8; 32]) -> Self {
+        Self(chance)
+    }
+
+    /// `length` bytes for the `attempt`-th PIN of this transaction: SHA-256 of seed, attempt and counter, as often as
+    /// needed. Different for every attempt.
+    #[must_use]
+    pub fn padding(&self, attempt: u8, length: usize) -> Zeroizing<Vec<u8>> {
+        let mut bytes = Zeroizing::new(Vec::with_capacity(length));
+        for counter in 0_u8..=u8::MAX {
+            let left = length.saturating_sub(bytes.len());
+            if left == 0 {
+                break;
+            }
+            let digest = Sha256::new_with_prefix(self.0).chain_update([attempt, counter]).finalize();
+            bytes.extend(digest.iter().take(left));
+        }
+        bytes
+    }
+}
+
+impl fmt::Debug for PinSeed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PinSeed(******)")
     }
 }
 
@@ -303,6 +338,19 @@ mod tests {
         assert_eq!(format!("{track:?}"), "Track2(******)");
         assert_eq!(format!("{:?}", ClearPin::new(b"1234").unwrap()), "ClearPin(******)");
         assert_eq!(format!("{:?}", PinBlock::new([7; 8])), "PinBlock(******)");
+        assert_eq!(format!("{:?}", PinSeed::new([7; 32])), "PinSeed(******)");
+    }
+
+    /// Padding has the length asked for and repeats for no other attempt and no other seed.
+    #[test]
+    fn padding_differs_from_attempt_to_attempt() {
+        let seed = PinSeed::new([7; 32]);
+        for length in [0, 1, 32, 33, 231] {
+            assert_eq!(seed.padding(0, length).len(), length);
+        }
+        assert_eq!(seed.padding(1, 40), seed.padding(1, 40));
+        assert_ne!(seed.padding(1, 40), seed.padding(2, 40));
+        assert_ne!(seed.padding(1, 40), PinSeed::new([8; 32]).padding(1, 40));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! A start that may go on: its original is found and judged, leave is given, and the transaction is made.
 use super::handle::{Caller, Leave, OriginalArgument, StartRequest};
 use super::journal_thread::{Task, read_fault};
+use super::shown::Entry;
 use super::start::{PendingStart, reply};
-use super::state::Entry;
 use super::trade::Active;
 use super::{Engine, Note};
 use crate::domain::calendar::LocalTime;
@@ -16,6 +16,7 @@ use crate::domain::outcome::{EntryMode, Kind, Prompt, ResultCode, TxnState};
 use crate::domain::queue::limits;
 use crate::domain::record::{CardFacts, OriginalRef, Terms, TxnRow, TxnStart};
 use crate::domain::rules::{self, OriginalRule, Present, Route, Undo, rule};
+use crate::domain::secret::PinSeed;
 use crate::domain::txn::{Event, Setup, Txn};
 use crate::ports::JournalError;
 use core::time::Duration;
@@ -255,6 +256,8 @@ impl Engine {
     fn txn_params(&mut self) -> TxnParams {
         let mut chance = [0_u8; 8];
         self.system.random(&mut chance);
+        let mut seed = [0_u8; 32];
+        self.system.random(&mut seed);
         let [a, b, c, d, e, ..] = chance;
         TxnParams {
             amount: Amount::ZERO,
@@ -265,6 +268,7 @@ impl Engine {
             unpredictable_number: [a, b, c, d],
             sequence_counter: self.next_stan.get(),
             selection_roll: 1 + e % 99,
+            pin_seed: PinSeed::new(seed),
             purpose: Purpose::Pay,
         }
     }

@@ -10,6 +10,7 @@ use crate::domain::money::{Amount, Currency};
 use crate::domain::outcome::{Kind, Outcome, Ply, Prompt, Resolution, TxnState};
 use crate::domain::record::{EntryId, TimelineRow, TotalsRow, TxnFilter};
 use crate::domain::secret::{ClearPin, MasterKeyMaterial, Password};
+use crate::domain::txn::PinAsk;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -269,8 +270,8 @@ pub enum AgentCommand {
     reason = "fields carry the names of the contract; the line of the variant says what it is"
 )]
 pub enum AgentAsk {
-    /// `RequestPin`, kind online.
-    Pin { bypass_allowed: bool, amount: Amount, currency: Currency },
+    /// `RequestPin`.
+    Pin { ask: PinAsk, amount: Amount, currency: Currency },
     /// `SelectApplication`.
     Application(Vec<Candidate>),
     /// `ConfirmCard`.

@@ -174,7 +174,7 @@ impl Engine {
             self.owe(&closed.id);
         }
         if let Some(withdrawn) = &closed.withdraws {
-            self.queue.retain(|entry| entry.id != *withdrawn);
+            self.leave_queue(withdrawn);
             self.owe(&withdrawn.txn);
         }
         let plan = Plan {

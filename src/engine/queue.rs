@@ -2,15 +2,15 @@
 //! open; and its view. What is sent when is decided in [`crate::domain::queue::order`].
 use super::handle::{Caller, Leave};
 use super::start::reply;
-use super::view::{QueueRow, QueueView};
+use super::view::QueueView;
 use super::{Engine, Note};
 use crate::domain::calendar::WallTime;
 use crate::domain::fault::{Fault, FaultName};
-use crate::domain::ident::{OperatorId, Stan};
+use crate::domain::ident::OperatorId;
 use crate::domain::leave::Deed;
 use crate::domain::money::Amount;
 use crate::domain::outcome::{EntryMode, QueueState, Resolution};
-use crate::domain::queue::limits::{self, Excess, Stored, Wanted};
+use crate::domain::queue::limits::{self, Excess, Wanted};
 use crate::domain::record::{Committed, EntryId, Record};
 use crate::ports::{Durability, JournalError};
 use tokio::sync::oneshot;
@@ -145,10 +145,10 @@ impl Engine {
             What::Entry(id, state) => {
                 self.line.changing.remove(&id);
                 if good {
-                    match self.queue.iter_mut().find(|entry| entry.id == id) {
-                        Some(_) if state == QueueState::Done => self.queue.retain(|entry| entry.id != id),
-                        Some(entry) => entry.state = state,
-                        None => {}
+                    if state == QueueState::Done {
+                        self.leave_queue(&id);
+                    } else if let Some(entry) = self.queue.edit_one(&id) {
+                        entry.state = state;
                     }
                     self.refresh(&id.txn);
                 }
@@ -161,31 +161,18 @@ impl Engine {
     /// The limit that stands against storing one more sale of this amount, if any.
     pub(super) fn store_excess(&self, amount: Amount, entry_mode: Option<EntryMode>) -> Option<Excess> {
         let wanted = Wanted { amount, entry_mode, at: self.wall(), clock_trusted: self.clock_trusted() };
-        limits::excess(&self.settings.store_and_forward, Stored::of(&self.queue), wanted)
+        limits::excess(&self.settings.store_and_forward, self.queue.stored(), wanted)
     }
 
     pub(super) fn queue_view(&self) -> QueueView {
-        let rows: Vec<QueueRow> = self
-            .queue
-            .iter()
-            .map(|entry| QueueRow {
-                id: entry.id.clone(),
-                state: entry.state,
-                amount: entry.amount,
-                batch: entry.batch.get(),
-                trace: entry.stan().or(entry.txn_stan).map_or(0, Stan::get),
-                attempts: entry.attempts,
-                created_at: entry.created_at,
-                last_error: entry.last_error.clone(),
-            })
-            .collect();
+        let rows = self.queue.rows();
         let last_error = rows.iter().rev().find(|row| !row.last_error.is_empty());
         let next_attempt = self.next_entry_at().map_or(WallTime::default(), |at| {
             let wait = u64::try_from(at.since(self.system.boot()).as_micros()).unwrap_or(u64::MAX);
             // Whole seconds, so that the property does not change with every reading.
             WallTime(self.wall().0.saturating_add(wait) / 1_000_000 * 1_000_000)
         });
-        let stored = Stored::of(&self.queue);
+        let stored = self.queue.stored();
         let left = limits::head_room(&self.settings.store_and_forward, stored);
         QueueView {
             next_attempt,

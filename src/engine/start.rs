@@ -5,12 +5,10 @@ use crate::domain::calendar::BootTime;
 use crate::domain::fault::{Fault, FaultName};
 use crate::domain::ident::TxnId;
 use crate::domain::outcome::Kind;
-use crate::domain::queue::Entry;
 use crate::domain::record::TxnRow;
 use crate::domain::rules::{self, AmountRule, CardUse, Route, rule};
 use crate::ports::JournalError;
 use core::time::Duration;
-use std::collections::HashSet;
 use tokio::sync::oneshot;
 
 /// How long an old transaction's object stays after somebody asked for it.
@@ -203,8 +201,7 @@ impl Engine {
         let (now, currency) = (&self.settings.identity, self.settings.currency);
         let counts = self.batch_has_records || !self.queue.is_empty();
         let batch = self.batch_identity.as_ref().filter(|_| counts);
-        let owed = self.queue.iter().filter_map(Entry::begun);
-        batch.cloned().into_iter().chain(owed).any(|begun| !begun.is(now, currency))
+        batch.into_iter().chain(self.queue.begun()).any(|begun| !begun.is(now, currency))
     }
 
     /// `GetTransaction` and `Ledger.Open`: an older one gets its object back for ten minutes.
@@ -259,16 +256,14 @@ impl Engine {
     /// Old objects go: all but the live, the unresolved, the last 20 and those that were asked for.
     pub(super) fn forget(&mut self) {
         let now = self.system.boot();
-        for entry in self.entries.values_mut() {
-            if entry.exposed_until.is_some_and(|until| now >= until) {
-                entry.exposed_until = None;
-            }
+        self.entries.end_exposure(now);
+        if self.entries.len() <= KEPT {
+            return;
         }
         let mut orders: Vec<u64> = self.entries.values().map(|entry| entry.order).collect();
         orders.sort_unstable_by(|a, b| b.cmp(a));
         let oldest_kept = orders.get(KEPT.saturating_sub(1)).copied().unwrap_or(0);
-        // A long queue keeps as many transactions alive: it must not be searched for each of them, at every tick.
-        let owing: HashSet<&TxnId> = self.queue.iter().map(|entry| &entry.id.txn).collect();
+        let owing = self.queue.owing();
         let gone: Vec<TxnId> = self
             .entries
             .iter()

@@ -5,13 +5,15 @@ use super::jobs::Jobs;
 use super::journal_thread::{JournalThread, Task};
 use super::line::Line;
 use super::operators::{Door, Session};
+use super::owed::Owed;
 use super::paper::{Care, PrintDesk};
 use super::settle::Settling;
+use super::shown::Shown;
 use super::tables::Tables;
 use super::trade::Active;
 use super::undo::Refused;
 use super::upkeep::Upkeep;
-use super::view::{Snapshot, TxnView};
+use super::view::Snapshot;
 use super::{EngineError, Note, Receivers, Wiring};
 use crate::domain::calendar::{BootTime, LocalTime, WallTime};
 use crate::domain::emv::params::EmvConfig;
@@ -19,8 +21,8 @@ use crate::domain::ident::{BatchNumber, Stan, TxnId};
 use crate::domain::keystore::{KeyStore, SessionKeys};
 use crate::domain::money::Currency;
 use crate::domain::outcome::Kind;
+use crate::domain::queue::limits;
 use crate::domain::queue::order;
-use crate::domain::queue::{self, limits};
 use crate::domain::record::{Begun, KeyRecord, Loaded, OperatorRow, Record, TimelineRow, TxnRow};
 use crate::domain::secret::{MasterKeyMaterial, TokenKey};
 use crate::domain::slip::Language;
@@ -114,9 +116,9 @@ pub struct Engine {
     /// Transactions whose outcome stands but whose paper or card is not home.
     pub(super) cares: Vec<Care>,
     /// Every transaction that has an object.
-    pub(super) entries: BTreeMap<TxnId, Entry>,
+    pub(super) entries: Shown,
     /// What is owed to the bank or waits for the shop, in sending order.
-    pub(super) queue: Vec<queue::Entry>,
+    pub(super) queue: Owed,
     /// Why a person holds the uploads back.
     pub(super) queue_paused: Option<String>,
     pub(super) line: Line,
@@ -178,17 +180,6 @@ pub struct Engine {
     pub(super) busy_lock: bool,
 }
 
-/// A transaction that has an object on the bus.
-pub(super) struct Entry {
-    pub(super) view: TxnView,
-    pub(super) published: Option<Arc<TxnView>>,
-    pub(super) arguments_sha256: [u8; 32],
-    /// Order of arrival: the last 20 stay.
-    pub(super) order: u64,
-    /// Stays until then although it is old.
-    pub(super) exposed_until: Option<BootTime>,
-}
-
 impl Engine {
     /// Reads the journal, puts right what was interrupted, and makes the engine. When it returns, every obligation is
     /// rebuilt and durable.
@@ -213,9 +204,9 @@ impl Engine {
             settling: None,
             downloads: Downloads::new(Tables::new(loaded.downloads, &settings)),
             cares: Vec::new(),
-            entries: BTreeMap::new(),
+            entries: Shown::default(),
             line: Line::new(&settings.identity.profile, &entries, wiring.system.boot()),
-            queue: entries,
+            queue: Owed::new(entries),
             queue_paused: loaded.queue_paused,
             system: wiring.system,
             jobs: Jobs::default(),

@@ -4,11 +4,13 @@ use super::handle::{AgentAnswer, AgentAsk, AgentCommand, AgentEvent, Caller, Can
 use super::journal_thread::Task;
 use super::{Engine, Note};
 use crate::domain::calendar::WallTime;
+use crate::domain::emv::kernel::PinKind;
 use crate::domain::fault::{Fault, FaultName};
 use crate::domain::ident::TxnId;
 use crate::domain::money::Amount;
 use crate::domain::outcome::{Outcome, Prompt, ResultCode, TxnState};
 use crate::domain::record::{Closed, Committed, Record};
+use crate::domain::secret::ClearPin;
 use crate::domain::txn::{Answer, Ask, Cancellable, CardTrouble, Event, Local, Txn, TxnEffects, Vital};
 use crate::ports::{CardCommand, CardEvent, CardFault, Durability, JournalError};
 use core::time::Duration;
@@ -165,7 +167,7 @@ impl Engine {
 
     /// Asks the starter's agent. `refused`: why the answer before this one did not do.
     pub(super) fn ask_again(&mut self, ask: Ask, refused: Option<FaultName>) {
-        let no_pin = ask == Ask::Pin && !self.settings.pin_by_agent;
+        let no_pin = matches!(ask, Ask::Pin(_)) && !self.settings.pin_by_agent;
         if no_pin {
             return self.step_txn(Event::AgentAnswered(Answer::PinNotAvailable));
         }
@@ -175,9 +177,7 @@ impl Engine {
         let (txn, starter) = (active.txn.id().clone(), active.starter.clone());
         let start = active.txn.start();
         let ask = match ask {
-            Ask::Pin => {
-                AgentAsk::Pin { bypass_allowed: true, amount: start.amount, currency: start.currency }
-            }
+            Ask::Pin(ask) => AgentAsk::Pin { ask, amount: start.amount, currency: start.currency },
             Ask::Application(candidates) => AgentAsk::Application(candidates),
             Ask::Card => AgentAsk::Card,
             Ask::Duplicate(earlier) => AgentAsk::Duplicate(earlier),
@@ -221,7 +221,7 @@ impl Engine {
                 Event::AgentUnavailable
             }
             AgentEvent::Answered { answer, .. } => Event::AgentAnswered(match answer {
-                AgentAnswer::Pin(pin) => match self.pin_block(&pin) {
+                AgentAnswer::Pin(pin) => match self.typed(pin) {
                     Some(answer) => answer,
                     None => return self.step_txn(Event::AgentUnavailable),
                 },
@@ -237,11 +237,15 @@ impl Engine {
         self.step_txn(event);
     }
 
-    /// Encrypts the PIN for the card in the reader. The clear PIN ends here.
-    fn pin_block(&mut self, pin: &crate::domain::secret::ClearPin) -> Option<Answer> {
-        let keys = self.keys.as_ref()?;
+    /// A PIN for the card goes to the card. One for the bank is encrypted: the clear PIN ends here.
+    fn typed(&mut self, pin: ClearPin) -> Option<Answer> {
         let active = self.active.as_mut()?;
-        let made = keys.pin_block(pin, active.txn.pan()?);
+        let (kind, pan) = active.txn.asked_pin()?;
+        if kind != PinKind::Online {
+            return Some(Answer::PinTyped(pin));
+        }
+        let keys = self.keys.as_ref()?;
+        let made = keys.pin_block(&pin, pan);
         let block = made.inspect_err(|error| tracing::error!(%error, "no PIN block")).ok()?;
         active.pin_keys = Some(self.key_generation);
         Some(Answer::Pin(block))

@@ -11,6 +11,7 @@ use crate::domain::outcome::{
 use crate::domain::record::{EntryId, FollowUp, PlyRow};
 use crate::domain::text::Bilingual;
 use crate::ports::{PrinterStatus, ReaderStatus};
+use std::sync::Arc;
 
 /// Everything but transactions, jobs and print jobs. Published whole at each change (`watch`).
 #[derive(Clone, Debug, PartialEq)]
@@ -140,7 +141,7 @@ pub struct HostView {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct QueueView {
     /// All entries that are not done, in sending order.
-    pub rows: Vec<QueueRow>,
+    pub rows: Arc<[QueueRow]>,
     /// `NextAttempt`, wall time; 0 = none planned.
     pub next_attempt: WallTime,
     /// `LastError`.

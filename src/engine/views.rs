@@ -1,7 +1,7 @@
 //! From what the engine holds to what the bus shows, and the publishing of changes.
 use super::handle::Notice;
 use super::keys::shown;
-use super::state::Entry;
+use super::shown::Entry;
 use super::view::{HostView, LedgerView, PrinterView, ReaderView, Snapshot, TerminalView, TxnView};
 use super::{Engine, EngineError, Note};
 use crate::domain::calendar::{BootTime, WallTime};
@@ -292,21 +292,12 @@ impl Engine {
     /// Queues a transaction's properties for the bus, if they changed.
     pub(super) fn tell_txn(&mut self, id: &TxnId) {
         let Some(entry) = self.entries.get_mut(id) else { return };
-        if entry.published.as_deref() != Some(&entry.view) {
-            let view = Arc::new(entry.view.clone());
-            entry.published = Some(Arc::clone(&view));
-            self.outbox.push(Notice::Txn(view));
-        }
+        self.outbox.extend(entry.publish().map(Notice::Txn));
     }
 
     /// Sends everything that is new to the publisher, in order. The publisher never waits for the engine.
     pub(super) async fn publish(&mut self) -> Result<(), EngineError> {
-        let changed =
-            self.entries.iter().filter(|(_, entry)| entry.published.as_deref() != Some(&entry.view));
-        let changed: Vec<TxnId> = changed.map(|(id, _)| id.clone()).collect();
-        for id in changed {
-            self.tell_txn(&id);
-        }
+        self.outbox.extend(self.entries.publish().into_iter().map(Notice::Txn));
         let snapshot = self.snapshot();
         if self.published.as_deref() != Some(&snapshot) {
             let busy = !snapshot.terminal.update_blockers.is_empty();

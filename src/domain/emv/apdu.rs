@@ -70,7 +70,9 @@ impl CommandApdu {
     /// [`ApduError::DataTooLong`].
     pub fn bytes(&self) -> Result<Vec<u8>, ApduError> {
         let length = u8::try_from(self.data.len()).map_err(|_| ApduError::DataTooLong(self.data.len()))?;
-        let mut bytes = vec![self.cla, self.ins, self.p1, self.p2];
+        // Room for everything at once: a vector that grows leaves its bytes behind.
+        let mut bytes = Vec::with_capacity(self.data.len().saturating_add(6));
+        bytes.extend_from_slice(&[self.cla, self.ins, self.p1, self.p2]);
         if length != 0 {
             bytes.push(length);
             bytes.extend_from_slice(&self.data);
@@ -258,6 +260,12 @@ impl fmt::Debug for Exchange {
     }
 }
 
+impl Drop for CommandApdu {
+    fn drop(&mut self) {
+        self.data.zeroize(); // VERIFY carries the PIN
+    }
+}
+
 impl Drop for ResponseApdu {
     fn drop(&mut self) {
         self.data.zeroize(); // records carry the track
@@ -271,7 +279,7 @@ impl fmt::Debug for StatusWord {
 }
 
 impl fmt::Debug for CommandApdu {
-    /// Header and length only: the data may hold card data.
+    /// Header and length only: the data may hold a PIN or card data.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { cla, ins, p1, p2, data, .. } = self;
         write!(f, "{cla:02X}{ins:02X}{p1:02X}{p2:02X} +{}", data.len())

@@ -6,7 +6,7 @@
 use std::vec::IntoIter;
 
 use super::action;
-use super::kernel::{Input, KernelError, Output, PinResult, State, Step};
+use super::kernel::{Input, KernelError, Output, PinKind, PinRequest, PinResult, State, Step};
 use super::results::{Aip, Capabilities, CvmOutcome, CvmResults, Tsi, Tvr};
 use super::risk;
 use super::session::Session;
@@ -127,8 +127,9 @@ fn next(mut session: Box<Session>, mut walk: Walk) -> Step {
             }
             Attempt::AskPin => {
                 session.pin_asked = true;
-                let summary = session.summary();
-                return Ok((State::Pin(AwaitPin { session, walk, rule }), Output::AskPin(summary)));
+                let card = session.summary();
+                let ask = PinRequest { card, kind: PinKind::Online, tries_left: None, again: false };
+                return Ok((State::Pin(AwaitPin { session, walk, rule }), Output::AskPin(Box::new(ask))));
             }
             Attempt::Unsuccessful if rule.may_continue() => {}
             Attempt::Unsuccessful | Attempt::Ends => break,
@@ -164,6 +165,10 @@ impl AwaitPin {
             }
             PinResult::Bypassed => self.session.tvr.set(Tvr::PIN_NOT_ENTERED),
             PinResult::NotAvailable => self.session.tvr.set(Tvr::NO_PIN_PAD),
+            // A PIN for the bank comes as a block.
+            other @ (PinResult::Typed(_) | PinResult::Presented(_)) => {
+                return Err(Input::PinDone(other).unexpected(PHASE));
+            }
         }
         self.walk.pin_settled = true;
         self.walk.performed = Some(self.rule);

@@ -4,7 +4,7 @@
 use core::fmt;
 
 use super::action::{AwaitFirstAc, AwaitSecondAc};
-use super::apdu::{CommandApdu, ResponseApdu};
+use super::apdu::{CommandApdu, ResponseApdu, StatusWord};
 use super::cvm::AwaitPin;
 use super::oda::AwaitSignature;
 use super::online::{AwaitAuthentication, AwaitHost};
@@ -15,7 +15,7 @@ use super::select::{self, AwaitChoice, AwaitDirectory, AwaitDirectoryRecord, Awa
 use super::session::Session;
 use super::tlv::TagStore;
 use crate::domain::outcome::CvmMethod;
-use crate::domain::secret::{Pan, Track2};
+use crate::domain::secret::{ClearPin, Pan, Track2};
 
 /// What happened to the card conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,11 +30,39 @@ pub enum Input {
     Host(HostAnswer),
 }
 
-/// How the PIN question ended. The PIN itself never enters the kernel.
+/// What a PIN is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PinKind {
+    /// For the bank: answered by [`PinResult::Entered`].
+    Online,
+    /// For the card, in clear: answered by [`PinResult::Typed`] or [`PinResult::Presented`].
+    OfflinePlain,
+    /// For the card, under its key: answered by [`PinResult::Typed`].
+    OfflineEnciphered,
+}
+
+/// A PIN is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PinRequest {
+    /// Who the card is.
+    pub card: Box<CardSummary>,
+    /// What for.
+    pub kind: PinKind,
+    /// Tries that the card has left, where it said so (tag 9F17, or 63Cx after a wrong one).
+    pub tries_left: Option<u8>,
+    /// The PIN before this one was wrong.
+    pub again: bool,
+}
+
+/// How the PIN question ended. A PIN for the bank never enters the kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PinResult {
     /// A PIN block exists and will go online. TVR "online PIN entered".
     Entered,
+    /// The PIN for the card; it leaves in VERIFY, and nothing keeps it.
+    Typed(ClearPin),
+    /// The reader's own PIN pad gave it to the card, which answered VERIFY so.
+    Presented(StatusWord),
     /// The cardholder entered nothing. TVR "PIN entry required, PIN pad present, but PIN was not entered".
     Bypassed,
     /// There is no working PIN entry. TVR "PIN entry required and PIN pad not present or not working".
@@ -66,8 +94,8 @@ pub enum Output {
     Transmit(CommandApdu),
     /// Let the cardholder choose; answer with [`Input::Chosen`].
     Choose(Vec<Candidate>),
-    /// Ask the online PIN; answer with [`Input::PinDone`].
-    AskPin(Box<CardSummary>),
+    /// Ask a PIN; answer with [`Input::PinDone`].
+    AskPin(Box<PinRequest>),
     /// The card wants the bank; answer with [`Input::Host`].
     GoOnline(Box<CardSummary>),
     /// The conversation is over.

@@ -2,6 +2,7 @@
 //! numbers.
 use super::super::calendar::LocalTime;
 use super::super::money::{Amount, Currency};
+use super::super::secret::PinSeed;
 use core::fmt;
 use sha1::{Digest, Sha1};
 use std::sync::Arc;
@@ -161,6 +162,8 @@ pub struct TxnParams {
     pub sequence_counter: u32,
     /// Uniform in 1 to 99, for random selection. Book 3 §10.6.2.
     pub selection_roll: u8,
+    /// What the random padding of enciphered PINs is made from. Book 2 §7.2.
+    pub pin_seed: PinSeed,
     /// What the conversation is for.
     pub purpose: Purpose,
 }

@@ -12,6 +12,7 @@ use super::tlv::{Tag, encode};
 use crate::domain::calendar::LocalTime;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::outcome::CvmMethod;
+use crate::domain::secret::PinSeed;
 
 mod conversations;
 mod purpose;
@@ -77,6 +78,7 @@ pub(in crate::domain) fn params() -> TxnParams {
         unpredictable_number: [0xDE, 0xAD, 0xBE, 0xEF],
         sequence_counter: 123,
         selection_roll: 50,
+        pin_seed: PinSeed::new([9; 32]),
         purpose: super::params::Purpose::Pay,
     }
 }

@@ -92,6 +92,18 @@ impl Entry {
         })
     }
 
+    /// True if it began under this identity; a request that is not known any more began under any.
+    #[must_use]
+    pub fn began_as(&self, known: &Begun) -> bool {
+        self.content.as_ref().is_none_or(|content| {
+            let wire = &content.wire;
+            wire.terminal_id == known.terminal_id
+                && wire.merchant_id == known.merchant_id
+                && self.currency.alpha() == known.currency
+                && wire.profile == known.profile
+        })
+    }
+
     /// All open entries of a transaction. Armed ones are not owed yet.
     #[must_use]
     pub fn all_of(row: &TxnRow) -> Vec<Self> {

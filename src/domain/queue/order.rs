@@ -79,7 +79,7 @@ impl Schedule {
         }
     }
 
-    /// The entry that goes now, if any.
+    /// The entry that goes now, if any. `entries` are in order ([`sort`]).
     #[must_use]
     pub fn next<'e>(&self, entries: &'e [Entry], present: &Present<'_>) -> Option<&'e Entry> {
         let goes = |entry: &&Entry| {
@@ -87,7 +87,11 @@ impl Schedule {
                 && ((present.trade == Trade::Waits && entry.goes_first())
                     || self.ripe_at(entry).is_some_and(|at| at <= present.now))
         };
-        entries.iter().filter(goes).min_by(|a, b| urgency(a, present).cmp(&urgency(b, present)))
+        let own = present.line_of.and_then(|txn| {
+            let own = |entry: &&Entry| entry.id.txn == *txn && entry.entry_type() == EntryType::Reversal;
+            entries.iter().filter(own).find(goes)
+        });
+        own.or_else(|| entries.iter().find(goes))
     }
 
     /// When the next one goes although nothing happens until then.
@@ -96,7 +100,10 @@ impl Schedule {
         if matches!(present.trade, Trade::Waits | Trade::WithBank) {
             return None;
         }
-        entries.iter().filter(|entry| may_go(entry, present)).filter_map(|entry| self.ripe_at(entry)).min()
+        let mut ripe = entries.iter().filter(|e| may_go(e, present)).filter_map(|entry| self.ripe_at(entry));
+        // In a long queue that is hurried the first one settles it.
+        let first = ripe.next()?;
+        if first <= present.now { Some(first) } else { ripe.min().into_iter().chain([first]).min() }
     }
 
     /// From when on an entry goes by itself; never if its attempts are used up and nobody asked for it.
@@ -134,6 +141,20 @@ impl Schedule {
     const fn line_is_good(&mut self) {
         self.quiet_until = None;
         self.pause = PAUSE_MIN;
+    }
+
+    /// The open entries of a transaction, as its row now has them, take their places in the queue.
+    pub fn take(&mut self, queue: &mut Vec<Entry>, txn: &TxnId, open: Vec<Entry>) {
+        let known: Vec<EntryId> =
+            queue.extract_if(.., |entry| entry.id.txn == *txn).map(|entry| entry.id).collect();
+        for gone in known.iter().filter(|id| !open.iter().any(|entry| entry.id == **id)) {
+            self.forget(gone);
+        }
+        for entry in open.iter().filter(|entry| !known.contains(&entry.id)) {
+            self.is_new(entry);
+        }
+        queue.extend(open);
+        sort(queue);
     }
 
     /// An entry has become due just now.
@@ -181,12 +202,10 @@ impl Schedule {
         !entries.iter().any(|entry| self.kicked.contains(&entry.id) && may_go(entry, &present))
     }
 
-    /// Forgets entries that have left the queue.
-    pub fn retain(&mut self, entries: &[Entry]) {
-        // A queue may be long, and much of it may be hurried: no search of the one for each of the other.
-        let open: BTreeSet<&EntryId> = entries.iter().map(|entry| &entry.id).collect();
-        self.kicked.retain(|id| open.contains(id));
-        self.later.retain(|id, _| open.contains(id));
+    /// An entry has left the queue.
+    pub fn forget(&mut self, id: &EntryId) {
+        self.kicked.remove(id);
+        self.later.remove(id);
     }
 }
 
@@ -207,12 +226,6 @@ pub fn in_order(rows: &[TxnRow]) -> Vec<Entry> {
 /// Puts entries into the order in which they go.
 pub fn sort(entries: &mut [Entry]) {
     entries.sort_by(|a, b| rank(a).cmp(&rank(b)));
-}
-
-/// A reversal on the connection of its original goes before all.
-fn urgency<'e>(entry: &'e Entry, present: &Present<'_>) -> (bool, (u8, u64, &'e EntryId)) {
-    let own_line = present.line_of == Some(&entry.id.txn) && entry.entry_type() == EntryType::Reversal;
-    (!own_line, rank(entry))
 }
 
 fn rank(entry: &Entry) -> (u8, u64, &EntryId) {

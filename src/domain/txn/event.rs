@@ -1,14 +1,14 @@
 //! What a transaction hears and what it wants: past facts in, things to do out.
 //!
 //! The write-ahead rule is in the types: [`Effects::vital`] is a store *or* a send, never both.
-use crate::domain::emv::apdu::{CommandApdu, ResponseApdu};
-use crate::domain::emv::kernel::Candidate;
+use crate::domain::emv::apdu::{CommandApdu, ResponseApdu, StatusWord};
+use crate::domain::emv::kernel::{Candidate, PinKind};
 use crate::domain::emv::params::{Aid, TxnParams};
 use crate::domain::ident::{BatchNumber, OperatorId, Stan, TxnId};
 use crate::domain::money::Amount;
 use crate::domain::outcome::{Prompt, ResultCode};
 use crate::domain::record::{Record, TxnStart, WireFacts};
-use crate::domain::secret::{Pan, PinBlock, Track2};
+use crate::domain::secret::{ClearPin, Pan, PinBlock, Track2};
 use crate::domain::unionpay::answers::FinancialAnswer;
 use crate::domain::unionpay::messages::RequestFields;
 
@@ -83,8 +83,12 @@ pub enum CardTrouble {
 /// What an agent said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// A PIN was typed; here is its block.
+    /// A PIN for the bank was typed; here is its block.
     Pin(PinBlock),
+    /// A PIN for the card was typed.
+    PinTyped(ClearPin),
+    /// The reader's own PIN pad gave a PIN to the card, which answered so.
+    PinPresented(StatusWord),
     /// Nothing was typed.
     PinBypassed,
     /// This terminal has no PIN entry.
@@ -99,11 +103,24 @@ pub enum Answer {
     Cancelled,
 }
 
+/// Which PIN is asked, and what the person may know about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PinAsk {
+    /// For the bank, or for the card.
+    pub kind: PinKind,
+    /// Tries that the card has left, where it said so; never for the bank.
+    pub tries_left: Option<u8>,
+    /// The PIN before this one was wrong.
+    pub again: bool,
+    /// Nothing may be typed: then the card's list of methods goes on.
+    pub bypass_allowed: bool,
+}
+
 /// What an agent is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ask {
-    /// The online PIN.
-    Pin,
+    /// A PIN.
+    Pin(PinAsk),
     /// Which application.
     Application(Vec<Candidate>),
     /// Is this the card.

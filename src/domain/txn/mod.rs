@@ -17,11 +17,11 @@ pub mod refused;
 mod steps;
 
 pub use event::{
-    Answer, Ask, CardTrouble, Effects, Event, FinancialRequest, Garbled, Local, TxnEffects, Vital,
+    Answer, Ask, CardTrouble, Effects, Event, FinancialRequest, Garbled, Local, PinAsk, TxnEffects, Vital,
 };
 
 use super::calendar::{BootTime, WallTime};
-use super::emv::kernel::{CardSummary, Kernel};
+use super::emv::kernel::{CardSummary, Kernel, PinKind};
 use super::emv::params::{Aid, EmvConfig, TxnParams};
 use super::fault::{Fault, FaultName};
 use super::ident::TxnId;
@@ -145,11 +145,21 @@ struct Known {
     stage: Stage,
 }
 
+impl Known {
+    /// Which PIN is asked while one is: the chip's, or that of a card that was only read, for the bank.
+    const fn asked_pin(&self) -> PinKind {
+        match self.then {
+            Then::Pin(ask) => ask.kind,
+            Then::Online | Then::Stored | Then::Read => PinKind::Online,
+        }
+    }
+}
+
 /// What follows once it is clear that this card is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Then {
     /// The card wants a PIN.
-    Pin,
+    Pin(PinAsk),
     /// The card wants the bank.
     Online,
     /// The card has approved by itself.
@@ -254,7 +264,7 @@ impl Txn {
             // The cardholder is known once the records are read: what follows is the first cryptogram.
             State::AwaitChip { kernel, .. } if kernel.knows_card() => TxnState::Risk,
             State::AwaitLookup(known) => match known.then {
-                Then::Pin | Then::Read => TxnState::ReadingCard,
+                Then::Pin(_) | Then::Read => TxnState::ReadingCard,
                 Then::Online | Then::Stored => TxnState::Risk,
             },
             State::AwaitDuplicate { .. } => TxnState::ConfirmingCard,
@@ -378,11 +388,11 @@ impl Txn {
         matches!(self.state, State::AwaitLine(_) | State::AwaitRedial(_))
     }
 
-    /// The card number, for the PIN block: known while the PIN is asked.
+    /// While a PIN is asked: which, and the card number for its block.
     #[must_use]
-    pub const fn pan(&self) -> Option<&Pan> {
+    pub fn asked_pin(&self) -> Option<(PinKind, &Pan)> {
         match &self.state {
-            State::AwaitPin { known, .. } => Some(&known.card.pan),
+            State::AwaitPin { known, .. } => Some((known.asked_pin(), &known.card.pan)),
             _ => None,
         }
     }

@@ -5,7 +5,7 @@ use crate::domain::ident::TxnId;
 use crate::domain::outcome::{EntryType, ResultCode};
 use crate::domain::queue::Entry;
 use crate::domain::queue::delivery::{self, Delivery, End, Limits};
-use crate::domain::queue::order::{self, Present, Trade};
+use crate::domain::queue::order::{Present, Trade};
 use crate::domain::record::{EntryId, Record, TxnRow};
 use crate::domain::rules;
 use crate::domain::txn::{self, Vital};
@@ -44,23 +44,19 @@ impl Engine {
 
     /// The open entries of a transaction, as its row now has them.
     pub(in crate::engine) fn take_entries(&mut self, row: &TxnRow) {
-        let of_txn = self.queue.iter().filter(|entry| entry.id.txn == row.start.id);
-        let known: Vec<EntryId> = of_txn.map(|entry| entry.id.clone()).collect();
-        self.queue.retain(|entry| entry.id.txn != row.start.id);
-        for entry in Entry::all_of(row) {
-            if !known.contains(&entry.id) {
-                self.line.schedule.is_new(&entry);
-            }
-            self.queue.push(entry);
-        }
+        self.line.schedule.take(self.queue.edit(), &row.start.id, Entry::all_of(row));
         self.queue_changed();
     }
 
     /// Entries came, went or changed.
     pub(in crate::engine) fn queue_changed(&mut self) {
-        order::sort(&mut self.queue);
-        self.line.schedule.retain(&self.queue);
         self.flush_when_calm();
+    }
+
+    /// An entry is over.
+    pub(in crate::engine) fn leave_queue(&mut self, id: &EntryId) {
+        self.queue.edit().retain(|entry| entry.id != *id);
+        self.line.schedule.forget(id);
     }
 
     /// Every entry that can be sent is tried now.
@@ -136,7 +132,8 @@ impl Engine {
             }
         }
         let entry = machine.entry();
-        if let Some(kept) = self.queue.iter_mut().find(|kept| kept.id == entry.id) {
+        let changed = self.queue.iter().any(|kept| kept.id == entry.id && kept != entry);
+        if changed && let Some(kept) = self.queue.edit_one(&entry.id) {
             *kept = entry.clone();
         }
         let word = entry.entry_type().word();
@@ -179,7 +176,7 @@ impl Engine {
             self.timeline(&entry.id.txn, what, &text);
         }
         if end == End::Done {
-            self.queue.retain(|kept| kept.id != entry.id);
+            self.leave_queue(&entry.id);
         }
         // What may follow the transaction depends on it, and perhaps its outcome.
         self.refresh(&entry.id.txn);

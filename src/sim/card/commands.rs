@@ -1,9 +1,8 @@
 //! The commands of the simulated card. EMV 4.4 Book 1 §11 (SELECT, READ RECORD), Book 3 §6.5 (the others).
 use super::content::{self, object, template};
-use super::profile::{Application, FirstAc, Format, IssuerAuthentication, Scripts, SecondAc};
-use super::{Card, Phase, status};
+use super::profile::{Application, Format, IssuerAuthentication, Scripts};
+use super::{Card, Phase, dol, signatures, status};
 use crate::domain::emv::apdu::{CommandApdu, ResponseApdu, StatusWord};
-use crate::domain::emv::tlv::{Tag, TagStore};
 use crate::sim::issuer::{self, Cvn};
 
 /// 6985: conditions of use are not satisfied.
@@ -13,14 +12,6 @@ const NOT_FOUND: u16 = 0x6A82;
 /// 6700: wrong length.
 const WRONG_LENGTH: u16 = 0x6700;
 
-/// Application cryptogram types. EMV 4.4 Book 3 Table 15 (CID bits 8 and 7).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Ac {
-    Aac = 0x00,
-    Arqc = 0x80,
-    Tc = 0x40,
-}
-
 impl Card {
     /// Runs one command whole, before the transmission protocol has its say.
     pub(super) fn run(&mut self, command: &CommandApdu) -> ResponseApdu {
@@ -29,6 +20,7 @@ impl Card {
             (0x00, 0xB2) => self.read_record(command),
             (0x80, 0xA8) => self.processing_options(command),
             (0x80, 0xAE) => self.generate_ac(command),
+            (0x00, 0x88) => self.internal_authenticate(command),
             (0x00, 0x82) => self.external_authenticate(command),
             (0x80, 0xCA) => self.read_object(command),
             (0x00, 0x20) => self.verify(command),
@@ -84,7 +76,7 @@ impl Card {
             if !matches!(self.volatile.phase, Phase::Initiated | Phase::Online { .. } | Phase::Ended) {
                 return Err(OUT_OF_ORDER);
             }
-            content::record(self.application()?, sfi, command.p1)
+            content::record(self.application()?, &self.volatile.signed, sfi, command.p1)
         };
         record.map(done).ok_or(0x6A83)
     }
@@ -94,98 +86,22 @@ impl Card {
             return Err(OUT_OF_ORDER);
         }
         let application = self.application()?;
-        let wanted = dol(&application.pdol).map(|(_, length)| length).sum::<usize>();
+        let wanted = dol::entries(&application.pdol).map(|(_, length)| length).sum::<usize>();
         match command.data.as_slice() {
             [0x83, length, values @ ..] if usize::from(*length) == wanted && values.len() == wanted => {}
             _ => return Err(WRONG_LENGTH),
         }
-        let aip = content::aip(application);
+        let (aip, afl) = (content::aip(application), content::afl(application));
         let answer = match application.format {
-            Format::One => object(0x80, &[aip.as_slice(), &content::AFL].concat()),
-            Format::Two => template(0x77, &[object(0x82, &aip), object(0x94, &content::AFL)]),
+            Format::One => object(0x80, &[aip.as_slice(), &afl].concat()),
+            Format::Two => template(0x77, &[object(0x82, &aip), object(0x94, &afl)]),
         };
+        let signed = signatures::sign(application, &content::marked_records(application), aip);
+        self.volatile.signed = signed;
+        self.volatile.terminal_data = command.data.get(2..).unwrap_or_default().to_vec();
         self.atc = self.atc.saturating_add(1);
         self.volatile.phase = Phase::Initiated;
         Ok(done(answer))
-    }
-
-    fn generate_ac(&mut self, command: &CommandApdu) -> Result<ResponseApdu, u16> {
-        let asked = match command.p1 & 0xC0 {
-            0x00 => Ac::Aac,
-            0x40 => Ac::Tc,
-            0x80 => Ac::Arqc,
-            _ => return Err(0x6A86),
-        };
-        match self.volatile.phase {
-            Phase::Initiated => self.first_ac(asked, &command.data),
-            Phase::Online { arqc } if asked != Ac::Arqc => self.second_ac(asked, arqc, &command.data),
-            _ => Err(OUT_OF_ORDER),
-        }
-    }
-
-    fn first_ac(&mut self, asked: Ac, data: &[u8]) -> Result<ResponseApdu, u16> {
-        let application = self.application()?;
-        let tags = read_dol(&application.cdol1, data).ok_or(WRONG_LENGTH)?;
-        let given = match (application.first_ac, asked) {
-            (FirstAc::Decline, _) => Ac::Aac,
-            (FirstAc::Online, Ac::Tc) => Ac::Arqc,
-            (_, asked) => asked,
-        };
-        // Second byte of the CVR: bits 8-7 second AC (10 = not asked yet), bits 6-5 first AC.
-        let result = 0x80 | if given == Ac::Arqc { 0x20 } else { given as u8 >> 2 } | self.pin_result();
-        let (arqc, answer) = self.cryptogram(given, result, tags)?;
-        self.volatile.phase = if given == Ac::Arqc { Phase::Online { arqc } } else { Phase::Ended };
-        Ok(answer)
-    }
-
-    fn second_ac(&mut self, asked: Ac, arqc: [u8; 8], data: &[u8]) -> Result<ResponseApdu, u16> {
-        let application = self.application()?;
-        let tags = read_dol(&content::cdol2(application), data).ok_or(WRONG_LENGTH)?;
-        let authenticated = match (self.volatile.authenticated, tags.value(Tag(0x91))) {
-            (None, Some(answer)) if answer.iter().any(|byte| *byte != 0) => {
-                Some(self.answer_is_good(application, arqc, answer))
-            }
-            (earlier, _) => earlier,
-        };
-        let refused = authenticated == Some(false)
-            || authenticated.is_none() && application.issuer_authentication_mandatory;
-        let given = if application.second_ac == SecondAc::Decline || refused { Ac::Aac } else { asked };
-        let failed = if authenticated == Some(false) { 0x08 } else { 0 };
-        let result = given as u8 | 0x20 | failed | self.pin_result(); // bits 6-5: the first one was an ARQC
-        let (_, answer) = self.cryptogram(given, result, tags)?;
-        self.last_online_atc = self.atc;
-        self.volatile.phase = Phase::Ended;
-        Ok(answer)
-    }
-
-    /// Makes the cryptogram over the terminal's data and wraps it.
-    fn cryptogram(&self, given: Ac, result: u8, mut tags: TagStore) -> Result<([u8; 8], ResponseApdu), u16> {
-        let application = self.application()?;
-        let iad = application.cvn.iad([0x03, result, 0, 0]);
-        let atc = self.atc.to_be_bytes();
-        tags.put(Tag(0x82), &content::aip(application));
-        tags.put(Tag(0x9F36), &atc);
-        tags.put(Tag(0x9F10), &iad);
-        let (pan, sequence) = (&application.pan, application.sequence);
-        let value = issuer::cryptogram(&application.imk, pan, sequence, &tags).map_err(|_| OUT_OF_ORDER)?;
-        let cid = given as u8;
-        let answer = match application.format {
-            Format::One => object(0x80, &[&[cid], atc.as_slice(), &value, &iad].concat()),
-            Format::Two => template(
-                0x77,
-                &[object(0x9F27, &[cid]), object(0x9F36, &atc), object(0x9F26, &value), object(0x9F10, &iad)],
-            ),
-        };
-        Ok((value, done(answer)))
-    }
-
-    /// Bits 3 and 2 of the CVR's second byte: offline PIN verification performed, and failed.
-    const fn pin_result(&self) -> u8 {
-        match self.volatile.pin {
-            None => 0,
-            Some(true) => 0x04,
-            Some(false) => 0x06,
-        }
     }
 
     fn external_authenticate(&mut self, command: &CommandApdu) -> Result<ResponseApdu, u16> {
@@ -204,7 +120,7 @@ impl Card {
     }
 
     /// Checks issuer authentication data: eight bytes ARPC, then the response code it was made with.
-    fn answer_is_good(&self, application: &Application, arqc: [u8; 8], answer: &[u8]) -> bool {
+    pub(super) fn answer_is_good(&self, application: &Application, arqc: [u8; 8], answer: &[u8]) -> bool {
         let Some((arpc, [a, b])) = answer.split_first_chunk::<8>() else { return false };
         let (imk, pan, psn) = (&application.imk, &application.pan, application.sequence);
         let arc = [*a, *b];
@@ -246,32 +162,4 @@ impl Card {
 
 pub(super) fn done(data: Vec<u8>) -> ResponseApdu {
     ResponseApdu { data, status: StatusWord::OK }
-}
-
-/// The entries of a data object list of this card: tags of one or two bytes, short lengths.
-fn dol(list: &[u8]) -> impl Iterator<Item = (Tag, usize)> {
-    let mut rest = list;
-    core::iter::from_fn(move || {
-        let (tag, length, tail) = match rest {
-            [a, b, length, tail @ ..] if a & 0x1F == 0x1F => {
-                (u32::from(*a) << 8 | u32::from(*b), *length, tail)
-            }
-            [a, length, tail @ ..] if a & 0x1F != 0x1F => (u32::from(*a), *length, tail),
-            _ => return None,
-        };
-        rest = tail;
-        Some((Tag(tag), usize::from(length)))
-    })
-}
-
-/// Cuts the terminal's data by a list; `None` if the lengths do not add up.
-fn read_dol(list: &[u8], data: &[u8]) -> Option<TagStore> {
-    let mut tags = TagStore::default();
-    let mut rest = data;
-    for (tag, length) in dol(list) {
-        let (value, tail) = rest.split_at_checked(length)?;
-        tags.put(tag, value);
-        rest = tail;
-    }
-    rest.is_empty().then_some(tags)
 }

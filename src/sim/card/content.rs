@@ -1,6 +1,7 @@
 //! What the simulated card tells about itself: FCI, directory, AIP, AFL and records. EMV 4.4 Book 1 §11.3 and
 //! §12.2, Book 3 §7 and §10.2. Spec: unverified.
-use super::profile::{Application, IssuerAuthentication, Profile};
+use super::profile::{Application, IssuerAuthentication, Oda, Profile};
+use super::signatures::SignedObject;
 use crate::domain::emv::tlv::{self, Tag};
 
 /// Name of the payment system environment (PSE): `1PAY.SYS.DDF01`.
@@ -9,13 +10,13 @@ pub(super) const PSE: &[u8] = b"1PAY.SYS.DDF01";
 /// A directory definition file (DDF) that the directory may name; there is nothing in it.
 const DDF: &[u8] = b"2PAY.TEST.DDF01";
 
-/// Application file locator: SFI 1 record 1, then SFI 2 records 1 and 2; nothing is signed.
-pub(super) const AFL: [u8; 8] = [0x08, 1, 1, 0, 0x10, 1, 2, 0];
-
 /// All records of an application: file and number.
-const RECORDS: [(u8, u8); 3] = [(1, 1), (2, 1), (2, 2)];
+const RECORDS: [(u8, u8); 6] = [(1, 1), (2, 1), (2, 2), (3, 1), (3, 2), (3, 3)];
 /// Where an object goes that stands in no record otherwise.
 const LAST_RECORD: (u8, u8) = (2, 2);
+/// Objects that only file 3 holds; where the profile has none of them, a file can still not add them elsewhere.
+const CERTIFICATES: [u32; 11] =
+    [0x8F, 0x90, 0x92, 0x93, 0x9F32, 0x9F46, 0x9F47, 0x9F48, 0x9F2D, 0x9F2E, 0x9F2F];
 /// Objects that GET DATA, FCI or GET PROCESSING OPTIONS tell, not a record.
 const NO_RECORD: [u32; 8] = [0x9F13, 0x9F17, 0x9F36, 0x9F4F, 0x82, 0x94, 0x84, 0x9F38];
 
@@ -74,13 +75,57 @@ fn names(application: &Application) -> Vec<Vec<u8>> {
     names
 }
 
-/// Application interchange profile (AIP): cardholder verification and risk management, no offline
-/// authentication.
-pub(super) const fn aip(application: &Application) -> [u8; 2] {
-    match application.issuer_authentication {
-        IssuerAuthentication::ExternalAuthenticate => [0x1C, 0x00],
-        IssuerAuthentication::InSecondAc => [0x18, 0x00],
+/// Application interchange profile (AIP): cardholder verification and risk management; what else, the profile says.
+pub(super) fn aip(application: &Application) -> [u8; 2] {
+    if let Some(Some(other)) = application.objects.get(&0x82) {
+        return other.first_chunk().copied().unwrap_or_default();
     }
+    let authentication = match application.oda {
+        Oda::None => 0x00,
+        Oda::Sda => 0x40,
+        Oda::Dda => 0x20,
+        Oda::Cda => 0x21, // a card that can do CDA can do DDA
+    };
+    let issuer = match application.issuer_authentication {
+        IssuerAuthentication::ExternalAuthenticate => 0x04,
+        IssuerAuthentication::InSecondAc => 0x00,
+    };
+    [0x18 | authentication | issuer, 0x00]
+}
+
+/// Application file locator (AFL): file 1 for people, file 2 for the decisions, file 3 for what is signed. With offline
+/// data authentication the records of file 2 are marked as signed.
+pub(super) fn afl(application: &Application) -> Vec<u8> {
+    if let Some(Some(other)) = application.objects.get(&0x94) {
+        return other.clone();
+    }
+    let marked = if application.oda == Oda::None { 0 } else { 2 };
+    let mut locator = vec![0x08, 1, 1, 0, 0x10, 1, 2, marked];
+    match (application.oda, application.pin_key) {
+        (Oda::None, false) => {}
+        (_, false) => locator.extend([0x18, 1, 2, 0]),
+        (_, true) => locator.extend([0x18, 1, 3, 0]),
+    }
+    locator
+}
+
+/// What the records hold that the locator marks as signed, one after the other, without their template. Certificates
+/// do not sign themselves, so file 3 is left out.
+pub(super) fn marked_records(application: &Application) -> Vec<u8> {
+    let locator = afl(application);
+    let marked = locator.chunks_exact(4).filter_map(|entry| match entry {
+        [file, first, _, marked] => Some((*file >> 3, *first, *marked)),
+        _ => None,
+    });
+    marked
+        .flat_map(|(sfi, first, marked)| {
+            (first..first.saturating_add(marked)).map(move |number| (sfi, number))
+        })
+        .filter(|(sfi, _)| *sfi != 3)
+        .filter_map(|(sfi, number)| objects(application, &[], sfi, number))
+        .flatten()
+        .flatten()
+        .collect()
 }
 
 /// CDOL2 as the card gives it.
@@ -92,30 +137,41 @@ pub(super) fn cdol2(application: &Application) -> Vec<u8> {
 }
 
 /// A record of the open application, with the objects that the profile wants different.
-pub(super) fn record(application: &Application, sfi: u8, record: u8) -> Option<Vec<u8>> {
-    let mut objects = regular(application, sfi, record)?;
+pub(super) fn record(
+    application: &Application,
+    signed: &[SignedObject],
+    sfi: u8,
+    record: u8,
+) -> Option<Vec<u8>> {
+    Some(template(0x70, &objects(application, signed, sfi, record)?))
+}
+
+/// The objects of a record.
+fn objects(application: &Application, signed: &[SignedObject], sfi: u8, record: u8) -> Option<Vec<Vec<u8>>> {
+    let mut objects = regular(application, signed, sfi, record)?;
     for (tag, value) in &mut objects {
         if let Some(other) = application.objects.get(tag) {
             value.clone_from(other);
         }
     }
     if (sfi, record) == LAST_RECORD {
-        let known = |tag: u32| {
-            RECORDS
-                .iter()
-                .filter_map(|(sfi, record)| regular(application, *sfi, *record))
-                .flatten()
-                .any(|(t, _)| t == tag)
-        };
-        let more = application.objects.iter().filter(|(tag, _)| !known(**tag) && !NO_RECORD.contains(tag));
+        let regular = |(sfi, record): &(u8, u8)| regular(application, signed, *sfi, *record);
+        let known: Vec<u32> = RECORDS.iter().filter_map(regular).flatten().map(|(tag, _)| tag).collect();
+        let elsewhere =
+            |tag: &u32| known.contains(tag) || CERTIFICATES.contains(tag) || NO_RECORD.contains(tag);
+        let more = application.objects.iter().filter(|(tag, _)| !elsewhere(tag));
         objects.extend(more.map(|(tag, value)| (*tag, value.clone())));
     }
-    let objects: Vec<_> = objects.into_iter().filter_map(|(tag, value)| Some(object(tag, &value?))).collect();
-    Some(template(0x70, &objects))
+    Some(objects.into_iter().filter_map(|(tag, value)| Some(object(tag, &value?))).collect())
 }
 
 /// A record as the rest of the profile makes it: tags and values.
-fn regular(application: &Application, sfi: u8, record: u8) -> Option<Vec<(u32, Option<Vec<u8>>)>> {
+fn regular(
+    application: &Application,
+    signed: &[SignedObject],
+    sfi: u8,
+    record: u8,
+) -> Option<Vec<(u32, Option<Vec<u8>>)>> {
     let object = |tag: u32, value: &[u8]| (tag, Some(value.to_vec()));
     Some(match (sfi, record) {
         (1, 1) => {
@@ -140,6 +196,11 @@ fn regular(application: &Application, sfi: u8, record: u8) -> Option<Vec<(u32, O
             object(0x9F0F, &application.iac_online),
             object(0x9F4A, &[0x82]),
         ],
+        (3, 1..=3) if application.oda != Oda::None || application.pin_key => signed
+            .iter()
+            .filter(|(at, ..)| *at == record)
+            .map(|(_, tag, value)| object(*tag, value))
+            .collect(),
         _ => return None,
     })
 }

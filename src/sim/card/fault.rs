@@ -32,6 +32,8 @@ pub enum Step {
     ExternalAuthenticate,
     /// The second GENERATE AC.
     SecondAc,
+    /// INTERNAL AUTHENTICATE.
+    InternalAuthenticate,
     /// VERIFY.
     Verify,
     /// GET CHALLENGE.
@@ -56,7 +58,7 @@ pub struct Fault {
 }
 
 /// The steps by name; the n-th command is `apdu:N`.
-const STEPS: [(&str, Step); 11] = [
+const STEPS: [(&str, Step); 12] = [
     ("select-pse", Step::SelectPse),
     ("select", Step::Select),
     ("gpo", Step::Gpo),
@@ -64,6 +66,7 @@ const STEPS: [(&str, Step); 11] = [
     ("first-ac", Step::FirstAc),
     ("external-authenticate", Step::ExternalAuthenticate),
     ("second-ac", Step::SecondAc),
+    ("internal-authenticate", Step::InternalAuthenticate),
     ("verify", Step::Verify),
     ("get-challenge", Step::GetChallenge),
     ("get-data", Step::ReadObject),

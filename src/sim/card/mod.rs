@@ -1,19 +1,27 @@
 //! A simulated chip card as pure logic: bytes in, bytes out, no reader and no socket.
 //!
 //! It answers as a UnionPay or Visa contact card does, with real 3DES cryptograms, so that terminal and
-//! acquirer can be judged against it. It offers no offline data authentication and no contactless application; the MAC
-//! of an issuer script is not checked. EMV 4.4 Books 1 to 3. Spec: unverified.
+//! acquirer can be judged against it. It is authenticated offline by SDA, DDA or CDA under a test CA ([`test_capk`]),
+//! checks a PIN itself, and can be any card that its profile describes. It has no contactless application; the MAC of an
+//! issuer script is not checked. EMV 4.4 Books 1 to 3. Spec: unverified.
+mod ac;
 mod commands;
 mod content;
+mod dol;
 mod fault;
+mod keys;
 mod pin;
 mod profile;
+mod signatures;
 
 pub use fault::{Fault, FaultKind, FaultSyntax, Step};
+pub use keys::{CA_INDEX, test_capk};
 pub use profile::{
-    Application, FirstAc, Format, IssuerAuthentication, OfflinePin, PRESETS, Profile, ProfileError, Scripts,
-    SecondAc,
+    Application, FirstAc, Format, IssuerAuthentication, Oda, OfflinePin, PRESETS, Profile, ProfileError,
+    Scripts, SecondAc,
 };
+
+pub use signatures::{Field, Signed, Spoilt};
 
 use crate::domain::emv::apdu::{CommandApdu, Protocol, ResponseApdu, StatusWord};
 
@@ -73,6 +81,10 @@ struct Volatile {
     pin: Option<bool>,
     /// What GET CHALLENGE gave, for one VERIFY.
     challenge: Option<[u8; 8]>,
+    /// What file 3 holds; signed at GET PROCESSING OPTIONS.
+    signed: Vec<signatures::SignedObject>,
+    /// The values that the terminal gave for PDOL, CDOL1 and CDOL2 so far; CDA signs their hash.
+    terminal_data: Vec<u8>,
     /// T=0: what waits for GET RESPONSE.
     waiting: Vec<u8>,
 }
@@ -185,6 +197,7 @@ impl Card {
             0xAE if matches!(self.volatile.phase, Phase::Online { .. }) => Step::SecondAc,
             0xAE => Step::FirstAc,
             0x82 => Step::ExternalAuthenticate,
+            0x88 => Step::InternalAuthenticate,
             0x20 => Step::Verify,
             0x84 => Step::GetChallenge,
             0xCA => Step::ReadObject,

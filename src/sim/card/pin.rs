@@ -3,7 +3,8 @@
 use sha1::{Digest, Sha1};
 
 use super::commands::done;
-use super::profile::OfflinePin;
+use super::keys::keys;
+use super::profile::{Oda, OfflinePin};
 use super::{Card, Phase, status};
 use crate::domain::emv::apdu::{CommandApdu, ResponseApdu};
 
@@ -19,11 +20,12 @@ impl Card {
         if !matches!(self.volatile.phase, Phase::Initiated | Phase::Online { .. }) {
             return Err(OUT_OF_ORDER);
         }
+        let left = self.tries_left().unwrap_or_default();
         let block = match (command.p1, command.p2) {
             (0, 0x80) => <[u8; 8]>::try_from(command.data.as_slice()).map_err(|_| 0x6700_u16)?,
+            (0, 0x88) => self.deciphered(&command.data)?,
             _ => return Err(0x6A86),
         };
-        let left = self.tries_left().unwrap_or_default();
         if left == 0 {
             return Err(BLOCKED);
         }
@@ -32,6 +34,25 @@ impl Card {
         self.set_tries_left(left);
         self.volatile.pin = Some(good);
         if good { Ok(status(0x9000)) } else { Err(0x63C0 | u16::from(left.min(0x0F))) }
+    }
+
+    /// Takes the encipherment off: 7F, PIN block, the card's own challenge, padding. Whatever is wrong inside makes a
+    /// block that no PIN has, so it spends a try. EMV 4.4 Book 2 §7.2.
+    fn deciphered(&mut self, enciphered: &[u8]) -> Result<[u8; 8], u16> {
+        let challenge = self.volatile.challenge.take().ok_or(OUT_OF_ORDER)?;
+        let application = self.application()?;
+        let key = match (application.pin_key, application.oda) {
+            (true, _) => &keys().pin,
+            (false, Oda::Dda | Oda::Cda) => &keys().icc,
+            (false, Oda::None | Oda::Sda) => return Err(0x6A86),
+        };
+        if enciphered.len() != key.modulus.len() {
+            return Err(0x6700);
+        }
+        let clear = key.private_operation(enciphered);
+        let good = clear.first() == Some(&0x7F) && clear.get(9..17) == Some(challenge.as_slice());
+        let block = clear.get(1..9).filter(|_| good).and_then(|block| block.try_into().ok());
+        Ok(block.unwrap_or_default())
     }
 
     /// GET CHALLENGE: eight bytes that are good for one VERIFY. Nothing here is random, so that tests repeat.

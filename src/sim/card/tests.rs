@@ -3,6 +3,7 @@ use super::*;
 use crate::domain::emv::apdu::{Exchange, ExchangeStep};
 use crate::domain::emv::tlv::{Reader, Tag, TagStore};
 use crate::sim::issuer;
+use sha1::Digest as _;
 
 mod with_kernel;
 
@@ -163,7 +164,7 @@ fn a_terminal_finds_the_application_and_reads_it() {
     assert_eq!(entry.value(Tag(0x4F)), Some(&[0xA0, 0, 0, 3, 0x33, 1, 1, 1][..]));
     assert_eq!(bench.word([0, 0xB2, 2, 0x0C], &[]), 0x6A83);
     let options = objects(&bench.open());
-    assert_eq!(options.value(Tag(0x94)), Some(&content::AFL[..]));
+    assert_eq!(options.value(Tag(0x94)), Some(&content::afl(&bench.0.profile.applications[0])[..]));
     let mut read = TagStore::default();
     for (record, sfi) in [(1, 0x0C), (1, 0x14), (2, 0x14)] {
         flat(&bench.ok([0, 0xB2, record, sfi], &[]), &mut read);
@@ -316,6 +317,90 @@ fn pin_tries_are_counted_and_survive_power_off() {
     assert_eq!(bench.word([0, 0x20, 0, 0x80], &[0x24, 0x12]), 0x6700);
     assert_eq!(bench.word([0, 0x20, 0, 0x81], &block(0x34)), 0x6A86);
     assert_eq!(Bench::preset("unionpay").word([0, 0x20, 0, 0x80], &block(0x34)), 0x6985);
+}
+
+/// Takes a signature apart with the signer's public key and checks what every one must have; gives what is inside.
+fn recovered(signer: &keys::KeyPair, signature: &[u8], extra: &[u8]) -> Vec<u8> {
+    let block = keys::power(signature, &signer.exponent, &signer.modulus);
+    let [0x6A, inside @ .., 0xBC] = block.as_slice() else { panic!("header and trailer: {block:02X?}") };
+    let (inside, hash) = inside.split_last_chunk::<20>().unwrap();
+    assert_eq!(sha1::Sha1::digest([inside, extra].concat()).as_slice(), hash);
+    inside.to_vec()
+}
+
+/// Static, dynamic and combined authentication: every signature of the chain opens with the key above it, and what is
+/// signed is what the card says.
+#[test]
+fn the_signatures_of_a_card_open_from_the_ca_down() {
+    let keys = keys::keys();
+    for oda in ["sda", "dda", "cda"] {
+        let mut bench = Bench::changed(&format!("oda = '{oda}'\npin-key = true"));
+        let aip = objects(&bench.open()).value(Tag(0x82)).unwrap().to_vec();
+        let (mut read, mut marked) = (TagStore::default(), Vec::new());
+        for (record, sfi) in [(1, 0x0C), (1, 0x14), (2, 0x14), (1, 0x1C), (2, 0x1C), (3, 0x1C)] {
+            let answer = bench.ok([0, 0xB2, record, sfi], &[]);
+            let inside = Reader::new(&answer).next().unwrap().unwrap().value.to_vec();
+            flat(&answer, &mut read);
+            if sfi == 0x14 {
+                marked.extend(inside);
+            }
+        }
+        marked.extend(&aip);
+        let value = |tag| read.value(Tag(tag)).unwrap_or_default();
+        let issuer = recovered(&keys.ca, value(0x90), &[value(0x92), value(0x9F32)].concat());
+        assert_eq!(issuer[..5], [0x02, 0x62, 0x25, 0x88, 0xFF]);
+        assert_eq!([&issuer[14..], value(0x92)].concat(), keys.issuer.modulus);
+        let pin = recovered(&keys.issuer, value(0x9F2D), value(0x9F2E));
+        assert_eq!(pin[20..116], keys.pin.modulus);
+        if oda == "sda" {
+            assert_eq!(recovered(&keys.issuer, value(0x93), &marked)[..2], [0x03, 0x01]);
+            continue;
+        }
+        let icc = recovered(&keys.issuer, value(0x9F46), &[value(0x9F48), value(0x9F47), &marked].concat());
+        assert_eq!([&icc[20..], value(0x9F48)].concat(), keys.icc.modulus);
+        let signed = objects(&bench.ok([0, 0x88, 0, 0], &[1, 2, 3, 4])).value(Tag(0x9F4B)).unwrap().to_vec();
+        assert_eq!(recovered(&keys.icc, &signed, &[1, 2, 3, 4])[..4], [0x05, 0x01, 9, 8]);
+        let list = bench.0.profile.applications[0].cdol1.clone();
+        let data = filled(&list, &terminal());
+        let answer = objects(&bench.ok([0x80, 0xAE, 0x90, 0], &data));
+        assert_eq!(answer.contains(Tag(0x9F26)), oda == "dda");
+        if oda == "cda" {
+            let inside = recovered(&keys.icc, answer.value(Tag(0x9F4B)).unwrap(), &[0xDE, 0xAD, 0xBE, 0xEF]);
+            assert_eq!((inside[3], inside[12]), (8, 0x80), "dynamic number, CID");
+            let encoded =
+                [0x9F27, 0x9F36, 0x9F10].map(|tag| content::object(tag, answer.value(Tag(tag)).unwrap()));
+            let hash = sha1::Sha1::digest([vec![0; 9], data, encoded.concat()].concat());
+            assert_eq!(inside[21..41], *hash);
+        }
+    }
+}
+
+/// An enciphered PIN is taken under either key, once for each challenge.
+#[test]
+fn an_enciphered_pin_needs_the_challenge_of_the_card() {
+    for own in [true, false] {
+        let mut bench = Bench::changed(&format!("preset = 'enciphered-pin'\npin-key = {own}"));
+        bench.open();
+        let key = if own { &keys::keys().pin } else { &keys::keys().icc };
+        let enciphered = |challenge: &[u8], pin: u8| {
+            let block = [0x24, 0x12, pin, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF];
+            let mut clear = [&[0x7F], block.as_slice(), challenge].concat();
+            clear.resize(key.modulus.len(), 0x5A);
+            keys::power(&clear, &key.exponent, &key.modulus)
+        };
+        assert_eq!(bench.word([0, 0x20, 0, 0x88], &enciphered(&[0; 8], 0x34)), 0x6985, "no challenge");
+        let challenge = bench.ok([0, 0x84, 0, 0], &[]);
+        assert_eq!(bench.word([0, 0x20, 0, 0x88], &enciphered(&challenge, 0x35)), 0x63C2, "wrong PIN");
+        assert_eq!(bench.word([0, 0x20, 0, 0x88], &enciphered(&challenge, 0x34)), 0x6985, "used up");
+        assert_eq!(bench.ok([0, 0x84, 0, 0], &[]).len(), 8);
+        assert_eq!(
+            bench.word([0, 0x20, 0, 0x88], &enciphered(&challenge, 0x34)),
+            0x63C1,
+            "another challenge"
+        );
+        let challenge = bench.ok([0, 0x84, 0, 0], &[]);
+        assert_eq!(bench.word([0, 0x20, 0, 0x88], &enciphered(&challenge, 0x34)), 0x9000);
+    }
 }
 
 /// The profile's own objects replace, remove and add; a blocked card and a DDF entry look as they should.

@@ -10,7 +10,7 @@ use crate::domain::outcome::{EntryType, Resolution};
 use crate::domain::queue::Entry;
 use crate::domain::queue::delivery::{Delivery, End, Event, Limits, Local};
 use crate::domain::queue::order::{self, Present, Trade};
-use crate::domain::record::{EntryId, HostFacts};
+use crate::domain::record::HostFacts;
 use crate::domain::txn::Vital;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -25,15 +25,7 @@ impl World {
         if self.memory.entries.is_empty() && row.entries.is_empty() {
             return;
         }
-        let known: Vec<EntryId> = self.memory.entries.iter().map(|entry| entry.id.clone()).collect();
-        self.memory.entries.retain(|entry| entry.id.txn != *id);
-        for entry in Entry::all_of(row) {
-            if !known.contains(&entry.id) {
-                self.memory.schedule.is_new(&entry);
-            }
-            self.memory.entries.push(entry);
-        }
-        self.memory.schedule.retain(&self.memory.entries);
+        self.memory.schedule.take(&mut self.memory.entries, id, Entry::all_of(row));
     }
 
     fn next(&self, trade: Trade) -> (Option<Entry>, Option<BootTime>) {

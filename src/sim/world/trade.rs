@@ -12,7 +12,7 @@ use crate::domain::outcome::{EntryType, Kind, Prompt, QueueState, ResultCode};
 use crate::domain::queue::Entry;
 use crate::domain::record::{HostFacts, OriginalRef, Terms, TxnRow, TxnStart};
 use crate::domain::rules::{self, Present, Undo};
-use crate::domain::secret::PinBlock;
+use crate::domain::secret::{PinBlock, PinSeed};
 use crate::domain::txn::{
     Answer, Ask, Cancellable, CardTrouble, Event, FinancialRequest, Local, Setup, Txn, Vital,
 };
@@ -182,6 +182,7 @@ impl World {
             unpredictable_number: self.serial.to_be_bytes(),
             sequence_counter: self.serial,
             selection_roll: 50,
+            pin_seed: PinSeed::new([9; 32]),
             purpose: Purpose::Pay,
         }
     }
@@ -300,7 +301,7 @@ impl World {
     fn asked(&mut self, ask: Ask, run: &mut Run) -> Flow {
         let way = self.fails(&[Person::Cancels, Person::StaysAway, Person::NoAgent, Person::PowerFails]);
         let answer = match ask {
-            Ask::Pin => Answer::Pin(PinBlock::new([7; 8])),
+            Ask::Pin(_) => Answer::Pin(PinBlock::new([7; 8])),
             Ask::Application(candidates) => match candidates.into_iter().next() {
                 Some(first) => Answer::Application(first.aid),
                 None => Answer::Cancelled,

@@ -2,11 +2,12 @@
 use super::world::*;
 use posd::api::proxy::{ManagerProxy, Options};
 use posd::domain::calendar::BootTime;
-use posd::domain::emv::kernel::Candidate;
+use posd::domain::emv::kernel::{Candidate, PinKind};
 use posd::domain::emv::params::Aid;
 use posd::domain::money::{Amount, Currency};
 use posd::domain::outcome::Prompt;
 use posd::domain::secret::ClearPin;
+use posd::domain::txn::PinAsk;
 use posd::engine::handle::{AgentAnswer, AgentAsk, AgentCommand, AgentEvent, Caller};
 use std::collections::HashMap;
 use std::io::Write;
@@ -166,7 +167,8 @@ impl Client {
 }
 
 const fn pin(bypass_allowed: bool) -> AgentAsk {
-    AgentAsk::Pin { bypass_allowed, amount: Amount::ZERO, currency: Currency::CNY }
+    let ask = PinAsk { kind: PinKind::Online, tries_left: None, again: false, bypass_allowed };
+    AgentAsk::Pin { ask, amount: Amount::ZERO, currency: Currency::CNY }
 }
 
 impl World {
@@ -218,6 +220,24 @@ fn a_pin_comes_through_a_file_descriptor() {
         assert!(why(world.pin_by(&client, Reply::Fd(pipe_with(b"")), false).await).contains("bypass"));
         let cancelled = world.pin_by(&client, Reply::Cancelled, false).await;
         assert_eq!(cancelled, answered(AgentAnswer::Cancelled));
+    });
+}
+
+/// A PIN for the card is told from one for the bank, with the tries that the card has left.
+#[test]
+fn a_pin_for_the_card_is_asked_with_the_tries_left() {
+    run(async {
+        let mut world = World::start().await;
+        let mut client = Client::registered(&world).await;
+        client.replies.send(Reply::Fd(pipe_with(b"1234"))).ok().unwrap();
+        let kind = PinKind::OfflinePlain;
+        let ask = PinAsk { kind, tries_left: Some(1), again: true, bypass_allowed: true };
+        let ask = AgentAsk::Pin { ask, amount: Amount::ZERO, currency: Currency::CNY };
+        world.ask(7, client.caller(), ask, 5000).await;
+        world.event().await;
+        let (_, options) = client.next_call().await;
+        assert_eq!(<&str>::try_from(&options["kind"]), Ok("offline"));
+        assert_eq!(u8::try_from(&options["tries-left"]), Ok(1));
     });
 }
 

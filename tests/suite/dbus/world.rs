@@ -486,7 +486,8 @@ pub(crate) fn snapshot() -> Snapshot {
                 reversal(1, QueueState::Due),
                 reversal(2, QueueState::Failed),
                 reversal(3, QueueState::Due),
-            ],
+            ]
+            .into(),
             next_attempt: WallTime(0),
             last_error: String::new(),
             stored_amount: 2500,

@@ -12,7 +12,7 @@ fn a_sale_goes_through_directory_pin_host_and_second_cryptogram() {
     let card = TestCard::new();
     let talk = Talk::until_read(&card, &config(), params());
     let Output::AskPin(asked) = &talk.output else { panic!("{:?}", talk.output) };
-    assert_eq!((asked.pan.masked().as_str(), asked.cvm), (MASKED, CvmMethod::NoCvm));
+    assert_eq!((asked.card.pan.masked().as_str(), asked.card.cvm), (MASKED, CvmMethod::NoCvm));
     let talk = talk.gives(Input::PinDone(PinResult::Entered));
     // TVR: no offline authentication, online PIN entered, over the floor limit.
     let talk =

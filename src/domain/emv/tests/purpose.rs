@@ -57,7 +57,8 @@ fn a_terminal_that_may_store_nothing_forces_the_bank() {
 fn a_card_that_wants_a_pin_for_the_bank_goes_to_the_bank() {
     let card = TestCard::new().with(0x9F0F, "0000000000").with(0x9F0D, "0000000000");
     for result in [PinResult::Entered, PinResult::Bypassed, PinResult::NotAvailable] {
-        let talk = Talk::until_read(&card, &lenient(), with(Purpose::Pay)).gives(Input::PinDone(result));
+        let talk =
+            Talk::until_read(&card, &lenient(), with(Purpose::Pay)).gives(Input::PinDone(result.clone()));
         let Output::Transmit(command) = &talk.output else { panic!("{:?}", talk.output) };
         assert_eq!(command.p1, 0x80, "{result:?}");
     }

@@ -70,7 +70,7 @@ fn play(replies: &[Reply], pin: PinResult, answer: HostAnswer) -> usize {
                 card_says(&replies[step % replies.len()], &card, command, in_directory)
             }
             Output::Choose(candidates) => Input::Chosen(candidates[step % candidates.len()].aid.clone()),
-            Output::AskPin(_) => Input::PinDone(pin),
+            Output::AskPin(_) => Input::PinDone(pin.clone()),
             Output::GoOnline(_) => Input::Host(answer.clone()),
             Output::Done(_) => return step,
         };

@@ -5,13 +5,13 @@
 use super::closing::Ending;
 use super::{Base, Step, interruption, removed_prompt, trouble};
 use crate::domain::calendar::BootTime;
-use crate::domain::emv::kernel::{CardSummary, Conclusion, Input, Kernel, Output, Verdict};
+use crate::domain::emv::kernel::{CardSummary, Conclusion, Input, Kernel, Output, PinRequest, Verdict};
 use crate::domain::emv::params::{Aid, Purpose, TxnParams};
 use crate::domain::outcome::{CvmMethod, EntryMode, Kind, Prompt, ResultCode};
 use crate::domain::record::{CardFacts, WireFacts};
 use crate::domain::rules::{self, Route, Rule, Undo};
 use crate::domain::secret::{PinBlock, Track2};
-use crate::domain::txn::{Answer, Ask, Event, Known, Local, Now, Online, Stage, State, Then, card};
+use crate::domain::txn::{Answer, Ask, Event, Known, Local, Now, Online, PinAsk, Stage, State, Then, card};
 use crate::domain::unionpay::matrix::Name as Message;
 use crate::domain::unionpay::messages::{self, WireSource};
 use std::sync::Arc;
@@ -96,7 +96,11 @@ impl Base {
                 ),
                 None => self.end_unsent(Ending::failed(ResultCode::CardNotAccepted), None, vec![], now),
             },
-            Output::AskPin(card) => self.known(Known { kernel, card, then: Then::Pin, stage }, now),
+            Output::AskPin(request) => {
+                let PinRequest { card, kind, tries_left, again } = *request;
+                let ask = PinAsk { kind, tries_left, again, bypass_allowed: true };
+                self.known(Known { kernel, card, then: Then::Pin(ask), stage }, now)
+            }
             Output::GoOnline(card) => self.known(Known { kernel, card, then: Then::Online, stage }, now),
             Output::Done(conclusion) => self.done(kernel, *conclusion, stage, now),
         }

@@ -3,11 +3,15 @@
 use super::closing::Ending;
 use super::{Base, Step, interruption};
 use crate::domain::calendar::BootTime;
-use crate::domain::emv::kernel::{CardSummary, Input, PinResult};
+use crate::domain::emv::kernel::{CardSummary, Input, PinKind, PinResult};
 use crate::domain::emv::params::Purpose;
 use crate::domain::outcome::{CvmMethod, Kind, Prompt, ResultCode};
 use crate::domain::rules;
-use crate::domain::txn::{Answer, Ask, Event, Known, Local, Now, State, Then};
+use crate::domain::txn::{Answer, Ask, Event, Known, Local, Now, PinAsk, State, Then};
+
+/// What is asked where the terminal, not the chip, wants a PIN.
+const FOR_THE_BANK: PinAsk =
+    PinAsk { kind: PinKind::Online, tries_left: None, again: false, bypass_allowed: true };
 
 impl Base {
     /// The way on from a card that is known, as far as nobody has to be asked.
@@ -19,7 +23,8 @@ impl Base {
             let ending = Ending::declined(ResultCode::CardBlacklisted);
             return self.end_known(ending, &known.card, vec![], now);
         }
-        if known.then == Then::Pin && self.purpose() == Purpose::PayOffline {
+        let for_the_bank = matches!(known.then, Then::Pin(ask) if ask.kind == PinKind::Online);
+        if for_the_bank && self.purpose() == Purpose::PayOffline {
             // A PIN that only the bank can check: without the bank there is no such sale.
             let ending = Ending::declined(ResultCode::DeclinedOffline);
             return self.end_known(ending, &known.card, vec![], now);
@@ -36,8 +41,10 @@ impl Base {
             return self.go(State::AwaitLookup(known), vec![look]);
         }
         match known.then {
-            Then::Pin => self.ask_pin(known, deadline),
-            Then::Read if self.reading_asks_pin() && !known.stage.pin_asked => self.ask_pin(known, deadline),
+            Then::Pin(ask) => self.ask_pin(known, ask, deadline),
+            Then::Read if self.reading_asks_pin() && !known.stage.pin_asked => {
+                self.ask_pin(known, FOR_THE_BANK, deadline)
+            }
             Then::Read => {
                 let Known { card, stage, .. } = *known;
                 self.after_reading(&card, stage.pin, now)
@@ -73,8 +80,9 @@ impl Base {
         rules::asks_pin_after_reading(self.start.kind, &self.setup.identity.profile)
     }
 
-    fn ask_pin(self, known: Box<Known>, deadline: BootTime) -> Step {
-        let local = vec![Local::Prompt(Prompt::EnterPin), Local::Ask(Ask::Pin)];
+    fn ask_pin(self, known: Box<Known>, ask: PinAsk, deadline: BootTime) -> Step {
+        let prompt = if ask.again { Prompt::WrongPin } else { Prompt::EnterPin };
+        let local = vec![Local::Prompt(prompt), Local::Ask(Ask::Pin(ask))];
         self.go(State::AwaitPin { known, deadline }, local)
     }
 
@@ -139,24 +147,32 @@ impl Base {
     }
 
     pub(super) fn pin(self, mut known: Box<Known>, deadline: BootTime, event: Event, now: Now) -> Step {
-        let (result, block) = match event {
-            Event::AgentAnswered(Answer::Pin(block)) => (PinResult::Entered, Some(block)),
-            Event::AgentAnswered(Answer::PinBypassed) => (PinResult::Bypassed, None),
-            Event::AgentAnswered(Answer::PinNotAvailable) => (PinResult::NotAvailable, None),
-            Event::AgentAnswered(_) | Event::AgentUnavailable => {
+        let asked = known.asked_pin();
+        let (result, block) = match (event, asked) {
+            (Event::AgentAnswered(Answer::Pin(block)), PinKind::Online) => (PinResult::Entered, Some(block)),
+            (
+                Event::AgentAnswered(Answer::PinTyped(pin)),
+                PinKind::OfflinePlain | PinKind::OfflineEnciphered,
+            ) => (PinResult::Typed(pin), None),
+            (Event::AgentAnswered(Answer::PinPresented(status)), PinKind::OfflinePlain) => {
+                (PinResult::Presented(status), None)
+            }
+            (Event::AgentAnswered(Answer::PinBypassed), _) => (PinResult::Bypassed, None),
+            (Event::AgentAnswered(Answer::PinNotAvailable), _) => (PinResult::NotAvailable, None),
+            (Event::AgentAnswered(_) | Event::AgentUnavailable, _) => {
                 let ending = Ending::cancelled(ResultCode::PinCancelled);
                 return self.end_known(ending, &known.card, vec![], now);
             }
-            other => {
+            (other, _) => {
                 return match interruption(&other, deadline, now) {
                     Some((ending, local)) => self.end_known(ending, &known.card, local, now),
                     None => self.stay(State::AwaitPin { known, deadline }),
                 };
             }
         };
-        known.stage.pin_asked = true;
+        known.stage.pin_asked |= asked == PinKind::Online;
         known.stage.pin = block;
-        if known.then == Then::Pin {
+        if matches!(known.then, Then::Pin(_)) {
             return self.tell_chip(known.kernel, Input::PinDone(result), known.stage, now);
         }
         if known.stage.pin.is_some() {

@@ -1,5 +1,7 @@
 //! Every state of a transaction of any kind, found by running worlds step by step; each is asked each event.
-use super::super::{Answer, Cancellable, CardTrouble, Event, Garbled, State, Txn, TxnEffects, Vital, Word};
+use super::super::{
+    Answer, Cancellable, CardTrouble, Event, Garbled, State, Then, Txn, TxnEffects, Vital, Word,
+};
 use super::disk::StoreFault;
 use super::makings::start;
 use super::world::{BankFault, ChipFault, Fault, World, answer};
@@ -46,7 +48,10 @@ fn name(txn: &Txn) -> String {
         State::AwaitPower { .. } => "AwaitPower".to_owned(),
         State::AwaitChip { kernel, .. } => format!("AwaitChip, {}", kernel.awaits()),
         State::AwaitChoice { .. } => "AwaitChoice".to_owned(),
-        State::AwaitConfirm { known, .. } => format!("AwaitConfirm, then {:?}", known.then),
+        State::AwaitConfirm { known, .. } => match known.then {
+            Then::Pin(_) => "AwaitConfirm, then Pin".to_owned(),
+            then => format!("AwaitConfirm, then {then:?}"),
+        },
         State::AwaitAuthorization { .. } => "AwaitAuthorization".to_owned(),
         State::AwaitLookup(_) => "AwaitLookup".to_owned(),
         State::AwaitDuplicate { .. } => "AwaitDuplicate".to_owned(),
@@ -372,7 +377,7 @@ fn a_state_says_what_the_engine_must_know() {
             ["AwaitSendingStored", "AwaitSent", "AwaitRedial", "AwaitHost", "AwaitCompletion", "AwaitClosed"];
         let no_line = name.ends_with("without a line") || name.ends_with("after Unsent");
         assert_eq!(txn.money_may_move(), sent.contains(&word) && !no_line, "{name}");
-        assert_eq!(txn.pan().is_some(), word == "AwaitPin", "{name}");
+        assert_eq!(txn.asked_pin().is_some(), word == "AwaitPin", "{name}");
         assert_eq!(txn.ended().is_some(), word == "Ended", "{name}");
         let chip = word == "AwaitChip" && name != "AwaitChip, first cryptogram";
         let blank = ["AwaitBegin", "AwaitAuthorization", "AwaitCard", "AwaitPower", "AwaitChoice"];

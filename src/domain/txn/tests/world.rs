@@ -512,7 +512,7 @@ impl World {
             Local::Transmit(command) => self.transmit(&command),
             Local::Ask(_) if !self.agent => self.events.push_back(Event::AgentUnavailable),
             Local::Ask(ask) => self.events.push_back(Event::AgentAnswered(match ask {
-                Ask::Pin => Answer::Pin(PinBlock::new([7; 8])),
+                Ask::Pin(_) => Answer::Pin(PinBlock::new([7; 8])),
                 Ask::Application(candidates) => Answer::Application(candidates[0].aid.clone()),
                 Ask::Card | Ask::Duplicate(_) => Answer::Yes(self.says),
                 Ask::Authorize(_) if !self.says => Answer::Cancelled,

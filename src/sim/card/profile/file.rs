@@ -6,7 +6,8 @@ use serde::Deserialize;
 
 use super::presets::{atr, cvm_list};
 use super::{
-    Application, FirstAc, Format, IssuerAuthentication, OfflinePin, Profile, ProfileError, Scripts, SecondAc,
+    Application, FirstAc, Format, IssuerAuthentication, Oda, OfflinePin, Profile, ProfileError, Scripts,
+    SecondAc,
 };
 use crate::domain::emv::apdu::Protocol;
 use crate::domain::secret::Pan;
@@ -74,6 +75,10 @@ struct ApplicationChanges {
     pin: Option<String>,
     pin_tries: Option<u8>,
     pin_tries_left: Option<u8>,
+    pin_key: Option<bool>,
+    oda: Option<Oda>,
+    spoilt: Option<String>,
+    cid: Option<Hex>,
     #[serde(default)]
     objects: std::collections::BTreeMap<String, Hex>,
 }
@@ -186,6 +191,13 @@ impl ApplicationChanges {
         set(&mut application.format, self.format);
         set(&mut application.blocked, self.blocked);
         set(&mut application.atc, self.atc);
+        set(&mut application.pin_key, self.pin_key);
+        set(&mut application.oda, self.oda);
+        if let Some(spoilt) = &self.spoilt {
+            let spoilt = spoilt.parse().map_err(|allowed| ProfileError::Value { key: "spoilt", allowed })?;
+            application.spoilt = Some(spoilt);
+        }
+        set(&mut application.cid, self.cid.as_ref().and_then(|hex| hex.0.first().copied()));
         self.apply_pin(application)
     }
 

@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 pub use presets::PRESETS;
 
+use super::signatures::Spoilt;
 use crate::domain::emv::apdu::Protocol;
 use crate::domain::secret::{Pan, SecretError};
 use crate::sim::issuer::Cvn;
@@ -93,11 +94,33 @@ pub struct Application {
     pub blocked: bool,
     /// Application transaction counter (ATC) before the first transaction.
     pub atc: u16,
+    /// Bits of every CID beside the type of cryptogram: advice, reason. EMV 4.4 Book 3 Table 15.
+    pub cid: u8,
     /// The PIN that the card checks itself, if it has one.
     pub pin: Option<OfflinePin>,
+    /// The PIN has a key of its own to be enciphered with (tag 9F2D); otherwise the card's own key serves.
+    pub pin_key: bool,
+    /// Offline data authentication.
+    pub oda: Oda,
+    /// What is wrong in its signatures, if anything.
+    pub spoilt: Option<Spoilt>,
     /// Objects that differ from what the rest of the profile makes of them, by tag: another value, or `None` where the
     /// object is to be missing. What is nowhere else joins the last record; 9F17 and its like are what GET DATA tells.
     pub objects: BTreeMap<u32, Option<Vec<u8>>>,
+}
+
+/// Offline data authentication that the card offers. EMV 4.4 Book 2 §5, §6.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Oda {
+    /// None.
+    None,
+    /// Static: the issuer signed the records.
+    Sda,
+    /// Dynamic: the card signs the terminal's number.
+    Dda,
+    /// Combined: the card signs its cryptograms; it offers DDA too.
+    Cda,
 }
 
 /// A PIN in the card. EMV 4.4 Book 3 §6.5.12.
@@ -121,7 +144,7 @@ pub enum IssuerAuthentication {
     InSecondAc,
 }
 
-/// The card's own decision in the first GENERATE AC. It never gives more than the terminal asked for.
+/// The card's own decision in the first GENERATE AC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FirstAc {
@@ -131,6 +154,8 @@ pub enum FirstAc {
     Online,
     /// AAC always.
     Decline,
+    /// TC always, also where it was not asked for: no honest card does that.
+    Approve,
 }
 
 /// The card's own decision in the second GENERATE AC.

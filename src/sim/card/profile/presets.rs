@@ -2,14 +2,15 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Application, FirstAc, Format, IssuerAuthentication, OfflinePin, Profile, ProfileError, Scripts, SecondAc,
+    Application, FirstAc, Format, IssuerAuthentication, Oda, OfflinePin, Profile, ProfileError, Scripts,
+    SecondAc,
 };
 use crate::domain::emv::apdu::Protocol;
 use crate::domain::secret::Pan;
 use crate::sim::issuer::{Cvn, TEST_IMK};
 
 /// Names of the presets, default first.
-pub const PRESETS: [&str; 12] = [
+pub const PRESETS: [&str; 16] = [
     "unionpay",
     "unionpay-credit",
     "declines-offline",
@@ -22,6 +23,10 @@ pub const PRESETS: [&str; 12] = [
     "approves-offline",
     "asks-first",
     "offline-pin",
+    "enciphered-pin",
+    "sda",
+    "dda",
+    "cda",
 ];
 
 /// UnionPay debit.
@@ -65,6 +70,14 @@ impl Profile {
                 first.cvm_list = cvm_list(&[0x41, 0x03, 0x42, 0x03, 0x5E, 0x03, 0x1F, 0x03]);
                 first.pin = Some(OfflinePin { digits: "1234".to_owned(), limit: 3, left: 3 });
             }
+            "enciphered-pin" => {
+                first.cvm_list = cvm_list(&[0x44, 0x03, 0x42, 0x03, 0x5E, 0x03, 0x1F, 0x03]);
+                first.pin = Some(OfflinePin { digits: "1234".to_owned(), limit: 3, left: 3 });
+                (first.oda, first.pin_key) = (Oda::Cda, true);
+            }
+            "sda" => first.oda = Oda::Sda,
+            "dda" => first.oda = Oda::Dda,
+            "cda" => first.oda = Oda::Cda,
             "visa" => {
                 first = visa()?;
                 protocol = Protocol::T1;
@@ -134,7 +147,11 @@ fn unionpay(aid: &[u8], label: &str, pan: &str) -> Result<Application, ProfileEr
         format: Format::Two,
         blocked: false,
         atc: 0x0010,
+        cid: 0,
         pin: None,
+        pin_key: false,
+        oda: Oda::None,
+        spoilt: None,
         objects: BTreeMap::new(),
     })
 }

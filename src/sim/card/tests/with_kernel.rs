@@ -8,6 +8,7 @@ use crate::domain::emv::kernel::{
 use crate::domain::emv::params::{Aid, AidEntry, EmvConfig, Purpose, TerminalData, TxnParams};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::outcome::CvmMethod;
+use crate::domain::secret::PinSeed;
 
 fn terminal_config() -> EmvConfig {
     let entry = |rid: [u8; 5]| AidEntry {
@@ -52,6 +53,7 @@ fn purchase() -> TxnParams {
         unpredictable_number: [1, 2, 3, 4],
         sequence_counter: 7,
         selection_roll: 50,
+        pin_seed: PinSeed::new([9; 32]),
         purpose: Purpose::Pay,
     }
 }
