@@ -125,19 +125,29 @@ impl Agent {
         }
     }
 
-    /// The PIN: the one handed over, once, or what the person types.
+    /// The PIN: the one handed over, once, or what the person types. A second question, after a wrong PIN or for
+    /// another method of the card, is the person's.
     async fn pin(&self, options: &Dict) -> Result<Secret, Refusal> {
-        match &self.pin {
-            Some(_) if self.pin_given.swap(true, Ordering::Relaxed) => {
-                Err(Refusal::Cancelled("the PIN of the command line was used already".to_owned()))
-            }
-            Some(pin) => Ok(pin.clone()),
-            None => {
-                let bypass = options.get("bypass-allowed").and_then(|value| bool::try_from(value).ok());
-                let ask = if bypass == Some(true) { words::ASK_PIN } else { words::ASK_PIN_STRICT };
-                self.ask(self.lang.of(ask), true, options).await
-            }
+        let handed_over = self.pin.as_ref().filter(|_| !self.pin_given.swap(true, Ordering::Relaxed));
+        if let Some(pin) = handed_over {
+            return Ok(pin.clone());
         }
+        if self.pin.is_some() && !self.interactive {
+            return Err(Refusal::Cancelled("the PIN of the command line was used already".to_owned()));
+        }
+        self.ask(&self.pin_question(options), true, options).await
+    }
+
+    /// What the person is asked, and how many tries the card has left where it said so.
+    fn pin_question(&self, options: &Dict) -> String {
+        let bypass = options.get("bypass-allowed").and_then(|value| bool::try_from(value).ok());
+        let ask = if bypass == Some(true) { words::ASK_PIN } else { words::ASK_PIN_STRICT };
+        let tries = match options.get("tries-left").and_then(|value| u8::try_from(value).ok()) {
+            None => String::new(),
+            Some(1) => self.lang.of(words::LAST_TRY).to_owned(),
+            Some(tries) => format!("{}{tries}\n", self.lang.of(words::TRIES_LEFT)),
+        };
+        format!("{tries}{}", self.lang.of(ask))
     }
 
     /// Asks at the terminal, until answered, withdrawn, or out of time.
@@ -318,6 +328,19 @@ mod tests {
         assert!(agent.pin(&Dict::new()).await.is_ok());
         let again = agent.pin(&Dict::new()).await;
         assert!(matches!(again, Err(Refusal::Cancelled(_))));
+    }
+
+    /// How many tries are left stands before the question, in both languages; the last one is a warning.
+    #[test]
+    fn the_question_for_a_pin_tells_the_tries() {
+        let tries = |left: u8| Dict::from([("tries-left".to_owned(), Value::from(left).try_into().unwrap())]);
+        let mut agent = agent(None, false);
+        assert_eq!(agent.pin_question(&Dict::new()), "PIN (Ctrl-D cancels): ");
+        assert_eq!(agent.pin_question(&tries(2)), "PIN tries left: 2\nPIN (Ctrl-D cancels): ");
+        assert!(agent.pin_question(&tries(1)).starts_with("Last try"));
+        agent.lang = Lang::Zh;
+        assert!(agent.pin_question(&tries(2)).starts_with("密码剩余次数: 2\n"));
+        assert!(agent.pin_question(&tries(1)).starts_with("最后一次机会"));
     }
 
     #[test]

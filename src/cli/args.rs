@@ -156,7 +156,7 @@ pub(crate) struct AgentOptions {
     /// Leave prompts, PIN and signature to another agent
     #[arg(long, conflicts_with_all = ["pin_file", "pin_fd", "yes"])]
     pub(crate) no_agent: bool,
-    /// Read the PIN from this file; an empty file is a bypass
+    /// Read the PIN from this file and give it once; an empty file is a bypass
     #[arg(long, value_name = "FILE", conflicts_with = "pin_fd")]
     pub(crate) pin_file: Option<PathBuf>,
     /// Read the PIN from this open file descriptor

@@ -1,8 +1,9 @@
 //! `emv.toml`: terminal data, applications, CA public keys and revoked certificates. EMV 4.4 Book 4 Annex A (terminal
 //! data), Book 1 §12 (applications), Book 2 §11.2 (CA keys), Book 2 §5.1.2 (revocation).
-use super::Terminal;
 use super::groups::{hex, hex_bytes};
+use super::{PinEntry, Terminal};
 use crate::domain::emv::params::{Aid, AidEntry, Capk, EmvConfig, Revocation, TerminalData};
+use crate::domain::emv::results::Capabilities;
 use crate::domain::settings::{ConfigError, Section, Tables};
 use std::path::Path;
 
@@ -16,11 +17,11 @@ const XDA: u8 = 0x04;
 const FLOOR_LIMIT_MAX: i64 = 0xffff_ffff;
 
 /// Reads the text of `emv.toml`. Tags 9F1C, 9F16 and 9F4E are taken from `[terminal]`; without it nothing is
-/// returned, but everything is checked.
+/// returned, but everything is checked. The capabilities must fit the way in which `[reader]` takes PINs.
 pub(super) fn read(
     file: &Path,
     text: &str,
-    identity: Option<&Terminal>,
+    (identity, pin_entry): (Option<&Terminal>, Option<PinEntry>),
     errors: &mut Vec<ConfigError>,
 ) -> Option<EmvConfig> {
     let before = errors.len();
@@ -55,7 +56,7 @@ pub(super) fn read(
             &format!("1 to {AIDS_MAX} [[aid]], at most {CAPKS_MAX} [[capk]] and {REVOKED_MAX} [[revoked]]"),
         );
     }
-    let terminal = terminal(section, identity);
+    let terminal = terminal(section, identity, pin_entry);
     let unknown = tables.tables.into_keys().chain(tables.lists.into_keys());
     errors.extend(unknown.map(|name| ConfigError {
         file: file.to_owned(),
@@ -67,13 +68,20 @@ pub(super) fn read(
     Some(EmvConfig { terminal: terminal?, aids, capks: capks.into(), revoked: revoked.into() })
 }
 
-fn terminal(mut s: Section<'_>, identity: Option<&Terminal>) -> Option<TerminalData> {
+fn terminal(
+    mut s: Section<'_>,
+    identity: Option<&Terminal>,
+    pin_entry: Option<PinEntry>,
+) -> Option<TerminalData> {
     let country_code = s.text("country-code", None, "4 digits such as 0156", bcd);
     let terminal_type = s.text("terminal-type", None, "2 digits such as 22", bcd::<1>);
     let capabilities =
         s.text("capabilities", None, "6 hex digits without XDA (third byte, 04): not supported", |t| {
             hex(t).filter(|[.., security]: &[u8; 3]| security & XDA == 0)
         });
+    if let Some(why) = capabilities.zip(pin_entry).and_then(|(can, entry)| promised_in_vain(can, entry)) {
+        s.contradiction(["capabilities", "[reader] pin-entry"], why);
+    }
     let additional = s.text("additional-capabilities", None, "10 hex digits", hex);
     let category = s.text("merchant-category-code", None, "4 digits", bcd);
     let serial = s.text("ifd-serial", None, "8 printable ASCII characters", |t| {
@@ -92,6 +100,28 @@ fn terminal(mut s: Section<'_>, identity: Option<&Terminal>) -> Option<TerminalD
         merchant_id: identity.merchant_id.as_str().as_bytes().try_into().ok()?,
         merchant_name: merchant_name(identity),
     })
+}
+
+/// Why these capabilities promise the card a PIN that this terminal cannot take.
+fn promised_in_vain(capabilities: [u8; 3], pin_entry: PinEntry) -> Option<&'static str> {
+    let can = |bit| Capabilities::new(capabilities).has(bit);
+    let (plain, online, enciphered) = (
+        can(Capabilities::OFFLINE_PIN_PLAIN),
+        can(Capabilities::ONLINE_PIN),
+        can(Capabilities::OFFLINE_PIN_ENCIPHERED),
+    );
+    match pin_entry {
+        PinEntry::Nowhere if plain || online || enciphered => Some(
+            "no PIN can be typed: take 80, 40 and 10 out of the second byte, or set pin-entry to agent or pinpad",
+        ),
+        // PC/SC part 10: a pad puts the PIN into a command to the card. It makes no block for a bank, and has no key
+        // of the card to encipher with.
+        PinEntry::Pinpad if online || enciphered => Some(
+            "the reader's PIN pad gives a PIN to the card alone, and in clear: take 40 and 10 out of the second byte, \
+             or set pin-entry to agent",
+        ),
+        PinEntry::Agent | PinEntry::Pinpad | PinEntry::Nowhere => None,
+    }
 }
 
 /// Tag 9F4E is ASCII. Choice: other characters are left out, and where nothing remains the merchant id stands

@@ -113,7 +113,10 @@ fn load_from(path: &Path, folders: &Folders) -> Result<ReadFiles, ConfigErrors> 
         unknown(&name, &entries, &all, &mut errors);
     }
     let (emv, emv_text) = match &parameters {
-        Some(file) => read_emv(file, terminal.as_ref(), &mut sources, &mut errors),
+        Some(file) => {
+            let pin_entry = reader.as_ref().map(|reader| reader.pin_entry);
+            read_emv(file, (terminal.as_ref(), pin_entry), &mut sources, &mut errors)
+        }
         None => (None, String::new()),
     };
     let config = (|| {
@@ -144,13 +147,13 @@ fn sorted(mut errors: Vec<ConfigError>) -> ConfigErrors {
 
 fn read_emv(
     file: &Path,
-    terminal: Option<&super::Terminal>,
+    known: (Option<&super::Terminal>, Option<super::PinEntry>),
     sources: &mut Vec<PathBuf>,
     errors: &mut Vec<ConfigError>,
 ) -> (Option<crate::domain::emv::params::EmvConfig>, String) {
     let Some(text) = read_text(file, errors) else { return (None, String::new()) };
     sources.push(file.to_owned());
-    (emv::read(file, &text, terminal, errors), text)
+    (emv::read(file, &text, known, errors), text)
 }
 
 const GROUPS: &str = "[terminal], [host], [reader], [printer], [emv], [store-and-forward], [batch], \

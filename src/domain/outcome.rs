@@ -293,6 +293,22 @@ words! {
         Signature = "signature",
         /// PIN checked by the issuer, and a signature.
         OnlinePinAndSignature = "online-pin-signature",
+        /// PIN checked by the chip, and a signature.
+        OfflinePinAndSignature = "offline-pin-signature",
+    }
+}
+
+impl CvmMethod {
+    /// True where the cardholder signs.
+    #[must_use]
+    pub const fn wants_signature(self) -> bool {
+        matches!(self, Self::Signature | Self::OnlinePinAndSignature | Self::OfflinePinAndSignature)
+    }
+
+    /// True where a PIN was typed.
+    #[must_use]
+    pub const fn has_pin(self) -> bool {
+        !matches!(self, Self::NoCvm | Self::Signature)
     }
 }
 

@@ -43,7 +43,7 @@ pub fn prompt(code: Prompt) -> Bilingual {
         Prompt::TryAgain => ("请重试", "Try again"),
         Prompt::OtherMethod => ("请换其他方式支付", "Pay in another way"),
         Prompt::EnterPin => ("请输入密码", "Enter the PIN"),
-        Prompt::WrongPin => ("密码错误", "Wrong PIN"),
+        Prompt::WrongPin => ("密码错误, 请重新输入", "Wrong PIN: enter it again"),
         Prompt::SigningOn => ("正在签到", "Signing on"),
         Prompt::Dialling => ("正在拨号", "Connecting to the bank"),
         Prompt::Processing => ("正在处理", "Processing"),

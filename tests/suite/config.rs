@@ -147,7 +147,7 @@ fn the_card_tables_of_the_demo_are_read() {
     assert_eq!(emv.terminal.merchant_name, b"102100058120001");
     let key = emv.capks.iter().find(|key| key.rid == [0xa0, 0, 0, 3, 0x33]).unwrap();
     assert_eq!((key.index, key.modulus.len(), key.expiry), (3, 176, [0x20, 0x24, 0x12, 0x31]));
-    assert_eq!(emv.capks.len(), 9);
+    assert_eq!(emv.capks.len(), 11);
 }
 
 /// Drop-ins are laid over the file in the order of their names, key by key.
@@ -295,6 +295,34 @@ fn card_tables_are_checked() {
     check("ifd-serial = \"12345678\"", "ifd-serial = \"1234567\"", "ifd-serial");
     check("[[aid]]", "[[application]]", "[application] is not known");
     check("version = \"0030\"\n", "", "[[aid]] 1 version is missing");
+}
+
+/// Capabilities that promise a PIN which nobody can type are refused with what to change, at their line.
+#[test]
+fn capabilities_fit_the_way_a_pin_is_typed() {
+    let check = |pin_entry: &str, second: &str, words: Option<&str>| {
+        let files = Files::new(&format!("{LEAST}[reader]\npin-entry = {pin_entry:?}\n"));
+        let whole = include_str!("../data/emv.toml");
+        files.write("emv.toml", &whole.replacen("\"E0F8C8\"", &format!("\"E0{second}C8\""), 1));
+        match words {
+            None => _ = Config::load(&files.path("posd.toml")).unwrap(),
+            Some(words) => {
+                let errors = files.errors();
+                let place = "emv.toml:10: capabilities and [reader] pin-entry do not go together";
+                let good = errors.len() == 1 && errors[0].contains(place) && errors[0].contains(words);
+                assert!(good, "{pin_entry} {second}: {errors:?}");
+            }
+        }
+    };
+    check("agent", "F8", None);
+    check("none", "28", None);
+    for second in ["A8", "68", "38"] {
+        check("none", second, Some("no PIN can be typed"));
+    }
+    check("pinpad", "A8", None);
+    for second in ["E8", "B8", "F8"] {
+        check("pinpad", second, Some("to the card alone"));
+    }
 }
 
 /// A bad edit never stops the shop; the first start has nothing to fall back on.

@@ -8,6 +8,7 @@ mod keys;
 mod kinds;
 mod line;
 mod people;
+mod pin;
 mod service;
 mod start;
 mod stop;

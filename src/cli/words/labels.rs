@@ -93,6 +93,8 @@ pairs! {
     ASK_AGAIN = "再输一次: ", "Once more: ";
     ASK_PIN = "请输入密码 (直接回车为无密码, Ctrl-D 取消): ", "PIN (Enter alone for none, Ctrl-D cancels): ";
     ASK_PIN_STRICT = "请输入密码 (Ctrl-D 取消): ", "PIN (Ctrl-D cancels): ";
+    TRIES_LEFT = "密码剩余次数: ", "PIN tries left: ";
+    LAST_TRY = "最后一次机会, 再错卡片将被锁定\n", "Last try: one more wrong PIN blocks the card\n";
     ASK_CARD = "卡号正确吗? [y/n] ", "Is this the card? [y/n] ";
     ASK_SIGNATURE = "签名相符吗? [y/n] ", "Does the signature match? [y/n] ";
     ASK_DUPLICATE = "疑似重复交易, 继续吗? [y/n] ", "Looks like a duplicate; go on? [y/n] ";

@@ -159,6 +159,7 @@ pub(crate) const fn cvm(cvm: CvmMethod) -> Pair {
         CvmMethod::OfflinePin => Pair("脱机密码", "offline PIN"),
         CvmMethod::Signature => Pair("签名", "signature"),
         CvmMethod::OnlinePinAndSignature => Pair("联机密码和签名", "online PIN and signature"),
+        CvmMethod::OfflinePinAndSignature => Pair("脱机密码和签名", "offline PIN and signature"),
     }
 }
 

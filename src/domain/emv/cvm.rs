@@ -1,84 +1,37 @@
 //! Cardholder verification: walks the card's list of methods until one is settled. EMV 4.4 Book 3 §10.5,
 //! Annex C3.
 //!
-//! Online PIN, signature and "no CVM" are done; offline PIN methods are not supported by this terminal. The
-//! PIN itself never comes here. Results: EMV 4.4 Book 4 §6.3.4.5. Spec: unverified.
+//! What a rule says is in `rule.rs`; a PIN, asked and checked, is in `pin.rs`. Results: EMV 4.4 Book 4 §6.3.4.5. Spec:
+//! unverified.
 use std::vec::IntoIter;
 
-use super::action;
-use super::kernel::{Input, KernelError, Output, PinKind, PinRequest, PinResult, State, Step};
-use super::results::{Aip, Capabilities, CvmOutcome, CvmResults, Tsi, Tvr};
-use super::risk;
+use super::kernel::{KernelError, Step};
+use super::results::{Aip, CvmOutcome, CvmResults, Tsi, Tvr};
 use super::session::Session;
 use super::tlv::Tag;
+use super::{action, risk};
 use crate::domain::outcome::CvmMethod;
 
+mod pin;
+mod rule;
+
+pub(super) use pin::{AwaitPin, AwaitTries, AwaitVerify};
+
+use rule::{Method, Rule};
+
 const PHASE: &str = "cardholder verification";
-
-const FAIL: u8 = 0x00;
-const ONLINE_PIN: u8 = 0x02;
-const SIGNATURE: u8 = 0x1E;
-const NO_CVM: u8 = 0x1F;
-
-/// One rule: what to do, and when. EMV 4.4 Book 3 Annex C3.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Rule {
-    code: u8,
-    condition: u8,
-}
-
-impl Rule {
-    const fn method(self) -> u8 {
-        self.code & 0x3F
-    }
-
-    /// True if the next rule applies when this one is unsuccessful: bit 7.
-    const fn may_continue(self) -> bool {
-        self.code & 0x40 != 0
-    }
-
-    /// Offline PIN, plain (01, 03) or enciphered (04, 05), alone or with a signature.
-    const fn is_offline_pin(self) -> bool {
-        matches!(self.method(), 0x01 | 0x03..=0x05)
-    }
-
-    /// 06 to 0D are the biometric methods of EMV 4.4: known by name, and never supported here.
-    const fn is_recognised(self) -> bool {
-        matches!(self.method(), 0x00..=0x0D | SIGNATURE | NO_CVM)
-    }
-
-    const fn results(self, outcome: CvmOutcome) -> CvmResults {
-        CvmResults { method: self.code, condition: self.condition, outcome }
-    }
-}
 
 /// How far the walk is.
 #[derive(Clone)]
 struct Walk {
+    session: Box<Session>,
     x: u64,
     y: u64,
     left: IntoIter<Rule>,
     /// The last rule that was carried out, without success.
     performed: Option<Rule>,
-    /// The PIN was refused or cannot be entered; it is not asked a second time.
-    pin_settled: bool,
-}
-
-/// The cardholder enters the online PIN.
-#[derive(Clone)]
-pub(super) struct AwaitPin {
-    session: Box<Session>,
-    walk: Walk,
-    rule: Rule,
-}
-
-/// What one rule came to.
-enum Attempt {
-    Successful(CvmMethod, CvmOutcome),
-    AskPin,
-    Unsuccessful,
-    /// "Fail CVM processing".
-    Ends,
+    /// The cardholder typed no PIN; none is asked a second time.
+    bypassed: bool,
 }
 
 /// Begins the walk, if the card supports verification and has a list.
@@ -86,8 +39,11 @@ pub(super) fn verify(mut session: Box<Session>) -> Step {
     if !session.aip.has(Aip::CVM) {
         return action_phase(session);
     }
-    match walk(session.app.card.value(Tag::CVM_LIST).unwrap_or_default())? {
-        Some(walk) => next(session, walk),
+    match list(session.app.card.value(Tag::CVM_LIST).unwrap_or_default())? {
+        Some((x, y, rules)) => {
+            let left = rules.into_iter();
+            Walk { session, x, y, left, performed: None, bypassed: false }.next()
+        }
         None => {
             session.tvr.set(Tvr::ICC_DATA_MISSING);
             action_phase(session)
@@ -96,153 +52,91 @@ pub(super) fn verify(mut session: Box<Session>) -> Step {
 }
 
 /// Reads a list: two amounts, then rules of two bytes. `None` if it has no rules.
-fn walk(list: &[u8]) -> Result<Option<Walk>, KernelError> {
+fn list(list: &[u8]) -> Result<Option<(u64, u64, Vec<Rule>)>, KernelError> {
     if !list.len().is_multiple_of(2) {
         return Err(KernelError::Data { phase: PHASE, what: "the list has an odd length".to_owned() });
     }
     let Some((x, rest)) = list.split_first_chunk::<4>() else { return Ok(None) };
     let Some((y, rest)) = rest.split_first_chunk::<4>() else { return Ok(None) };
-    let rules: Vec<Rule> = rest
-        .chunks_exact(2)
-        .filter_map(|pair| <[u8; 2]>::try_from(pair).ok())
-        .map(|[code, condition]| Rule { code, condition })
-        .collect();
+    let pairs = rest.chunks_exact(2).filter_map(|pair| <[u8; 2]>::try_from(pair).ok());
+    let rules: Vec<Rule> = pairs.map(|[code, condition]| Rule { code, condition }).collect();
     let amount = |bytes: &[u8; 4]| u64::from(u32::from_be_bytes(*bytes));
-    let walk =
-        Walk { x: amount(x), y: amount(y), left: rules.into_iter(), performed: None, pin_settled: false };
-    Ok((walk.left.len() > 0).then_some(walk))
-}
-
-fn next(mut session: Box<Session>, mut walk: Walk) -> Step {
-    while let Some(rule) = walk.left.next() {
-        if !walk.condition_holds(rule, &session) {
-            continue;
-        }
-        match walk.attempt(rule, &mut session) {
-            Attempt::Successful(method, outcome) => {
-                session.cvm = method;
-                session.cvm_results = rule.results(outcome);
-                session.tsi.set(Tsi::CVM);
-                return action_phase(session);
-            }
-            Attempt::AskPin => {
-                session.pin_asked = true;
-                let card = session.summary();
-                let ask = PinRequest { card, kind: PinKind::Online, tries_left: None, again: false };
-                return Ok((State::Pin(AwaitPin { session, walk, rule }), Output::AskPin(Box::new(ask))));
-            }
-            Attempt::Unsuccessful if rule.may_continue() => {}
-            Attempt::Unsuccessful | Attempt::Ends => break,
-        }
-    }
-    fail(session, &walk)
-}
-
-/// No rule succeeded. The last method that was carried out is named, if there was one.
-fn fail(mut session: Box<Session>, walk: &Walk) -> Step {
-    session.cvm_results =
-        walk.performed.map_or(CvmResults::NONE_POSSIBLE, |rule| rule.results(CvmOutcome::Failed));
-    session.tvr.set(Tvr::CVM_FAILED);
-    session.tsi.set(Tsi::CVM);
-    action_phase(session)
-}
-
-impl AwaitPin {
-    /// The session, for a summary.
-    pub(super) const fn session(&self) -> &Session {
-        &self.session
-    }
-
-    pub(super) fn step(mut self, input: Input) -> Step {
-        let Input::PinDone(result) = input else { return Err(input.unexpected(PHASE)) };
-        match result {
-            PinResult::Entered => {
-                self.session.tvr.set(Tvr::ONLINE_PIN);
-                self.session.tsi.set(Tsi::CVM);
-                self.session.cvm = CvmMethod::OnlinePin;
-                self.session.cvm_results = self.rule.results(CvmOutcome::Unknown);
-                return action_phase(self.session);
-            }
-            PinResult::Bypassed => self.session.tvr.set(Tvr::PIN_NOT_ENTERED),
-            PinResult::NotAvailable => self.session.tvr.set(Tvr::NO_PIN_PAD),
-            // A PIN for the bank comes as a block.
-            other @ (PinResult::Typed(_) | PinResult::Presented(_)) => {
-                return Err(Input::PinDone(other).unexpected(PHASE));
-            }
-        }
-        self.walk.pin_settled = true;
-        self.walk.performed = Some(self.rule);
-        if self.rule.may_continue() { next(self.session, self.walk) } else { fail(self.session, &self.walk) }
-    }
+    Ok((!rules.is_empty()).then(|| (amount(x), amount(y), rules)))
 }
 
 impl Walk {
-    /// EMV 4.4 Book 3 Annex C3, condition codes. Codes that are not known never hold.
-    fn condition_holds(&self, rule: Rule, session: &Session) -> bool {
-        let params = &session.app.params;
-        let cash = params.transaction_type == 0x01;
-        let cashback = params.transaction_type == 0x09 || !params.amount_other.is_zero();
-        let unattended = session.app.terminal.is_unattended();
-        let in_currency =
-            session.app.card.value(Tag::APPLICATION_CURRENCY) == Some(&params.currency.numeric_bcd());
-        let amount = params.amount.minor();
-        match rule.condition {
-            0x00 => true,
-            0x01 => cash && unattended,
-            0x02 => !cash && !cashback,
-            0x03 => supported(rule, session),
-            0x04 => cash && !unattended,
-            0x05 => cashback,
-            0x06 => in_currency && amount < self.x,
-            0x07 => in_currency && amount > self.x,
-            0x08 => in_currency && amount < self.y,
-            0x09 => in_currency && amount > self.y,
-            _ => false,
+    /// The next rule whose condition holds; the end of the list is a failure.
+    fn next(mut self) -> Step {
+        while let Some(rule) = self.left.next() {
+            if rule.condition_holds(self.x, self.y, &self.session) {
+                return self.attempt(rule);
+            }
         }
+        self.fail()
     }
 
-    fn attempt(&mut self, rule: Rule, session: &mut Session) -> Attempt {
-        if !rule.is_recognised() {
-            session.tvr.set(Tvr::CVM_UNRECOGNISED);
-            return Attempt::Unsuccessful;
-        }
-        match rule.method() {
-            FAIL => {
+    fn attempt(mut self, rule: Rule) -> Step {
+        let method = rule.method();
+        let supported = method.is_supported(&self.session);
+        match method {
+            Method::Fail => {
                 self.performed = Some(rule);
-                Attempt::Ends
+                self.fail()
             }
-            SIGNATURE if supported(rule, session) => {
-                Attempt::Successful(CvmMethod::Signature, CvmOutcome::Unknown)
+            Method::Signature if supported => self.succeed(rule, CvmMethod::Signature, CvmOutcome::Unknown),
+            Method::NoCvm if supported => self.succeed(rule, CvmMethod::NoCvm, CvmOutcome::Successful),
+            // Choice: a PIN that was not typed once counts as not typed for every later PIN rule. EMV 4.4 Book 4
+            // §6.3.4.3 allows it.
+            Method::OnlinePin | Method::OfflinePin { .. } if self.bypassed => self.pass_over(rule),
+            Method::OnlinePin if supported => {
+                self.session.pin_asked = true;
+                pin::ask_for_bank(self, rule)
             }
-            NO_CVM if supported(rule, session) => {
-                Attempt::Successful(CvmMethod::NoCvm, CvmOutcome::Successful)
+            Method::OfflinePin { form, with_signature } if supported => {
+                Ok(pin::ask_tries(self, pin::Offline { rule, form, with_signature }))
             }
-            // Choice: a PIN that was refused once counts as refused for every later PIN rule.
-            ONLINE_PIN if self.pin_settled => Attempt::Unsuccessful,
-            ONLINE_PIN if supported(rule, session) => Attempt::AskPin,
-            ONLINE_PIN => {
-                session.tvr.set(Tvr::NO_PIN_PAD);
-                Attempt::Unsuccessful
+            Method::Unrecognised => {
+                self.session.tvr.set(Tvr::CVM_UNRECOGNISED);
+                self.pass_over(rule)
             }
-            _ => {
-                if rule.is_offline_pin() && !self.pin_settled {
-                    session.tvr.set(Tvr::NO_PIN_PAD);
-                }
-                Attempt::Unsuccessful
+            Method::OnlinePin | Method::OfflinePin { .. } if !method.has_pin_entry(&self.session) => {
+                self.session.tvr.set(Tvr::NO_PIN_PAD);
+                self.pass_over(rule)
             }
+            Method::OnlinePin
+            | Method::OfflinePin { .. }
+            | Method::Signature
+            | Method::NoCvm
+            | Method::Biometric => self.pass_over(rule),
         }
     }
-}
 
-/// True if this terminal can carry the method out.
-fn supported(rule: Rule, session: &Session) -> bool {
-    let capabilities = session.capabilities();
-    match rule.method() {
-        FAIL => true,
-        ONLINE_PIN => session.app.entry.online_pin && capabilities.has(Capabilities::ONLINE_PIN),
-        SIGNATURE => capabilities.has(Capabilities::SIGNATURE),
-        NO_CVM => capabilities.has(Capabilities::NO_CVM),
-        _ => false,
+    /// The rule settled it.
+    fn succeed(mut self, rule: Rule, method: CvmMethod, outcome: CvmOutcome) -> Step {
+        self.session.cvm = method;
+        self.session.cvm_results = rule.results(outcome);
+        self.session.tsi.set(Tsi::CVM);
+        action_phase(self.session)
+    }
+
+    /// The rule was carried out, without success.
+    fn unsuccessful(mut self, rule: Rule) -> Step {
+        self.performed = Some(rule);
+        self.pass_over(rule)
+    }
+
+    /// The rule was not carried out: the next one counts, if this one says so.
+    fn pass_over(self, rule: Rule) -> Step {
+        if rule.may_continue() { self.next() } else { self.fail() }
+    }
+
+    /// No rule succeeded. The last method that was carried out is named, if there was one.
+    fn fail(mut self) -> Step {
+        let none = CvmResults::NONE_POSSIBLE;
+        self.session.cvm_results = self.performed.map_or(none, |rule| rule.results(CvmOutcome::Failed));
+        self.session.tvr.set(Tvr::CVM_FAILED);
+        self.session.tsi.set(Tsi::CVM);
+        action_phase(self.session)
     }
 }
 

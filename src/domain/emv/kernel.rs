@@ -5,7 +5,7 @@ use core::fmt;
 
 use super::action::{AwaitFirstAc, AwaitSecondAc};
 use super::apdu::{CommandApdu, ResponseApdu, StatusWord};
-use super::cvm::AwaitPin;
+use super::cvm::{AwaitPin, AwaitTries, AwaitVerify};
 use super::oda::AwaitSignature;
 use super::online::{AwaitAuthentication, AwaitHost};
 use super::params::{Aid, EmvConfig, TxnParams};
@@ -210,7 +210,9 @@ pub(super) enum State {
     Options(AwaitOptions),
     Record(AwaitRecord),
     Signature(AwaitSignature),
+    PinTries(AwaitTries),
     Pin(AwaitPin),
+    PinVerify(AwaitVerify),
     FirstAc(AwaitFirstAc),
     Host(AwaitHost),
     Authentication(AwaitAuthentication),
@@ -246,7 +248,9 @@ impl Kernel {
             State::Options(state) => state.step(input),
             State::Record(state) => state.step(input),
             State::Signature(state) => state.step(input),
+            State::PinTries(state) => state.step(input),
             State::Pin(state) => state.step(input),
+            State::PinVerify(state) => state.step(input),
             State::FirstAc(state) => state.step(input),
             State::Host(state) => state.step(input),
             State::Authentication(state) => state.step(input),
@@ -262,6 +266,12 @@ impl Kernel {
     #[must_use]
     pub fn card(&self) -> Option<Box<CardSummary>> {
         self.session().map(Session::summary)
+    }
+
+    /// True while the card counts or checks a PIN.
+    #[must_use]
+    pub const fn checks_pin(&self) -> bool {
+        matches!(self.0, State::PinTries(_) | State::PinVerify(_))
     }
 
     /// True where [`Kernel::card`] tells something.
@@ -283,7 +293,9 @@ impl Kernel {
     const fn session(&self) -> Option<&Session> {
         match &self.0 {
             State::Signature(state) => Some(state.session()),
+            State::PinTries(state) => Some(state.session()),
             State::Pin(state) => Some(state.session()),
+            State::PinVerify(state) => Some(state.session()),
             State::FirstAc(state) => Some(state.session()),
             State::Host(state) => Some(state.session()),
             State::Authentication(state) => Some(state.session()),
@@ -312,7 +324,9 @@ impl Kernel {
             State::Options(_) => "processing options",
             State::Record(_) => "record",
             State::Signature(_) => "dynamic signature",
+            State::PinTries(_) => "PIN tries",
             State::Pin(_) => "PIN",
+            State::PinVerify(_) => "PIN check",
             State::FirstAc(_) => "first cryptogram",
             State::Host(_) => "host",
             State::Authentication(_) => "issuer authentication",

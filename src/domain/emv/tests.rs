@@ -18,6 +18,7 @@ mod conversations;
 mod purpose;
 mod random;
 mod recorded;
+mod verification;
 
 const DEBIT: &str = "A000000333010101";
 pub(in crate::domain) const CREDIT: &str = "A000000333010102";

@@ -1,6 +1,6 @@
 //! The lower part of a slip: remarks (备注), what the chip said, and who signs.
 use super::{Language, Slip, grouped_date};
-use crate::domain::outcome::{CvmMethod, EntryType, Kind, Outcome, Ply, QueueState};
+use crate::domain::outcome::{EntryType, Kind, Outcome, Ply, QueueState};
 use crate::domain::receipt::Block;
 use crate::domain::record::TxnRow;
 use crate::domain::rules::{CardUse, rule, undoes};
@@ -125,9 +125,7 @@ impl Slip {
         }
         // Choice: acquirers word these lines differently; no binding text is known.
         let (zh, en) = match cvm {
-            Some(CvmMethod::OnlinePin | CvmMethod::OfflinePin | CvmMethod::OnlinePinAndSignature) => {
-                ("凭密码交易 免签名", "PIN VERIFIED, NO SIGNATURE")
-            }
+            Some(cvm) if cvm.has_pin() => ("凭密码交易 免签名", "PIN VERIFIED, NO SIGNATURE"),
             _ if only_read => ("本交易无需签名", "NO SIGNATURE NEEDED"),
             _ => ("免密免签", "NO PIN, NO SIGNATURE"),
         };

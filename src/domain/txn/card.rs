@@ -2,7 +2,7 @@
 use crate::domain::emv::describe::hex;
 use crate::domain::emv::kernel::CardSummary;
 use crate::domain::emv::tlv::Tag;
-use crate::domain::outcome::{CvmMethod, EntryMode};
+use crate::domain::outcome::EntryMode;
 use crate::domain::record::CardFacts;
 use crate::domain::secret::TokenKey;
 
@@ -57,7 +57,7 @@ fn with_token(summary: &CardSummary, token: String, chip: Vec<(String, String)>)
         aid,
         label: summary.label.clone(),
         cvm: summary.cvm,
-        signature_required: matches!(summary.cvm, CvmMethod::Signature | CvmMethod::OnlinePinAndSignature),
+        signature_required: summary.cvm.wants_signature(),
         chip,
     }
 }

@@ -261,7 +261,8 @@ impl Txn {
             State::AwaitAuthorization { .. } => TxnState::WaitingAuthorization,
             State::AwaitCard { .. } => TxnState::WaitingCard,
             State::AwaitPower { .. } => TxnState::ReadingCard,
-            // The cardholder is known once the records are read: what follows is the first cryptogram.
+            // The cardholder is known once the records are read: what follows is a PIN, or the first cryptogram.
+            State::AwaitChip { kernel, .. } if kernel.checks_pin() => TxnState::ReadingCard,
             State::AwaitChip { kernel, .. } if kernel.knows_card() => TxnState::Risk,
             State::AwaitLookup(known) => match known.then {
                 Then::Pin(_) | Then::Read => TxnState::ReadingCard,

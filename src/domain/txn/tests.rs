@@ -9,6 +9,7 @@ mod disk;
 mod kinds;
 mod makings;
 mod management;
+mod pins;
 mod places;
 mod random;
 mod recovery;

@@ -3,6 +3,7 @@ use super::till::Heard;
 use std::collections::HashMap;
 use std::io::Write;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{mpsc, watch};
 use zbus::interface;
 use zbus::zvariant::{self, OwnedObjectPath, OwnedValue};
@@ -15,6 +16,8 @@ pub(crate) const SUPERVISOR: &str = "chefin-2210-sued";
 pub(crate) enum Typed {
     /// Types these digits.
     Pin(&'static str),
+    /// Types these, one after the other; after the last nothing.
+    Pins(&'static [&'static str]),
     /// Presses enter: no PIN.
     Bypass,
     /// Presses cancel.
@@ -30,6 +33,8 @@ pub(super) struct Agent {
     /// Whether a suspected duplicate is meant.
     pub(super) duplicate: watch::Receiver<bool>,
     pub(super) heard: mpsc::UnboundedSender<Heard>,
+    /// PINs asked so far.
+    pub(super) pins: AtomicUsize,
 }
 
 #[derive(Debug, zbus::DBusError)]
@@ -53,17 +58,23 @@ impl Agent {
     async fn request_pin(
         &self,
         _txn: OwnedObjectPath,
-        _options: Options,
+        options: Options,
     ) -> Result<zvariant::OwnedFd, AgentError> {
         self.tell("RequestPin");
+        let number = |key| options.get(key).and_then(|value| u8::try_from(value).ok());
+        self.tell(format!("PIN {} {:?}", super::words::dict_text(&options, "kind"), number("tries-left")));
+        let at = self.pins.fetch_add(1, Ordering::Relaxed);
         let mut typed = self.typed.clone();
         loop {
             let now = *typed.borrow_and_update();
             match now {
                 Typed::Pin(digits) => return Ok(sealed(digits.as_bytes()).into()),
+                Typed::Pins(list) if at < list.len() => return Ok(sealed(list[at].as_bytes()).into()),
                 Typed::Bypass => return Ok(sealed(b"").into()),
                 Typed::Cancel => return Err(AgentError::Cancelled("the customer pressed cancel".to_owned())),
-                Typed::Nothing => typed.changed().await.map_err(|e| AgentError::Cancelled(e.to_string()))?,
+                Typed::Nothing | Typed::Pins(_) => {
+                    typed.changed().await.map_err(|e| AgentError::Cancelled(e.to_string()))?
+                }
             }
         }
     }

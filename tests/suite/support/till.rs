@@ -174,6 +174,7 @@ impl Till {
             signature: signature_end,
             duplicate: duplicate_end,
             heard: tell.clone(),
+            pins: Default::default(),
         };
         let client = connect(&bus.address, agent).await;
         listen(&client, &tell).await;

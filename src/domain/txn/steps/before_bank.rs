@@ -7,6 +7,8 @@ use super::{Base, Step, interruption, removed_prompt, trouble};
 use crate::domain::calendar::BootTime;
 use crate::domain::emv::kernel::{CardSummary, Conclusion, Input, Kernel, Output, PinRequest, Verdict};
 use crate::domain::emv::params::{Aid, Purpose, TxnParams};
+use crate::domain::emv::results::Tvr;
+use crate::domain::emv::tlv::Tag;
 use crate::domain::outcome::{CvmMethod, EntryMode, Kind, Prompt, ResultCode};
 use crate::domain::record::{CardFacts, WireFacts};
 use crate::domain::rules::{self, Route, Rule, Undo};
@@ -126,7 +128,7 @@ impl Base {
                 | Verdict::DeclinedByCard
                 | Verdict::DeclinedUnableOnline,
                 card,
-            ) => (Ending::declined(ResultCode::DeclinedOffline), card),
+            ) => (Ending::declined(declined_by(card.as_deref())), card),
         };
         let (ending, card) = ending;
         let facts = self.facts(card.as_deref());
@@ -229,5 +231,14 @@ impl Base {
     pub(super) fn announces_partial(&self) -> bool {
         let room = self.setup.identity.profile.forms.private_60_digits >= 14;
         room && self.start.kind == Kind::Sale && self.start.terms.allow_partial
+    }
+}
+
+/// Why the chip declined, as far as it can be told: a card without PIN tries left says so in the TVR.
+fn declined_by(card: Option<&CardSummary>) -> ResultCode {
+    let tvr = card.and_then(|card| card.tags.value(Tag::TVR)).and_then(|tvr| tvr.try_into().ok());
+    match tvr.map(Tvr::new) {
+        Some(tvr) if tvr.has(Tvr::PIN_TRY_LIMIT) => ResultCode::PinBlocked,
+        _ => ResultCode::DeclinedOffline,
     }
 }

@@ -56,7 +56,7 @@ fn name(txn: &Txn) -> String {
         State::AwaitLookup(_) => "AwaitLookup".to_owned(),
         State::AwaitDuplicate { .. } => "AwaitDuplicate".to_owned(),
         State::AwaitUnsentStored { .. } => "AwaitUnsentStored".to_owned(),
-        State::AwaitPin { .. } => "AwaitPin".to_owned(),
+        State::AwaitPin { known, .. } => format!("AwaitPin, {:?}", known.asked_pin()),
         State::AwaitLine(_) => "AwaitLine".to_owned(),
         State::AwaitSendingStored(_) => "AwaitSendingStored".to_owned(),
         State::AwaitSent(_) => "AwaitSent".to_owned(),
@@ -86,7 +86,7 @@ fn txn_has_second_cryptogram(txn: &Txn) -> bool {
 
 /// Every state once, in the order of a sale.
 fn places() -> Vec<Place> {
-    let worlds: [fn() -> World; 27] = [
+    let worlds: [fn() -> World; 28] = [
         || World::sale(&[]).with_choice().with_confirmation().with_icc(),
         || World::sale(&[]).with_signature().with_confirmation(),
         || World::sale(&[Fault::Bank(0, BankFault::LostBefore)]),
@@ -100,6 +100,7 @@ fn places() -> Vec<Place> {
         || World::sale(&[Fault::NoLine(0), Fault::Store(0, StoreFault::Twice)]),
         || World::sale(&[]).with_stray(|state| matches!(state, State::AwaitPin { .. }), cancel()),
         || World::sale(&[]).with_duplicate(),
+        || World::sale(&[]).with_offline_pin(1),
         || World::sale(&[]).lenient().with_confirmation(),
         || World::sale(&[Fault::NoLine(0)]).unable(),
         || World::sale(&[Fault::Bank(0, BankFault::LostBefore), Fault::NoLine(1)]).unable(),
@@ -329,6 +330,10 @@ fn every_state_is_reached() {
     for name in [
         "AwaitChip, first cryptogram",
         "AwaitConfirm, then Pin",
+        "AwaitPin, Online",
+        "AwaitPin, OfflinePlain",
+        "AwaitChip, PIN tries",
+        "AwaitChip, PIN check",
         "AwaitConfirm, then Online",
         "AwaitConfirm, then Read",
         "AwaitConfirm, then Stored",
@@ -379,7 +384,8 @@ fn a_state_says_what_the_engine_must_know() {
         assert_eq!(txn.money_may_move(), sent.contains(&word) && !no_line, "{name}");
         assert_eq!(txn.asked_pin().is_some(), word == "AwaitPin", "{name}");
         assert_eq!(txn.ended().is_some(), word == "Ended", "{name}");
-        let chip = word == "AwaitChip" && name != "AwaitChip, first cryptogram";
+        let known = ["AwaitChip, first cryptogram", "AwaitChip, PIN tries", "AwaitChip, PIN check"];
+        let chip = word == "AwaitChip" && !known.contains(&name.as_str());
         let blank = ["AwaitBegin", "AwaitAuthorization", "AwaitCard", "AwaitPower", "AwaitChoice"];
         let unread = chip || blank.contains(&word);
         let ended = matches!(word, "AwaitClosed" | "Ended");
@@ -402,7 +408,7 @@ fn a_customer_who_is_too_slow_cancels() {
         let withdrawn = effects.local.contains(&super::super::Local::Withdraw);
         assert_eq!(withdrawn, place.name != "AwaitCard", "{}", place.name);
     }
-    assert_eq!(asked, 9, "supervisor, card, choice, four confirmations, duplicate, PIN");
+    assert_eq!(asked, 10, "supervisor, card, choice, four confirmations, duplicate, two PINs");
 }
 
 /// Pulling the card: before the bank is asked the sale fails, afterwards the bank's word and the chip's

@@ -6,9 +6,10 @@ use super::super::{
     Vital,
 };
 use super::disk::{Disk, StoreFault};
-use super::makings::{RESPONSE_TIMEOUT, card_on_file, original, setup, start_of};
+use super::makings::{RESPONSE_TIMEOUT, original, setup, start_of};
 use crate::domain::calendar::{BootTime, WallTime};
 use crate::domain::emv::apdu::{CommandApdu, ResponseApdu, StatusWord};
+use crate::domain::emv::kernel::PinKind;
 use crate::domain::emv::tests::{AAC, TestCard, params, tlv, unhex};
 use crate::domain::ident::{AuthCode, OperatorId, ResponseCode, Rrn, Stan, TxnId};
 use crate::domain::money::Amount;
@@ -16,12 +17,14 @@ use crate::domain::outcome::{EntryType, Kind, Outcome, Prompt, QueueState, Resul
 use crate::domain::profile::Profile;
 use crate::domain::queue::Entry;
 use crate::domain::queue::delivery::{self, Delivery, End, Limits};
-use crate::domain::record::{Closed, EntryId, HostFacts, Record, ReversalReason, TxnStart};
+use crate::domain::record::{Closed, HostFacts, Record, ReversalReason, TxnStart};
 use crate::domain::rules::{Silence, Undo, rule};
-use crate::domain::secret::PinBlock;
+use crate::domain::secret::{ClearPin, PinBlock};
 use crate::domain::unionpay::answers::FinancialAnswer;
 use std::collections::VecDeque;
 use std::sync::Arc;
+
+mod wishes;
 
 /// What goes wrong. Numbers count from 0 over the whole life of the world, restarts included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -215,6 +218,33 @@ pub(super) struct Chip {
     cryptograms: usize,
     /// Its second cryptogram was a TC.
     pub(super) said_tc: bool,
+    /// The PIN that it checks itself.
+    pin: Option<ChipPin>,
+}
+
+/// A PIN with its tries.
+struct ChipPin {
+    left: u8,
+    /// So many of the next ones are wrong.
+    wrong: u8,
+}
+
+impl ChipPin {
+    /// What it says to GET DATA for its counter and to VERIFY; `None` to everything else.
+    fn answers(&mut self, command: &CommandApdu) -> Option<ResponseApdu> {
+        let counter = unhex(&tlv(0x9F17, &format!("{:02X}", self.left)));
+        let (data, status) = match command.ins {
+            0xCA => (counter, 0x9000),
+            0x20 if self.left == 0 => (Vec::new(), 0x6983),
+            0x20 if self.wrong == 0 => (Vec::new(), 0x9000),
+            0x20 => {
+                (self.left, self.wrong) = (self.left - 1, self.wrong - 1);
+                (Vec::new(), 0x63C0 | u16::from(self.left))
+            }
+            _ => return None,
+        };
+        Some(ResponseApdu { data, status: StatusWord(status) })
+    }
 }
 
 impl Chip {
@@ -286,6 +316,7 @@ impl World {
                 commands: 0,
                 cryptograms: 0,
                 said_tc: false,
+                pin: None,
             },
             events: VecDeque::from([Event::Begun(Box::new(params()))]),
             prompts: Vec::new(),
@@ -305,89 +336,6 @@ impl World {
         };
         // A card that wants a PIN for the bank makes no sale without it.
         if kind == Kind::OfflineSale { world.with_signature() } else { world }
-    }
-
-    /// The terminal may store what the chip approves by itself, and chip and terminal want the bank for nothing: the
-    /// first cryptogram is a TC.
-    pub(super) fn lenient(self) -> Self {
-        let mut world = self.unable();
-        world.chip.card = world.chip.card.with(0x9F0F, "0000000000");
-        for entry in &mut world.setup.emv.aids {
-            (entry.tac_online, entry.floor_limit) = ([0; 5], 1_000_000);
-            entry.random_threshold = 999_999;
-        }
-        world
-    }
-
-    /// The terminal may store what the chip approves when no line can be had.
-    pub(super) fn unable(self) -> Self {
-        let mut world = self.with_signature();
-        world.setup.may_store = true;
-        world.chip.card = world.chip.card.with(0x9F0D, "0000000000");
-        world.setup.emv.aids.iter_mut().for_each(|entry| entry.tac_default = [0; 5]);
-        world
-    }
-
-    /// The terminal started it itself, to undo its original.
-    pub(super) fn linked(mut self) -> Self {
-        self.start.terms.linked = true;
-        self.setup.stored_card = Some(Arc::new(card_on_file()));
-        self
-    }
-
-    /// The bank never heard of the original.
-    pub(super) fn locally(mut self) -> Self {
-        let original = original().txn.unwrap();
-        self.setup.undo = Undo::Local(Some(EntryId::new(original, EntryType::OfflineSale)));
-        self
-    }
-
-    /// Somebody at the bank approved it by voice.
-    pub(super) fn by_voice(mut self) -> Self {
-        self.start.terms.auth_code = Some(AuthCode::new("VOICE1").unwrap());
-        self
-    }
-
-    /// The same card paid the same a moment ago.
-    pub(super) fn with_duplicate(mut self) -> Self {
-        self.earlier = original().txn;
-        self
-    }
-
-    /// Answers with issuer authentication and scripts for the chip.
-    pub(super) fn with_icc(mut self) -> Self {
-        self.bank.icc = true;
-        self
-    }
-
-    /// The caller wants the card confirmed.
-    pub(super) fn with_confirmation(mut self) -> Self {
-        self.setup.confirm_card = true;
-        self
-    }
-
-    /// The chip wants its application to be chosen.
-    pub(super) fn with_choice(mut self) -> Self {
-        self.chip.card.priority = "81";
-        self
-    }
-
-    /// The chip knows signature only.
-    pub(super) fn with_signature(mut self) -> Self {
-        self.chip.card = self.chip.card.with(0x8E, "00000000 00000000 1E03");
-        self
-    }
-
-    /// For made-up events, which neither bank nor disk know of.
-    pub(super) fn unjudged(mut self) -> Self {
-        self.judged = false;
-        self
-    }
-
-    /// Hears one more event as soon as it is in a state.
-    pub(super) fn with_stray(mut self, state: fn(&State) -> bool, event: Event) -> Self {
-        self.stray = Some((state, event));
-        self
     }
 
     /// Runs to rest: sale, restarts, reversals. All rules hold on the way and at the end.
@@ -512,7 +460,8 @@ impl World {
             Local::Transmit(command) => self.transmit(&command),
             Local::Ask(_) if !self.agent => self.events.push_back(Event::AgentUnavailable),
             Local::Ask(ask) => self.events.push_back(Event::AgentAnswered(match ask {
-                Ask::Pin(_) => Answer::Pin(PinBlock::new([7; 8])),
+                Ask::Pin(ask) if ask.kind == PinKind::Online => Answer::Pin(PinBlock::new([7; 8])),
+                Ask::Pin(_) => Answer::PinTyped(ClearPin::new(b"1234").unwrap()),
                 Ask::Application(candidates) => Answer::Application(candidates[0].aid.clone()),
                 Ask::Card | Ask::Duplicate(_) => Answer::Yes(self.says),
                 Ask::Authorize(_) if !self.says => Answer::Cancelled,
@@ -562,6 +511,9 @@ impl World {
             return self.events.push_back(Event::CardFailed(CardTrouble::Removed));
         }
         self.chip.in_directory &= command.ins != 0xA8;
+        if let Some(answer) = self.chip.pin.as_mut().and_then(|pin| pin.answers(command)) {
+            return self.events.push_back(Event::CardAnswered(answer));
+        }
         let mut answer = self.chip.card.answers(command, self.chip.in_directory);
         if command.ins == 0xAE {
             self.chip.cryptograms += 1;
