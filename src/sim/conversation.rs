@@ -49,6 +49,7 @@ pub fn terminal() -> EmvConfig {
         },
         aids: RIDS.iter().filter_map(entry).collect(),
         capks: RIDS.into_iter().map(test_capk).collect(),
+        revoked: [].into(),
     }
 }
 
