@@ -209,6 +209,7 @@ impl Engine {
             tls: self.settings.tls,
             token_key: self.settings.token_key.clone(),
             blacklist: Arc::clone(&self.downloads.tables.blacklist),
+            recent: self.recent.list(),
             confirm_card: false,
             may_store: false,
             allow_duplicate: false,
@@ -270,6 +271,7 @@ impl Engine {
             selection_roll: 1 + e % 99,
             pin_seed: PinSeed::new(seed),
             purpose: Purpose::Pay,
+            watch: None,
         }
     }
 

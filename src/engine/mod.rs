@@ -23,6 +23,7 @@ mod owed;
 mod paper;
 mod password_thread;
 mod queue;
+mod recent;
 mod settle;
 mod settle_paper;
 mod shown;

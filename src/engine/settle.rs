@@ -313,6 +313,7 @@ impl Engine {
         self.batch = settled.next();
         self.batch_opened_at = self.wall();
         self.batch_has_records = false;
+        self.recent.forget();
         self.batch_mismatch = false;
         self.batch_identity = None;
         self.counts.clear();

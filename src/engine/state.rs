@@ -7,6 +7,7 @@ use super::line::Line;
 use super::operators::{Door, Session};
 use super::owed::Owed;
 use super::paper::{Care, PrintDesk};
+use super::recent::Recent;
 use super::settle::Settling;
 use super::shown::Shown;
 use super::tables::Tables;
@@ -157,6 +158,8 @@ pub struct Engine {
     pub(super) batch_mismatch: bool,
     pub(super) batch_opened_at: WallTime,
     pub(super) batch_has_records: bool,
+    /// Sales approved in the open batch, for the next card's floor limit.
+    pub(super) recent: Recent,
     pub(super) counts: BTreeMap<String, u32>,
     pub(super) batch_identity: Option<Begun>,
     pub(super) storage_trouble: Option<JournalError>,
@@ -235,6 +238,7 @@ impl Engine {
             batch_mismatch: false,
             batch_opened_at: loaded.batch_opened_at,
             batch_has_records: loaded.batch_has_records,
+            recent: Recent::default(),
             counts: loaded.counts.into_iter().collect(),
             batch_identity: loaded.identity,
             storage_trouble: None,

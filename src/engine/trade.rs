@@ -8,7 +8,7 @@ use crate::domain::emv::kernel::PinKind;
 use crate::domain::fault::{Fault, FaultName};
 use crate::domain::ident::TxnId;
 use crate::domain::money::Amount;
-use crate::domain::outcome::{Outcome, Prompt, ResultCode, TxnState};
+use crate::domain::outcome::{Kind, Outcome, Prompt, ResultCode, TxnState};
 use crate::domain::record::{Closed, Committed, Record};
 use crate::domain::secret::ClearPin;
 use crate::domain::txn::{Answer, Ask, Cancellable, CardTrouble, Event, Local, Txn, TxnEffects, Vital};
@@ -410,6 +410,10 @@ impl Engine {
         let count = self.counts.entry(active.txn.start().kind.word().to_owned()).or_default();
         if matches!(closed.outcome, Outcome::Approved | Outcome::StoredOffline) {
             *count = count.saturating_add(1);
+            let sells = matches!(active.txn.start().kind, Kind::Sale | Kind::OfflineSale);
+            if let Some(card) = closed.card.as_ref().filter(|_| sells) {
+                self.recent.add(&card.token, closed.approved_amount);
+            }
         }
     }
 

@@ -67,6 +67,7 @@ pub fn purchase() -> TxnParams {
         selection_roll: 50,
         pin_seed: PinSeed::new([9; 32]),
         purpose: Purpose::Pay,
+        watch: None,
     }
 }
 

@@ -112,6 +112,8 @@ pub struct Candidate {
     pub label: String,
     /// 1 is highest, 15 lowest, 0 = none. Tag 87.
     pub priority: u8,
+    /// Only with the cardholder's word: bit 8 of tag 87. Nobody else may choose it.
+    pub confirm: bool,
 }
 
 /// What is known of the card when the world is asked.

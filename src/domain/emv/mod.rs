@@ -26,6 +26,7 @@ mod cvm;
 pub mod describe;
 pub mod dol;
 pub mod kernel;
+mod label;
 mod meaning;
 pub mod more;
 mod oda;

@@ -2,9 +2,10 @@
 //! numbers.
 use super::super::calendar::LocalTime;
 use super::super::money::{Amount, Currency};
-use super::super::secret::PinSeed;
+use super::super::secret::{Pan, PinSeed, TokenKey};
 use core::fmt;
 use sha1::{Digest, Sha1};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Application identifier (AID): 5 to 16 bytes, the first five are the scheme (RID). EMV 4.4 Book 1 §12.2.1.
@@ -166,6 +167,38 @@ pub struct TxnParams {
     pub pin_seed: PinSeed,
     /// What the conversation is for.
     pub purpose: Purpose,
+    /// What the terminal remembers of cards; `None`: nothing.
+    pub watch: Option<CardWatch>,
+}
+
+/// What the terminal remembers of cards, by their tokens, so that nobody has to be asked in the middle of a conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CardWatch {
+    /// Makes a card's token.
+    pub token_key: TokenKey,
+    /// The exception file: cards that the bank has blacklisted. Book 4 §6.3.5.
+    pub exceptions: Arc<BTreeSet<String>>,
+    /// Sales that were approved here a while ago, newest last, for the floor limit of split sales. Book 3 §10.6.1.
+    pub recent: Arc<[(String, Amount)]>,
+}
+
+impl CardWatch {
+    /// True if the card is on the exception file.
+    #[must_use]
+    pub fn lists(&self, pan: &Pan) -> bool {
+        !self.exceptions.is_empty() && self.exceptions.contains(&self.token_key.token(pan))
+    }
+
+    /// What the card has paid here a while ago, in minor units.
+    #[must_use]
+    pub fn spent(&self, pan: &Pan) -> u64 {
+        if self.recent.is_empty() {
+            return 0;
+        }
+        let token = self.token_key.token(pan);
+        let of_card = self.recent.iter().filter(|(paid, _)| *paid == token);
+        of_card.fold(0, |sum, (_, amount)| amount.minor().saturating_add(sum))
+    }
 }
 
 /// What the chip is wanted for.

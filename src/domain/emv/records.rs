@@ -96,7 +96,10 @@ fn options(data: &[u8]) -> Option<(Aip, &[u8])> {
         Tag::RESPONSE_FORMAT_1 => template.value.split_first_chunk::<2>()?,
         Tag::RESPONSE_FORMAT_2 => {
             let objects: Vec<_> = template.children().collect::<Result<_, _>>().ok()?;
-            let value = |tag| objects.iter().find(|object| object.tag == tag).map(|object| object.value);
+            let value = |tag| {
+                let mut found = objects.iter().filter(|object| object.tag == tag);
+                found.next().filter(|_| found.next().is_none()).map(|object| object.value)
+            };
             (value(Tag::AIP)?.try_into().ok()?, value(Tag::AFL)?)
         }
         _ => return None,
@@ -245,6 +248,7 @@ mod tests {
         check(&[0x77, 4, 0x82, 2, 0x7C, 0], None);
         check(&[0x77, 3, 0x82, 2, 0x7C], None);
         check(&[0x70, 0], None);
+        check(&[0x77, 14, 0x82, 2, 0x7C, 0, 0x82, 2, 0x7C, 0, 0x94, 4, 8, 1, 1, 0], None);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! EMV 4.4 Book 3 §10.4. Spec: unverified.
 use super::kernel::KernelError;
+use super::qualifiers::Additional;
 use super::results::Tvr;
 use super::session::Session;
 use super::tlv::Tag;
@@ -42,14 +43,25 @@ fn usage_allowed(session: &Session) -> Result<bool, KernelError> {
     let Some(issuer) = session.fixed::<2>(Tag::ISSUER_COUNTRY, PHASE)? else { return Ok(true) };
     let domestic = issuer == session.app.terminal.country_code;
     let params = &session.app.params;
+    let with_cashback = params.transaction_type == 0x09 || !params.amount_other.is_zero();
     let kind = match (params.transaction_type, domestic) {
         (0x01, true) => 0x80,
         (0x01, false) => 0x40,
-        // Choice: the terminal does not tell goods from services, so either permission is enough.
-        (0x00 | 0x09, true) => 0x20 | 0x08,
-        (0x00 | 0x09, false) => 0x10 | 0x04,
+        (0x00 | 0x09, true) => goods_or_services(session, 0x20, 0x08),
+        (0x00 | 0x09, false) => goods_or_services(session, 0x10, 0x04),
         _ => return Ok(true),
     };
     let cashback = if domestic { 0x80 } else { 0x40 };
-    Ok(first & kind != 0 && (params.amount_other.is_zero() || second & cashback != 0))
+    Ok(first & kind != 0 && (!with_cashback || second & cashback != 0))
+}
+
+/// Which permission a purchase wants. Choice: one terminal sells goods or services by its additional capabilities; one that
+/// does both does not tell them apart sale by sale, so either permission is enough.
+fn goods_or_services(session: &Session, goods: u8, services: u8) -> u8 {
+    let can = Additional::new(session.app.terminal.additional_capabilities);
+    match (can.has(Additional::GOODS), can.has(Additional::SERVICES)) {
+        (true, false) => goods,
+        (false, true) => services,
+        (true, true) | (false, false) => goods | services,
+    }
 }

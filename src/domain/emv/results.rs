@@ -251,8 +251,14 @@ impl Cid {
         self.0 & 0x08 != 0
     }
 
-    /// Bits 3 to 1: why; 1 is "service not allowed", 2 "PIN try limit exceeded", 3 "issuer authentication
-    /// failed".
+    /// A reason of a cryptogram: the card is not for this service.
+    pub const SERVICE_NOT_ALLOWED: u8 = 1;
+    /// A reason: no PIN tries are left.
+    pub const PIN_TRIES_EXCEEDED: u8 = 2;
+    /// A reason: the issuer's cryptogram was wrong.
+    pub const ISSUER_AUTHENTICATION_FAILED: u8 = 3;
+
+    /// Bits 3 to 1: why, as one of the constants.
     #[must_use]
     pub const fn reason(self) -> u8 {
         self.0 & 0x07

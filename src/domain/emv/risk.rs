@@ -1,6 +1,6 @@
-//! Terminal risk management: floor limit, random selection and velocity checking. EMV 4.4 Book 3 §10.6.
+//! Terminal risk management: floor limit, exception file, random selection and velocity. EMV 4.4 Book 3 §10.6.
 //!
-//! The log of split sales is not kept, and the exception file is the transaction's: their bits stay clear. Spec:
+//! What the terminal remembers of cards comes with the parameters: the log of split sales and the exception file. Spec:
 //! unverified.
 use super::action;
 use super::apdu::{CommandApdu, StatusWord};
@@ -28,16 +28,24 @@ struct Limits {
     upper: u8,
 }
 
-/// Sets the bits of the fourth byte of the TVR, then goes on to the decision. Done whatever the AIP says. EMV 4.4
-/// Book 4 §6.3.5.
+/// Sets the bits of the fourth byte of the TVR and that of the exception file, then goes on to the decision. Done whatever
+/// the AIP says. EMV 4.4 Book 4 §6.3.5.
 pub(super) fn assess(mut session: Box<Session>) -> Step {
-    let amount = session.app.params.amount.minor();
-    if amount >= session.app.entry.floor_limit {
+    let params = &session.app.params;
+    let amount = params.amount.minor();
+    let pan = &session.identity.pan;
+    let listed = params.watch.as_ref().is_some_and(|watch| watch.lists(pan));
+    let spent = params.watch.as_ref().map_or(0, |watch| watch.spent(pan));
+    let forced = params.purpose == Purpose::PayOnline;
+    if listed {
+        session.tvr.set(Tvr::ON_EXCEPTION_FILE);
+    }
+    if amount.saturating_add(spent) >= session.app.entry.floor_limit {
         session.tvr.set(Tvr::OVER_FLOOR_LIMIT);
-    } else if selected_at_random(amount, &session.app.entry, session.app.params.selection_roll) {
+    } else if session.app.terminal.may_decide() && picked(&session, amount) {
         session.tvr.set(Tvr::RANDOM_ONLINE);
     }
-    if session.app.params.purpose == Purpose::PayOnline {
+    if forced {
         session.tvr.set(Tvr::FORCED_ONLINE);
     }
     session.tsi.set(Tsi::TERMINAL_RISK);
@@ -49,6 +57,10 @@ pub(super) fn assess(mut session: Box<Session>) -> Step {
         }
         _ => action::ask_first_cryptogram(session),
     }
+}
+
+fn picked(session: &Session, amount: u64) -> bool {
+    selected_at_random(amount, &session.app.entry, session.app.params.selection_roll)
 }
 
 impl AwaitCounter {

@@ -7,6 +7,7 @@ use std::vec::IntoIter;
 
 use super::apdu::{CommandApdu, ResponseApdu};
 use super::kernel::{Candidate, Conclusion, Input, Output, State, Step, Verdict, response};
+use super::label::label;
 use super::params::{Aid, AidEntry, EmvConfig, TxnParams};
 use super::records;
 use super::session::App;
@@ -19,8 +20,6 @@ const PSE_NAME: &[u8] = b"1PAY.SYS.DDF01";
 const DIRECTORY_RECORDS_MAX: u8 = 16;
 /// Most occurrences of one AID. Choice: bounds a card that never runs out of applications.
 const OCCURRENCES_MAX: u8 = 8;
-/// Longest label, tags 50 and 9F12.
-const LABEL_MAX: usize = 16;
 
 const CARD_BLOCKED: u16 = 0x6A81;
 const APPLICATION_BLOCKED: u16 = 0x6283;
@@ -30,7 +29,6 @@ const NO_MORE_RECORDS: u16 = 0x6A83;
 #[derive(Clone)]
 struct Found {
     candidate: Candidate,
-    confirm: bool,
     entry: AidEntry,
 }
 
@@ -209,8 +207,9 @@ impl AwaitFci {
         let Some((aid, objects)) = opened.filter(|(aid, _)| *aid == self.found.candidate.aid) else {
             return Ok(self.selection.choose());
         };
-        let label = label(&objects).unwrap_or(self.found.candidate.label);
         let Selection { config, params, .. } = &self.selection;
+        let label = label(&objects, config.terminal.additional_capabilities);
+        let label = label.unwrap_or(self.found.candidate.label);
         let app = App::new(config, params, self.found.entry, aid, label, objects);
         Ok(records::ask_options(self.selection, Box::new(app)))
     }
@@ -229,9 +228,11 @@ impl Selection {
             return;
         }
         let [indicator] = objects.array(Tag::PRIORITY).unwrap_or_default();
-        let label = label(objects).unwrap_or_else(|| aid.to_string());
-        let candidate = Candidate { aid, label, priority: indicator & 0x0F };
-        self.found.push(Found { candidate, confirm: indicator & 0x80 != 0, entry });
+        let label = label(objects, self.config.terminal.additional_capabilities);
+        let label = label.unwrap_or_else(|| aid.to_string());
+        let confirm = indicator & 0x80 != 0;
+        let candidate = Candidate { aid, label, priority: indicator & 0x0F, confirm };
+        self.found.push(Found { candidate, entry });
     }
 
     /// Tries every AID of the terminal. EMV 4.4 Book 1 §12.3.3.
@@ -246,7 +247,7 @@ impl Selection {
         match self.found.as_slice() {
             [] if self.blocked => self.over(Verdict::Blocked),
             [] => self.over(Verdict::NotAccepted),
-            [only] if !only.confirm => self.open(0),
+            [only] if !only.candidate.confirm => self.open(0),
             _ => {
                 // Applications without a priority come last; among equals the card's order stays.
                 self.found.sort_by_key(|found| match found.candidate.priority {
@@ -309,17 +310,4 @@ fn primitives(value: &[u8]) -> Option<TagStore> {
         }
     }
     Some(objects)
-}
-
-/// The preferred name if the terminal can print its alphabet (ISO 8859-1), else the label. EMV 4.4 Book 1
-/// §12.4.
-fn label(objects: &TagStore) -> Option<String> {
-    let latin = |byte: &u8| matches!(byte, 0x20..=0x7E | 0xA0..=0xFF);
-    let text = |tag: Tag| -> Option<String> {
-        let value = objects.value(tag).filter(|value| value.iter().all(latin))?;
-        let text: String = value.iter().take(LABEL_MAX).map(|byte| char::from(*byte)).collect();
-        Some(text.trim().to_owned()).filter(|text| !text.is_empty())
-    };
-    let preferred = (objects.value(Tag::CODE_TABLE) == Some(&[1])).then(|| text(Tag::PREFERRED_NAME));
-    preferred.flatten().or_else(|| text(Tag::LABEL))
 }

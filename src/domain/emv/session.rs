@@ -173,6 +173,12 @@ impl TerminalData {
         matches!(self.terminal_type & 0x0F, 3 | 6)
     }
 
+    /// True if it can ask the host and need not: only such a terminal picks sales at random for the host (Book 3
+    /// §10.6.2).
+    pub(super) const fn may_decide(&self) -> bool {
+        !self.is_online_only() && !self.is_offline_only()
+    }
+
     /// True for a cash machine: a bank's, unattended, and it gives cash.
     pub(super) const fn is_atm(&self) -> bool {
         let [first, ..] = self.additional_capabilities;

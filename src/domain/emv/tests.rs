@@ -81,6 +81,7 @@ pub(in crate::domain) fn params() -> TxnParams {
         selection_roll: 50,
         pin_seed: PinSeed::new([9; 32]),
         purpose: super::params::Purpose::Pay,
+        watch: None,
     }
 }
 

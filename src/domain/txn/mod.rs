@@ -25,6 +25,7 @@ use super::emv::kernel::{CardSummary, Kernel, PinKind};
 use super::emv::params::{Aid, EmvConfig, TxnParams};
 use super::fault::{Fault, FaultName};
 use super::ident::TxnId;
+use super::money::Amount;
 use super::outcome::{Outcome, ResultCode, TxnState};
 use super::record::{CardFacts, Closed, TxnStart, WireFacts};
 use super::rules::{self, Route, Undo};
@@ -61,6 +62,8 @@ pub struct Setup {
     pub token_key: TokenKey,
     /// Tokens of the cards from which the bank takes no money.
     pub blacklist: Arc<BTreeSet<String>>,
+    /// Sales that were approved here a while ago: token and amount.
+    pub recent: Arc<[(String, Amount)]>,
     /// True if the caller wants the card confirmed.
     pub confirm_card: bool,
     /// The merchant's limits let this sale be approved without the bank.
@@ -94,8 +97,8 @@ enum State {
     AwaitPower { params: Box<TxnParams>, tries: u8 },
     /// The chip's answer, before the bank is asked.
     AwaitChip { kernel: Box<Kernel>, stage: Stage },
-    /// The choice of an application.
-    AwaitChoice { kernel: Box<Kernel>, first: Aid, deadline: BootTime },
+    /// The choice of an application. `first`: the best that needs nobody's word.
+    AwaitChoice { kernel: Box<Kernel>, first: Option<Aid>, deadline: BootTime },
     /// "Yes, this card".
     AwaitConfirm { known: Box<Known>, deadline: BootTime },
     /// What the journal knows of this card and amount.

@@ -366,6 +366,7 @@ fn setup(emv: EmvConfig) -> Option<Setup> {
         tls: false,
         token_key: TokenKey::derive(&[7; 32]),
         blacklist: std::sync::Arc::default(),
+        recent: std::sync::Arc::default(),
         confirm_card: false,
         may_store: false,
         allow_duplicate: true,

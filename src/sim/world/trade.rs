@@ -184,6 +184,7 @@ impl World {
             selection_roll: 50,
             pin_seed: PinSeed::new([9; 32]),
             purpose: Purpose::Pay,
+            watch: None,
         }
     }
 

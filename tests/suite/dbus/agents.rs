@@ -326,7 +326,8 @@ fn an_agent_without_the_method_is_passed_over() {
         world.ask(7, full.caller(), AgentAsk::Signature, 5000).await;
         assert!(why(world.event().await).contains("no agent"));
         let aid = Aid::new(&[0xA0, 0, 0, 3, 0x33, 1, 1, 1]).unwrap();
-        let candidate = Candidate { aid: aid.clone(), label: "PBOC DEBIT".to_owned(), priority: 1 };
+        let candidate =
+            Candidate { aid: aid.clone(), label: "PBOC DEBIT".to_owned(), priority: 1, confirm: false };
         full.replies.send(Reply::Text("A0000000041010")).ok().unwrap();
         world.ask(7, full.caller(), AgentAsk::Application(vec![candidate.clone()]), 5000).await;
         assert!(why(world.event().await).contains("candidates"));

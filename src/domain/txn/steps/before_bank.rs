@@ -7,7 +7,7 @@ use super::{Base, Step, interruption, removed_prompt, trouble};
 use crate::domain::calendar::BootTime;
 use crate::domain::emv::kernel::{CardSummary, Conclusion, Input, Kernel, Output, PinRequest, Verdict};
 use crate::domain::emv::params::{Aid, Purpose, TxnParams};
-use crate::domain::emv::results::Tvr;
+use crate::domain::emv::results::{Cid, Tvr};
 use crate::domain::emv::tlv::Tag;
 use crate::domain::outcome::{CvmMethod, EntryMode, Kind, Prompt, ResultCode};
 use crate::domain::record::{CardFacts, WireFacts};
@@ -91,13 +91,13 @@ impl Base {
                 let kernel = Box::new(kernel);
                 self.go(State::AwaitChip { kernel, stage }, vec![Local::Transmit(command)])
             }
-            Output::Choose(candidates) => match candidates.first().map(|c| c.aid.clone()) {
-                Some(first) => self.go(
-                    State::AwaitChoice { kernel: Box::new(kernel), first, deadline },
-                    vec![Local::Ask(Ask::Application(candidates))],
-                ),
-                None => self.end_unsent(Ending::failed(ResultCode::CardNotAccepted), None, vec![], now),
-            },
+            Output::Choose(candidates) => {
+                // Without a cardholder's word one that wants it may not be chosen. EMV 4.4 Book 1 §12.4.
+                let first = candidates.iter().find(|candidate| !candidate.confirm);
+                let first = first.map(|candidate| candidate.aid.clone());
+                let state = State::AwaitChoice { kernel: Box::new(kernel), first, deadline };
+                self.go(state, vec![Local::Ask(Ask::Application(candidates))])
+            }
             Output::AskPin(request) => {
                 let PinRequest { card, kind, tries_left, again } = *request;
                 let ask = PinAsk { kind, tries_left, again, bypass_allowed: true };
@@ -138,7 +138,7 @@ impl Base {
     pub(super) fn choice(
         self,
         kernel: Box<Kernel>,
-        first: Aid,
+        first: Option<Aid>,
         deadline: BootTime,
         event: Event,
         now: Now,
@@ -146,7 +146,13 @@ impl Base {
         let chosen = match event {
             Event::AgentAnswered(Answer::Application(aid)) => aid,
             // An agent that cannot choose leaves it to the card's priority.
-            Event::AgentUnavailable => first,
+            Event::AgentUnavailable => match first {
+                Some(first) => first,
+                None => {
+                    let ending = Ending::failed(ResultCode::CardNotAccepted);
+                    return self.end_unsent(ending, None, vec![], now);
+                }
+            },
             Event::AgentAnswered(Answer::Cancelled) => {
                 return self.end_unsent(Ending::cancelled(ResultCode::CustomerCancelled), None, vec![], now);
             }
@@ -234,11 +240,17 @@ impl Base {
     }
 }
 
-/// Why the chip declined, as far as it can be told: a card without PIN tries left says so in the TVR.
+/// Why the chip declined, as far as it can be told: the exception file, the service, or the PIN tries. EMV 4.4 Book 3
+/// §6.5.5.4 for the reasons in the cryptogram information data.
 fn declined_by(card: Option<&CardSummary>) -> ResultCode {
-    let tvr = card.and_then(|card| card.tags.value(Tag::TVR)).and_then(|tvr| tvr.try_into().ok());
-    match tvr.map(Tvr::new) {
-        Some(tvr) if tvr.has(Tvr::PIN_TRY_LIMIT) => ResultCode::PinBlocked,
+    let value = |tag| card.and_then(|card| card.tags.value(tag));
+    let tvr = value(Tag::TVR).and_then(|tvr| tvr.try_into().ok()).map(Tvr::new).unwrap_or_default();
+    let reason = value(Tag::CID).and_then(<[u8]>::first).map(|cid| Cid(*cid).reason());
+    match reason {
+        _ if tvr.has(Tvr::ON_EXCEPTION_FILE) => ResultCode::CardBlacklisted,
+        Some(Cid::SERVICE_NOT_ALLOWED) => ResultCode::CardNotAccepted,
+        Some(Cid::PIN_TRIES_EXCEEDED) => ResultCode::PinBlocked,
+        _ if tvr.has(Tvr::PIN_TRY_LIMIT) => ResultCode::PinBlocked,
         _ => ResultCode::DeclinedOffline,
     }
 }

@@ -63,11 +63,16 @@ impl Base {
         wanted.is_none_or(|wanted| *wanted == self.setup.token_key.token(&card.pan))
     }
 
-    /// The bank takes no money from this card. Choice: an undo and a refund give money back, so the bank is asked.
+    /// The bank takes no money from this card.
     fn is_blacklisted(&self, card: &CardSummary) -> bool {
-        let takes = matches!(self.start.kind, Kind::Sale | Kind::OfflineSale | Kind::PreAuth | Kind::Balance);
         let list = &self.setup.blacklist;
-        takes && !list.is_empty() && list.contains(&self.setup.token_key.token(&card.pan))
+        self.takes_money() && !list.is_empty() && list.contains(&self.setup.token_key.token(&card.pan))
+    }
+
+    /// True for kinds that a blacklisted card is refused. Choice: an undo and a refund give money back, so the bank is
+    /// asked.
+    pub(super) const fn takes_money(&self) -> bool {
+        matches!(self.start.kind, Kind::Sale | Kind::OfflineSale | Kind::PreAuth | Kind::Balance)
     }
 
     fn guards_duplicates(&self) -> bool {

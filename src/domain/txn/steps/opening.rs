@@ -3,7 +3,7 @@
 use super::closing::Ending;
 use super::{Base, Step};
 use crate::domain::calendar::BootTime;
-use crate::domain::emv::params::TxnParams;
+use crate::domain::emv::params::{CardWatch, TxnParams};
 use crate::domain::outcome::{CvmMethod, EntryMode, Prompt, ResultCode};
 use crate::domain::record::CardFacts;
 use crate::domain::rules;
@@ -26,6 +26,7 @@ impl Base {
             currency: self.start.currency,
             transaction_type: self.rule().transaction_type,
             purpose: self.purpose(),
+            watch: Some(self.watch()),
             ..params
         });
         let terms = &self.start.terms;
@@ -35,6 +36,13 @@ impl Base {
             return self.go(State::AwaitAuthorization { params, deadline }, vec![ask]);
         }
         self.allowed(params, now)
+    }
+
+    /// What the terminal remembers of cards, for the chip's risk management.
+    fn watch(&self) -> CardWatch {
+        let exceptions = if self.takes_money() { Arc::clone(&self.setup.blacklist) } else { Arc::default() };
+        let recent = Arc::clone(&self.setup.recent);
+        CardWatch { token_key: self.setup.token_key.clone(), exceptions, recent }
     }
 
     pub(super) fn authorization(

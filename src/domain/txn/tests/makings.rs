@@ -32,6 +32,7 @@ pub(super) fn setup() -> Setup {
         tls: false,
         token_key: TokenKey::derive(&[7; 32]),
         blacklist: std::sync::Arc::default(),
+        recent: std::sync::Arc::default(),
         confirm_card: false,
         may_store: false,
         allow_duplicate: false,
