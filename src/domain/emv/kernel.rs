@@ -5,7 +5,7 @@ use core::fmt;
 
 use super::action::{AwaitFirstAc, AwaitSecondAc};
 use super::apdu::{CommandApdu, ResponseApdu, StatusWord};
-use super::cvm::{AwaitPin, AwaitTries, AwaitVerify};
+use super::cvm::{AwaitChallenge, AwaitPin, AwaitTries, AwaitVerify};
 use super::online::{AwaitAuthentication, AwaitHost};
 use super::params::{Aid, EmvConfig, TxnParams};
 use super::records::{AwaitOptions, AwaitRecord};
@@ -210,6 +210,7 @@ pub(super) enum State {
     Record(AwaitRecord),
     PinTries(AwaitTries),
     Pin(AwaitPin),
+    PinChallenge(AwaitChallenge),
     PinVerify(AwaitVerify),
     FirstAc(AwaitFirstAc),
     Host(AwaitHost),
@@ -247,6 +248,7 @@ impl Kernel {
             State::Record(state) => state.step(input),
             State::PinTries(state) => state.step(input),
             State::Pin(state) => state.step(input),
+            State::PinChallenge(state) => state.step(input),
             State::PinVerify(state) => state.step(input),
             State::FirstAc(state) => state.step(input),
             State::Host(state) => state.step(input),
@@ -268,7 +270,7 @@ impl Kernel {
     /// True while the card counts or checks a PIN.
     #[must_use]
     pub const fn checks_pin(&self) -> bool {
-        matches!(self.0, State::PinTries(_) | State::PinVerify(_))
+        matches!(self.0, State::PinTries(_) | State::PinChallenge(_) | State::PinVerify(_))
     }
 
     /// True where [`Kernel::card`] tells something.
@@ -291,6 +293,7 @@ impl Kernel {
         match &self.0 {
             State::PinTries(state) => Some(state.session()),
             State::Pin(state) => Some(state.session()),
+            State::PinChallenge(state) => Some(state.session()),
             State::PinVerify(state) => Some(state.session()),
             State::FirstAc(state) => Some(state.session()),
             State::Host(state) => Some(state.session()),
@@ -321,6 +324,7 @@ impl Kernel {
             State::Record(_) => "record",
             State::PinTries(_) => "PIN tries",
             State::Pin(_) => "PIN",
+            State::PinChallenge(_) => "PIN challenge",
             State::PinVerify(_) => "PIN check",
             State::FirstAc(_) => "first cryptogram",
             State::Host(_) => "host",

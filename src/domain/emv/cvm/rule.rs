@@ -111,8 +111,9 @@ impl Method {
         match self {
             Self::OnlinePin => session.app.entry.online_pin && can.has(Capabilities::ONLINE_PIN),
             Self::OfflinePin { form: PinForm::Plain, .. } => can.has(Capabilities::OFFLINE_PIN_PLAIN),
-            // Enciphered PINs need the card's key, which this version does not recover.
-            Self::OfflinePin { form: PinForm::Enciphered, .. } => false,
+            Self::OfflinePin { form: PinForm::Enciphered, .. } => {
+                can.has(Capabilities::OFFLINE_PIN_ENCIPHERED)
+            }
             Self::Fail | Self::Signature | Self::NoCvm | Self::Biometric | Self::Unrecognised => false,
         }
     }
