@@ -5,6 +5,7 @@ pub mod bench;
 pub mod card;
 pub mod cardd;
 mod client;
+pub mod conversation;
 pub mod demo;
 pub mod fuzz;
 pub mod host;

@@ -23,6 +23,7 @@ mod oracle;
 mod printer;
 mod queue;
 mod sale;
+mod second_terminal;
 mod secrets;
 mod settle;
 mod slips;

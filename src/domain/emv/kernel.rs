@@ -6,6 +6,7 @@ use core::fmt;
 use super::action::{AwaitFirstAc, AwaitSecondAc};
 use super::apdu::{CommandApdu, ResponseApdu, StatusWord};
 use super::cvm::{AwaitChallenge, AwaitPin, AwaitTries, AwaitVerify};
+use super::oda::AwaitSignature;
 use super::online::{AwaitAuthentication, AwaitHost};
 use super::params::{Aid, EmvConfig, TxnParams};
 use super::records::{AwaitOptions, AwaitRecord};
@@ -208,6 +209,7 @@ pub(super) enum State {
     Fci(AwaitFci),
     Options(AwaitOptions),
     Record(AwaitRecord),
+    Signature(AwaitSignature),
     PinTries(AwaitTries),
     Pin(AwaitPin),
     PinChallenge(AwaitChallenge),
@@ -246,6 +248,7 @@ impl Kernel {
             State::Fci(state) => state.step(input),
             State::Options(state) => state.step(input),
             State::Record(state) => state.step(input),
+            State::Signature(state) => state.step(input),
             State::PinTries(state) => state.step(input),
             State::Pin(state) => state.step(input),
             State::PinChallenge(state) => state.step(input),
@@ -291,6 +294,7 @@ impl Kernel {
 
     const fn session(&self) -> Option<&Session> {
         match &self.0 {
+            State::Signature(state) => Some(state.session()),
             State::PinTries(state) => Some(state.session()),
             State::Pin(state) => Some(state.session()),
             State::PinChallenge(state) => Some(state.session()),
@@ -322,6 +326,7 @@ impl Kernel {
             State::Fci(_) => "application",
             State::Options(_) => "processing options",
             State::Record(_) => "record",
+            State::Signature(_) => "dynamic signature",
             State::PinTries(_) => "PIN tries",
             State::Pin(_) => "PIN",
             State::PinChallenge(_) => "PIN challenge",

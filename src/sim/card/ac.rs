@@ -55,6 +55,7 @@ impl Card {
         self.volatile.terminal_data.extend_from_slice(data);
         let (arqc, answer) = self.cryptogram(given, signed, result, tags)?;
         self.volatile.phase = if given == Ac::Arqc { Phase::Online { arqc } } else { Phase::Ended };
+        self.volatile.arqc = (given == Ac::Arqc).then_some(arqc);
         Ok(answer)
     }
 

@@ -3,7 +3,7 @@ use super::content::{self, object, template};
 use super::profile::{Application, Format, IssuerAuthentication, Scripts};
 use super::{Card, Phase, dol, signatures, status};
 use crate::domain::emv::apdu::{CommandApdu, ResponseApdu, StatusWord};
-use crate::sim::issuer::{self, Cvn};
+use crate::sim::issuer::{self, Cvn, ScriptOf, TEST_IMK_SMI};
 
 /// 6985: conditions of use are not satisfied.
 const OUT_OF_ORDER: u16 = 0x6985;
@@ -25,7 +25,7 @@ impl Card {
             (0x80, 0xCA) => self.read_object(command),
             (0x00, 0x20) => self.verify(command),
             (0x00, 0x84) => self.challenge(command),
-            (0x04 | 0x84 | 0x8C, 0x16 | 0x18 | 0x1E | 0x24 | 0xDA | 0xDC | 0xD2) => self.script(),
+            (0x04 | 0x84 | 0x8C, 0x16 | 0x18 | 0x1E | 0x24 | 0xDA | 0xDC | 0xD2) => self.script(command),
             (0x00 | 0x04 | 0x80 | 0x84 | 0x8C, _) => Err(0x6D00),
             _ => Err(0x6E00),
         };
@@ -122,13 +122,7 @@ impl Card {
     /// Checks issuer authentication data: eight bytes ARPC, then the response code it was made with.
     pub(super) fn answer_is_good(&self, application: &Application, arqc: [u8; 8], answer: &[u8]) -> bool {
         let Some((arpc, [a, b])) = answer.split_first_chunk::<8>() else { return false };
-        let (imk, pan, psn) = (&application.imk, &application.pan, application.sequence);
-        let arc = [*a, *b];
-        let expected = match application.cvn {
-            Cvn::UnionPay01 => issuer::arpc(imk, pan, psn, self.atc, arqc, arc),
-            Cvn::Visa10 => issuer::arpc_under(&issuer::icc_master_key(imk, pan, psn), arqc, arc),
-        };
-        expected == *arpc
+        application.arpc(self.atc, arqc, [*a, *b]) == *arpc
     }
 
     fn read_object(&self, command: &CommandApdu) -> Result<ResponseApdu, u16> {
@@ -145,18 +139,44 @@ impl Card {
     }
 
     /// An issuer script command, before or after the second GENERATE AC.
-    fn script(&self) -> Result<ResponseApdu, u16> {
+    fn script(&self, command: &CommandApdu) -> Result<ResponseApdu, u16> {
         if !matches!(self.volatile.phase, Phase::Online { .. } | Phase::Ended) {
             return Err(OUT_OF_ORDER);
         }
-        match self.application()?.scripts {
-            Scripts::Accept => Ok(status(0x9000)),
-            Scripts::Refuse => Err(0x6988),
-        }
+        let application = self.application()?;
+        let good = match application.scripts {
+            Scripts::Accept => true,
+            Scripts::Refuse => false,
+            Scripts::Check => self.mac_is_good(application, command),
+        };
+        if good { Ok(status(0x9000)) } else { Err(0x6988) }
+    }
+
+    /// Checks the MAC of a script command, its last eight bytes.
+    fn mac_is_good(&self, application: &Application, command: &CommandApdu) -> bool {
+        let (Some((data, mac)), Some(arqc)) = (command.data.split_last_chunk::<8>(), self.volatile.arqc)
+        else {
+            return false;
+        };
+        let (cla, ins, p1, p2) = (command.cla, command.ins, command.p1, command.p2);
+        let length = u8::try_from(command.data.len()).unwrap_or_default();
+        let of = ScriptOf { pan: &application.pan, psn: application.sequence, atc: self.atc, arqc };
+        issuer::script_mac(application.cvn, &TEST_IMK_SMI, of, [cla, ins, p1, p2, length], data) == *mac
     }
 
     pub(super) fn application(&self) -> Result<&Application, u16> {
         self.volatile.selected.and_then(|at| self.profile.applications.get(at)).ok_or(OUT_OF_ORDER)
+    }
+}
+
+impl Application {
+    /// The ARPC that this card takes from its issuer for an ARQC.
+    pub(super) fn arpc(&self, atc: u16, arqc: [u8; 8], arc: [u8; 2]) -> [u8; 8] {
+        let (imk, pan, psn) = (&self.imk, &self.pan, self.sequence);
+        match self.cvn {
+            Cvn::UnionPay01 => issuer::arpc(imk, pan, psn, atc, arqc, arc),
+            Cvn::Visa10 => issuer::arpc_under(&issuer::icc_master_key(imk, pan, psn), arqc, arc),
+        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! The RSA keys of simulated cards and of the test certification authority (CA) above them, and the bare RSA operation.
 //!
 //! The private halves are in the tree on purpose; nothing real is signed with them.
-use std::sync::LazyLock;
+use std::collections::BTreeMap;
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use crypto_bigint::modular::{BoxedMontyForm, BoxedMontyParams};
 use crypto_bigint::{BoxedUint, Odd};
@@ -13,6 +14,11 @@ use crate::domain::emv::params::Capk;
 pub const CA_INDEX: u8 = 0xE5;
 /// Its last day, `YYYYMMDD` in BCD.
 const CA_EXPIRY: [u8; 4] = [0x20, 0x39, 0x12, 0x31];
+
+/// How many signatures are remembered.
+const SIGNED_MAX: usize = 1000;
+/// Signatures by what is signed. No two keys have the same length, so an input has one signer.
+static SIGNED: Mutex<BTreeMap<Vec<u8>, Vec<u8>>> = Mutex::new(BTreeMap::new());
 
 /// A key pair; the names are those of RSA.
 pub(super) struct KeyPair {
@@ -76,12 +82,20 @@ pub fn test_capk(rid: [u8; 5]) -> Capk {
 
 impl KeyPair {
     /// The private operation: signs, or takes an encipherment off. The input must be as long as the modulus; else the
-    /// answer is empty.
+    /// answer is empty. What was signed before is remembered: the same cards sign the same again and again.
     pub(super) fn private_operation(&self, input: &[u8]) -> Vec<u8> {
         if input.len() != self.modulus.len() {
             return Vec::new();
         }
-        power(input, &self.private, &self.modulus)
+        let mut known = SIGNED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(signed) = known.get(input) {
+            return signed.clone();
+        }
+        let signed = power(input, &self.private, &self.modulus);
+        if known.len() < SIGNED_MAX {
+            known.insert(input.to_vec(), signed.clone());
+        }
+        signed
     }
 }
 

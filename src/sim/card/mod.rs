@@ -2,8 +2,8 @@
 //!
 //! It answers as a UnionPay or Visa contact card does, with real 3DES cryptograms, so that terminal and
 //! acquirer can be judged against it. It is authenticated offline by SDA, DDA or CDA under a test CA ([`test_capk`]),
-//! checks a PIN itself, and can be any card that its profile describes. It has no contactless application; the MAC of an
-//! issuer script is not checked. EMV 4.4 Books 1 to 3. Spec: unverified.
+//! checks a PIN itself, and can be any card that its profile describes. It has no contactless application, and what an
+//! issuer script says is not done. EMV 4.4 Books 1 to 3. Spec: unverified.
 mod ac;
 mod commands;
 mod content;
@@ -77,6 +77,8 @@ struct Volatile {
     selected: Option<usize>,
     /// Result of issuer authentication, if there was one.
     authenticated: Option<bool>,
+    /// The first cryptogram, if it was an ARQC; script MACs rest on it.
+    arqc: Option<[u8; 8]>,
     /// Result of the last VERIFY, if there was one.
     pin: Option<bool>,
     /// What GET CHALLENGE gave, for one VERIFY.
@@ -154,6 +156,18 @@ impl Card {
     #[must_use]
     pub fn log(&self) -> &[LogEntry] {
         &self.log
+    }
+
+    /// What the card's issuer answers to the last ARQC, with this response code: tag 91, the ARPC and the code. `None`
+    /// where no ARQC waits for an answer.
+    #[must_use]
+    pub fn issuer_answer(&self, arc: [u8; 2]) -> Option<[u8; 10]> {
+        let (Phase::Online { arqc }, Ok(application)) = (self.volatile.phase, self.application()) else {
+            return None;
+        };
+        let [a, b, c, d, e, f, g, h] = application.arpc(self.atc, arqc, arc);
+        let [x, y] = arc;
+        Some([a, b, c, d, e, f, g, h, x, y])
     }
 
     /// Answers the bytes of one command, as they come from the reader.

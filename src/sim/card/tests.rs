@@ -1,8 +1,7 @@
 //! The simulated card seen from a terminal, and its bank beside it.
 use super::*;
-use crate::domain::emv::apdu::{Exchange, ExchangeStep};
 use crate::domain::emv::tlv::{Reader, Tag, TagStore};
-use crate::sim::issuer;
+use crate::sim::{conversation, issuer};
 use sha1::Digest as _;
 
 mod with_kernel;
@@ -26,14 +25,7 @@ impl Bench {
     fn exchange(&mut self, header: [u8; 4], data: &[u8], le: Option<u8>) -> ResponseApdu {
         let [cla, ins, p1, p2] = header;
         let command = CommandApdu { cla, ins, p1, p2, data: data.to_vec(), le };
-        let (mut exchange, mut bytes) = Exchange::start(command, self.0.profile.protocol).unwrap();
-        loop {
-            let Reply::Answer(raw) = self.0.transmit(&bytes) else { panic!("no answer") };
-            match exchange.answered(&raw).unwrap() {
-                ExchangeStep::Done(response) => return response,
-                ExchangeStep::Send(next, wire) => (exchange, bytes) = (next, wire),
-            }
-        }
+        conversation::exchange(&mut self.0, &command).expect("an answer")
     }
 
     fn ok(&mut self, header: [u8; 4], data: &[u8]) -> Vec<u8> {
@@ -422,6 +414,31 @@ fn a_profile_may_change_any_object() {
     assert_eq!(read.value(Tag(0x9F14)), Some(&[3][..]));
     assert_eq!(bench.word([0x80, 0xCA, 0x9F, 0x17], &[]), 0x6A88);
     assert_eq!(Bench::changed("card-blocked = true").word([0, 0xA4, 4, 0], content::PSE), 0x6A81);
+}
+
+/// A card that checks script MACs takes its issuer's command, before and after the second cryptogram, and no other.
+#[test]
+fn a_script_needs_the_mac_of_its_issuer() {
+    for preset in ["unionpay", "visa"] {
+        let mut bench = Bench::changed(&format!("preset = '{preset}'\nscripts = 'check'"));
+        let mut tags = go_online(&mut bench);
+        let application = bench.0.profile.applications[0].clone();
+        let header = [0x04, 0xDA, 0x9F, 0x58];
+        let of = issuer::ScriptOf {
+            pan: &application.pan,
+            psn: application.sequence,
+            atc: bench.0.atc,
+            arqc: tags.array(Tag(0x9F26)).unwrap(),
+        };
+        let whole = [4, 0xDA, 0x9F, 0x58, 12];
+        let mac = issuer::script_mac(application.cvn, &issuer::TEST_IMK_SMI, of, whole, &[1, 2, 3, 4]);
+        let data = [&[1, 2, 3, 4], mac.as_slice()].concat();
+        assert_eq!(bench.word(header, &data), 0x9000, "{preset}");
+        assert_eq!(bench.word(header, &[&[9, 2, 3, 4], mac.as_slice()].concat()), 0x6988, "{preset}");
+        assert_eq!(bench.word(header, &[1, 2]), 0x6988, "{preset}");
+        second(&mut bench, &mut tags, None);
+        assert_eq!(bench.word(header, &data), 0x9000, "{preset}");
+    }
 }
 
 /// Each kind of fault strikes at its step, once, and then the card is well again.

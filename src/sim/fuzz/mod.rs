@@ -4,6 +4,7 @@
 //! (`tests/fuzz`, led by coverage, on a nightly compiler) and in the loop here, which needs nothing: it changes inputs
 //! of a corpus without knowing coverage, so it finds less in the same time. What was once found joins the corpus, and
 //! the suite replays the corpus each time.
+mod chip;
 pub mod targets;
 
 use super::world::chance::SplitMix64;
@@ -70,19 +71,13 @@ fn feed(target: &Target, args: &Args) -> Result<(), Error> {
     loop {
         // A panic ends the process at once: the number of the round finds its input again.
         fs::write(&number, round.to_string())?;
-        let mut chance = SplitMix64::new(args.seed ^ SplitMix64::new(round).draw());
-        for _ in 0..ROUND {
-            let input = mutated(&corpus, &mut chance);
-            if args.round.is_some() {
+        let keep = |input: &[u8]| if args.round.is_some() { fs::write(&kept, input) } else { Ok(()) };
+        match play(target, &corpus, args.seed, round, ROUND, keep)? {
+            Ok(taken) => accepted = accepted.saturating_add(taken),
+            Err((input, broken)) => {
                 fs::write(&kept, &input)?;
-            }
-            match (target.feed)(&input) {
-                Ok(taken) => accepted = accepted.saturating_add(u64::from(taken)),
-                Err(broken) => {
-                    fs::write(&kept, &input)?;
-                    let (name, kept) = (target.name, kept.display());
-                    return Err(Error::other(format!("{name}: {broken}; the input is {kept}")));
-                }
+                let (name, kept) = (target.name, kept.display());
+                return Err(Error::other(format!("{name}: {broken}; the input is {kept}")));
             }
         }
         inputs = inputs.saturating_add(u64::from(ROUND));
@@ -97,6 +92,34 @@ fn feed(target: &Target, args: &Args) -> Result<(), Error> {
         "{name}: {inputs} inputs in {seconds} s from {seeds} of the corpus, {accepted} accepted, no finding (seed {})",
         args.seed,
     )
+}
+
+/// How many inputs of a round were accepted, or the input that broke a law, and the law.
+pub type Played = Result<u64, (Vec<u8>, &'static str)>;
+
+/// Feeds one round. The same seed and number make the same inputs; `before` sees each of them first.
+///
+/// # Errors
+/// Those of `before`.
+pub fn play(
+    target: &Target,
+    corpus: &[Vec<u8>],
+    seed: u64,
+    round: u64,
+    inputs: u32,
+    mut before: impl FnMut(&[u8]) -> Result<(), Error>,
+) -> Result<Played, Error> {
+    let mut chance = SplitMix64::new(seed ^ SplitMix64::new(round).draw());
+    let mut accepted = 0_u64;
+    for _ in 0..inputs {
+        let input = mutated(corpus, &mut chance);
+        before(&input)?;
+        match (target.feed)(&input) {
+            Ok(taken) => accepted = accepted.saturating_add(u64::from(taken)),
+            Err(broken) => return Ok(Err((input, broken))),
+        }
+    }
+    Ok(Ok(accepted))
 }
 
 /// One of the corpus with some changes: bits, bytes, digits, runs cut out, doubled, or taken from another one.

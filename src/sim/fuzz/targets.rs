@@ -1,4 +1,5 @@
 //! What is fed, and the laws that must hold for every input.
+use super::chip;
 use crate::domain::download::lists::{self, List};
 use crate::domain::download::{Kind, parameters, records};
 use crate::domain::iso8583::{Dialect, FrameReader, decode, iso1987, pack, unpack};
@@ -23,6 +24,11 @@ pub const ALL: &[Target] = &[
     Target { name: "de55", feed: icc },
     Target { name: "profile", feed: profile },
     Target { name: "downloads", feed: downloads },
+    Target { name: "tlv", feed: chip::objects },
+    Target { name: "dol", feed: chip::list },
+    Target { name: "afl", feed: chip::locator },
+    Target { name: "certificates", feed: chip::signatures },
+    Target { name: "chip", feed: chip::conversation },
 ];
 
 /// The target of a name, for cargo-fuzz.

@@ -15,6 +15,8 @@ use super::signatures::Spoilt;
 use crate::domain::emv::apdu::Protocol;
 use crate::domain::secret::{Pan, SecretError};
 use crate::sim::issuer::Cvn;
+#[cfg(doc)]
+use crate::sim::issuer::TEST_IMK_SMI;
 
 /// A whole card.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -168,7 +170,7 @@ pub enum SecondAc {
     Decline,
 }
 
-/// The card's answer to issuer script commands. Their MAC is not checked.
+/// The card's answer to issuer script commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scripts {
@@ -176,6 +178,8 @@ pub enum Scripts {
     Accept,
     /// 6988, as for a wrong MAC.
     Refuse,
+    /// 9000 where the last eight bytes are the MAC of the rest under [`TEST_IMK_SMI`], else 6988.
+    Check,
 }
 
 /// Response format of GET PROCESSING OPTIONS and GENERATE AC. EMV 4.4 Book 3 §6.5.

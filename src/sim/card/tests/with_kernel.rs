@@ -1,61 +1,10 @@
 //! The kernel of the terminal and the simulated card, face to face, with the bank behind. No reader between
 //! them.
 use super::*;
-use crate::domain::calendar::LocalTime;
-use crate::domain::emv::kernel::{
-    Conclusion, HostAnswer, Input, Kernel, KernelError, Output, PinResult, Verdict,
-};
-use crate::domain::emv::params::{Aid, AidEntry, EmvConfig, Purpose, TerminalData, TxnParams};
-use crate::domain::money::{Amount, Currency};
+use crate::domain::emv::kernel::{CardSummary, Conclusion, HostAnswer, KernelError, Verdict};
+use crate::domain::emv::params::EmvConfig;
 use crate::domain::outcome::CvmMethod;
-use crate::domain::secret::PinSeed;
-
-fn terminal_config() -> EmvConfig {
-    let entry = |rid: [u8; 5]| AidEntry {
-        aid: Aid::new(&rid).unwrap(),
-        partial_match: true,
-        version: [0x00, 0x30],
-        tac_default: [0xD8, 0x40, 0x00, 0xA8, 0x00],
-        tac_online: [0xD8, 0x40, 0x04, 0xF8, 0x00],
-        tac_denial: [0x00, 0x10, 0x00, 0x00, 0x00],
-        floor_limit: 0,
-        random_threshold: 0,
-        random_max_percent: 0,
-        random_target_percent: 0,
-        default_ddol: vec![0x9F, 0x37, 0x04],
-        online_pin: true,
-    };
-    EmvConfig {
-        terminal: TerminalData {
-            country_code: [0x01, 0x56],
-            terminal_type: 0x22,
-            capabilities: [0x60, 0x68, 0x00],
-            additional_capabilities: [0x60, 0x00, 0xF0, 0xA0, 0x01],
-            merchant_category_code: [0x54, 0x11],
-            ifd_serial: *b"POSD0001",
-            terminal_id: *b"12345678",
-            merchant_id: *b"102290054110001",
-            merchant_name: b"POSD TEST".to_vec(),
-        },
-        aids: vec![entry([0xA0, 0, 0, 0x03, 0x33]), entry([0xA0, 0, 0, 0, 0x03])],
-        capks: Vec::new(),
-    }
-}
-
-fn purchase() -> TxnParams {
-    TxnParams {
-        amount: Amount::from_minor(1234).unwrap(),
-        amount_other: Amount::ZERO,
-        currency: Currency::CNY,
-        transaction_type: 0,
-        now: LocalTime { year: 2026, month: 11, day: 22, hour: 9, minute: 30, second: 0 },
-        unpredictable_number: [1, 2, 3, 4],
-        sequence_counter: 7,
-        selection_roll: 50,
-        pin_seed: PinSeed::new([9; 32]),
-        purpose: Purpose::Pay,
-    }
-}
+use crate::sim::conversation::{End, Holder};
 
 /// What the bank does when the card goes online.
 #[derive(Clone, Copy)]
@@ -95,24 +44,17 @@ impl Bank {
 
 /// Lets the kernel and the card talk to the end.
 fn talk(bench: &mut Bench, bank: Bank) -> Result<Conclusion, KernelError> {
-    talk_at(&terminal_config(), bench, bank)
+    talk_at(&conversation::terminal(), bench, bank)
 }
 
 fn talk_at(config: &EmvConfig, bench: &mut Bench, bank: Bank) -> Result<Conclusion, KernelError> {
     bench.0.inserted();
-    let (mut kernel, mut output) = Kernel::start(config, purchase());
-    loop {
-        let input = match output {
-            Output::Transmit(command) => {
-                let header = [command.cla, command.ins, command.p1, command.p2];
-                Input::Response(bench.exchange(header, &command.data, command.le))
-            }
-            Output::Choose(candidates) => Input::Chosen(candidates[0].aid.clone()),
-            Output::AskPin(_) => Input::PinDone(PinResult::Entered),
-            Output::GoOnline(summary) => Input::Host(bank.answer(&bench.0, &summary.tags)),
-            Output::Done(conclusion) => return Ok(*conclusion),
-        };
-        (kernel, output) = kernel.step(input)?;
+    let holder = Holder { choice: 0, pin: Some("1234".to_owned()) };
+    let answer = |card: &mut Card, summary: &CardSummary| bank.answer(card, &summary.tags);
+    match conversation::hold(config, &conversation::purchase(), &mut bench.0, &holder, answer) {
+        End::Concluded(conclusion) => Ok(*conclusion),
+        End::Broken(error) => Err(error),
+        end @ (End::Gone | End::Endless) => panic!("{end:?}"),
     }
 }
 
@@ -142,7 +84,7 @@ fn the_kernel_and_every_preset_come_to_the_right_verdict() {
 /// (Y1), and above it, or where it wants the bank itself, without the bank (Y3); its certificate is believed.
 #[test]
 fn a_card_that_may_approves_without_the_bank() {
-    let mut config = terminal_config();
+    let mut config = conversation::terminal();
     for entry in &mut config.aids {
         entry.tac_default = [0; 5];
         entry.tac_online = [0, 0, 0, 0x80, 0];

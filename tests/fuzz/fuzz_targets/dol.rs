@@ -1,0 +1,6 @@
+//! The target `dol`.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    let target = posd::sim::fuzz::targets::named("dol").expect("a target");
+    (target.feed)(bytes).expect("a law holds");
+});
