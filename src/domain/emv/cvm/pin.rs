@@ -1,8 +1,8 @@
 //! A PIN, asked and checked: by the bank later, or by the card now. EMV 4.4 Book 3 §10.5.1 and §6.5.12.
 //!
-//! For the card: its try counter is read, the PIN is asked, VERIFY brings it, and a wrong one is asked for again as long
-//! as the card says that tries are left. A PIN for the bank never comes here. An enciphered PIN goes under the card's key
-//! with a challenge of the card: EMV 4.4 Book 2 §7. Spec: unverified.
+//! For the card: its try counter is read, the PIN is asked, VERIFY brings it, and a wrong one is asked for again as
+//! long as the card says that tries are left. A PIN for the bank never comes here. An enciphered PIN goes under the
+//! card's key with a challenge of the card: EMV 4.4 Book 2 §7. Spec: unverified.
 use super::super::apdu::{CommandApdu, ResponseApdu, StatusWord};
 use super::super::kernel::{Input, Output, PinKind, PinRequest, PinResult, State, Step, response};
 use super::super::oda::{self, RsaKey};
@@ -16,7 +16,8 @@ use crate::domain::outcome::CvmMethod;
 use crate::domain::secret::ClearPin;
 use zeroize::Zeroizing;
 
-/// How often a PIN is asked under one rule. 63Cx counts to 15, so only a card that never counts down comes here. Choice.
+/// How often a PIN is asked under one rule. Choice: 63Cx counts to 15, so only a card that never counts down comes
+/// here.
 const ATTEMPTS_MAX: u8 = 15;
 
 /// A rule that has the card check a PIN.
@@ -75,8 +76,8 @@ pub(super) fn ask_for_bank(walk: Walk, rule: Rule) -> Step {
     Ok(AwaitPin { walk, target: Target::Bank(rule) }.ask(PinKind::Online, None))
 }
 
-/// Asks the PIN that the card checks. The try counter, tag 9F17, is read before anybody is asked: EMV 4.4 Book 3 §10.5.1.
-/// A card whose key is no good cannot be given an enciphered PIN: Book 2 §7.1.
+/// Asks the PIN that the card checks. The try counter, tag 9F17, is read before anybody is asked: EMV 4.4 Book 3
+/// §10.5.1. A card whose key is no good cannot be given an enciphered PIN: Book 2 §7.1.
 pub(super) fn ask_for_card(walk: Walk, rule: Rule, form: PinForm, with_signature: bool) -> Step {
     let key = match form {
         PinForm::Plain => None,
