@@ -64,7 +64,8 @@ impl Rule {
         CvmResults { method: self.code, condition: self.condition, outcome }
     }
 
-    /// The condition code against amounts X and Y of the list and this transaction. Codes that are not known never hold.
+    /// The condition code against amounts X and Y of the list and this transaction. Codes that are not known never
+    /// hold.
     pub(super) fn condition_holds(self, x: u64, y: u64, session: &Session) -> bool {
         let params = &session.app.params;
         let cash = params.transaction_type == 0x01;

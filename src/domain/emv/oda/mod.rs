@@ -106,8 +106,8 @@ fn signing_key(app: &App) -> Result<RsaKey, Defect> {
     certificates::card_key(app, &certificates::issuer_key(app)?)
 }
 
-/// The key that an offline PIN is enciphered with: the card's own for PINs if it has one, else the one it signs with. EMV
-/// 4.4 Book 2 §7.1.
+/// The key that an offline PIN is enciphered with: the card's own for PINs if it has one, else the one it signs with.
+/// EMV 4.4 Book 2 §7.1.
 ///
 /// # Errors
 /// The PIN cannot be enciphered; whether data was missing or a check failed makes no difference to the cardholder.
