@@ -18,6 +18,8 @@ mod conversations;
 mod purpose;
 mod random;
 mod recorded;
+mod risk;
+mod selection;
 mod verification;
 
 const DEBIT: &str = "A000000333010101";
@@ -97,6 +99,8 @@ pub(in crate::domain) struct TestCard {
     pdol: &'static str,
     pub(in crate::domain) priority: &'static str,
     aip: &'static str,
+    /// What it says to every GENERATE AC, where it does not do what is asked.
+    cid: Option<&'static str>,
     record: Vec<(u32, String)>,
 }
 
@@ -128,12 +132,17 @@ impl TestCard {
             (0x9F42, "0156"),
         ];
         let record = record.into_iter().map(|(tag, value)| (tag, value.to_owned())).collect();
-        Self { aid: DEBIT, pdol: "", priority: "01", aip: "7C00", record }
+        Self { aid: DEBIT, pdol: "", priority: "01", aip: "7C00", cid: None, record }
     }
 
     pub(in crate::domain) fn with(mut self, tag: u32, value: &str) -> Self {
         self.record.retain(|(known, _)| *known != tag);
         self.record.push((tag, value.to_owned()));
+        self
+    }
+
+    pub(in crate::domain) fn with_cryptogram(mut self, cid: &'static str) -> Self {
+        self.cid = Some(cid);
         self
     }
 
@@ -169,6 +178,9 @@ impl TestCard {
             (0xB2, 1, 0x0C) if in_directory => self.directory_record(),
             (0xB2, ..) if in_directory => String::new(),
             (0xB2, ..) => self.record(),
+            (0xAE, ..) if self.cid.is_some() => {
+                AAC.replacen(" 00 ", &format!(" {} ", self.cid.unwrap_or_default()), 1)
+            }
             (0xAE, 0x40, _) => TC.to_owned(),
             (0xAE, 0x80, _) => ARQC.to_owned(),
             (0xAE, ..) => AAC.to_owned(),

@@ -11,6 +11,7 @@ mod makings;
 mod management;
 mod pins;
 mod places;
+mod pulled;
 mod random;
 mod recovery;
 mod rows;

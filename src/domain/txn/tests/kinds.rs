@@ -51,10 +51,10 @@ fn faults() -> Vec<Fault> {
     bank.chain(stores).chain(chip).chain((0..40).map(Fault::Cut)).chain(rest).collect()
 }
 
-type Make = fn(&[Fault]) -> World;
+pub(super) type Make = fn(&[Fault]) -> World;
 
 /// Every way in which a transaction of any kind can be set up.
-fn makes() -> Vec<(&'static str, Make)> {
+pub(super) fn makes() -> Vec<(&'static str, Make)> {
     vec![
         ("sale", |faults| World::sale(faults).with_icc()),
         ("sale, the chip decides", |faults| World::sale(faults).lenient()),

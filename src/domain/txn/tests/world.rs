@@ -427,6 +427,11 @@ impl World {
         if self.faults.contains(&Fault::Cut(number)) { Err(PowerCut) } else { Ok(()) }
     }
 
+    /// How many commands the chip was sent: so many places there are for it to be pulled at.
+    pub(super) fn commands(&self) -> usize {
+        self.chip.commands
+    }
+
     /// How many effects were carried: so many places there are for a power cut.
     pub(super) fn effects(&self) -> usize {
         self.effects

@@ -99,4 +99,10 @@ impl World {
         self.setup.emv.terminal.capabilities[1] = 0xF8;
         self
     }
+
+    /// The chip has limits of consecutive offline sales, so its counters are read.
+    pub(in super::super) fn with_counters(mut self) -> Self {
+        self.chip.card = self.chip.card.with(0x9F14, "02").with(0x9F23, "04");
+        self
+    }
 }
