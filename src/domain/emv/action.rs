@@ -10,6 +10,7 @@ use super::params::Purpose;
 use super::results::{Cid, CryptogramType, Tsi};
 use super::script::{self, Script, Stage};
 use super::session::{Session, missing};
+use super::tc_hash;
 use super::tlv::{self, Tag};
 
 const ANALYSIS: &str = "terminal action analysis";
@@ -99,8 +100,9 @@ fn generate(
     list: Tag,
     phase: &'static str,
 ) -> Result<CommandApdu, KernelError> {
-    let list = session.app.card.value(list).ok_or_else(|| missing(list, phase))?;
-    let data = session.fill(list).map_err(|error| KernelError::Data { phase, what: error.to_string() })?;
+    let list = session.app.card.value(list).ok_or_else(|| missing(list, phase))?.to_vec();
+    let data = tc_hash::put(session, &list).and_then(|()| session.fill(&list));
+    let data = data.map_err(|error| KernelError::Data { phase, what: error.to_string() })?;
     let p1 = asked.reference_control() | cda::ask(session, asked, &data);
     Ok(CommandApdu { cla: 0x80, ins: 0xAE, p1, p2: 0, data, le: Some(0) })
 }
@@ -108,6 +110,7 @@ fn generate(
 /// Decides and asks. The response code is the terminal's own if the host is not to be asked (EMV 4.4 Book 4
 /// Annex A6).
 pub(super) fn ask_first_cryptogram(mut session: Box<Session>) -> Step {
+    tc_hash::prepare(&mut session);
     let asked = decide(&session)?;
     match asked {
         CryptogramType::Tc => session.app.own.put(Tag::RESPONSE_CODE, b"Y1"),
@@ -174,6 +177,8 @@ impl AwaitFirstAc {
                 ask_second_cryptogram(self.session, end)
             }
             CryptogramType::Arqc => {
+                // The bank has the word now, even if a TC was asked for.
+                self.session.app.own.remove(Tag::RESPONSE_CODE);
                 let summary = self.session.summary();
                 Ok((State::Host(AwaitHost::new(self.session)), Output::GoOnline(summary)))
             }

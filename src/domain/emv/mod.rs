@@ -41,6 +41,7 @@ mod script;
 mod select;
 mod session;
 pub mod tag;
+mod tc_hash;
 #[cfg(test)]
 pub(in crate::domain) mod tests;
 pub mod tlv;

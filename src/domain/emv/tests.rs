@@ -14,6 +14,7 @@ use crate::domain::money::{Amount, Currency};
 use crate::domain::outcome::CvmMethod;
 use crate::domain::secret::PinSeed;
 
+mod completion;
 mod conversations;
 mod purpose;
 mod random;
