@@ -11,6 +11,7 @@
 pub mod aftercare;
 mod card;
 mod event;
+pub mod fallback;
 pub mod management;
 pub mod recovery;
 pub mod refused;
@@ -33,6 +34,7 @@ use super::secret::{Pan, PinBlock, TokenKey, Track2};
 use super::unionpay::Identity;
 use super::unionpay::answers::FinancialAnswer;
 use core::time::Duration;
+use fallback::Attempts;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -92,9 +94,9 @@ enum State {
     /// A supervisor.
     AwaitAuthorization { params: Box<TxnParams>, deadline: BootTime },
     /// A card.
-    AwaitCard { params: Box<TxnParams>, tries: u8, deadline: BootTime },
+    AwaitCard { params: Box<TxnParams>, attempts: Attempts, deadline: BootTime },
     /// The answer to power-up.
-    AwaitPower { params: Box<TxnParams>, tries: u8 },
+    AwaitPower { params: Box<TxnParams>, attempts: Attempts },
     /// The chip's answer, before the bank is asked.
     AwaitChip { kernel: Box<Kernel>, stage: Stage },
     /// The choice of an application. `first`: the best that needs nobody's word.

@@ -36,8 +36,8 @@ pub(super) fn step(txn: Txn, event: Event, now: Now) -> Step {
     match state {
         State::AwaitBegin => this.begin(event, now),
         State::AwaitAuthorization { params, deadline } => this.authorization(params, deadline, event, now),
-        State::AwaitCard { params, tries, deadline } => this.card(params, tries, deadline, event, now),
-        State::AwaitPower { params, tries } => this.power(params, tries, event, now),
+        State::AwaitCard { params, attempts, deadline } => this.card(params, attempts, deadline, event, now),
+        State::AwaitPower { params, attempts } => this.power(params, attempts, event, now),
         State::AwaitChip { kernel, stage } => this.chip(kernel, stage, event, now),
         State::AwaitChoice { kernel, first, deadline } => this.choice(kernel, first, deadline, event, now),
         State::AwaitConfirm { known, deadline } => this.confirm(known, deadline, event, now),

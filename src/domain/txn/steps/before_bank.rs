@@ -13,19 +13,19 @@ use crate::domain::outcome::{CvmMethod, EntryMode, Kind, Prompt, ResultCode};
 use crate::domain::record::{CardFacts, WireFacts};
 use crate::domain::rules::{self, Route, Rule, Undo};
 use crate::domain::secret::{PinBlock, Track2};
-use crate::domain::txn::{Answer, Ask, Event, Known, Local, Now, Online, PinAsk, Stage, State, Then, card};
+use crate::domain::txn::fallback::Attempts;
+use crate::domain::txn::{
+    Answer, Ask, CardTrouble, Event, Known, Local, Now, Online, PinAsk, Stage, State, Then, card,
+};
 use crate::domain::unionpay::matrix::Name as Message;
 use crate::domain::unionpay::messages::{self, WireSource};
 use std::sync::Arc;
-
-/// How often a card that cannot be read may be tried again.
-const CARD_TRIES: u8 = 3;
 
 impl Base {
     pub(super) fn card(
         self,
         params: Box<TxnParams>,
-        tries: u8,
+        attempts: Attempts,
         deadline: BootTime,
         event: Event,
         now: Now,
@@ -33,31 +33,32 @@ impl Base {
         match event {
             Event::CardInserted => {
                 let local = vec![Local::Prompt(Prompt::DoNotRemoveCard), Local::PowerOn];
-                self.go(State::AwaitPower { params, tries }, local)
+                self.go(State::AwaitPower { params, attempts }, local)
             }
             Event::Tick if now.boot >= deadline => {
                 self.end_unsent(Ending::cancelled(ResultCode::CustomerTimeout), None, vec![], now)
             }
-            _ => self.stay(State::AwaitCard { params, tries, deadline }),
+            _ => self.stay(State::AwaitCard { params, attempts, deadline }),
         }
     }
 
-    pub(super) fn power(self, params: Box<TxnParams>, tries: u8, event: Event, now: Now) -> Step {
-        match event {
+    pub(super) fn power(self, params: Box<TxnParams>, attempts: Attempts, event: Event, now: Now) -> Step {
+        let trouble = match event {
             Event::CardPowered => {
                 let (kernel, output) = Kernel::start(&self.setup.emv, *params);
-                self.output(kernel, output, Stage::default(), now)
+                return self.output(kernel, output, Stage::default(), now);
             }
-            Event::CardFailed(_) | Event::CardRemoved => {
-                let tries = tries.saturating_add(1);
-                if tries >= CARD_TRIES {
-                    return self.end_unsent(Ending::failed(ResultCode::CardUnreadable), None, vec![], now);
-                }
-                let state = State::AwaitCard { params, tries, deadline: self.patience(now) };
-                self.go(state, vec![Local::PowerOff, Local::Prompt(Prompt::TryAgain)])
-            }
-            _ => self.stay(State::AwaitPower { params, tries }),
+            Event::CardFailed(trouble) => trouble,
+            Event::CardRemoved => CardTrouble::Removed,
+            _ => return self.stay(State::AwaitPower { params, attempts }),
+        };
+        let attempts = attempts.failed(trouble);
+        if attempts.are_over() {
+            let local = vec![Local::Prompt(Prompt::OtherMethod)];
+            return self.end_unsent(Ending::failed(ResultCode::CardUnreadable), None, local, now);
         }
+        let state = State::AwaitCard { params, attempts, deadline: self.patience(now) };
+        self.go(state, vec![Local::PowerOff, Local::Prompt(Prompt::TryAgain)])
     }
 
     pub(super) fn chip(self, kernel: Box<Kernel>, stage: Stage, event: Event, now: Now) -> Step {

@@ -7,6 +7,7 @@ use crate::domain::emv::params::{CardWatch, TxnParams};
 use crate::domain::outcome::{CvmMethod, EntryMode, Prompt, ResultCode};
 use crate::domain::record::CardFacts;
 use crate::domain::rules;
+use crate::domain::txn::fallback::Attempts;
 use crate::domain::txn::{Answer, Ask, Event, Local, Now, State};
 use std::sync::Arc;
 
@@ -72,7 +73,8 @@ impl Base {
         match self.card_on_file() {
             Some(card) => self.carry_out(card, None, None, now),
             None => {
-                let state = State::AwaitCard { params, tries: 0, deadline: self.patience(now) };
+                let state =
+                    State::AwaitCard { params, attempts: Attempts::default(), deadline: self.patience(now) };
                 self.go(state, vec![Local::Prompt(Prompt::InsertCard)])
             }
         }

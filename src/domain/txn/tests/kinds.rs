@@ -307,6 +307,21 @@ fn a_blacklisted_card_pays_nothing() {
     }
 }
 
+/// A chip that could decide alone must ask the bank once what it paid here before reaches the floor limit.
+#[test]
+fn a_split_sale_asks_the_bank() {
+    let spent = |minor| {
+        let mut world = World::sale(&[]).lenient();
+        world.setup.emv.aids.iter_mut().for_each(|entry| entry.tac_online = [0, 0, 0, 0x80, 0]);
+        let sum = crate::domain::money::Amount::from_minor(minor).unwrap();
+        world.setup.recent = [(card_on_file().token, sum)].into();
+        world.run()
+    };
+    let (first, split) = (spent(998_749), spent(998_750));
+    assert_eq!((first.told, first.bank.sales.len()), (Some(StoredOffline), 0));
+    assert_eq!((split.told, split.bank.sales.len()), (Some(Approved), 1));
+}
+
 /// "Never a silent second charge": the same card and amount goes on only if somebody says so.
 #[test]
 fn a_duplicate_is_never_charged_in_silence() {

@@ -424,6 +424,7 @@ fn a_card_that_never_powers_up_is_unreadable() {
     while world.advance() {}
     assert_eq!((world.told, world.result()), (Some(Failed), Some(ResultCode::CardUnreadable)));
     assert_eq!(world.prompts.iter().filter(|prompt| **prompt == Prompt::TryAgain).count(), 2);
+    assert_eq!(world.prompts.last(), Some(&Prompt::OtherMethod));
 }
 
 #[test]
