@@ -1,7 +1,7 @@
 //! Sales that were approved here a while ago: the log against split sales (EMV 4.4 Book 3 §10.6.1).
 //!
-//! In memory only. A restart forgets it, which lets a split sale under the floor limit through once; the bank's own limits
-//! and the merchant's on stored sales stand all the same. Choice.
+//! In memory only. A restart forgets it, which lets a split sale under the floor limit through once; the bank's own
+//! limits and the merchant's on stored sales stand all the same. Choice.
 use crate::domain::money::Amount;
 use std::sync::Arc;
 

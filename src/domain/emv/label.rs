@@ -1,7 +1,7 @@
 //! The name of an application for people: its preferred name where the terminal has its alphabet, else its label.
 //!
-//! EMV 4.4 Book 1 §12.4, Book 3 Annex B3 (tags 50, 9F11, 9F12), Book 4 Annex A3 (code tables in tag 9F40); ISO 8859 parts 1
-//! to 10. Spec: unverified.
+//! EMV 4.4 Book 1 §12.4, Book 3 Annex B3 (tags 50, 9F11, 9F12), Book 4 Annex A3 (code tables in tag 9F40); ISO 8859
+//! parts 1 to 10. Spec: unverified.
 use encoding_rs::Encoding;
 
 use super::tlv::{Tag, TagStore};
@@ -9,8 +9,8 @@ use super::tlv::{Tag, TagStore};
 /// Longest label, tags 50 and 9F12.
 const LABEL_MAX: usize = 16;
 
-/// The preferred name (tag 9F12) if the terminal supports the code table that the issuer names (tag 9F11), else the label
-/// (tag 50). `None` if neither can be shown.
+/// The preferred name (tag 9F12) if the terminal supports the code table that the issuer names (tag 9F11), else the
+/// label (tag 50). `None` if neither can be shown.
 pub(super) fn label(objects: &TagStore, additional_capabilities: [u8; 5]) -> Option<String> {
     let text = |tag: Tag, table: u8| objects.value(tag).and_then(|value| decode(table, value));
     let table = objects.array(Tag::CODE_TABLE).map(|[table]| table);

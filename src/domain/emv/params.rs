@@ -171,7 +171,8 @@ pub struct TxnParams {
     pub watch: Option<CardWatch>,
 }
 
-/// What the terminal remembers of cards, by their tokens, so that nobody has to be asked in the middle of a conversation.
+/// What the terminal remembers of cards, by their tokens, so that nobody has to be asked in the middle of a
+/// conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CardWatch {
     /// Makes a card's token.

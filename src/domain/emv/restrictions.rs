@@ -55,8 +55,8 @@ fn usage_allowed(session: &Session) -> Result<bool, KernelError> {
     Ok(first & kind != 0 && (!with_cashback || second & cashback != 0))
 }
 
-/// Which permission a purchase wants. Choice: one terminal sells goods or services by its additional capabilities; one that
-/// does both does not tell them apart sale by sale, so either permission is enough.
+/// Which permission a purchase wants. Choice: one terminal sells goods or services by its additional capabilities; one
+/// that does both does not tell them apart sale by sale, so either permission is enough.
 fn goods_or_services(session: &Session, goods: u8, services: u8) -> u8 {
     let can = Additional::new(session.app.terminal.additional_capabilities);
     match (can.has(Additional::GOODS), can.has(Additional::SERVICES)) {

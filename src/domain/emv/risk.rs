@@ -28,8 +28,8 @@ struct Limits {
     upper: u8,
 }
 
-/// Sets the bits of the fourth byte of the TVR and that of the exception file, then goes on to the decision. Done whatever
-/// the AIP says. EMV 4.4 Book 4 §6.3.5.
+/// Sets the bits of the fourth byte of the TVR and that of the exception file, then goes on to the decision. Done
+/// whatever the AIP says. EMV 4.4 Book 4 §6.3.5.
 pub(super) fn assess(mut session: Box<Session>) -> Step {
     let params = &session.app.params;
     let amount = params.amount.minor();

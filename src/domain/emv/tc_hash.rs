@@ -1,7 +1,7 @@
 //! The TC hash value (tag 98): SHA-1 over the data of a list of its own, for cards whose GENERATE AC wants it.
 //!
-//! EMV 4.4 Book 3 §9.2.2. This terminal has no default list of its own, so that of a card without one is empty (§7.3). Spec:
-//! unverified.
+//! EMV 4.4 Book 3 §9.2.2. This terminal has no default list of its own, so that of a card without one is empty (§7.3).
+//! Spec: unverified.
 use sha1::{Digest, Sha1};
 
 use super::dol::{self, DolError};

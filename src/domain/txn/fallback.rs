@@ -1,9 +1,9 @@
-//! When a stripe may stand in for a chip. Chips that cannot be read are counted here; a swipe is judged here too, which no
-//! reader of this version asks for yet.
+//! When a stripe may stand in for a chip. Chips that cannot be read are counted here; a swipe is judged here too, which
+//! no reader of this version asks for yet.
 //!
-//! A service code that begins with 2 or 6 says that the card has a chip (ISO/IEC 7813): such a swipe is sent to the chip
-//! slot. It is taken only after failed reads, where the acquirer allows it; DE 39 = 45 means that it does not. A chip that
-//! is blocked, not accepted or that declines is a chip that was read: it opens nothing. `Spec: unverified`
+//! A service code that begins with 2 or 6 says that the card has a chip (ISO/IEC 7813): such a swipe is sent to the
+//! chip slot. It is taken only after failed reads, where the acquirer allows it; DE 39 = 45 means that it does not. A
+//! chip that is blocked, not accepted or that declines is a chip that was read: it opens nothing. `Spec: unverified`
 use crate::domain::secret::Track2;
 use crate::domain::txn::CardTrouble;
 

@@ -78,7 +78,8 @@ fn the_issuer_is_authenticated_once_where_the_card_offers_it() {
     assert!(sent(&Talk::until_host(&TestCard::new()).gives(host(true))).starts_with("80AE4000"));
 }
 
-/// The order: issuer authentication, scripts 71, second cryptogram, scripts 72. A declining bank's scripts run all the same.
+/// The order: issuer authentication, scripts 71, second cryptogram, scripts 72. A declining bank's scripts run all the
+/// same.
 #[test]
 fn scripts_run_at_their_place_whatever_the_bank_says() {
     let script =
@@ -103,8 +104,8 @@ fn scripts_run_at_their_place_whatever_the_bank_says() {
     }
 }
 
-/// After a failed command the rest of its script is left out, the next script runs; the fifteenth command and later ones are
-/// told as 15.
+/// After a failed command the rest of its script is left out, the next script runs; the fifteenth command and later
+/// ones are told as 15.
 #[test]
 fn a_failed_command_ends_its_script_only() {
     let many = tlv(0x72, &tlv(0x86, "84180000").repeat(16));

@@ -77,7 +77,8 @@ fn the_list_of_aids_serves_where_there_is_no_directory() {
     talk.expects(&select("A000000333", false));
 }
 
-/// A whole AID does not match a longer name: the next occurrence may have it. One that was found is not asked for again.
+/// A whole AID does not match a longer name: the next occurrence may have it. One that was found is not asked for
+/// again.
 #[test]
 fn without_partial_match_only_the_whole_name_counts() {
     let mut config = config();

@@ -1,8 +1,8 @@
-//! Conversations recorded between another terminal and a test card, followed as far as the terminals agree: DDA with the
-//! signatures of the card, a plain PIN, both cryptograms.
+//! Conversations recorded between another terminal and a test card, followed as far as the terminals agree: DDA with
+//! the signatures of the card, a plain PIN, both cryptograms.
 //!
-//! What that terminal asked and ours does not, or the other way round, is named; the TVR that goes to the card differs in
-//! the floor limit.
+//! What that terminal asked and ours does not, or the other way round, is named; the TVR that goes to the card differs
+//! in the floor limit.
 use super::super::params::Capk;
 use super::*;
 use crate::domain::secret::ClearPin;
@@ -11,10 +11,11 @@ const DECLINED: &str = include_str!("../../../../tests/data/apdu/contact-decline
 const APPROVED: &str = include_str!("../../../../tests/data/apdu/contact-approved.txt");
 
 /// Public key of the made-up scheme AFFFFFFFFF. Source: mrautio/emvpt scheme_ca_public_keys_test.yaml.
-const CA_KEY: &str = "BF08CA64EA24B2644772CA60DAE61A68DE449A1F43503A1025103BDE7487FF2D60E23AF37400BBB6A8075C79EB38D775
-    ED5F251E15268128CA152DC5F33E017F14AE11FA2E07298F559387F4F47997DB09AEE867712E56545825C4B12A197C8ABE68E7E24A20B8717453
-    733D0BF12F3CF8AA89CB9BD07A2468B6132410C1E62FD1DFEC2C5D7C35B5475C520783E01E549F4C44DECBC2A0587763851738E4CAF22EB0E874
-    7DBF828C2207FECE8460030F";
+const CA_KEY: &str = "
+    BF08CA64EA24B2644772CA60DAE61A68DE449A1F43503A1025103BDE7487FF2D60E23AF37400BBB6A8075C79
+    EB38D775ED5F251E15268128CA152DC5F33E017F14AE11FA2E07298F559387F4F47997DB09AEE867712E5654
+    5825C4B12A197C8ABE68E7E24A20B8717453733D0BF12F3CF8AA89CB9BD07A2468B6132410C1E62FD1DFEC2C
+    5D7C35B5475C520783E01E549F4C44DECBC2A0587763851738E4CAF22EB0E8747DBF828C2207FECE8460030F";
 
 /// Only the other terminal reads the counters of a card without limits.
 const THEIRS: &str = "80CA9F";

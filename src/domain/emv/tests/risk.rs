@@ -1,5 +1,5 @@
-//! Restrictions and risk management as the TVR of the first GENERATE AC tells them: what the terminal remembers of cards,
-//! random selection by type of terminal, goods and services, cashback, cash machines.
+//! Restrictions and risk management as the TVR of the first GENERATE AC tells them: what the terminal remembers of
+//! cards, random selection by type of terminal, goods and services, cashback, cash machines.
 use super::super::params::CardWatch;
 use super::*;
 use crate::domain::secret::{Pan, TokenKey};

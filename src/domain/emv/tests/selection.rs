@@ -13,8 +13,8 @@ fn offered(talk: &Talk) -> Vec<(String, String, bool)> {
     talk.choices().into_iter().map(|c| (c.aid.to_string(), c.label, c.confirm)).collect()
 }
 
-/// Entries of other directories, of other schemes, without a name and broken ones are passed over; records that cannot be
-/// read or are none too; the rest is offered, each once, those without a priority last.
+/// Entries of other directories, of other schemes, without a name and broken ones are passed over; records that cannot
+/// be read or are none too; the rest is offered, each once, those without a priority last.
 #[test]
 fn a_directory_with_holes_is_read_to_its_end() {
     let label = hex(b"DEBIT");
@@ -67,8 +67,8 @@ fn preferred_names_need_their_alphabet() {
     assert_eq!(offered(&talk), [(DEBIT.to_owned(), "DEBIT".to_owned(), true)]);
 }
 
-/// The list: a blocked occurrence is left out, the next ones are asked for until the card has no more; a card without an end
-/// is left after eight; 6A81 is a blocked card on the first question only.
+/// The list: a blocked occurrence is left out, the next ones are asked for until the card has no more; a card without
+/// an end is left after eight; 6A81 is a blocked card on the first question only.
 #[test]
 fn occurrences_are_asked_for_until_there_are_no_more() {
     let debit = TestCard::new();

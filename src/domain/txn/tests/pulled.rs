@@ -1,6 +1,6 @@
-//! The card is pulled, mute or refuses at every single command, in every kind of transaction. Whatever was decided by then:
-//! no money has moved, or what moved is undone by one reversal, or the sale stands because the chip had already said so.
-//! Nothing is doubled, and nobody waits for ever.
+//! The card is pulled, mute or refuses at every single command, in every kind of transaction. Whatever was decided by
+//! then: no money has moved, or what moved is undone by one reversal, or the sale stands because the chip had already
+//! said so. Nothing is doubled, and nobody waits for ever.
 use super::super::State;
 use super::kinds::{Make, makes};
 use super::world::{BankFault, ChipFault, Fault, World};
@@ -90,7 +90,8 @@ fn without_an_agent_only_free_applications_are_taken() {
     assert!(alone.bank.sales.is_empty());
 }
 
-/// Why the chip declined: its own reason in the cryptogram, or the exception file, whatever the action codes made of it.
+/// Why the chip declined: its own reason in the cryptogram, or the exception file, whatever the action codes made of
+/// it.
 #[test]
 fn a_decline_of_the_chip_tells_its_reason() {
     let declines = |cid: &'static str| {
