@@ -26,6 +26,8 @@ enum Command {
     Demo(demo::Args),
     /// Counts and ratios of the real daemon in a simulated shop
     Bench(bench::Args),
+    /// Kernel and a recorded card, in memory, for counting
+    Chip(bench::ChipArgs),
     /// Whole shops in memory, in which anything goes wrong and no money may get lost
     Worlds(worlds::Args),
     /// Bytes of chance against everything that reads bytes from outside
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         Command::Host(args) => told(host::run(*args)),
         Command::Printer(args) => told(printer::run(&args)),
         Command::Demo(args) => demo::run(&args),
+        Command::Chip(args) => bench::chip(&args),
         Command::Worlds(args) => worlds::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Storm(args) => storm::run(&args),

@@ -3,6 +3,7 @@
 //! It measures; it does not judge. Times depend on the machine and on what else runs on it, so wherever possible the
 //! table has a count, or the ratio of two things measured in the same run. Shops are opened one after the other: in the
 //! first two the daemon runs under strace and only its syncs are counted; in the others it runs alone.
+mod chip;
 mod disk;
 mod kinds;
 mod ledger;
@@ -15,6 +16,7 @@ mod worlds;
 
 pub use super::shop::STORAGE_KEY;
 use super::shop::{Plan, Shop};
+pub use chip::{ChipArgs, chip};
 use disk::Commits;
 pub use disk::OpenJournal;
 use kinds::{Diary, Kinds};
@@ -90,6 +92,8 @@ fn measure(args: &Args, open_journal: OpenJournal) -> Result<Table, Error> {
     tell("pages and totals in a large and a small ledger");
     let ledgers = ledger::measure(&disk.join("ledgers"), open_journal)?;
     drop(fs::remove_dir_all(disk.join("ledgers")));
+    tell("the kernel under valgrind");
+    let chips = chip::measure(&std::env::current_exe()?)?;
     tell("worlds in memory");
     let worlds = worlds::measure()?;
     tell(&format!("{} sales under strace", args.sales));
@@ -109,6 +113,7 @@ fn measure(args: &Args, open_journal: OpenJournal) -> Result<Table, Error> {
         load_after: machine::load(),
         syncs,
         kinds,
+        chips,
         commits,
         ledgers,
         work,

@@ -1,4 +1,5 @@
 //! The table: what was measured, in words and as JSON. It computes nothing but quotients.
+use super::chip::Cost;
 use super::kinds::Kinds;
 use super::ledger::{Ledgers, Pair, SIZES};
 use super::machine::Memory;
@@ -19,6 +20,7 @@ pub(super) struct Table {
     pub(super) load_after: String,
     pub(super) syncs: Syncs,
     pub(super) kinds: Kinds,
+    pub(super) chips: Vec<(&'static str, Cost)>,
     pub(super) commits: Commits,
     pub(super) ledgers: Ledgers,
     pub(super) work: Work,
@@ -54,7 +56,19 @@ impl Table {
     }
 
     fn rows(&self) -> Vec<[String; 3]> {
-        [self.sync_rows(), self.journal_rows(), self.stored_rows(), self.daemon_rows()].concat()
+        [self.sync_rows(), self.journal_rows(), self.stored_rows(), self.chip_rows(), self.daemon_rows()]
+            .concat()
+    }
+
+    fn chip_rows(&self) -> Vec<[String; 3]> {
+        let cost = |(card, cost): &(&str, Cost)| {
+            row(
+                &format!("one transaction inside the kernel, card `{card}` (recorded), by valgrind"),
+                "",
+                format!("{} instructions, {} heap allocations", cost.instructions, cost.allocations),
+            )
+        };
+        self.chips.iter().map(cost).collect()
     }
 
     fn sync_rows(&self) -> Vec<[String; 3]> {
@@ -177,6 +191,10 @@ impl Table {
             "fdatasync": self.syncs.fdatasync,
             "syncs": self.syncs.all,
             "fdatasync-by-kind": self.kinds.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
+            "kernel": self.chips.iter().map(|(card, cost)| {
+                let counts = json!({ "instructions": cost.instructions, "allocations": cost.allocations });
+                ((*card).to_owned(), counts)
+            }).collect::<serde_json::Map<_, _>>(),
             "commit": {
                 "ratio": commits.ratio,
                 "commit-us": us(commits.commit),
