@@ -1,10 +1,15 @@
 //! The simulators as a process: each subcommand is one of them, on the real interface.
 use std::io;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use posd::adapters::card_pcsc::{self, ReaderNames};
 use posd::adapters::journal_sqlite::SqliteJournal;
 use posd::sim::{bench, cardd, demo, fuzz, host, printer, storm, worlds};
+
+/// Longest time for one command to the card.
+const APDU_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Simulated devices for tests and demonstrations of posd
 #[derive(Parser)]
@@ -42,7 +47,10 @@ fn main() -> ExitCode {
         Command::Host(args) => told(host::run(*args)),
         Command::Printer(args) => told(printer::run(&args)),
         Command::Demo(args) => demo::run(&args),
-        Command::Chip(args) => bench::chip(&args),
+        Command::Chip(args) => bench::chip(&args, |events| {
+            let handle = card_pcsc::start(ReaderNames::Auto, APDU_DEADLINE, events)?;
+            Ok(Box::new(move |command| handle.try_send(command).is_ok()))
+        }),
         Command::Worlds(args) => worlds::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Storm(args) => storm::run(&args),

@@ -5,6 +5,7 @@
 //! tape.
 use super::super::card::{Card, Profile};
 use super::super::conversation::{self, Chip, End, Holder};
+use super::reader::{self, OpenReader};
 use super::tell;
 use crate::domain::emv::apdu::{CommandApdu, ResponseApdu};
 use crate::domain::emv::kernel::{HostAnswer, Verdict};
@@ -26,6 +27,9 @@ pub struct ChipArgs {
     /// How many transactions
     #[arg(long, default_value_t = 1)]
     count: u32,
+    /// One transaction with the card that is in the reader of pcscd instead
+    #[arg(long)]
+    reader: bool,
 }
 
 /// A conversation that was recorded: each command must be the same again.
@@ -59,8 +63,8 @@ impl Chip for Recorder {
 
 /// Plays the transactions. Each must be approved.
 #[must_use]
-pub fn chip(args: &ChipArgs) -> ExitCode {
-    match play(args) {
+pub fn chip(args: &ChipArgs, open_reader: OpenReader) -> ExitCode {
+    match if args.reader { reader::pay(open_reader) } else { play(args) } {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             drop(writeln!(std::io::stderr(), "posd-sim chip: {error}"));
@@ -175,7 +179,7 @@ mod tests {
     #[test]
     fn the_counted_cards_are_approved() {
         for card in CARDS {
-            play(&ChipArgs { card: card.to_owned(), count: 2 }).unwrap();
+            play(&ChipArgs { card: card.to_owned(), count: 2, reader: false }).unwrap();
         }
     }
 }

@@ -8,6 +8,7 @@ mod disk;
 mod kinds;
 mod ledger;
 mod machine;
+mod reader;
 mod stored;
 mod table;
 mod till;
@@ -21,6 +22,7 @@ use disk::Commits;
 pub use disk::OpenJournal;
 use kinds::{Diary, Kinds};
 use machine::{Cpu, Memory};
+pub use reader::{OpenReader, ToCard};
 use std::fs;
 use std::io::{Error, Write as _};
 use std::path::{Path, PathBuf};
@@ -60,6 +62,9 @@ pub struct Args {
     #[arg(long, default_value_t = 60,
         value_parser = clap::value_parser!(u32).range(1..=i64::from(SALES_MAX)))]
     sales: u32,
+    /// The test terminal of the crate emv, to be compared with over pcscd
+    #[arg(long, value_name = "FILE")]
+    emv_terminal: Option<PathBuf>,
     /// Print JSON instead of Markdown
     #[arg(long)]
     json: bool,
@@ -94,6 +99,8 @@ fn measure(args: &Args, open_journal: OpenJournal) -> Result<Table, Error> {
     drop(fs::remove_dir_all(disk.join("ledgers")));
     tell("the kernel under valgrind");
     let chips = chip::measure(&std::env::current_exe()?)?;
+    tell("conversations over pcscd");
+    let turns = reader::measure(&std::env::current_exe()?, args.emv_terminal.as_deref(), &disk.join("chip"))?;
     tell("worlds in memory");
     let worlds = worlds::measure()?;
     tell(&format!("{} sales under strace", args.sales));
@@ -114,6 +121,7 @@ fn measure(args: &Args, open_journal: OpenJournal) -> Result<Table, Error> {
         syncs,
         kinds,
         chips,
+        turns,
         commits,
         ledgers,
         work,

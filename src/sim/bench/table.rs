@@ -3,6 +3,7 @@ use super::chip::Cost;
 use super::kinds::Kinds;
 use super::ledger::{Ledgers, Pair, SIZES};
 use super::machine::Memory;
+use super::reader::Turns;
 use super::stored::{ANSWER_MS, ROWS, Stored, UPLOADS};
 use super::worlds::Worlds;
 use super::{Commits, READ_ROUNDS, READS, Syncs, Work};
@@ -21,6 +22,7 @@ pub(super) struct Table {
     pub(super) syncs: Syncs,
     pub(super) kinds: Kinds,
     pub(super) chips: Vec<(&'static str, Cost)>,
+    pub(super) turns: Option<Turns>,
     pub(super) commits: Commits,
     pub(super) ledgers: Ledgers,
     pub(super) work: Work,
@@ -68,7 +70,20 @@ impl Table {
                 format!("{} instructions, {} heap allocations", cost.instructions, cost.allocations),
             )
         };
-        self.chips.iter().map(cost).collect()
+        let turn = |Turns { ours: (own, time), theirs: (other, against) }: &Turns| {
+            row(
+                "one conversation over pcscd with the same CDA card, first to last command as the card sees it, medians, \
+                 against the test terminal of the crate `emv`",
+                "not slower",
+                format!(
+                    "{:.2} times ({} for {own} commands against {} for {other})",
+                    us(*time) / us(*against),
+                    micros(*time),
+                    micros(*against),
+                ),
+            )
+        };
+        self.chips.iter().map(cost).chain(self.turns.iter().map(turn)).collect()
     }
 
     fn sync_rows(&self) -> Vec<[String; 3]> {
@@ -195,6 +210,10 @@ impl Table {
                 let counts = json!({ "instructions": cost.instructions, "allocations": cost.allocations });
                 ((*card).to_owned(), counts)
             }).collect::<serde_json::Map<_, _>>(),
+            "pcscd": self.turns.as_ref().map(|turns| json!({
+                "own-us": us(turns.ours.1), "own-commands": turns.ours.0,
+                "emv-us": us(turns.theirs.1), "emv-commands": turns.theirs.0,
+            })),
             "commit": {
                 "ratio": commits.ratio,
                 "commit-us": us(commits.commit),
