@@ -127,10 +127,10 @@ mod tests {
     #[test]
     fn every_key_is_a_pair() {
         let Keys { ca, issuer, icc, pin } = keys();
-        for (key, bytes) in [(ca, 176), (issuer, 144), (icc, 128), (pin, 96)] {
-            let input: Vec<u8> = core::iter::once(0x6A).chain((1..bytes).map(|n| n as u8)).collect();
+        for (key, bytes) in [(ca, 176_u8), (issuer, 144), (icc, 128), (pin, 96)] {
+            let input: Vec<u8> = core::iter::once(0x6A).chain(1..bytes).collect();
             let signed = key.private_operation(&input);
-            assert_eq!(signed.len(), usize::from(bytes as u8));
+            assert_eq!(signed.len(), usize::from(bytes));
             assert_eq!(power(&signed, &key.exponent, &key.modulus), input);
         }
         assert!(ca.private_operation(&[1, 2, 3]).is_empty());

@@ -111,7 +111,7 @@ pub(super) fn conversation(bytes: &[u8]) -> Result<bool, &'static str> {
     let preset = preset(presets.into_iter().nth(usize::from(card % 8)).unwrap_or("unionpay"))?;
     let Some(conclusion) = converse(Fuzzed::new(preset, changes))? else { return Ok(false) };
     let cid = conclusion.card.as_ref().and_then(|card| card.tags.array::<1>(Tag::CID));
-    if conclusion.verdict == Verdict::Approved && !cid.is_some_and(|[cid]| cid & 0xC0 == 0x40) {
+    if conclusion.verdict == Verdict::Approved && cid.is_none_or(|[cid]| cid & 0xC0 != 0x40) {
         return Err("approved without a TC");
     }
     Ok(true)
