@@ -1,14 +1,18 @@
-//! `emv.toml`: terminal data, applications and CA public keys. EMV 4.4 Book 4 Annex A (terminal data), Book 1
-//! §12 (applications), Book 2 §11.2 (CA keys).
+//! `emv.toml`: terminal data, applications, CA public keys and revoked certificates. EMV 4.4 Book 4 Annex A (terminal
+//! data), Book 1 §12 (applications), Book 2 §11.2 (CA keys), Book 2 §5.1.2 (revocation).
 use super::groups::{hex, hex_bytes};
 use super::{PinEntry, Terminal};
-use crate::domain::emv::params::{Aid, AidEntry, Capk, EmvConfig, TerminalData};
+use crate::domain::emv::params::{Aid, AidEntry, Capk, EmvConfig, Revocation, TerminalData};
 use crate::domain::emv::results::Capabilities;
 use crate::domain::settings::{ConfigError, Section, Tables};
 use std::path::Path;
 
 const AIDS_MAX: usize = 128;
 const CAPKS_MAX: usize = 256;
+/// Choice: EMV asks for 30 a scheme. EMV 4.4 Book 2 §5.1.2.
+const REVOKED_MAX: usize = 1024;
+/// "XDA" in tag 9F33. The terminal may not promise what it does not do. EMV 4.4 Book 4 Annex A2.
+const XDA: u8 = 0x04;
 /// 9F1B has four bytes.
 const FLOOR_LIMIT_MAX: i64 = 0xffff_ffff;
 
@@ -27,6 +31,7 @@ pub(super) fn read(
     }
     let mut aids = Vec::new();
     let mut capks = Vec::new();
+    let mut revoked = Vec::new();
     for (n, (entries, line)) in tables.lists.remove("aid").unwrap_or_default().into_iter().enumerate() {
         let name = format!("[[aid]] {}", n.saturating_add(1));
         let section = Section::new(&name, (file.to_owned(), line), entries, errors);
@@ -37,13 +42,18 @@ pub(super) fn read(
         let section = Section::new(&name, (file.to_owned(), line), entries, errors);
         capks.extend(capk(section, &capks));
     }
+    for (n, (entries, line)) in tables.lists.remove("revoked").unwrap_or_default().into_iter().enumerate() {
+        let name = format!("[[revoked]] {}", n.saturating_add(1));
+        let section = Section::new(&name, (file.to_owned(), line), entries, errors);
+        revoked.extend(revocation(section, &revoked));
+    }
     let top = tables.tables.remove("").unwrap_or_default();
     let mut section = Section::new("", (file.to_owned(), 0), top, errors);
-    if !(1..=AIDS_MAX).contains(&aids.len()) || capks.len() > CAPKS_MAX {
+    if !(1..=AIDS_MAX).contains(&aids.len()) || capks.len() > CAPKS_MAX || revoked.len() > REVOKED_MAX {
         section.wrong_table(
             "",
             "has too few or too many tables",
-            &format!("1 to {AIDS_MAX} [[aid]], at most {CAPKS_MAX} [[capk]]"),
+            &format!("1 to {AIDS_MAX} [[aid]], at most {CAPKS_MAX} [[capk]] and {REVOKED_MAX} [[revoked]]"),
         );
     }
     let terminal = terminal(section, identity, pin_entry);
@@ -53,9 +63,9 @@ pub(super) fn read(
         line: tables.lines.get(&name).map_or(0, |(_, line)| *line),
         key: format!("[{name}]"),
         problem: "is not known".to_owned(),
-        allowed: "[[aid]], [[capk]]".to_owned(),
+        allowed: "[[aid]], [[capk]], [[revoked]]".to_owned(),
     }));
-    Some(EmvConfig { terminal: terminal?, aids, capks })
+    Some(EmvConfig { terminal: terminal?, aids, capks: capks.into(), revoked: revoked.into() })
 }
 
 fn terminal(
@@ -65,7 +75,10 @@ fn terminal(
 ) -> Option<TerminalData> {
     let country_code = s.text("country-code", None, "4 digits such as 0156", bcd);
     let terminal_type = s.text("terminal-type", None, "2 digits such as 22", bcd::<1>);
-    let capabilities = s.text("capabilities", None, "6 hex digits", hex);
+    let capabilities =
+        s.text("capabilities", None, "6 hex digits without XDA (third byte, 04): not supported", |t| {
+            hex(t).filter(|[.., security]: &[u8; 3]| security & XDA == 0)
+        });
     if let Some(why) = capabilities.zip(pin_entry).and_then(|(can, entry)| promised_in_vain(can, entry)) {
         s.contradiction(["capabilities", "[reader] pin-entry"], why);
     }
@@ -190,6 +203,21 @@ fn capk(mut s: Section<'_>, earlier: &[Capk]) -> Option<Capk> {
     });
     s.finish();
     sha1.and(capk)
+}
+
+fn revocation(mut s: Section<'_>, earlier: &[Revocation]) -> Option<Revocation> {
+    let rid: Option<[u8; 5]> = s.text("rid", None, "10 hex digits", hex);
+    let index = s.text("index", None, "2 hex digits", hex::<1>);
+    let serial: Option<[u8; 3]> = s.text("serial", None, "6 hex digits", hex);
+    let revocation = match (rid, index, serial) {
+        (Some(rid), Some([index]), Some(serial)) => Some(Revocation { rid, index, serial }),
+        _ => None,
+    };
+    if revocation.is_some_and(|entry| earlier.contains(&entry)) {
+        s.wrong_table("serial", "stands in the file twice", "each certificate once");
+    }
+    s.finish();
+    revocation
 }
 
 /// Decimal digits, two a byte.

@@ -16,7 +16,7 @@ use std::sync::Arc;
 pub(super) struct Tables {
     held: Vec<Progress>,
     aids: Vec<AidEntry>,
-    capks: Vec<Capk>,
+    capks: Arc<[Capk]>,
     response_timeout: Duration,
     connect_attempts: u32,
     merchant_name: String,
@@ -30,7 +30,7 @@ impl Tables {
         Self {
             held,
             aids: settings.emv.aids.clone(),
-            capks: settings.emv.capks.clone(),
+            capks: Arc::clone(&settings.emv.capks),
             response_timeout: settings.response_timeout,
             connect_attempts: settings.connect_attempts,
             merchant_name: settings.merchant_name.clone(),
@@ -93,7 +93,7 @@ impl Engine {
         let partial_match = tables.profile.downloads.partial_match;
         self.settings.emv.aids =
             tables.usable(Kind::Aid, &tables.aids, |row| records::application(row, partial_match));
-        self.settings.emv.capks = tables.usable(Kind::Capk, &tables.capks, records::capk);
+        self.settings.emv.capks = tables.usable(Kind::Capk, &tables.capks, records::capk).into();
         let rows = tables.rows(Kind::Parameters);
         let adopted = parameters::adopt(rows);
         let unused = parameters::unused(rows);

@@ -1,6 +1,6 @@
-//! The same simulated cards before posd's kernel and before another terminal: the crate `emv` 0.1.1, a package of its own
-//! in `tests/tools/emv-terminal`. Commands, verdict, TVR, TSI, CVM results and CID are compared; so both the card and the
-//! kernel are judged by somebody else.
+//! The same simulated cards before posd's kernel and before another terminal: the crate `emv` 0.1.1, a package of its
+//! own in `tests/tools/emv-terminal`. Commands, verdict, TVR, TSI, CVM results and CID are compared; so both the card
+//! and the kernel are judged by somebody else.
 //!
 //! Where they differ, the table names the field and the reason: nothing else may differ, and what is named must. Where
 //! the other terminal cannot be built (no network, a compiler before 1.95) the test says so and passes.

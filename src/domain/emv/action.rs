@@ -4,6 +4,7 @@
 //! What happens between the two commands is in `online.rs`. Spec: unverified.
 use super::apdu::CommandApdu;
 use super::kernel::{Conclusion, Input, KernelError, Output, State, Step, Verdict, response};
+use super::oda::cda;
 use super::online::AwaitHost;
 use super::params::Purpose;
 use super::results::{Cid, CryptogramType, Tsi};
@@ -46,6 +47,8 @@ pub(super) enum Basis {
     AllowedOffline,
     /// No host, and the action codes forbid it.
     ForbiddenOffline,
+    /// The card wants the host, but its signature is not good: nobody is asked. EMV 4.4 Book 4 §6.3.2.1.
+    NotAuthentic,
 }
 
 /// An issuer action code of the card; `default` where the card has none. EMV 4.4 Book 3 §10.7.
@@ -91,14 +94,15 @@ pub(super) fn decide_without_host(session: &Session) -> Result<Basis, KernelErro
 }
 
 fn generate(
-    session: &Session,
+    session: &mut Session,
     asked: CryptogramType,
     list: Tag,
     phase: &'static str,
 ) -> Result<CommandApdu, KernelError> {
     let list = session.app.card.value(list).ok_or_else(|| missing(list, phase))?;
     let data = session.fill(list).map_err(|error| KernelError::Data { phase, what: error.to_string() })?;
-    Ok(CommandApdu { cla: 0x80, ins: 0xAE, p1: asked.reference_control(), p2: 0, data, le: Some(0) })
+    let p1 = asked.reference_control() | cda::ask(session, asked, &data);
+    Ok(CommandApdu { cla: 0x80, ins: 0xAE, p1, p2: 0, data, le: Some(0) })
 }
 
 /// Decides and asks. The response code is the terminal's own if the host is not to be asked (EMV 4.4 Book 4
@@ -110,13 +114,13 @@ pub(super) fn ask_first_cryptogram(mut session: Box<Session>) -> Step {
         CryptogramType::Aac => session.app.own.put(Tag::RESPONSE_CODE, b"Z1"),
         CryptogramType::Arqc => {}
     }
-    let command = generate(&session, asked, Tag::CDOL1, FIRST)?;
+    let command = generate(&mut session, asked, Tag::CDOL1, FIRST)?;
     Ok((State::FirstAc(AwaitFirstAc { session, asked }), Output::Transmit(command)))
 }
 
 /// Asks for the final cryptogram.
-pub(super) fn ask_second_cryptogram(session: Box<Session>, end: Ending) -> Step {
-    let command = generate(&session, end.basis.asks(), Tag::CDOL2, SECOND)?;
+pub(super) fn ask_second_cryptogram(mut session: Box<Session>, end: Ending) -> Step {
+    let command = generate(&mut session, end.basis.asks(), Tag::CDOL2, SECOND)?;
     Ok((State::SecondAc(AwaitSecondAc { session, end }), Output::Transmit(command)))
 }
 
@@ -124,7 +128,7 @@ impl Basis {
     const fn asks(self) -> CryptogramType {
         match self {
             Self::HostApproved | Self::AllowedOffline => CryptogramType::Tc,
-            Self::HostDeclined | Self::ForbiddenOffline => CryptogramType::Aac,
+            Self::HostDeclined | Self::ForbiddenOffline | Self::NotAuthentic => CryptogramType::Aac,
         }
     }
 
@@ -134,6 +138,7 @@ impl Basis {
             (Self::HostApproved, _) => Verdict::DeclinedByCard,
             (Self::HostDeclined, _) => Verdict::DeclinedOnline,
             (Self::AllowedOffline | Self::ForbiddenOffline, _) => Verdict::DeclinedUnableOnline,
+            (Self::NotAuthentic, _) => Verdict::DeclinedOffline,
         }
     }
 }
@@ -144,7 +149,7 @@ impl AwaitFirstAc {
     }
 
     pub(super) fn step(mut self, input: Input) -> Step {
-        let given = cryptogram(&mut self.session, input, FIRST)?;
+        let Answer { given, authentic } = cryptogram(&mut self.session, input, self.asked, FIRST)?;
         // The card may ask for the host or decline; it may not approve more than it was asked to.
         let allowed = match self.asked {
             CryptogramType::Tc => true,
@@ -157,6 +162,11 @@ impl AwaitFirstAc {
         }
         self.session.tsi.set(Tsi::CARD_RISK);
         match given {
+            CryptogramType::Arqc if !authentic => {
+                self.session.app.own.put(Tag::RESPONSE_CODE, b"Z1");
+                let end = Ending { basis: Basis::NotAuthentic, scripts_after: Vec::new() };
+                ask_second_cryptogram(self.session, end)
+            }
             // EMV wants a second cryptogram after an ARQC; nobody is asked in between.
             CryptogramType::Arqc if self.session.app.params.purpose == Purpose::PayOffline => {
                 self.session.app.own.put(Tag::RESPONSE_CODE, b"Z3");
@@ -167,8 +177,9 @@ impl AwaitFirstAc {
                 let summary = self.session.summary();
                 Ok((State::Host(AwaitHost::new(self.session)), Output::GoOnline(summary)))
             }
-            CryptogramType::Tc => Ok(conclude(&self.session, Verdict::Approved)),
-            CryptogramType::Aac => {
+            CryptogramType::Tc if authentic => Ok(conclude(&self.session, Verdict::Approved)),
+            // A TC with a wrong signature declines at once: the card has said all it has to say.
+            CryptogramType::Tc | CryptogramType::Aac => {
                 self.session.app.own.put(Tag::RESPONSE_CODE, b"Z1");
                 Ok(conclude(&self.session, Verdict::DeclinedOffline))
             }
@@ -182,13 +193,14 @@ impl AwaitSecondAc {
     }
 
     pub(super) fn step(mut self, input: Input) -> Step {
-        let given = cryptogram(&mut self.session, input, SECOND)?;
         let asked = self.end.basis.asks();
+        let Answer { given, authentic } = cryptogram(&mut self.session, input, asked, SECOND)?;
         if given != CryptogramType::Aac && given != asked {
             let what = format!("{asked:?} was asked, the card gave {given:?}");
             return Err(KernelError::Data { phase: SECOND, what });
         }
-        let verdict = self.end.basis.verdict(given);
+        // An approval that is not signed as it must be is none. EMV 4.4 Book 4 §6.3.2.1.
+        let verdict = self.end.basis.verdict(if authentic { given } else { CryptogramType::Aac });
         script::run(self.session, Stage::AfterSecondAc(verdict), self.end.scripts_after)
     }
 }
@@ -198,12 +210,20 @@ pub(super) fn conclude(session: &Session, verdict: Verdict) -> (State, Output) {
     (State::Ended, Output::Done(Box::new(Conclusion { verdict, card: Some(session.summary()) })))
 }
 
+/// What the card answered to GENERATE AC.
+struct Answer {
+    given: CryptogramType,
+    /// False if it should be signed and is not, or not rightly.
+    authentic: bool,
+}
+
 /// Reads a cryptogram in either format and stores its objects. EMV 4.4 Book 3 §6.5.5.4.
 fn cryptogram(
     session: &mut Session,
     input: Input,
+    asked: CryptogramType,
     phase: &'static str,
-) -> Result<CryptogramType, KernelError> {
+) -> Result<Answer, KernelError> {
     let answer = response(input, phase)?;
     if !answer.status.is_ok() {
         return Err(KernelError::Status { phase, status: answer.status.0 });
@@ -222,24 +242,37 @@ fn cryptogram(
         }
         _ => return Err(bad("neither template 80 nor 77")),
     }
-    let (Some(&[cid]), Some([_, _]), Some([_, _, _, _, _, _, _, _])) =
-        (parts.cid, parts.atc, parts.cryptogram)
-    else {
-        return Err(bad("CID, counter or cryptogram is missing or has a wrong length"));
+    let (Some(&[cid]), Some([_, _])) = (parts.cid, parts.atc) else {
+        return Err(bad("CID or counter is missing or has a wrong length"));
     };
+    let reserved = || bad("a reserved type of cryptogram");
+    let given = Cid(cid).cryptogram().ok_or_else(reserved)?;
+    let is_signed = cda::expected(session, asked, given);
+    if parts.cryptogram.map_or(!is_signed, |cryptogram| cryptogram.len() != 8) {
+        return Err(bad("the cryptogram is missing or has a wrong length"));
+    }
     let issuer = parts.issuer.unwrap_or_default();
     if issuer.len() > 32 {
         return Err(bad("tag 9F10 has more than 32 bytes"));
     }
-    let kind = Cid(cid).cryptogram().ok_or_else(|| bad("a reserved type of cryptogram"))?;
     let card = &mut session.app.card;
-    card.put(Tag::CID, &[cid]);
     card.put(Tag::ATC, parts.atc.unwrap_or_default());
-    card.put(Tag::CRYPTOGRAM, parts.cryptogram.unwrap_or_default());
+    match parts.cryptogram {
+        Some(cryptogram) => card.put(Tag::CRYPTOGRAM, cryptogram),
+        // It is in the signature; that of the first answer does not belong to the second.
+        None => card.remove(Tag::CRYPTOGRAM),
+    }
     if !issuer.is_empty() {
         card.put(Tag::IAD, issuer);
     }
-    Ok(kind)
+    let (cid, authentic) = if is_signed {
+        let checked = cda::check(session, &template, cid);
+        (checked.cid, checked.authentic)
+    } else {
+        (cid, true)
+    };
+    session.app.card.put(Tag::CID, &[cid]);
+    Ok(Answer { given: Cid(cid).cryptogram().ok_or_else(reserved)?, authentic })
 }
 
 /// The objects of an answer to GENERATE AC.

@@ -5,7 +5,8 @@ use core::fmt;
 
 use super::action::{AwaitFirstAc, AwaitSecondAc};
 use super::apdu::{CommandApdu, ResponseApdu, StatusWord};
-use super::cvm::{AwaitPin, AwaitTries, AwaitVerify};
+use super::cvm::{AwaitChallenge, AwaitPin, AwaitTries, AwaitVerify};
+use super::oda::AwaitSignature;
 use super::online::{AwaitAuthentication, AwaitHost};
 use super::params::{Aid, EmvConfig, TxnParams};
 use super::records::{AwaitOptions, AwaitRecord};
@@ -208,8 +209,10 @@ pub(super) enum State {
     Fci(AwaitFci),
     Options(AwaitOptions),
     Record(AwaitRecord),
+    Signature(AwaitSignature),
     PinTries(AwaitTries),
     Pin(AwaitPin),
+    PinChallenge(AwaitChallenge),
     PinVerify(AwaitVerify),
     FirstAc(AwaitFirstAc),
     Host(AwaitHost),
@@ -245,8 +248,10 @@ impl Kernel {
             State::Fci(state) => state.step(input),
             State::Options(state) => state.step(input),
             State::Record(state) => state.step(input),
+            State::Signature(state) => state.step(input),
             State::PinTries(state) => state.step(input),
             State::Pin(state) => state.step(input),
+            State::PinChallenge(state) => state.step(input),
             State::PinVerify(state) => state.step(input),
             State::FirstAc(state) => state.step(input),
             State::Host(state) => state.step(input),
@@ -268,7 +273,7 @@ impl Kernel {
     /// True while the card counts or checks a PIN.
     #[must_use]
     pub const fn checks_pin(&self) -> bool {
-        matches!(self.0, State::PinTries(_) | State::PinVerify(_))
+        matches!(self.0, State::PinTries(_) | State::PinChallenge(_) | State::PinVerify(_))
     }
 
     /// True where [`Kernel::card`] tells something.
@@ -289,8 +294,10 @@ impl Kernel {
 
     const fn session(&self) -> Option<&Session> {
         match &self.0 {
+            State::Signature(state) => Some(state.session()),
             State::PinTries(state) => Some(state.session()),
             State::Pin(state) => Some(state.session()),
+            State::PinChallenge(state) => Some(state.session()),
             State::PinVerify(state) => Some(state.session()),
             State::FirstAc(state) => Some(state.session()),
             State::Host(state) => Some(state.session()),
@@ -319,8 +326,10 @@ impl Kernel {
             State::Fci(_) => "application",
             State::Options(_) => "processing options",
             State::Record(_) => "record",
+            State::Signature(_) => "dynamic signature",
             State::PinTries(_) => "PIN tries",
             State::Pin(_) => "PIN",
+            State::PinChallenge(_) => "PIN challenge",
             State::PinVerify(_) => "PIN check",
             State::FirstAc(_) => "first cryptogram",
             State::Host(_) => "host",

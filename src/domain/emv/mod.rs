@@ -7,11 +7,11 @@
 //!    SELECT.
 //! 2. `records`: GET PROCESSING OPTIONS, file locator, READ RECORD, mandatory objects. Refused with 6985:
 //!    back to 1.
-//! 3. `oda`: offline data authentication is not performed in this version, and the TVR says so.
+//! 3. `oda`: offline data authentication: SDA, DDA with INTERNAL AUTHENTICATE, or the keys for CDA.
 //! 4. `restrictions`: versions, usage control, dates.
 //! 5. `cvm`: the card's list of cardholder verification methods; asks for the online PIN.
 //! 6. `risk`: floor limit, random selection.
-//! 7. `action`: action codes against the TVR, first GENERATE AC.
+//! 7. `action`: action codes against the TVR, first GENERATE AC; with CDA its answer is signed.
 //! 8. `online`: the host's answer or its absence, EXTERNAL AUTHENTICATE; `script`: templates 71.
 //! 9. `action`: second GENERATE AC; `script`: templates 72; the verdict.
 //!

@@ -5,6 +5,7 @@ use super::super::money::{Amount, Currency};
 use super::super::secret::PinSeed;
 use core::fmt;
 use sha1::{Digest, Sha1};
+use std::sync::Arc;
 
 /// Application identifier (AID): 5 to 16 bytes, the first five are the scheme (RID). EMV 4.4 Book 1 §12.2.1.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -118,7 +119,18 @@ impl Capk {
     }
 }
 
-/// The whole of `emv.toml`.
+/// A certificate of an issuer that its certification authority has taken back. EMV 4.4 Book 2 §5.1.2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Revocation {
+    /// Registered application provider identifier.
+    pub rid: [u8; 5],
+    /// Index of the key that signed the certificate.
+    pub index: u8,
+    /// Serial number of the certificate.
+    pub serial: [u8; 3],
+}
+
+/// The whole of `emv.toml`. What can be long is shared: each conversation keeps its own copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EmvConfig {
     /// The terminal.
@@ -126,7 +138,9 @@ pub struct EmvConfig {
     /// Its applications, in order of preference.
     pub aids: Vec<AidEntry>,
     /// Its CA keys.
-    pub capks: Vec<Capk>,
+    pub capks: Arc<[Capk]>,
+    /// Certificates that count no more.
+    pub revoked: Arc<[Revocation]>,
 }
 
 /// This transaction's numbers. Chance and time are drawn by the engine.

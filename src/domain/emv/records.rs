@@ -13,7 +13,7 @@ use super::results::Aip;
 use super::select::Selection;
 use super::session::{App, Identity, Session, missing, wrong_length};
 use super::tlv::{self, Tag, TagStore, TlvError};
-use super::{action, cvm, dol, oda, restrictions};
+use super::{action, dol, oda};
 use crate::domain::secret::{Pan, Track2};
 
 const OPTIONS: &str = "get processing options";
@@ -29,6 +29,8 @@ const NOT_SATISFIED: u16 = 0x6985;
 struct RecordAt {
     sfi: u8,
     record: u8,
+    /// The issuer signed it.
+    signed: bool,
 }
 
 /// The application says what it can do and where its records are.
@@ -54,9 +56,10 @@ pub(super) fn read_record(sfi: u8, record: u8) -> CommandApdu {
 }
 
 /// Starts the application. A list that cannot be filled is a format error: the application is given up.
-pub(super) fn ask_options(selection: Selection, app: Box<App>) -> (State, Output) {
-    let list = app.card.value(Tag::PDOL).unwrap_or_default();
-    let data = app.fill(list).ok().and_then(|filled| tlv::encode(Tag::COMMAND_TEMPLATE, &filled).ok());
+pub(super) fn ask_options(selection: Selection, mut app: Box<App>) -> (State, Output) {
+    let filled = app.fill(app.card.value(Tag::PDOL).unwrap_or_default()).ok();
+    let data = filled.as_ref().and_then(|filled| tlv::encode(Tag::COMMAND_TEMPLATE, filled).ok());
+    app.options_data = filled.unwrap_or_default();
     match data {
         Some(data) => {
             let command = CommandApdu { cla: 0x80, ins: 0xA8, p1: 0, p2: 0, data, le: Some(0) };
@@ -122,7 +125,8 @@ fn record_list(locator: &[u8]) -> Result<Vec<RecordAt>, KernelError> {
         if list.len().saturating_add(count) > RECORDS_MAX {
             return Err(bad("too many records"));
         }
-        list.extend((first..=last).map(|record| RecordAt { sfi, record }));
+        let is_signed = |record: u8| record.saturating_sub(first) < signed;
+        list.extend((first..=last).map(|record| RecordAt { sfi, record, signed: is_signed(record) }));
     }
     Ok(list)
 }
@@ -142,6 +146,9 @@ impl AwaitRecord {
         if self.at.sfi <= 10 {
             self.take(&answer.data)?;
         }
+        if self.at.signed {
+            self.app.signed.add(self.at.sfi, &answer.data);
+        }
         if let Some(at) = self.left.next() {
             self.at = at;
             return Ok(self.ask());
@@ -153,13 +160,11 @@ impl AwaitRecord {
             }
         }
         let identity = identity(&self.app)?;
-        let mut session = Session::new(*self.app, identity, self.aip);
+        let session = Session::new(*self.app, identity, self.aip);
         if session.app.params.purpose == Purpose::Read {
             return Ok(action::conclude(&session, Verdict::Read));
         }
-        oda::leave_out(&mut session);
-        restrictions::check(&mut session)?;
-        cvm::verify(Box::new(session))
+        oda::authenticate(Box::new(session))
     }
 
     fn take(&mut self, record: &[u8]) -> Result<(), KernelError> {

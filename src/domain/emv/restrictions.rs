@@ -27,7 +27,7 @@ pub(super) fn check(session: &mut Session) -> Result<(), KernelError> {
 }
 
 /// Puts the century before a date: 50 to 99 are 19xx. EMV 4.4 Book 4 §6.7.3.
-const fn century([year, month, day]: [u8; 3]) -> [u8; 4] {
+pub(super) const fn century([year, month, day]: [u8; 3]) -> [u8; 4] {
     [if year >= 0x50 { 0x19 } else { 0x20 }, year, month, day]
 }
 

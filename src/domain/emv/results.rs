@@ -77,6 +77,7 @@ bits! {
         DDA_FAILED = (0, 0x08), "dynamic data authentication failed", "动态数据认证失败";
         CDA_FAILED = (0, 0x04), "combined data authentication failed", "复合动态数据认证失败";
         SDA_SELECTED = (0, 0x02), "static data authentication selected", "已选择静态数据认证";
+        XDA_SELECTED = (0, 0x01), "extended data authentication selected", "已选择扩展数据认证";
         VERSIONS_DIFFER = (1, 0x80), "ICC and terminal have different application versions", "IC卡与终端应用版本不一致";
         EXPIRED = (1, 0x40), "expired application", "应用已失效";
         NOT_YET_EFFECTIVE = (1, 0x20), "application not yet effective", "应用尚未生效";
@@ -95,6 +96,7 @@ bits! {
         OVER_UPPER_LIMIT = (3, 0x20), "upper consecutive offline limit exceeded", "超过连续脱机交易上限";
         RANDOM_ONLINE = (3, 0x10), "transaction selected randomly for online processing", "交易被随机选择联机处理";
         FORCED_ONLINE = (3, 0x08), "merchant forced transaction online", "商户强制联机";
+        XDA_FAILED = (3, 0x01), "extended data authentication signature failed", "扩展数据认证签名验证失败";
         DEFAULT_TDOL = (4, 0x80), "default TDOL used", "使用缺省TDOL";
         ISSUER_AUTHENTICATION_FAILED = (4, 0x40), "issuer authentication failed", "发卡行认证失败";
         SCRIPT_FAILED_BEFORE = (4, 0x20), "script processing failed before final GENERATE AC",
@@ -119,6 +121,7 @@ bits! {
 bits! {
     /// Application interchange profile (AIP), tag 82: what the card can do. EMV 4.4 Book 3 Annex C1.
     Aip, AipBit, 2 {
+        XDA = (0, 0x80), "XDA supported", "支持XDA";
         SDA = (0, 0x40), "SDA supported", "支持SDA";
         DDA = (0, 0x20), "DDA supported", "支持DDA";
         CVM = (0, 0x10), "cardholder verification is supported", "支持持卡人验证";
@@ -143,6 +146,7 @@ bits! {
         DDA = (2, 0x40), "DDA", "DDA";
         CARD_CAPTURE = (2, 0x20), "card capture", "吞卡";
         CDA = (2, 0x08), "CDA", "CDA";
+        XDA = (2, 0x04), "XDA", "XDA";
     }
 }
 

@@ -3,11 +3,14 @@
 //! Nothing is decided here; the phases decide. EMV 4.4 Book 3 §7; EMV 4.4 Book 4 Annex A. Spec: unverified.
 use super::dol::{self, DolError};
 use super::kernel::{CardSummary, KernelError};
-use super::params::{Aid, AidEntry, EmvConfig, TerminalData, TxnParams};
+use super::oda::StaticData;
+use super::oda::cda::Cda;
+use super::params::{Aid, AidEntry, Capk, EmvConfig, Revocation, TerminalData, TxnParams};
 use super::results::{Aip, Capabilities, CvmResults, Tsi, Tvr};
 use super::tlv::{Tag, TagStore};
 use crate::domain::outcome::CvmMethod;
 use crate::domain::secret::{Pan, Track2};
+use std::sync::Arc;
 
 /// An application that was selected, before its records are read.
 #[derive(Clone)]
@@ -21,6 +24,12 @@ pub(super) struct App {
     pub(super) card: TagStore,
     /// What the terminal says. The card cannot change it.
     pub(super) own: TagStore,
+    pub(super) capks: Arc<[Capk]>,
+    pub(super) revoked: Arc<[Revocation]>,
+    /// The values that GET PROCESSING OPTIONS carried.
+    pub(super) options_data: Vec<u8>,
+    /// The records that the issuer signed.
+    pub(super) signed: StaticData,
 }
 
 impl App {
@@ -33,7 +42,19 @@ impl App {
         card: TagStore,
     ) -> Self {
         let own = own_objects(&config.terminal, params, &entry, &aid);
-        Self { terminal: config.terminal.clone(), params: params.clone(), entry, aid, label, card, own }
+        Self {
+            terminal: config.terminal.clone(),
+            params: params.clone(),
+            entry,
+            aid,
+            label,
+            card,
+            own,
+            capks: Arc::clone(&config.capks),
+            revoked: Arc::clone(&config.revoked),
+            options_data: Vec::new(),
+            signed: StaticData::default(),
+        }
     }
 
     /// An object by tag; the terminal's own goes first.
@@ -67,6 +88,8 @@ pub(super) struct Session {
     pub(super) cvm_results: CvmResults,
     /// The card wanted a PIN for the bank, whatever became of it.
     pub(super) pin_asked: bool,
+    /// Cryptograms are to be signed, and the key for it is good.
+    pub(super) cda: Option<Cda>,
 }
 
 impl Session {
@@ -80,6 +103,7 @@ impl Session {
             cvm: CvmMethod::NoCvm,
             cvm_results: CvmResults::NOT_PERFORMED,
             pin_asked: false,
+            cda: None,
         }
     }
 

@@ -64,7 +64,8 @@ pub(in crate::domain) fn config() -> EmvConfig {
             merchant_name: b"POSD TEST".to_vec(),
         },
         aids: vec![entry("A000000333", true)],
-        capks: Vec::new(),
+        capks: [].into(),
+        revoked: [].into(),
     }
 }
 

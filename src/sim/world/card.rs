@@ -257,7 +257,8 @@ pub fn config() -> Option<EmvConfig> {
             merchant_name: b"WORLD".to_vec(),
         },
         aids: vec![entry],
-        capks: Vec::new(),
+        capks: [].into(),
+        revoked: [].into(),
     })
 }
 

@@ -96,10 +96,10 @@ fn a_pin_is_checked_by_the_card() {
     check(ALL, "4100 1E00", &out, "20", "1E0000", CvmMethod::Signature);
     check(ALL, "4100 0000", &out, "A0", "000001", CvmMethod::NoCvm);
     // Blocked: nobody is asked. The rest of the list counts; a PIN for the bank is another PIN.
-    let blocked = Counter("9F170100", 0x9000);
-    check(ALL, "0100", &[blocked.clone()], "A0", "010001", CvmMethod::NoCvm);
-    check(ALL, "4100 1F00", &[blocked.clone()], "20", "1F0002", CvmMethod::NoCvm);
-    let online = [blocked.clone(), Asks(Online, None, false), Says(Entered)];
+    let blocked = [Counter("9F170100", 0x9000)];
+    check(ALL, "0100", &blocked, "A0", "010001", CvmMethod::NoCvm);
+    check(ALL, "4100 1F00", &blocked, "20", "1F0002", CvmMethod::NoCvm);
+    let online = [blocked[0].clone(), Asks(Online, None, false), Says(Entered)];
     check(ALL, "4100 0200", &online, "24", "020000", CvmMethod::OnlinePin);
     // Blocked only when VERIFY comes.
     for status in [0x6983, 0x6984] {
