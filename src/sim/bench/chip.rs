@@ -1,8 +1,8 @@
 //! What the kernel costs: instructions and heap allocations of one transaction, counted by valgrind.
 //!
-//! `posd-sim chip` lets kernel and card talk many times. The card is recorded once and then only played back, so that its
-//! signing does not count; a run with more transactions less a run with fewer leaves the kernel, and the copies of the
-//! tape.
+//! `posd-sim chip` lets kernel and card talk many times. The card is recorded once and then only played back, so that
+//! its signing does not count; a run with more transactions less a run with fewer leaves the kernel, and the copies of
+//! the tape.
 use super::super::card::{Card, Profile};
 use super::super::conversation::{self, Chip, End, Holder};
 use super::reader::{self, OpenReader};

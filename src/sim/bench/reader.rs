@@ -1,5 +1,5 @@
-//! The same card conversation over pcscd: posd's card thread and kernel against the test terminal of the crate `emv`, in
-//! one run, turn by turn. The card's own log is the clock: from the first command to the last.
+//! The same card conversation over pcscd: posd's card thread and kernel against the test terminal of the crate `emv`,
+//! in one run, turn by turn. The card's own log is the clock: from the first command to the last.
 use super::super::conversation::{self, Chip, End, Holder};
 use super::super::vpcd::Bench;
 use super::{median, tell};

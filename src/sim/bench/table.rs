@@ -72,8 +72,8 @@ impl Table {
         };
         let turn = |Turns { ours: (own, time), theirs: (other, against) }: &Turns| {
             row(
-                "one conversation over pcscd with the same CDA card, first to last command as the card sees it, medians, \
-                 against the test terminal of the crate `emv`",
+                "one conversation over pcscd with the same CDA card, first to last command as the card sees it, \
+                 medians, against the test terminal of the crate `emv`",
                 "not slower",
                 format!(
                     "{:.2} times ({} for {own} commands against {} for {other})",
