@@ -113,10 +113,7 @@ fn load_from(path: &Path, folders: &Folders) -> Result<ReadFiles, ConfigErrors> 
         unknown(&name, &entries, &all, &mut errors);
     }
     let (emv, emv_text) = match &parameters {
-        Some(file) => {
-            let pin_entry = reader.as_ref().map(|reader| reader.pin_entry);
-            read_emv(file, (terminal.as_ref(), pin_entry), &mut sources, &mut errors)
-        }
+        Some(file) => read_emv(file, (terminal.as_ref(), reader.as_ref()), &mut sources, &mut errors),
         None => (None, String::new()),
     };
     let config = (|| {
@@ -147,13 +144,13 @@ fn sorted(mut errors: Vec<ConfigError>) -> ConfigErrors {
 
 fn read_emv(
     file: &Path,
-    known: (Option<&super::Terminal>, Option<super::PinEntry>),
+    (terminal, reader): (Option<&super::Terminal>, Option<&super::Reader>),
     sources: &mut Vec<PathBuf>,
     errors: &mut Vec<ConfigError>,
 ) -> (Option<crate::domain::emv::params::EmvConfig>, String) {
     let Some(text) = read_text(file, errors) else { return (None, String::new()) };
     sources.push(file.to_owned());
-    (emv::read(file, &text, known, errors), text)
+    (emv::read(file, &text, (terminal, reader.map(|reader| reader.pin_entry)), errors), text)
 }
 
 const GROUPS: &str = "[terminal], [host], [reader], [printer], [emv], [store-and-forward], [batch], \

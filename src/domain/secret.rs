@@ -159,14 +159,17 @@ impl PinSeed {
     /// `length` bytes for the `attempt`-th PIN of this transaction: SHA-256 of seed, attempt and counter, as often as
     /// needed. Different for every attempt.
     #[must_use]
-    pub fn padding(&self, attempt: u8, length: usize) -> Zeroizing<Vec<u8>> {
+    pub fn padding(&self, attempt: u32, length: usize) -> Zeroizing<Vec<u8>> {
         let mut bytes = Zeroizing::new(Vec::with_capacity(length));
         for counter in 0_u8..=u8::MAX {
             let left = length.saturating_sub(bytes.len());
             if left == 0 {
                 break;
             }
-            let digest = Sha256::new_with_prefix(self.0).chain_update([attempt, counter]).finalize();
+            let digest = Sha256::new_with_prefix(self.0)
+                .chain_update(attempt.to_be_bytes())
+                .chain_update([counter])
+                .finalize();
             bytes.extend(digest.iter().take(left));
         }
         bytes

@@ -128,7 +128,8 @@ pub fn exchange(card: &mut Card, command: &CommandApdu) -> Option<ResponseApdu> 
     }
 }
 
-/// Lets the kernel talk to the end. `bank` is asked when the card wants it; it may look at the chip, and at what the terminal would send it.
+/// Lets the kernel talk to the end. `bank` is asked when the card wants it; it may look at the chip, and at what the
+/// terminal would send it.
 pub fn hold<C: Chip>(
     config: &EmvConfig,
     params: &TxnParams,

@@ -22,8 +22,8 @@ fn the_corpus_breaks_no_law() {
     }
 }
 
-/// A few hundred changed inputs of each target, always the same ones: a law that an ordinary change breaks shows at once,
-/// not only where somebody fuzzes for hours.
+/// A few hundred changed inputs of each target, always the same ones: a law that an ordinary change breaks shows at
+/// once, not only where somebody fuzzes for hours.
 #[test]
 fn a_short_round_of_each_target_breaks_no_law() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus");

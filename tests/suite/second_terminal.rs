@@ -1,6 +1,6 @@
-//! The same simulated cards before posd's kernel and before another terminal: the crate `emv` 0.1.1, a package of its own
-//! in `tests/tools/emv-terminal`. Commands, verdict, TVR, TSI, CVM results and CID are compared; so both the card and the
-//! kernel are judged by somebody else.
+//! The same simulated cards before posd's kernel and before another terminal: the crate `emv` 0.1.1, a package of its
+//! own in `tests/tools/emv-terminal`. Commands, verdict, TVR, TSI, CVM results and CID are compared; so both the card
+//! and the kernel are judged by somebody else.
 //!
 //! Where they differ, the table names the field and the reason: nothing else may differ, and what is named must. Where
 //! the other terminal cannot be built (no network, a compiler before 1.95) the test says so and passes.
@@ -42,6 +42,10 @@ impl Seen {
     fn without_customs(mut self, row: &Row) -> Self {
         let custom = |command: &String| ALWAYS.iter().any(|(begins, _)| command.starts_with(begins));
         self.commands.retain(|command| !custom(command));
+        // The padding of an enciphered PIN is random.
+        for verify in self.commands.iter_mut().filter(|command| command.starts_with("00200088")) {
+            verify.truncate(10);
+        }
         let second = self.commands.iter_mut().filter(|command| command.starts_with("80AE")).nth(1);
         if let Some(second) = second {
             let from_bank = 2 * row.bytes_from_bank();

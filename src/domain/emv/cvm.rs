@@ -15,7 +15,7 @@ use crate::domain::outcome::CvmMethod;
 mod pin;
 mod rule;
 
-pub(super) use pin::{AwaitPin, AwaitTries, AwaitVerify};
+pub(super) use pin::{AwaitChallenge, AwaitPin, AwaitTries, AwaitVerify};
 
 use rule::{Method, Rule};
 
@@ -32,6 +32,8 @@ struct Walk {
     performed: Option<Rule>,
     /// The cardholder typed no PIN; none is asked a second time.
     bypassed: bool,
+    /// PINs enciphered so far: no two may have the same padding.
+    enciphered: u32,
 }
 
 /// Begins the walk, if the card supports verification and has a list.
@@ -42,7 +44,7 @@ pub(super) fn verify(mut session: Box<Session>) -> Step {
     match list(session.app.card.value(Tag::CVM_LIST).unwrap_or_default())? {
         Some((x, y, rules)) => {
             let left = rules.into_iter();
-            Walk { session, x, y, left, performed: None, bypassed: false }.next()
+            Walk { session, x, y, left, performed: None, bypassed: false, enciphered: 0 }.next()
         }
         None => {
             session.tvr.set(Tvr::ICC_DATA_MISSING);
@@ -93,7 +95,7 @@ impl Walk {
                 pin::ask_for_bank(self, rule)
             }
             Method::OfflinePin { form, with_signature } if supported => {
-                Ok(pin::ask_tries(self, pin::Offline { rule, form, with_signature }))
+                pin::ask_for_card(self, rule, form, with_signature)
             }
             Method::Unrecognised => {
                 self.session.tvr.set(Tvr::CVM_UNRECOGNISED);

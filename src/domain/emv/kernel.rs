@@ -5,7 +5,7 @@ use core::fmt;
 
 use super::action::{AwaitFirstAc, AwaitSecondAc};
 use super::apdu::{CommandApdu, ResponseApdu, StatusWord};
-use super::cvm::{AwaitPin, AwaitTries, AwaitVerify};
+use super::cvm::{AwaitChallenge, AwaitPin, AwaitTries, AwaitVerify};
 use super::oda::AwaitSignature;
 use super::online::{AwaitAuthentication, AwaitHost};
 use super::params::{Aid, EmvConfig, TxnParams};
@@ -213,6 +213,7 @@ pub(super) enum State {
     Signature(AwaitSignature),
     PinTries(AwaitTries),
     Pin(AwaitPin),
+    PinChallenge(AwaitChallenge),
     PinVerify(AwaitVerify),
     Counter(AwaitCounter),
     FirstAc(AwaitFirstAc),
@@ -252,6 +253,7 @@ impl Kernel {
             State::Signature(state) => state.step(input),
             State::PinTries(state) => state.step(input),
             State::Pin(state) => state.step(input),
+            State::PinChallenge(state) => state.step(input),
             State::PinVerify(state) => state.step(input),
             State::Counter(state) => state.step(input),
             State::FirstAc(state) => state.step(input),
@@ -274,7 +276,7 @@ impl Kernel {
     /// True while the card counts or checks a PIN.
     #[must_use]
     pub const fn checks_pin(&self) -> bool {
-        matches!(self.0, State::PinTries(_) | State::PinVerify(_))
+        matches!(self.0, State::PinTries(_) | State::PinChallenge(_) | State::PinVerify(_))
     }
 
     /// True where [`Kernel::card`] tells something.
@@ -298,6 +300,7 @@ impl Kernel {
             State::Signature(state) => Some(state.session()),
             State::PinTries(state) => Some(state.session()),
             State::Pin(state) => Some(state.session()),
+            State::PinChallenge(state) => Some(state.session()),
             State::PinVerify(state) => Some(state.session()),
             State::Counter(state) => Some(state.session()),
             State::FirstAc(state) => Some(state.session()),
@@ -330,6 +333,7 @@ impl Kernel {
             State::Signature(_) => "dynamic signature",
             State::PinTries(_) => "PIN tries",
             State::Pin(_) => "PIN",
+            State::PinChallenge(_) => "PIN challenge",
             State::PinVerify(_) => "PIN check",
             State::Counter(_) => "transaction counter",
             State::FirstAc(_) => "first cryptogram",

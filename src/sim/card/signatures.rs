@@ -138,8 +138,8 @@ struct Certificate {
     exponent: Vec<u8>,
 }
 
-/// Signs what stands in the records, under the test CA. `records` are the records that the file locator marks, one after
-/// the other; the static data is theirs and the AIP.
+/// Signs what stands in the records, under the test CA. `records` are the records that the file locator marks, one
+/// after the other; the static data is theirs and the AIP.
 pub(super) fn sign(application: &Application, records: &[u8], aip: [u8; 2]) -> Vec<SignedObject> {
     let keys = keys();
     let spoilt =
@@ -229,8 +229,8 @@ fn certificate(
     Certificate { signature, remainder: remainder.to_vec(), exponent: subject.exponent.clone() }
 }
 
-/// Signs a block with recovery: header, head, payload filled up with BB, hash (over these and `extra`), trailer. Where a
-/// part is to be spoilt that the hash covers, the hash covers it spoilt, so that nothing else is wrong.
+/// Signs a block with recovery: header, head, payload filled up with BB, hash (over these and `extra`), trailer. Where
+/// a part is to be spoilt that the hash covers, the hash covers it spoilt, so that nothing else is wrong.
 fn seal(
     signer: &KeyPair,
     head: &[u8],

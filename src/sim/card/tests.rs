@@ -4,6 +4,7 @@ use crate::domain::emv::tlv::{Reader, Tag, TagStore};
 use crate::sim::{conversation, issuer};
 use sha1::Digest as _;
 
+mod pins;
 mod with_kernel;
 
 /// A terminal's hand: sends commands as the reader would, follows 61xx and 6Cxx.

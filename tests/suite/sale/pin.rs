@@ -110,3 +110,18 @@ fn a_sale_is_cancelled_at_the_second_question() {
         till.agent_called("Cancel cancelled", 0).await;
     });
 }
+
+/// Goal: a PIN goes to the card under the card's own key, wrong once and then right, through a real pcscd.
+#[test]
+fn an_enciphered_pin_is_checked_by_the_card() {
+    with_till(Options::default(), async |till| {
+        till.open().await;
+        till.typed.send_replace(Typed::Pins(&["1111", "1234"]));
+        till.put_card("enciphered-pin");
+        let sale = till.sale("s-1", 1250).await;
+        let end = till.finished(&sale).await;
+        assert_eq!(end.outcome, "approved", "{end:?}");
+        till.agent_called("PIN offline Some(2)", 0).await;
+        assert_eq!(till.text(sale.as_str(), "Transaction.CvmMethod").await, "offline-pin");
+    });
+}

@@ -64,7 +64,8 @@ impl Rule {
         CvmResults { method: self.code, condition: self.condition, outcome }
     }
 
-    /// The condition code against amounts X and Y of the list and this transaction. Codes that are not known never hold.
+    /// The condition code against amounts X and Y of the list and this transaction. Codes that are not known never
+    /// hold.
     pub(super) fn condition_holds(self, x: u64, y: u64, session: &Session) -> bool {
         let params = &session.app.params;
         let cash = params.transaction_type == 0x01;
@@ -111,8 +112,9 @@ impl Method {
         match self {
             Self::OnlinePin => session.app.entry.online_pin && can.has(Capabilities::ONLINE_PIN),
             Self::OfflinePin { form: PinForm::Plain, .. } => can.has(Capabilities::OFFLINE_PIN_PLAIN),
-            // Enciphered PINs need the card's key, which this version does not recover.
-            Self::OfflinePin { form: PinForm::Enciphered, .. } => false,
+            Self::OfflinePin { form: PinForm::Enciphered, .. } => {
+                can.has(Capabilities::OFFLINE_PIN_ENCIPHERED)
+            }
             Self::Fail | Self::Signature | Self::NoCvm | Self::Biometric | Self::Unrecognised => false,
         }
     }

@@ -1,8 +1,8 @@
 //! Combined data authentication: the card signs its cryptogram together with everything that was said. EMV 4.4 Book 2
 //! §6.6.
 //!
-//! A signature is asked with each cryptogram that is not an AAC, the first and the second one: mode 1 of Book 2 Annex D4.
-//! What a failure means for the transaction is in `action.rs`. Spec: unverified.
+//! A signature is asked with each cryptogram that is not an AAC, the first and the second one: mode 1 of Book 2 Annex
+//! D4. What a failure means for the transaction is in `action.rs`. Spec: unverified.
 use sha1::{Digest, Sha1};
 
 use super::super::results::{CryptogramType, Tsi, Tvr};
@@ -58,8 +58,8 @@ pub(in crate::domain::emv) fn expected(
     session.cda.is_some() && asked != CryptogramType::Aac && given != CryptogramType::Aac
 }
 
-/// Judges an answer that must be signed; `cid` stands in clear in it. The cryptogram comes out of the signature. After a
-/// failure no further signature is asked.
+/// Judges an answer that must be signed; `cid` stands in clear in it. The cryptogram comes out of the signature. After
+/// a failure no further signature is asked.
 pub(in crate::domain::emv) fn check(session: &mut Session, answer: &Tlv<'_>, cid: u8) -> Checked {
     session.tsi.set(Tsi::ODA);
     let opened = session.cda.as_ref().and_then(|cda| open(cda, answer));

@@ -1,7 +1,7 @@
 //! From the key of a certification authority to the keys of issuer and card: certificates 90, 9F46 and 9F2D.
 //!
-//! EMV 4.4 Book 2 §5.3 (issuer), §6.4 (card), §7.1 (PIN encipherment). A certificate gives back the first part of a key;
-//! the rest stands in the remainder. Spec: unverified.
+//! EMV 4.4 Book 2 §5.3 (issuer), §6.4 (card), §7.1 (PIN encipherment). A certificate gives back the first part of a
+//! key; the rest stands in the remainder. Spec: unverified.
 use super::super::restrictions::century;
 use super::super::session::App;
 use super::super::tlv::Tag;

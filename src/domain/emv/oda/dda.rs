@@ -38,8 +38,8 @@ pub(super) fn ask(session: Box<Session>) -> Step {
     }
 }
 
-/// The card's key, and the data for it: as its own list says, else the terminal's. A list without the unpredictable number
-/// would let a copy repeat an old signature. EMV 4.4 Book 2 §6.5.1.
+/// The card's key, and the data for it: as its own list says, else the terminal's. A list without the unpredictable
+/// number would let a copy repeat an old signature. EMV 4.4 Book 2 §6.5.1.
 fn prepare(session: &Session) -> Result<(RsaKey, Vec<u8>), Defect> {
     let key = signing_key(&session.app)?;
     let list = session.app.card.value(Tag::DDOL).unwrap_or(&session.app.entry.default_ddol);
@@ -56,7 +56,8 @@ impl AwaitSignature {
         &self.session
     }
 
-    /// A card that does not answer as it must ends the conversation; a wrong signature does not. EMV 4.4 Book 3 §6.5.9.4.
+    /// A card that does not answer as it must ends the conversation; a wrong signature does not. EMV 4.4 Book 3
+    /// §6.5.9.4.
     pub(in crate::domain::emv) fn step(mut self, input: Input) -> Step {
         let answer = response(input, PHASE)?;
         if !answer.status.is_ok() {

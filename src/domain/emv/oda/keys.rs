@@ -7,8 +7,8 @@ use zeroize::Zeroizing;
 
 use super::super::params::Capk;
 
-/// Lengths of a modulus in bytes: 1984 bits are the most that a signature in one answer can have. Choice: below 512 bits
-/// no key is believed.
+/// Lengths of a modulus in bytes: 1984 bits are the most that a signature in one answer can have. Choice: below 512
+/// bits no key is believed.
 const MODULUS_MIN: usize = 64;
 const MODULUS_MAX: usize = 248;
 
@@ -30,8 +30,8 @@ pub(in crate::domain::emv) struct RsaKey {
 }
 
 impl RsaKey {
-    /// Takes modulus and exponent as they stand in certificates. `None` for a modulus that is even, begins with 00 or has
-    /// not 64 to 248 bytes, and for exponents other than 3 and 65537.
+    /// Takes modulus and exponent as they stand in certificates. `None` for a modulus that is even, begins with 00 or
+    /// has not 64 to 248 bytes, and for exponents other than 3 and 65537.
     pub(super) fn new(modulus: &[u8], exponent: &[u8]) -> Option<Self> {
         let exponent = match exponent {
             [3] => Exponent::Three,

@@ -106,12 +106,11 @@ fn signing_key(app: &App) -> Result<RsaKey, Defect> {
     certificates::card_key(app, &certificates::issuer_key(app)?)
 }
 
-/// The key that an offline PIN is enciphered with: the card's own for PINs if it has one, else the one it signs with. EMV
-/// 4.4 Book 2 §7.1.
+/// The key that an offline PIN is enciphered with: the card's own for PINs if it has one, else the one it signs with.
+/// EMV 4.4 Book 2 §7.1.
 ///
 /// # Errors
 /// The PIN cannot be enciphered; whether data was missing or a check failed makes no difference to the cardholder.
-#[allow(dead_code, reason = "enciphered offline PIN uses it")]
 pub(super) fn pin_key(session: &Session) -> Result<RsaKey, Defect> {
     certificates::pin_key(&session.app)
 }

@@ -48,8 +48,8 @@ impl Recovered {
         }
     }
 
-    /// Format 05: the card's dynamic number, 2 to 8 bytes, and what follows it in the dynamic data. EMV 4.4 Book 2 §6.5.2
-    /// Table 17, §6.6.2 Table 22.
+    /// Format 05: the card's dynamic number, 2 to 8 bytes, and what follows it in the dynamic data. EMV 4.4 Book 2
+    /// §6.5.2 Table 17, §6.6.2 Table 22.
     pub(super) fn dynamic(&self) -> Option<(&[u8], &[u8])> {
         let [_format, SHA_1, length, rest @ ..] = self.data() else { return None };
         let (number_length, dynamic) = rest.get(..usize::from(*length))?.split_first()?;

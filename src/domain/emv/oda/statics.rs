@@ -18,8 +18,8 @@ pub(in crate::domain::emv) struct StaticData {
 }
 
 impl StaticData {
-    /// Takes a signed record as the card gave it. Of files 1 to 10 what is inside template 70 counts, of files above the
-    /// whole record.
+    /// Takes a signed record as the card gave it. Of files 1 to 10 what is inside template 70 counts, of files above
+    /// the whole record.
     pub(in crate::domain::emv) fn add(&mut self, sfi: u8, record: &[u8]) {
         match tlv::single(record) {
             Ok(Some(template)) if template.tag == Tag::RECORD_TEMPLATE => {

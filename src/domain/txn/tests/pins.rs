@@ -8,8 +8,8 @@ fn asks_pin(state: &State) -> bool {
     matches!(state, State::AwaitPin { .. })
 }
 
-/// Wrong twice, then right: asked three times with fewer tries each time. The bank hears of it in DE 55 alone: there is no
-/// DE 52, so DE 22 says "no PIN" in its third digit. Nobody signs.
+/// Wrong twice, then right: asked three times with fewer tries each time. The bank hears of it in DE 55 alone: there
+/// is no DE 52, so DE 22 says "no PIN" in its third digit. Nobody signs.
 #[test]
 fn a_wrong_pin_is_asked_for_again() {
     let world = World::sale(&[]).with_offline_pin(2).run();
