@@ -7,7 +7,7 @@ pub mod commit;
 mod line;
 
 use crate::domain::calendar::{BootTime, LocalTime, WallTime};
-use crate::domain::emv::apdu::{CommandApdu, ResponseApdu};
+use crate::domain::emv::apdu::{CommandApdu, ResponseApdu, StatusWord};
 use crate::domain::ident::{BatchNumber, TxnId};
 use crate::domain::money::Amount;
 use crate::domain::receipt::Document;
@@ -36,11 +36,59 @@ pub enum CardCommand {
         /// What to send.
         command: CommandApdu,
     },
+    /// Have the reader's own PIN pad ask for a PIN and give it to the powered card. Answered by
+    /// [`CardEvent::PinPresented`], at the latest after the time in `ask` and that of a command. It cannot be
+    /// called back; later commands wait behind it.
+    PresentPin {
+        /// Answer carries it.
+        id: u64,
+        /// What to ask.
+        ask: PadAsk,
+    },
     /// Power the card down and let go of it. Answered by [`CardEvent::PoweredOff`].
     PowerOff {
         /// Answer carries it.
         id: u64,
     },
+}
+
+/// What a reader's PIN pad is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PadAsk {
+    /// VERIFY with a PIN block of format 2 that has no PIN: the pad puts length and digits into it.
+    pub template: CommandApdu,
+    /// Fewest digits.
+    pub min: u8,
+    /// Most digits.
+    pub max: u8,
+    /// How long the cardholder may take, in seconds; from 1.
+    pub timeout_s: u8,
+    /// No digits at all are an answer too.
+    pub bypass_allowed: bool,
+}
+
+impl PadAsk {
+    /// A plaintext PIN for the card, 4 to 12 digits. EMV 4.4 Book 3 §6.5.12 and its plaintext offline PIN block.
+    /// Spec: unverified.
+    #[must_use]
+    pub fn plain(timeout_s: u8, bypass_allowed: bool) -> Self {
+        let data = vec![0x20, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF];
+        let template = CommandApdu { cla: 0x00, ins: 0x20, p1: 0x00, p2: 0x80, data, le: None };
+        Self { template, min: 4, max: 12, timeout_s, bypass_allowed }
+    }
+}
+
+/// How the question of a PIN pad ended. The PIN itself never leaves the reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PadAnswer {
+    /// The card was given a PIN; this is its answer to VERIFY.
+    Presented(StatusWord),
+    /// The cardholder pressed cancel; the card was given nothing.
+    Cancelled,
+    /// Nobody typed a PIN in time; the card was given nothing.
+    TimedOut,
+    /// The cardholder typed no PIN, which was allowed; the card was given nothing.
+    Bypassed,
 }
 
 /// Why a card or reader did not do it.
@@ -58,15 +106,21 @@ pub enum CardFault {
     /// The APDU deadline passed; the thread has re-established the reader.
     #[error("the chip took longer than {0} ms")]
     Timeout(u64),
-    /// Another program holds the reader.
-    #[error("another program holds the reader")]
-    Shared,
+    /// Another program holds the reader: which, where it can be found out (`scdaemon (process 812)`).
+    #[error(
+        "{} holds the reader: end it, or have it let go of the reader",
+        .0.as_deref().unwrap_or("another program")
+    )]
+    Shared(Option<String>),
     /// No reader, or pcscd is not running.
     #[error("no reader: {0}")]
     NoReader(String),
     /// The answer is not an APDU.
     #[error("broken answer from the chip: {0}")]
     Broken(String),
+    /// The reader has no PIN pad that can give a PIN to the card.
+    #[error("the reader has no PIN pad")]
+    NoPinPad,
 }
 
 /// What is known of one reader.
@@ -78,6 +132,8 @@ pub struct ReaderStatus {
     pub contactless: bool,
     /// A card is in.
     pub card_present: bool,
+    /// It has a PIN pad that gives a PIN to the card by itself: [`CardCommand::PresentPin`].
+    pub pin_pad: bool,
     /// True if the reader works.
     pub ok: bool,
     /// Why not, as hyphenated words (`pcscd-absent`, `unplugged`, `shared`).
@@ -108,6 +164,13 @@ pub enum CardEvent {
         id: u64,
         /// The answer.
         result: Result<ResponseApdu, CardFault>,
+    },
+    /// The reader's PIN pad has done its part.
+    PinPresented {
+        /// Of the command.
+        id: u64,
+        /// How it ended, or why not.
+        result: Result<PadAnswer, CardFault>,
     },
     /// The card is powered down.
     PoweredOff {

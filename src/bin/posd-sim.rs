@@ -1,10 +1,15 @@
 //! The simulators as a process: each subcommand is one of them, on the real interface.
 use std::io;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use posd::adapters::card_pcsc::{self, ReaderNames};
 use posd::adapters::journal_sqlite::SqliteJournal;
 use posd::sim::{bench, cardd, demo, fuzz, host, printer, storm, worlds};
+
+/// Longest time for one command to the card.
+const APDU_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Simulated devices for tests and demonstrations of posd
 #[derive(Parser)]
@@ -26,6 +31,8 @@ enum Command {
     Demo(demo::Args),
     /// Counts and ratios of the real daemon in a simulated shop
     Bench(bench::Args),
+    /// Kernel and a recorded card, in memory, for counting
+    Chip(bench::ChipArgs),
     /// Whole shops in memory, in which anything goes wrong and no money may get lost
     Worlds(worlds::Args),
     /// Bytes of chance against everything that reads bytes from outside
@@ -40,6 +47,10 @@ fn main() -> ExitCode {
         Command::Host(args) => told(host::run(*args)),
         Command::Printer(args) => told(printer::run(&args)),
         Command::Demo(args) => demo::run(&args),
+        Command::Chip(args) => bench::chip(&args, |events| {
+            let handle = card_pcsc::start(ReaderNames::Auto, APDU_DEADLINE, events)?;
+            Ok(Box::new(move |command| handle.try_send(command).is_ok()))
+        }),
         Command::Worlds(args) => worlds::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Storm(args) => storm::run(&args),

@@ -288,7 +288,10 @@ impl Engine {
                 }
             }
             // Answers to commands that nobody waits for any more.
-            CardEvent::Powered { .. } | CardEvent::Response { .. } | CardEvent::PoweredOff { .. } => {}
+            CardEvent::Powered { .. }
+            | CardEvent::Response { .. }
+            | CardEvent::PinPresented { .. }
+            | CardEvent::PoweredOff { .. } => {}
         }
     }
 
@@ -303,8 +306,9 @@ impl Engine {
             CardFault::Removed | CardFault::NoCard => CardTrouble::Removed,
             CardFault::Mute
             | CardFault::Timeout(_)
-            | CardFault::Shared
+            | CardFault::Shared(_)
             | CardFault::NoReader(_)
+            | CardFault::NoPinPad
             | CardFault::Broken(_) => CardTrouble::Unreadable,
         };
         self.step_txn(Event::CardFailed(trouble));

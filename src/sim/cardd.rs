@@ -179,8 +179,8 @@ async fn obey(slot: &Slot, line: &str) -> Result<serde_json::Map<String, Value>,
         }
         ("apdus", "") => {
             let row = |entry: super::card::LogEntry| {
-                let super::card::LogEntry { command, length, status } = entry;
-                json!({ "command": command, "length": length, "status": status })
+                let super::card::LogEntry { command, length, status, micros } = entry;
+                json!({ "command": command, "length": length, "status": status, "us": micros })
             };
             let log = slot.log().await.map_err(text)?;
             answer.insert("apdus".to_owned(), log.into_iter().map(row).collect());

@@ -395,7 +395,7 @@ fn a_reader_held_by_another_program_is_shared() {
         let reader = std::ffi::CString::new(Bench::READER).unwrap();
         let held = other.connect(&reader, pcsc::ShareMode::Exclusive, pcsc::Protocols::ANY).unwrap();
         engine.readers_until(|readers| readers.iter().any(|reader| reader.reasons == ["shared"]));
-        assert_eq!(engine.power_on(), Err(CardFault::Shared));
+        assert_eq!(engine.power_on(), Err(CardFault::Shared(None)));
         drop(held);
         engine.readers_until(|readers| readers.iter().all(|reader| reader.ok));
         engine.power_on().unwrap();

@@ -227,7 +227,7 @@ impl Supervisor {
     /// "Held by another program" is not true while the other one is a lost thread of ours.
     fn corrected(&self, event: CardEvent) -> CardEvent {
         match event {
-            CardEvent::Powered { id, result: Err(CardFault::Shared) } if self.has_lost() => {
+            CardEvent::Powered { id, result: Err(CardFault::Shared(_)) } if self.has_lost() => {
                 CardEvent::Powered { id, result: Err(CardFault::Mute) }
             }
             event => event,

@@ -156,7 +156,7 @@ pub(super) const fn is_service_gone(error: Error) -> bool {
 fn connect_failure(error: Error) -> Failure {
     Failure::Fault(match error {
         Error::NoSmartcard | Error::RemovedCard => CardFault::NoCard,
-        Error::SharingViolation => CardFault::Shared,
+        Error::SharingViolation => CardFault::Shared(None),
         Error::UnresponsiveCard | Error::UnpoweredCard | Error::NotTransacted => CardFault::Mute,
         Error::UnknownReader | Error::ReaderUnavailable | Error::NoReadersAvailable => {
             CardFault::NoReader(UNPLUGGED.to_owned())
@@ -224,7 +224,7 @@ mod tests {
     #[test]
     fn a_failed_power_up_is_named() {
         assert_eq!(connect_failure(Error::NoSmartcard).into_fault(), CardFault::NoCard);
-        assert_eq!(connect_failure(Error::SharingViolation).into_fault(), CardFault::Shared);
+        assert_eq!(connect_failure(Error::SharingViolation).into_fault(), CardFault::Shared(None));
         assert_eq!(connect_failure(Error::UnresponsiveCard).into_fault(), CardFault::Mute);
         assert!(matches!(connect_failure(Error::ServiceStopped), Failure::ServiceGone));
     }

@@ -272,6 +272,9 @@ impl Worker {
                 let (result, gone) = split(outcome);
                 (CardEvent::Response { id, result }, gone)
             }
+            CardCommand::PresentPin { id, .. } => {
+                (CardEvent::PinPresented { id, result: Err(CardFault::NoPinPad) }, false)
+            }
             CardCommand::PowerOff { id } => {
                 *power = Power::Off;
                 (CardEvent::PoweredOff { id }, false)
@@ -298,6 +301,7 @@ pub(super) fn answer(command: &CardCommand, fault: CardFault) -> CardEvent {
     match command {
         CardCommand::PowerOn { id } => CardEvent::Powered { id: *id, result: Err(fault) },
         CardCommand::Transmit { id, .. } => CardEvent::Response { id: *id, result: Err(fault) },
+        CardCommand::PresentPin { id, .. } => CardEvent::PinPresented { id: *id, result: Err(fault) },
         CardCommand::PowerOff { id } => CardEvent::PoweredOff { id: *id },
     }
 }

@@ -3,10 +3,12 @@
 //! It measures; it does not judge. Times depend on the machine and on what else runs on it, so wherever possible the
 //! table has a count, or the ratio of two things measured in the same run. Shops are opened one after the other: in the
 //! first two the daemon runs under strace and only its syncs are counted; in the others it runs alone.
+mod chip;
 mod disk;
 mod kinds;
 mod ledger;
 mod machine;
+mod reader;
 mod stored;
 mod table;
 mod till;
@@ -15,10 +17,12 @@ mod worlds;
 
 pub use super::shop::STORAGE_KEY;
 use super::shop::{Plan, Shop};
+pub use chip::{ChipArgs, chip};
 use disk::Commits;
 pub use disk::OpenJournal;
 use kinds::{Diary, Kinds};
 use machine::{Cpu, Memory};
+pub use reader::{OpenReader, ToCard};
 use std::fs;
 use std::io::{Error, Write as _};
 use std::path::{Path, PathBuf};
@@ -58,6 +62,9 @@ pub struct Args {
     #[arg(long, default_value_t = 60,
         value_parser = clap::value_parser!(u32).range(1..=i64::from(SALES_MAX)))]
     sales: u32,
+    /// The test terminal of the crate emv, to be compared with over pcscd
+    #[arg(long, value_name = "FILE")]
+    emv_terminal: Option<PathBuf>,
     /// Print JSON instead of Markdown
     #[arg(long)]
     json: bool,
@@ -90,6 +97,10 @@ fn measure(args: &Args, open_journal: OpenJournal) -> Result<Table, Error> {
     tell("pages and totals in a large and a small ledger");
     let ledgers = ledger::measure(&disk.join("ledgers"), open_journal)?;
     drop(fs::remove_dir_all(disk.join("ledgers")));
+    tell("the kernel under valgrind");
+    let chips = chip::measure(&std::env::current_exe()?)?;
+    tell("conversations over pcscd");
+    let turns = reader::measure(&std::env::current_exe()?, args.emv_terminal.as_deref(), &disk.join("chip"))?;
     tell("worlds in memory");
     let worlds = worlds::measure()?;
     tell(&format!("{} sales under strace", args.sales));
@@ -109,6 +120,8 @@ fn measure(args: &Args, open_journal: OpenJournal) -> Result<Table, Error> {
         load_after: machine::load(),
         syncs,
         kinds,
+        chips,
+        turns,
         commits,
         ledgers,
         work,

@@ -1,7 +1,9 @@
 //! The table: what was measured, in words and as JSON. It computes nothing but quotients.
+use super::chip::Cost;
 use super::kinds::Kinds;
 use super::ledger::{Ledgers, Pair, SIZES};
 use super::machine::Memory;
+use super::reader::Turns;
 use super::stored::{ANSWER_MS, ROWS, Stored, UPLOADS};
 use super::worlds::Worlds;
 use super::{Commits, READ_ROUNDS, READS, Syncs, Work};
@@ -19,6 +21,8 @@ pub(super) struct Table {
     pub(super) load_after: String,
     pub(super) syncs: Syncs,
     pub(super) kinds: Kinds,
+    pub(super) chips: Vec<(&'static str, Cost)>,
+    pub(super) turns: Option<Turns>,
     pub(super) commits: Commits,
     pub(super) ledgers: Ledgers,
     pub(super) work: Work,
@@ -54,7 +58,32 @@ impl Table {
     }
 
     fn rows(&self) -> Vec<[String; 3]> {
-        [self.sync_rows(), self.journal_rows(), self.stored_rows(), self.daemon_rows()].concat()
+        [self.sync_rows(), self.journal_rows(), self.stored_rows(), self.chip_rows(), self.daemon_rows()]
+            .concat()
+    }
+
+    fn chip_rows(&self) -> Vec<[String; 3]> {
+        let cost = |(card, cost): &(&str, Cost)| {
+            row(
+                &format!("one transaction inside the kernel, card `{card}` (recorded), by valgrind"),
+                "",
+                format!("{} instructions, {} heap allocations", cost.instructions, cost.allocations),
+            )
+        };
+        let turn = |Turns { ours: (own, time), theirs: (other, against) }: &Turns| {
+            row(
+                "one conversation over pcscd with the same CDA card, first to last command as the card sees it, \
+                 medians, against the test terminal of the crate `emv`",
+                "not slower",
+                format!(
+                    "{:.2} times ({} for {own} commands against {} for {other})",
+                    us(*time) / us(*against),
+                    micros(*time),
+                    micros(*against),
+                ),
+            )
+        };
+        self.chips.iter().map(cost).chain(self.turns.iter().map(turn)).collect()
     }
 
     fn sync_rows(&self) -> Vec<[String; 3]> {
@@ -177,6 +206,14 @@ impl Table {
             "fdatasync": self.syncs.fdatasync,
             "syncs": self.syncs.all,
             "fdatasync-by-kind": self.kinds.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
+            "kernel": self.chips.iter().map(|(card, cost)| {
+                let counts = json!({ "instructions": cost.instructions, "allocations": cost.allocations });
+                ((*card).to_owned(), counts)
+            }).collect::<serde_json::Map<_, _>>(),
+            "pcscd": self.turns.as_ref().map(|turns| json!({
+                "own-us": us(turns.ours.1), "own-commands": turns.ours.0,
+                "emv-us": us(turns.theirs.1), "emv-commands": turns.theirs.0,
+            })),
             "commit": {
                 "ratio": commits.ratio,
                 "commit-us": us(commits.commit),

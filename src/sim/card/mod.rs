@@ -49,6 +49,8 @@ pub struct LogEntry {
     pub length: usize,
     /// The status word in hex, or `mute` or `removed`.
     pub status: String,
+    /// When it came, in microseconds of the clock that [`Card::clock`] was told.
+    pub micros: u64,
 }
 
 /// Where the transaction stands. EMV 4.4 Book 3 §8.2.
@@ -99,6 +101,7 @@ pub struct Card {
     volatile: Volatile,
     faults: Vec<Fault>,
     count: u32,
+    micros: u64,
     log: Vec<LogEntry>,
 }
 
@@ -114,6 +117,7 @@ impl Card {
             volatile: Volatile::default(),
             faults: Vec::new(),
             count: 0,
+            micros: 0,
             log: Vec::new(),
         }
     }
@@ -140,6 +144,11 @@ impl Card {
         self.reset();
         self.count = 0;
         self.log.clear();
+    }
+
+    /// What time it is, for the log; a card has no clock.
+    pub const fn clock(&mut self, micros: u64) {
+        self.micros = micros;
     }
 
     /// Switches a fault on.
@@ -270,7 +279,7 @@ impl Card {
         let has_pin = matches!(bytes, [_, 0x20 | 0x24, ..]);
         let shown = if has_pin { bytes.get(..4).unwrap_or_default() } else { bytes };
         let command = shown.iter().map(|byte| format!("{byte:02X}")).collect();
-        self.log.push(LogEntry { command, length, status });
+        self.log.push(LogEntry { command, length, status, micros: self.micros });
     }
 }
 

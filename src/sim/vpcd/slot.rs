@@ -126,6 +126,7 @@ pub fn serve(address: SocketAddr) -> (Slot, impl Future<Output = ()>) {
         mute: false,
         powered: false,
         waiting_faults: Vec::new(),
+        began: Instant::now(),
     };
     (Slot(sender), task.run(orders))
 }
@@ -175,6 +176,8 @@ struct Task {
     /// vpcd has switched the power on.
     powered: bool,
     waiting_faults: Vec<Fault>,
+    /// Time in the log counts from here.
+    began: Instant,
 }
 
 impl Task {
@@ -294,11 +297,14 @@ impl Task {
             Request::Atr if card.atr().is_empty() && self.powered => return self.lose_line(),
             Request::Atr if card.atr().is_empty() => vec![0x3B, 0x00],
             Request::Atr => card.atr().to_vec(),
-            Request::Apdu(bytes) => match card.transmit(&bytes) {
-                Reply::Answer(answer) => answer,
-                Reply::Mute => return self.mute = true,
-                Reply::Removed => return self.link = Link::Out,
-            },
+            Request::Apdu(bytes) => {
+                card.clock(u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX));
+                match card.transmit(&bytes) {
+                    Reply::Answer(answer) => answer,
+                    Reply::Mute => return self.mute = true,
+                    Reply::Removed => return self.link = Link::Out,
+                }
+            }
         };
         if let Link::Up(wire) = &mut self.link
             && !matches!(timeout(STEP_MAX, wire.answer(&answer)).await, Ok(Ok(())))

@@ -512,6 +512,7 @@ pub(crate) fn reader() -> ReaderView {
             name: "Virtual PCD 00 00".to_owned(),
             contactless: false,
             card_present: false,
+            pin_pad: false,
             ok: true,
             reasons: vec![],
             event_count: 3,
