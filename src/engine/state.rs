@@ -193,7 +193,6 @@ impl Engine {
         let loaded = rebuild(wiring.journal.as_mut(), wiring.system.wall())?;
         let (journal, door, upkeep) = threads(wiring.journal, wiring.courier, &loaded, wiring.system.boot())?;
         let (clock_floor, clock_offset) = clock(wiring.system.wall(), settings.built_at, &loaded);
-        let entries = order::in_order(&loaded.open);
         let mut engine = Self {
             journal,
             card: wiring.card,
@@ -208,8 +207,8 @@ impl Engine {
             downloads: Downloads::new(Tables::new(loaded.downloads, &settings)),
             cares: Vec::new(),
             entries: Shown::default(),
-            line: Line::new(&settings.identity.profile, &entries, wiring.system.boot()),
-            queue: Owed::new(entries),
+            line: Line::new(&settings.identity.profile, &order::in_order(&loaded.open), wiring.system.boot()),
+            queue: Owed::new(order::in_order(&loaded.open)),
             queue_paused: loaded.queue_paused,
             system: wiring.system,
             jobs: Jobs::default(),
