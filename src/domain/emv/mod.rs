@@ -25,6 +25,7 @@ pub mod atr;
 mod cvm;
 pub mod describe;
 pub mod dol;
+mod get_data;
 pub mod kernel;
 mod label;
 mod meaning;

@@ -157,11 +157,7 @@ impl AwaitRecord {
             return Ok(self.ask());
         }
         // What FCI and GET PROCESSING OPTIONS said stands; a record cannot change the file locator or the profile.
-        for (tag, value) in self.objects.iter() {
-            if !self.app.card.contains(tag) {
-                self.app.card.put(tag, value);
-            }
-        }
+        self.app.card = self.objects.overlaid(&self.app.card);
         let identity = identity(&self.app)?;
         let session = Session::new(*self.app, identity, self.aip);
         if session.app.params.purpose == Purpose::Read {

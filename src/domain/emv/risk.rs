@@ -2,13 +2,12 @@
 //!
 //! What the terminal remembers of cards comes with the parameters: the log of split sales and the exception file. Spec:
 //! unverified.
-use super::action;
-use super::apdu::{CommandApdu, StatusWord};
 use super::kernel::{Input, Output, State, Step, response};
 use super::params::{AidEntry, Purpose};
 use super::results::{Tsi, Tvr};
 use super::session::Session;
-use super::tlv::{self, Tag};
+use super::tlv::Tag;
+use super::{action, get_data};
 
 const PHASE: &str = "terminal risk management";
 
@@ -69,15 +68,13 @@ impl AwaitCounter {
     }
 
     fn ask(self, tag: Tag) -> (State, Output) {
-        let [.., p1, p2] = tag.0.to_be_bytes();
-        let command = CommandApdu { cla: 0x80, ins: 0xCA, p1, p2, data: Vec::new(), le: Some(0) };
-        (State::Counter(self), Output::Transmit(command))
+        (State::Counter(self), Output::Transmit(get_data::command(tag)))
     }
 
     pub(super) fn step(mut self, input: Input) -> Step {
         let answer = response(input, PHASE)?;
         let asked = if self.counted.is_none() { Tag::ATC } else { Tag::LAST_ONLINE_ATC };
-        let value = counter(asked, answer.status, &answer.data);
+        let value = get_data::value(asked, &answer).map(u16::from_be_bytes);
         let Some(counted) = self.counted else {
             self.counted = Some(value);
             return Ok(self.ask(Tag::LAST_ONLINE_ATC));
@@ -102,12 +99,6 @@ impl Limits {
             tvr.set(Tvr::OVER_UPPER_LIMIT);
         }
     }
-}
-
-/// The counter in an answer to GET DATA; `None` where the card does not tell it.
-fn counter(asked: Tag, status: StatusWord, data: &[u8]) -> Option<u16> {
-    let object = tlv::single(data).ok()?.filter(|object| status.is_ok() && object.tag == asked)?;
-    object.value.try_into().ok().map(u16::from_be_bytes)
 }
 
 /// Picks a transaction below the floor limit for the host. `roll` is uniform in 1 to 99. EMV 4.4 Book 3
@@ -178,16 +169,5 @@ mod tests {
         check(None, Some(10), 0x60, 0x00);
         check(Some(13), None, 0x60, 0x00);
         check(None, Some(0), 0x60, 0x08);
-    }
-
-    /// A counter is what its own object says, in two bytes, after 9000.
-    #[test]
-    fn a_counter_is_two_bytes_under_its_tag() {
-        let ok = StatusWord(0x9000);
-        assert_eq!(counter(Tag::ATC, ok, &[0x9F, 0x36, 2, 1, 2]), Some(0x0102));
-        assert_eq!(counter(Tag::ATC, ok, &[0x9F, 0x13, 2, 1, 2]), None);
-        assert_eq!(counter(Tag::ATC, ok, &[0x9F, 0x36, 1, 1]), None);
-        assert_eq!(counter(Tag::ATC, ok, &[]), None);
-        assert_eq!(counter(Tag::ATC, StatusWord(0x6A88), &[0x9F, 0x36, 2, 1, 2]), None);
     }
 }

@@ -136,10 +136,7 @@ impl Session {
     }
 
     pub(super) fn summary(&self) -> Box<CardSummary> {
-        let mut tags = self.app.card.clone();
-        for (tag, value) in self.app.own.iter() {
-            tags.put(tag, value);
-        }
+        let mut tags = self.app.card.overlaid(&self.app.own);
         tags.put(Tag::TVR, self.tvr.bytes());
         tags.put(Tag::TSI, self.tsi.bytes());
         tags.put(Tag::CVM_RESULTS, &self.cvm_results.bytes());

@@ -417,6 +417,32 @@ impl TagStore {
         Ok(())
     }
 
+    /// Both together, with room for a few more; where both have a tag, that of `over` counts.
+    #[must_use]
+    pub fn overlaid(&self, over: &Self) -> Self {
+        let mut both = Self {
+            slots: Vec::with_capacity(self.slots.len().saturating_add(over.slots.len()).saturating_add(8)),
+            bytes: Vec::with_capacity(self.bytes.len().saturating_add(over.bytes.len()).saturating_add(32)),
+        };
+        let mut under = self.slots.iter().peekable();
+        for slot in &over.slots {
+            while let Some(lower) = under.next_if(|lower| lower.tag < slot.tag) {
+                both.append(self, *lower);
+            }
+            under.next_if(|same| same.tag == slot.tag);
+            both.append(over, *slot);
+        }
+        under.for_each(|rest| both.append(self, *rest));
+        both
+    }
+
+    /// A value of another store, under a tag above all others here.
+    fn append(&mut self, from: &Self, slot: Slot) {
+        let Some(value) = from.of(slot) else { return };
+        self.slots.push(Slot { at: self.bytes.len(), ..slot });
+        self.bytes.extend_from_slice(value);
+    }
+
     /// Takes a tag out.
     pub fn remove(&mut self, tag: Tag) {
         if let Ok(at) = self.find(tag) {
@@ -527,6 +553,28 @@ mod tests {
         let mut reader = Reader::new(&[0x50, 3, 1]);
         assert!(matches!(reader.next(), Some(Err(_))));
         assert!(reader.next().is_none());
+    }
+
+    /// Two stores laid over one another hold the objects of both, and the upper one's where both have one.
+    #[test]
+    fn stores_are_laid_over_one_another() {
+        let store = |objects: &[(Tag, &[u8])]| {
+            let mut store = TagStore::default();
+            objects.iter().for_each(|(tag, value)| store.put(*tag, value));
+            store
+        };
+        let card = store(&[(Tag(0x9F36), &[1]), (Tag(0x5A), &[2, 2]), (Tag(0x9F02), &[3])]);
+        let own = store(&[(Tag(0x9F02), &[4; 6]), (Tag(0x95), &[5]), (Tag(0xDF31), &[])]);
+        let expected: [(Tag, &[u8]); 5] = [
+            (Tag(0x5A), &[2, 2]),
+            (Tag(0x95), &[5]),
+            (Tag(0x9F02), &[4; 6]),
+            (Tag(0x9F36), &[1]),
+            (Tag(0xDF31), &[]),
+        ];
+        assert!(card.overlaid(&own).iter().eq(expected));
+        assert!(own.overlaid(&TagStore::default()).iter().eq(own.iter()));
+        assert!(TagStore::default().overlaid(&own).iter().eq(own.iter()));
     }
 
     #[test]

@@ -3,12 +3,13 @@
 //! For the card: its try counter is read, the PIN is asked, VERIFY brings it, and a wrong one is asked for again as
 //! long as the card says that tries are left. A PIN for the bank never comes here. An enciphered PIN goes under the
 //! card's key with a challenge of the card: EMV 4.4 Book 2 §7. Spec: unverified.
-use super::super::apdu::{CommandApdu, ResponseApdu, StatusWord};
+use super::super::apdu::{CommandApdu, StatusWord};
+use super::super::get_data;
 use super::super::kernel::{Input, Output, PinKind, PinRequest, PinResult, State, Step, response};
 use super::super::oda::{self, RsaKey};
 use super::super::results::{CvmOutcome, Tvr};
 use super::super::session::Session;
-use super::super::tlv::{self, Tag};
+use super::super::tlv::Tag;
 use super::rule::{PinForm, Rule};
 use super::{PHASE, Walk};
 use crate::domain::crypto::pin_block;
@@ -87,7 +88,7 @@ pub(super) fn ask_for_card(walk: Walk, rule: Rule, form: PinForm, with_signature
         },
     };
     let how = Offline { rule, key, with_signature };
-    let command = CommandApdu { cla: 0x80, ins: 0xCA, p1: 0x9F, p2: 0x17, data: Vec::new(), le: Some(0) };
+    let command = get_data::command(Tag::PIN_TRY_COUNTER);
     Ok((State::PinTries(AwaitTries { walk, how }), Output::Transmit(command)))
 }
 
@@ -98,25 +99,13 @@ impl AwaitTries {
 
     pub(in super::super) fn step(mut self, input: Input) -> Step {
         let answer = response(input, PHASE)?;
-        let tries_left = counter(&answer);
+        // A card that does not tell it, or tells nonsense, is asked for no less.
+        let tries_left = get_data::value(Tag::PIN_TRY_COUNTER, &answer).map(|[tries]| tries);
         if tries_left == Some(0) {
             self.walk.session.tvr.set(Tvr::PIN_TRY_LIMIT);
             return self.walk.unsuccessful(self.how.rule);
         }
         Ok(self.how.ask(self.walk, tries_left, 0))
-    }
-}
-
-/// Tag 9F17 of an answer to GET DATA. A card that does not tell it, or tells nonsense, is asked for no less. EMV 4.4
-/// Book 3 §10.5.1.
-fn counter(answer: &ResponseApdu) -> Option<u8> {
-    let object = answer.status.is_ok().then(|| tlv::single(&answer.data).ok())??;
-    match object {
-        Some(object) if object.tag == Tag::PIN_TRY_COUNTER => match object.value {
-            [tries] => Some(*tries),
-            _ => None,
-        },
-        _ => None,
     }
 }
 

@@ -63,11 +63,11 @@ pub(in crate::domain::emv) fn expected(
 pub(in crate::domain::emv) fn check(session: &mut Session, answer: &Tlv<'_>, cid: u8) -> Checked {
     session.tsi.set(Tsi::ODA);
     let opened = session.cda.as_ref().and_then(|cda| open(cda, answer));
-    let hash = session.app.params.unpredictable_number;
+    let number = session.app.params.unpredictable_number;
     if let Some(opened) = &opened
         && opened.said
         && opened.cid == cid
-        && opened.signed.covers([hash.as_slice()])
+        && opened.signed.covers([number.as_slice()])
     {
         session.app.card.put(Tag::CRYPTOGRAM, &opened.cryptogram);
         session.app.card.put(Tag::ICC_DYNAMIC_NUMBER, &opened.number);
