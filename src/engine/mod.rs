@@ -8,6 +8,7 @@
 //! Who uses the host line is decided in `line`, one user at a time: a sign-on, what the queue owes, other errands, then
 //! the transaction. What a running transaction wants is carried in `trade`; what follows its outcome in `paper`.
 mod authorize;
+mod care;
 mod commands;
 mod create;
 mod cut;
@@ -23,6 +24,7 @@ mod owed;
 mod paper;
 mod password_thread;
 mod queue;
+mod receipts;
 mod recent;
 mod settle;
 mod settle_paper;
@@ -116,7 +118,7 @@ enum Note {
     /// A transaction wanted by batch and STAN.
     Open(oneshot::Sender<Result<TxnId, Fault>>),
     /// A transaction whose receipt is wanted.
-    Receipt(Box<paper::ReceiptWish>),
+    Receipt(Box<receipts::ReceiptWish>),
     /// A transaction that is to be explained.
     Explain(explain::Wish),
     /// A transaction that has just ended, or whose reversal has: its row as stored.

@@ -1,27 +1,21 @@
-//! Paper and what else follows an outcome: plies, tear pause, signature, the card on its way out.
+//! The print queue: which ply prints now, what is known of each, and what people want printed again.
 //!
 //! A ply is marked as being printed, durably, before its first byte: after a power cut it is `unconfirmed` and nobody
 //! prints it twice unasked. The mark for both plies is one commit; what is learned later is written lazily, because
 //! losing it only makes the terminal more careful. A printer that is away costs no commit: the plies stay `held`.
-use super::handle::{AgentAnswer, AgentAsk, AgentCommand, AgentEvent, Caller, Notice};
+use super::handle::Notice;
 use super::settle_paper::Wish;
-use super::start::reply;
-use super::trade::Active;
 use super::view::PrintJobView;
 use super::{Engine, Note, cut};
-use crate::domain::calendar::BootTime;
 use crate::domain::fault::{Fault, FaultName};
 use crate::domain::ident::{BatchNumber, TxnId};
-use crate::domain::money::Currency;
 use crate::domain::outcome::{Outcome, Ply, PrintState};
-use crate::domain::receipt::{self, Document};
-use crate::domain::record::{Closed, PlyRow, Record, TxnRow};
-use crate::domain::slip::{self, Shop};
-use crate::domain::txn::aftercare::{Aftercare, Do, Event, Plan};
+use crate::domain::receipt::Document;
+use crate::domain::record::{PlyRow, Record, TxnRow};
+use crate::domain::txn::aftercare::Event;
 use crate::ports::{Durability, JournalError, PrintEnd, PrinterCommand, PrinterEvent, PrinterStatus};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use tokio::sync::oneshot;
 
 /// Plies that may wait for the printer.
 const QUEUE_MAX: usize = 64;
@@ -44,7 +38,7 @@ pub(super) struct PrintKey {
 }
 
 impl PrintKey {
-    const fn ply(id: TxnId, ply: Ply, copy: u32) -> Self {
+    pub(super) const fn ply(id: TxnId, ply: Ply, copy: u32) -> Self {
         Self { of: Of::Txn(id), ply, copy }
     }
 
@@ -128,6 +122,12 @@ impl PrintDesk {
         all.map(|(key, job)| (key.clone(), ended(job))).collect()
     }
 
+    /// A ply that waits, and has no byte on paper.
+    pub(super) fn hold(&mut self, key: PrintKey) {
+        let job = PrintJob { state: PrintState::Held, reason: String::new(), begun: false };
+        self.jobs.insert(key, job);
+    }
+
     /// Forgets one.
     pub(super) fn forget(&mut self, key: &PrintKey) {
         self.jobs.remove(key);
@@ -140,154 +140,8 @@ impl PrintDesk {
     }
 }
 
-/// A transaction that is being looked after.
-pub(super) struct Care {
-    pub(super) id: TxnId,
-    pub(super) machine: Aftercare,
-    starter: Option<Caller>,
-    ask: Option<u64>,
-}
-
-/// A receipt somebody wants to have.
-pub(super) struct ReceiptWish {
-    ply: Ply,
-    format: String,
-    answer: oneshot::Sender<Result<Vec<u8>, Fault>>,
-}
-
 impl Engine {
-    /// The outcome stands: bring paper and card home, and undo what is unknown.
-    pub(super) fn look_after(&mut self, active: Active, closed: Closed) {
-        let approved = matches!(closed.outcome, Outcome::Approved | Outcome::StoredOffline);
-        let unresolved = closed.outcome == Outcome::Unknown;
-        let signature = approved && closed.card.as_ref().is_some_and(|card| card.signature_required);
-        for ply in &closed.plies {
-            let key = PrintKey::ply(closed.id.clone(), *ply, 0);
-            self.desk.jobs.insert(
-                key.clone(),
-                PrintJob { state: PrintState::Held, reason: String::new(), begun: false },
-            );
-            self.show_print_job(&key);
-        }
-        let owes = closed.reversal.is_some() || closed.upload.is_some() || closed.script.is_some();
-        if owes || unresolved {
-            self.owe(&closed.id);
-        }
-        if let Some(withdrawn) = &closed.withdraws {
-            self.leave_queue(withdrawn);
-            self.owe(&withdrawn.txn);
-        }
-        let plan = Plan {
-            plies: closed.plies,
-            tear_pause: self.settings.tear_pause,
-            signature,
-            card_in: self.card_in,
-            unresolved,
-            patience: self.settings.customer_timeout,
-        };
-        let now = self.now();
-        let (machine, todo) = Aftercare::new(plan, now);
-        self.cares.push(Care { id: closed.id, machine, starter: Some(active.starter), ask: None });
-        if let Some(index) = self.cares.len().checked_sub(1) {
-            self.carry_care(index, todo);
-        }
-    }
-
-    fn step_care(&mut self, id: &TxnId, event: Event) {
-        let now = self.now();
-        let Some(index) = self.cares.iter().position(|care| care.id == *id) else { return };
-        let Some(care) = self.cares.get_mut(index) else { return };
-        let (machine, todo) = care.machine.clone().step(event, now);
-        care.machine = machine;
-        self.carry_care(index, todo);
-    }
-
-    fn carry_care(&mut self, index: usize, todo: Vec<Do>) {
-        let Some((id, starter)) = self.cares.get(index).map(|care| (care.id.clone(), care.starter.clone()))
-        else {
-            return;
-        };
-        self.show_care(&id);
-        for what in todo {
-            match what {
-                Do::Print(ply) => self.enqueue(PrintKey::ply(id.clone(), ply, 0)),
-                Do::Prompt(code) => self.prompt_for(&id, starter.clone(), code),
-                Do::AskSignature => self.ask_signature(&id),
-                Do::Withdraw => self.withdraw_signature(&id),
-                Do::SignatureRefused => {
-                    self.refuse_signature(&id, starter.clone().unwrap_or_else(Caller::nobody));
-                }
-            }
-        }
-    }
-
-    fn ask_signature(&mut self, id: &TxnId) {
-        let ask_id = self.fresh_id();
-        let deadline = self.care(id).and_then(|care| care.machine.deadline()).unwrap_or_default();
-        let left = deadline.since(self.system.boot());
-        let remaining_ms = u32::try_from(left.as_millis()).unwrap_or(u32::MAX);
-        let Some(care) = self.cares.iter_mut().find(|care| care.id == *id) else { return };
-        care.ask = Some(ask_id);
-        let Some(starter) = care.starter.clone() else { return };
-        let (txn, ask) = (id.clone(), AgentAsk::Signature);
-        self.tell_agents(AgentCommand::Ask { id: ask_id, txn, starter, ask, deadline, remaining_ms });
-    }
-
-    fn withdraw_signature(&mut self, id: &TxnId) {
-        let Some(ask) = self.cares.iter_mut().find(|care| care.id == *id).and_then(|care| care.ask.take())
-        else {
-            return;
-        };
-        self.tell_agents(AgentCommand::Withdraw { id: ask, txn: id.clone(), why: "timeout" });
-    }
-
-    fn care(&self, id: &TxnId) -> Option<&Care> {
-        self.cares.iter().find(|care| care.id == *id)
-    }
-
-    /// The answer to a signature question, if it is one.
-    pub(super) fn signature_event(&mut self, event: &AgentEvent) {
-        let (AgentEvent::Answered { id, .. } | AgentEvent::Unavailable { id, .. }) = event;
-        let Some(txn) = self.cares.iter().find(|care| care.ask == Some(*id)).map(|care| care.id.clone())
-        else {
-            return;
-        };
-        let answer = match event {
-            AgentEvent::Answered { answer: AgentAnswer::Yes(yes), .. } => Some(*yes),
-            AgentEvent::Answered { .. } | AgentEvent::Unavailable { .. } => None,
-        };
-        self.step_care(&txn, Event::Signature(answer));
-    }
-
-    /// The card has left the reader.
-    pub(super) fn cares_card_removed(&mut self) {
-        let all: Vec<TxnId> = self.cares.iter().map(|care| care.id.clone()).collect();
-        for id in all {
-            self.step_care(&id, Event::CardRemoved);
-        }
-    }
-
-    /// A reversal has ended well.
-    pub(super) fn care_resolved(&mut self, id: &TxnId) {
-        self.step_care(id, Event::Resolved);
-    }
-
-    /// Time passed; what is finished goes.
-    pub(super) fn tick_cares(&mut self) {
-        let now = self.system.boot();
-        let due: Vec<TxnId> = self
-            .cares
-            .iter()
-            .filter(|care| care.machine.deadline().is_some_and(|at: BootTime| now >= at))
-            .map(|care| care.id.clone())
-            .collect();
-        for id in due {
-            self.step_care(&id, Event::Tick);
-        }
-        self.cares.retain(|care| care.machine.state() != crate::domain::outcome::TxnState::Finished);
-    }
-
-    fn enqueue(&mut self, key: PrintKey) {
+    pub(super) fn enqueue(&mut self, key: PrintKey) {
         if self.desk.queue.len() >= QUEUE_MAX {
             return self.ply_ended(&key, PrintState::Held, "queue-full");
         }
@@ -464,7 +318,7 @@ impl Engine {
         self.show_print_job(key);
     }
 
-    fn show_print_job(&mut self, key: &PrintKey) {
+    pub(super) fn show_print_job(&mut self, key: &PrintKey) {
         let Some(job) = self.desk.jobs.get(key) else { return };
         let view = PrintJobView {
             id: key.object(),
@@ -618,89 +472,6 @@ impl Engine {
             )),
         }
     }
-
-    /// `Transaction.GetReceipt`.
-    pub(super) fn receipt(
-        &mut self,
-        id: TxnId,
-        ply: Ply,
-        format: String,
-        answer: oneshot::Sender<Result<Vec<u8>, Fault>>,
-    ) {
-        if !matches!(format.as_str(), "text" | "svg" | "escpos") {
-            let fault = Fault::new(FaultName::NotSupported, "this version gives text, svg and escpos");
-            return reply(answer, Err(fault));
-        }
-        self.find(Note::Receipt(Box::new(ReceiptWish { ply, format, answer })), id);
-    }
-
-    pub(super) fn receipt_found(
-        &mut self,
-        wish: ReceiptWish,
-        result: Result<Option<Box<TxnRow>>, JournalError>,
-    ) {
-        let ReceiptWish { ply, format, answer } = wish;
-        reply(answer, self.rendered(result, ply, &format));
-    }
-
-    fn rendered(
-        &self,
-        result: Result<Option<Box<TxnRow>>, JournalError>,
-        ply: Ply,
-        format: &str,
-    ) -> Result<Vec<u8>, Fault> {
-        let row = result.map_err(|error| super::journal_thread::read_fault(&error))?;
-        let row =
-            row.ok_or_else(|| Fault::new(FaultName::NotFound, "the transaction is not in the ledger"))?;
-        // A ply that may be on paper already is handed out as a copy only.
-        let out =
-            |p: &PlyRow| p.ply == ply && matches!(p.state, PrintState::Confirmed | PrintState::Unconfirmed);
-        let document = self
-            .document(&row, ply, row.plies.iter().any(out))
-            .ok_or_else(|| Fault::new(FaultName::WrongState, "only an approved transaction has a slip"))?;
-        let columns = self.settings.width_dots / 12;
-        match format {
-            "text" => Ok(receipt::text(&document, columns).into_bytes()),
-            "svg" => Ok(receipt::svg(&document, self.settings.width_dots).into_bytes()),
-            _ => (self.encode_slip)(&document).map_err(|text| Fault::new(FaultName::Failed, text)),
-        }
-    }
-
-    /// What slips say of the shop.
-    pub(super) fn shop(&self, currency: Currency) -> Shop {
-        Shop {
-            merchant_name: self.settings.merchant_name.clone(),
-            terminal_id: self.settings.identity.terminal_id.clone(),
-            merchant_id: self.settings.identity.merchant_id.clone(),
-            language: self.settings.language,
-            currency_symbol: symbol(currency.alpha()).to_owned(),
-            profile: Arc::clone(&self.settings.identity.profile),
-        }
-    }
-
-    fn document(&self, row: &TxnRow, ply: Ply, copy: bool) -> Option<Document> {
-        let shop = self.shop(row.start.currency);
-        let at = row.finished_at.unwrap_or(row.start.created_at);
-        slip::receipt(row, &shop, self.system.local(at), ply, copy)
-    }
-
-    /// The row of an ended transaction was read again: what it owes and its outcome are taken from there.
-    pub(super) fn refreshed(&mut self, id: &TxnId, result: Result<Option<Box<TxnRow>>, JournalError>) {
-        self.owed_row_read(id, result.as_ref().err());
-        let Ok(Some(row)) = result else { return };
-        self.take_entries(&row);
-        self.review_refusal(&row);
-        self.show_row(&row);
-        self.refresh_original(&row.start);
-        if !self.queue.iter().any(|entry| entry.id.txn == *id) {
-            self.care_resolved(id);
-        }
-    }
-}
-
-/// What stands before amounts on slips.
-fn symbol(alpha: &str) -> &str {
-    if alpha == "CNY" { "RMB" } else { alpha }
 }
 
 fn ply_record(key: &PrintKey, state: PrintState, reason: &str) -> Option<Record> {

@@ -1,4 +1,5 @@
 //! What the engine holds, how it is made from the journal, and the small verbs that all its parts use.
+use super::care::Care;
 use super::download::Downloads;
 use super::handle::{AgentCommand, Notice};
 use super::jobs::Jobs;
@@ -6,7 +7,7 @@ use super::journal_thread::{JournalThread, Task};
 use super::line::Line;
 use super::operators::{Door, Session};
 use super::owed::Owed;
-use super::paper::{Care, PrintDesk};
+use super::paper::PrintDesk;
 use super::recent::Recent;
 use super::settle::Settling;
 use super::shown::Shown;

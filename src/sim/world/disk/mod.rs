@@ -5,6 +5,7 @@
 //! stored. Commits are *pending* until a full commit syncs all that went before; a power cut keeps a prefix of the
 //! pending ones, as the torn tail of a write-ahead log does. A differential test feeds the same records to this model
 //! and to the real journal and compares what they read back.
+mod queue;
 mod read;
 mod settle;
 mod write;

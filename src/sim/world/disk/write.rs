@@ -2,19 +2,19 @@
 use super::{Disk, Kept, Pending, refuse};
 use crate::domain::calendar::WallTime;
 use crate::domain::download::{self, TableStep};
-use crate::domain::ident::{BatchNumber, ResponseCode, Stan, TxnId};
+use crate::domain::ident::{BatchNumber, Stan, TxnId};
 use crate::domain::money::Amount;
-use crate::domain::outcome::{CardClass, EntryType, Outcome, PrintState, QueueState, Resolution, ResultCode};
+use crate::domain::outcome::{CardClass, EntryType, Outcome, PrintState, QueueState};
 use crate::domain::record::{
-    Begun, CardFacts, Closed, Committed, EntryId, EntryRow, HostFacts, PlyRow, Record, Sending, TxnRow,
-    TxnStart, Upload, WireFacts,
+    Begun, CardFacts, Closed, Committed, EntryRow, HostFacts, PlyRow, Record, Sending, TxnRow, TxnStart,
+    WireFacts,
 };
 use crate::domain::rules::{Silence, rule};
 use crate::ports::{Durability, JournalError};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-type Taken = Option<(Stan, BatchNumber)>;
+pub(super) type Taken = Option<(Stan, BatchNumber)>;
 
 impl Disk {
     /// Writes all records or none.
@@ -176,7 +176,7 @@ impl Disk {
     }
 
     /// Whose card it was: as the host said, or, where no answer came, as it said of the original.
-    fn classify(&mut self, id: &TxnId) -> Result<(), JournalError> {
+    pub(super) fn classify(&mut self, id: &TxnId) -> Result<(), JournalError> {
         let row = |id: &TxnId| Some(&self.rows.get(self.place(id).ok()?)?.row);
         let told = row(id).and_then(|row| row.host.organisation.clone());
         let original = || row(row(id)?.start.terms.original.as_ref()?.txn.as_ref()?);
@@ -187,7 +187,7 @@ impl Disk {
         Ok(())
     }
 
-    fn row_mut(&mut self, id: &TxnId) -> Result<&mut TxnRow, JournalError> {
+    pub(super) fn row_mut(&mut self, id: &TxnId) -> Result<&mut TxnRow, JournalError> {
         let place = self.place(id)?;
         self.open.insert(place);
         match self.rows.get_mut(place) {
@@ -271,7 +271,7 @@ impl Disk {
     }
 
     /// Takes the numbers of a request or an upload for a row that has none.
-    fn number(
+    pub(super) fn number(
         &mut self,
         place: usize,
         wire: &WireFacts,
@@ -394,125 +394,6 @@ impl Disk {
         Ok(())
     }
 
-    /// A local void: the entry of its original leaves the queue.
-    fn withdraw(&mut self, id: &EntryId) -> Result<(), JournalError> {
-        let row = self.row_mut(&id.txn)?;
-        let untouched = row.entry(id.entry_type).is_some_and(|e| e.is_open() && e.attempts == 0 && !e.armed);
-        if !untouched {
-            return refuse("the entry was attempted meanwhile");
-        }
-        row.entries.retain(|entry| entry.entry_type != id.entry_type);
-        Ok(())
-    }
-
-    fn upload(&mut self, place: usize, upload: &Upload, at: WallTime) -> Result<Taken, JournalError> {
-        let (known, currency) = match self.rows.get(place) {
-            Some(kept) => (kept.row.stan.zip(Some(kept.row.batch)), kept.row.start.currency.alpha()),
-            None => return refuse("the transaction is not in the journal"),
-        };
-        let taken = match known {
-            Some(taken) => {
-                if let Some(kept) = self.rows.get_mut(place) {
-                    kept.row.wire = Some(upload.wire.clone());
-                }
-                taken
-            }
-            None => self.number(place, &upload.wire, currency)?,
-        };
-        if let Some(kept) = self.rows.get_mut(place) {
-            let mut entry = entry(upload.entry_type, at, upload.wire.icc.clone());
-            entry.state = QueueState::Queued;
-            kept.row.entries.push(entry);
-        }
-        Ok(Some(taken))
-    }
-
-    fn attempt(&mut self, id: &EntryId, at: WallTime) -> Result<Taken, JournalError> {
-        self.newer(at);
-        let batch = self.batch_number();
-        let wants_stan = match self.find_row(&id.txn).and_then(|row| row.entry(id.entry_type)) {
-            Some(entry) if may_be_tried(entry) => {
-                entry.entry_type == EntryType::Script && entry.stan.is_none()
-            }
-            Some(_) => return refuse("the entry is not due"),
-            None => return refuse("the entry is not in the queue"),
-        };
-        let stan = if wants_stan { Some(self.take_stan()?) } else { None };
-        let entry = self.entry_mut(id)?;
-        entry.attempts = entry.attempts.saturating_add(1);
-        entry.state = QueueState::Sending;
-        entry.stan = stan.or(entry.stan);
-        Ok(entry.stan.map(|stan| (stan, batch)))
-    }
-
-    fn entry_mut(&mut self, id: &EntryId) -> Result<&mut EntryRow, JournalError> {
-        let row = self.row_mut(&id.txn)?;
-        match row.entries.iter_mut().find(|entry| entry.entry_type == id.entry_type) {
-            Some(entry) if !entry.armed && entry.is_open() => Ok(entry),
-            _ => refuse("the entry is not open"),
-        }
-    }
-
-    fn entry_state(
-        &mut self,
-        id: &EntryId,
-        state: QueueState,
-        code: Option<&ResponseCode>,
-        (ask_again, error): (bool, &str),
-        host: Option<&HostFacts>,
-    ) -> Result<(), JournalError> {
-        if !may_become(id.entry_type, state) {
-            return refuse("an entry of this type does not become that");
-        }
-        let entry = self.entry_mut(id)?;
-        entry.state = state;
-        entry.ask_again = ask_again;
-        error.clone_into(&mut entry.last_error);
-        if let Some(code) = code {
-            entry.response_code = Some(code.clone());
-        }
-        let row = self.row_mut(&id.txn)?;
-        if id.entry_type == EntryType::Reversal
-            && state == QueueState::Done
-            && row.outcome == Outcome::Unknown
-        {
-            row.outcome = Outcome::Reversed;
-        }
-        if let Some(host) = host {
-            hear(row, host);
-            self.classify(&id.txn)?;
-        }
-        Ok(())
-    }
-
-    fn resolved(&mut self, id: &EntryId, how: Resolution, at: WallTime) -> Result<(), JournalError> {
-        self.newer(at);
-        let entry = self.entry_mut(id)?;
-        entry.state = QueueState::Done;
-        entry.ask_again = false;
-        entry.resolution = Some(how);
-        let row = self.row_mut(&id.txn)?;
-        // A script result says nothing about money.
-        let decides = matches!(id.entry_type, EntryType::Reversal | EntryType::RefundUnknown);
-        if row.outcome != Outcome::Unknown || !decides {
-            return Ok(());
-        }
-        match how {
-            Resolution::Paid => {
-                row.outcome = Outcome::Approved;
-                row.result = Some(ResultCode::ResolvedPaid);
-                row.approved_amount = row.start.amount;
-            }
-            Resolution::NotPaid => {
-                row.outcome = Outcome::Failed;
-                row.result = Some(ResultCode::ResolvedNotPaid);
-                row.approved_amount = Amount::ZERO;
-            }
-            Resolution::WrittenOff => {}
-        }
-        Ok(())
-    }
-
     fn ply(&mut self, id: &TxnId, ply: PlyRow) -> Result<(), JournalError> {
         let row = self.row_mut(id)?;
         match row.plies.iter_mut().find(|known| (known.ply, known.copy) == (ply.ply, ply.copy)) {
@@ -532,28 +413,6 @@ pub(super) struct Before {
     settlement: Option<crate::domain::record::SettlementRow>,
     timeline: usize,
     downloads: Vec<download::Progress>,
-}
-
-/// The states that an answer, the end of attempts or a person can give to an entry of a type.
-const fn may_become(entry_type: EntryType, state: QueueState) -> bool {
-    use QueueState::{Denied, Done, Due, Expired, Failed, Parked, Queued};
-    match entry_type {
-        EntryType::Reversal => matches!(state, Due | Done | Failed | Parked),
-        EntryType::Script => matches!(state, Due | Done | Denied | Failed | Parked),
-        EntryType::OfflineSale | EntryType::Advice => {
-            matches!(state, Queued | Done | Denied | Failed | Expired | Parked)
-        }
-        EntryType::RefundUnknown => matches!(state, Failed | Parked),
-    }
-}
-
-/// May an attempt be counted?
-fn may_be_tried(entry: &EntryRow) -> bool {
-    let waits = match entry.state {
-        QueueState::Due | QueueState::Sending | QueueState::Queued | QueueState::Failed => true,
-        QueueState::Done | QueueState::Denied | QueueState::Expired | QueueState::Parked => false,
-    };
-    waits && !entry.armed && entry.entry_type != EntryType::RefundUnknown
 }
 
 fn set_card(row: &mut TxnRow, card: &Arc<CardFacts>) {
@@ -589,7 +448,7 @@ fn close_entries(row: &mut TxnRow, closed: &Closed) {
     }
 }
 
-fn entry(entry_type: EntryType, created_at: WallTime, icc: Vec<u8>) -> EntryRow {
+pub(super) fn entry(entry_type: EntryType, created_at: WallTime, icc: Vec<u8>) -> EntryRow {
     EntryRow {
         entry_type,
         state: if entry_type == EntryType::RefundUnknown { QueueState::Failed } else { QueueState::Due },
@@ -607,7 +466,7 @@ fn entry(entry_type: EntryType, created_at: WallTime, icc: Vec<u8>) -> EntryRow 
 }
 
 /// Keeps what the host said; what it did not say this time stays.
-fn hear(row: &mut TxnRow, host: &HostFacts) {
+pub(super) fn hear(row: &mut TxnRow, host: &HostFacts) {
     fn keep<T: Clone>(known: &mut Option<T>, said: &Option<T>) {
         if said.is_some() {
             known.clone_from(said);

@@ -1,0 +1,92 @@
+//! `Transaction.GetReceipt`: a slip as text, picture or printer commands, and what slips say of the shop.
+use super::start::reply;
+use super::{Engine, Note};
+use crate::domain::fault::{Fault, FaultName};
+use crate::domain::ident::TxnId;
+use crate::domain::money::Currency;
+use crate::domain::outcome::{Ply, PrintState};
+use crate::domain::receipt::{self, Document};
+use crate::domain::record::{PlyRow, TxnRow};
+use crate::domain::slip::{self, Shop};
+use crate::ports::JournalError;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// A receipt somebody wants to have.
+pub(super) struct ReceiptWish {
+    ply: Ply,
+    format: String,
+    answer: oneshot::Sender<Result<Vec<u8>, Fault>>,
+}
+
+impl Engine {
+    /// `Transaction.GetReceipt`.
+    pub(super) fn receipt(
+        &mut self,
+        id: TxnId,
+        ply: Ply,
+        format: String,
+        answer: oneshot::Sender<Result<Vec<u8>, Fault>>,
+    ) {
+        if !matches!(format.as_str(), "text" | "svg" | "escpos") {
+            let fault = Fault::new(FaultName::NotSupported, "this version gives text, svg and escpos");
+            return reply(answer, Err(fault));
+        }
+        self.find(Note::Receipt(Box::new(ReceiptWish { ply, format, answer })), id);
+    }
+
+    pub(super) fn receipt_found(
+        &mut self,
+        wish: ReceiptWish,
+        result: Result<Option<Box<TxnRow>>, JournalError>,
+    ) {
+        let ReceiptWish { ply, format, answer } = wish;
+        reply(answer, self.rendered(result, ply, &format));
+    }
+
+    fn rendered(
+        &self,
+        result: Result<Option<Box<TxnRow>>, JournalError>,
+        ply: Ply,
+        format: &str,
+    ) -> Result<Vec<u8>, Fault> {
+        let row = result.map_err(|error| super::journal_thread::read_fault(&error))?;
+        let row =
+            row.ok_or_else(|| Fault::new(FaultName::NotFound, "the transaction is not in the ledger"))?;
+        // A ply that may be on paper already is handed out as a copy only.
+        let out =
+            |p: &PlyRow| p.ply == ply && matches!(p.state, PrintState::Confirmed | PrintState::Unconfirmed);
+        let document = self
+            .document(&row, ply, row.plies.iter().any(out))
+            .ok_or_else(|| Fault::new(FaultName::WrongState, "only an approved transaction has a slip"))?;
+        let columns = self.settings.width_dots / 12;
+        match format {
+            "text" => Ok(receipt::text(&document, columns).into_bytes()),
+            "svg" => Ok(receipt::svg(&document, self.settings.width_dots).into_bytes()),
+            _ => (self.encode_slip)(&document).map_err(|text| Fault::new(FaultName::Failed, text)),
+        }
+    }
+
+    /// What slips say of the shop.
+    pub(super) fn shop(&self, currency: Currency) -> Shop {
+        Shop {
+            merchant_name: self.settings.merchant_name.clone(),
+            terminal_id: self.settings.identity.terminal_id.clone(),
+            merchant_id: self.settings.identity.merchant_id.clone(),
+            language: self.settings.language,
+            currency_symbol: symbol(currency.alpha()).to_owned(),
+            profile: Arc::clone(&self.settings.identity.profile),
+        }
+    }
+
+    pub(super) fn document(&self, row: &TxnRow, ply: Ply, copy: bool) -> Option<Document> {
+        let shop = self.shop(row.start.currency);
+        let at = row.finished_at.unwrap_or(row.start.created_at);
+        slip::receipt(row, &shop, self.system.local(at), ply, copy)
+    }
+}
+
+/// What stands before amounts on slips.
+fn symbol(alpha: &str) -> &str {
+    if alpha == "CNY" { "RMB" } else { alpha }
+}
