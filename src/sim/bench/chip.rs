@@ -30,6 +30,9 @@ pub struct ChipArgs {
     /// One transaction with the card that is in the reader of pcscd instead
     #[arg(long)]
     reader: bool,
+    /// Only wait until that reader is empty
+    #[arg(long, conflicts_with = "reader")]
+    empty: bool,
 }
 
 /// A conversation that was recorded: each command must be the same again.
@@ -64,7 +67,12 @@ impl Chip for Recorder {
 /// Plays the transactions. Each must be approved.
 #[must_use]
 pub fn chip(args: &ChipArgs, open_reader: OpenReader) -> ExitCode {
-    match if args.reader { reader::pay(open_reader) } else { play(args) } {
+    let done = match (args.reader, args.empty) {
+        (true, _) => reader::pay(open_reader),
+        (false, true) => reader::wait_until_empty(open_reader),
+        (false, false) => play(args),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             drop(writeln!(std::io::stderr(), "posd-sim chip: {error}"));
@@ -179,7 +187,7 @@ mod tests {
     #[test]
     fn the_counted_cards_are_approved() {
         for card in CARDS {
-            play(&ChipArgs { card: card.to_owned(), count: 2, reader: false }).unwrap();
+            play(&ChipArgs { card: card.to_owned(), count: 2, reader: false, empty: false }).unwrap();
         }
     }
 }

@@ -5,7 +5,7 @@ use super::super::vpcd::Bench;
 use super::{median, tell};
 use crate::domain::emv::apdu::{CommandApdu, ResponseApdu};
 use crate::domain::emv::kernel::{HostAnswer, Verdict};
-use crate::ports::{CardCommand, CardEvent};
+use crate::ports::{CardCommand, CardEvent, ReaderStatus};
 use crate::sim::card::test_capk;
 use std::fs;
 use std::io::Error;
@@ -17,8 +17,6 @@ use tokio::sync::mpsc;
 
 /// How often each terminal has its turn.
 const ROUNDS: usize = 9;
-/// How often the card goes in for one turn, at most.
-const INSERTIONS: u32 = 5;
 /// Longest wait for the card to be noticed.
 const NOTICED_IN: Duration = Duration::from_secs(10);
 /// A CDA card without a PIN, with limits, so that both terminals read its counters.
@@ -74,11 +72,27 @@ impl Chip for Reader {
     }
 }
 
-/// One purchase with the card in the reader. The bank approves and proves nothing, as the other test terminal has it.
-pub(super) fn pay(open: OpenReader) -> Result<(), Error> {
+/// Waits until no card is in the reader.
+pub(super) fn wait_until_empty(open: OpenReader) -> Result<(), Error> {
+    let empty = |event| match event {
+        CardEvent::Readers(readers) => {
+            let is_empty = |reader: &ReaderStatus| reader.contactless || !reader.card_present;
+            (!readers.is_empty() && readers.iter().all(is_empty)).then_some(())
+        }
+        _ => None,
+    };
+    start(open)?.until(empty).ok_or_else(|| Error::other("the reader is not empty"))
+}
+
+fn start(open: OpenReader) -> Result<Reader, Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (sender, events) = mpsc::channel(16);
-    let mut reader = Reader { send: open(sender)?, events, runtime, id: 0 };
+    Ok(Reader { send: open(sender)?, events, runtime, id: 0 })
+}
+
+/// One purchase with the card in the reader. The bank approves and proves nothing, as the other test terminal has it.
+pub(super) fn pay(open: OpenReader) -> Result<(), Error> {
+    let mut reader = start(open)?;
     let present = |event| match event {
         CardEvent::Inserted => Some(()),
         _ => None,
@@ -131,13 +145,11 @@ pub(super) fn measure(program: &Path, other: Option<&Path>, folder: &Path) -> Re
     };
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        ours.push(turns(
-            &bench,
-            &card,
-            Command::new(program).args(["chip", "--reader", "--card", "cda"]),
-            "",
-        )?);
-        theirs.push(turns(&bench, &card, Command::new(other).args(&settings), "00\n")?);
+        let (mut we, mut they) = (Command::new(program), Command::new(other));
+        ours.push(turn(&bench, &card, we.args(["chip", "--card", "cda", "--reader"]), "")?);
+        until_empty(&bench, program)?;
+        theirs.push(turn(&bench, &card, they.args(&settings), "00\n")?);
+        until_empty(&bench, program)?;
     }
     let of = |turns: &mut Vec<(usize, Duration)>| {
         let count = turns.first().map_or(0, |(count, _)| *count);
@@ -146,16 +158,11 @@ pub(super) fn measure(program: &Path, other: Option<&Path>, folder: &Path) -> Re
     Ok(Some(Turns { ours: of(&mut ours), theirs: of(&mut theirs) }))
 }
 
-/// One turn. A terminal that comes while pcscd is about to take the power away again (nobody asked for the card yet)
-/// may fail; then the card goes in once more.
-fn turns(bench: &Bench, card: &str, program: &mut Command, input: &str) -> Result<(usize, Duration), Error> {
-    for _ in 1..INSERTIONS {
-        if let Ok(done) = turn(bench, card, program, input) {
-            return Ok(done);
-        }
-        tell("a terminal failed; the card goes in once more");
-    }
-    turn(bench, card, program, input)
+/// pcscd has seen that the card is out. One that comes back before that is taken for the same one, still powered.
+fn until_empty(bench: &Bench, program: &Path) -> Result<(), Error> {
+    let arguments = ["chip", "--card", "cda", "--empty"];
+    let status = Command::new(program).args(arguments).env("PCSCLITE_CSOCK_NAME", bench.socket()).status()?;
+    if status.success() { Ok(()) } else { Err(Error::other("the card is not seen to leave")) }
 }
 
 /// The card goes in, a program talks to it, the card goes out: how many commands it saw, and in which time.
