@@ -16,38 +16,47 @@ pub const STEPS_MAX: usize = 4000;
 /// RIDs of the preset cards: UnionPay and Visa.
 const RIDS: [[u8; 5]; 2] = [[0xA0, 0, 0, 0x03, 0x33], [0xA0, 0, 0, 0, 0x03]];
 
-/// An attended terminal that knows the preset cards and their test CA, can everything, and asks the bank each time.
+/// An attended terminal that can everything.
+#[must_use]
+pub fn shop() -> TerminalData {
+    TerminalData {
+        country_code: [0x01, 0x56],
+        terminal_type: 0x22,
+        capabilities: [0xE0, 0xF8, 0xC8],
+        additional_capabilities: [0x60, 0x00, 0xF0, 0xA0, 0x01],
+        merchant_category_code: [0x54, 0x11],
+        ifd_serial: *b"POSD0001",
+        terminal_id: *b"12345678",
+        merchant_id: *b"102290054110001",
+        merchant_name: b"POSD TEST".to_vec(),
+    }
+}
+
+/// An application whose sales all go to the bank; longer names match too. `None` for what is no AID.
+#[must_use]
+pub fn application(aid: &[u8]) -> Option<AidEntry> {
+    Some(AidEntry {
+        aid: Aid::new(aid)?,
+        partial_match: true,
+        version: [0x00, 0x30],
+        tac_default: [0xD8, 0x40, 0x00, 0xA8, 0x00],
+        tac_online: [0xD8, 0x40, 0x04, 0xF8, 0x00],
+        tac_denial: [0x00, 0x10, 0x00, 0x00, 0x00],
+        floor_limit: 0,
+        random_threshold: 0,
+        random_max_percent: 0,
+        random_target_percent: 0,
+        default_ddol: vec![0x9F, 0x37, 0x04],
+        online_pin: true,
+    })
+}
+
+/// That terminal, which knows the preset cards and their test CA, and asks the bank each time.
 #[must_use]
 pub fn terminal() -> EmvConfig {
-    let entry = |rid: &[u8; 5]| {
-        Some(AidEntry {
-            aid: Aid::new(rid)?,
-            partial_match: true,
-            version: [0x00, 0x30],
-            tac_default: [0xD8, 0x40, 0x00, 0xA8, 0x00],
-            tac_online: [0xD8, 0x40, 0x04, 0xF8, 0x00],
-            tac_denial: [0x00, 0x10, 0x00, 0x00, 0x00],
-            floor_limit: 0,
-            random_threshold: 0,
-            random_max_percent: 0,
-            random_target_percent: 0,
-            default_ddol: vec![0x9F, 0x37, 0x04],
-            online_pin: true,
-        })
-    };
     EmvConfig {
-        terminal: TerminalData {
-            country_code: [0x01, 0x56],
-            terminal_type: 0x22,
-            capabilities: [0xE0, 0xF8, 0xC8],
-            additional_capabilities: [0x60, 0x00, 0xF0, 0xA0, 0x01],
-            merchant_category_code: [0x54, 0x11],
-            ifd_serial: *b"POSD0001",
-            terminal_id: *b"12345678",
-            merchant_id: *b"102290054110001",
-            merchant_name: b"POSD TEST".to_vec(),
-        },
-        aids: RIDS.iter().filter_map(entry).collect(),
+        terminal: shop(),
+        aids: RIDS.iter().filter_map(|rid| application(rid)).collect(),
         capks: RIDS.into_iter().map(test_capk).collect(),
         revoked: [].into(),
     }

@@ -5,9 +5,10 @@
 //! mind.
 use super::host::CARDS;
 use crate::domain::emv::apdu::{CommandApdu, ResponseApdu, StatusWord};
-use crate::domain::emv::params::{Aid, AidEntry, EmvConfig, TerminalData};
+use crate::domain::emv::params::{AidEntry, EmvConfig, TerminalData};
 use crate::domain::emv::tlv::{Tag, write};
 use crate::domain::ident::{MerchantId, TerminalId};
+use crate::sim::conversation::{application, shop};
 
 /// Terminal of the world's shop.
 pub const TERMINAL_ID: &str = "12345678";
@@ -231,35 +232,15 @@ pub const fn status(word: u16) -> ResponseApdu {
 #[must_use]
 pub fn config() -> Option<EmvConfig> {
     let entry = AidEntry {
-        aid: Aid::new(&AID_TERMINAL)?,
-        partial_match: true,
         version: [0x00, 0x20],
         tac_default: [0; 5],
         tac_online: [0, 0, 0, 0x80, 0],
         tac_denial: [0; 5],
-        floor_limit: 0,
-        random_threshold: 0,
-        random_max_percent: 0,
-        random_target_percent: 0,
-        default_ddol: vec![0x9F, 0x37, 0x04],
-        online_pin: true,
+        ..application(&AID_TERMINAL)?
     };
-    Some(EmvConfig {
-        terminal: TerminalData {
-            country_code: [0x01, 0x56],
-            terminal_type: 0x22,
-            capabilities: [0x20, 0x68, 0x00],
-            additional_capabilities: [0x60, 0x00, 0xF0, 0xA0, 0x01],
-            merchant_category_code: [0x54, 0x11],
-            ifd_serial: *b"POSD0001",
-            terminal_id: *b"12345678",
-            merchant_id: *b"102290054110001",
-            merchant_name: b"WORLD".to_vec(),
-        },
-        aids: vec![entry],
-        capks: [].into(),
-        revoked: [].into(),
-    })
+    let terminal =
+        TerminalData { capabilities: [0x20, 0x68, 0x00], merchant_name: b"WORLD".to_vec(), ..shop() };
+    Some(EmvConfig { terminal, aids: vec![entry], capks: [].into(), revoked: [].into() })
 }
 
 /// Who the shop is on the wire. `None` as [`config`].

@@ -22,10 +22,7 @@ fn a_card_pulled_while_it_is_read_fails_the_sale() {
 #[test]
 fn a_card_pulled_at_the_pin_fails_the_sale() {
     with_till(Options::default(), async |till| {
-        till.open().await;
-        till.typed.send_replace(Typed::Nothing);
-        till.put_card("unionpay");
-        let sale = till.sale("s-1", 1250).await;
+        let sale = till.sells("unionpay", Typed::Nothing).await;
         till.agent_called("RequestPin", 0).await;
         till.bench.remove().unwrap();
         let end = till.finished(&sale).await;
@@ -59,10 +56,7 @@ fn a_card_pulled_while_the_bank_thinks_is_reversed() {
 #[test]
 fn a_wrong_pin_is_declined_by_the_bank() {
     with_till(Options::default(), async |till| {
-        till.open().await;
-        till.typed.send_replace(Typed::Pin("654321"));
-        till.put_card("unionpay");
-        let sale = till.sale("s-1", 1250).await;
+        let sale = till.sells("unionpay", Typed::Pin("654321")).await;
         let end = till.finished(&sale).await;
         assert_eq!((end.outcome.as_str(), end.text("response-code").as_str()), ("declined", "55"));
         assert_eq!(till.booked(), [Effect::Declined]);
@@ -73,10 +67,7 @@ fn a_wrong_pin_is_declined_by_the_bank() {
 #[test]
 fn the_customer_cancels_at_the_pin() {
     with_till(Options::default(), async |till| {
-        till.open().await;
-        till.typed.send_replace(Typed::Cancel);
-        till.put_card("unionpay");
-        let sale = till.sale("s-1", 1250).await;
+        let sale = till.sells("unionpay", Typed::Cancel).await;
         let end = till.finished(&sale).await;
         assert_eq!(end.outcome, "cancelled");
         assert!(
@@ -91,10 +82,7 @@ fn the_customer_cancels_at_the_pin() {
 #[test]
 fn a_pin_that_is_passed_over_leads_to_the_next_method() {
     with_till(Options::default(), async |till| {
-        till.open().await;
-        till.typed.send_replace(Typed::Bypass);
-        till.put_card("unionpay");
-        let sale = till.sale("s-1", 1250).await;
+        let sale = till.sells("unionpay", Typed::Bypass).await;
         till.finished(&sale).await;
         till.agent_called("RequestPin", 0).await;
         assert_ne!(till.text(sale.as_str(), "Transaction.CvmMethod").await, "online-pin");
@@ -142,10 +130,7 @@ fn a_customer_who_does_not_come_is_a_time_out() {
 #[test]
 fn a_customer_who_leaves_at_the_pin_is_a_time_out() {
     with_till(Options { customer_timeout_s: 2, ..Options::default() }, async |till| {
-        till.open().await;
-        till.typed.send_replace(Typed::Nothing);
-        till.put_card("unionpay");
-        let sale = till.sale("s-1", 1250).await;
+        let sale = till.sells("unionpay", Typed::Nothing).await;
         let end = till.finished(&sale).await;
         assert_eq!(
             (end.outcome.as_str(), end.text("result-code").as_str()),

@@ -8,10 +8,7 @@ use std::time::{Duration, Instant};
 #[test]
 fn a_wrong_pin_is_asked_for_again() {
     with_till(Options { log: "trace", ..Options::default() }, async |till| {
-        till.open().await;
-        till.typed.send_replace(Typed::Pins(&["71927", "71928", "1234"]));
-        till.put_card("offline-pin");
-        let sale = till.sale("s-1", 1250).await;
+        let sale = till.sells("offline-pin", Typed::Pins(&["71927", "71928", "1234"])).await;
         let end = till.finished(&sale).await;
         assert_eq!(end.outcome, "approved", "{end:?}");
         for asked in ["PIN offline Some(3)", "PIN offline Some(2)", "PIN offline Some(1)"] {
@@ -34,10 +31,7 @@ fn a_wrong_pin_is_asked_for_again() {
 #[test]
 fn a_blocked_pin_leads_to_the_next_method() {
     with_till(Options::default(), async |till| {
-        till.open().await;
-        till.typed.send_replace(Typed::Pins(&["1111", "2222", "3333", "123456"]));
-        till.put_card("offline-pin");
-        let sale = till.sale("s-1", 1250).await;
+        let sale = till.sells("offline-pin", Typed::Pins(&["1111", "2222", "3333", "123456"])).await;
         let end = till.finished(&sale).await;
         assert_eq!(end.outcome, "approved", "{end:?}");
         till.agent_called("PIN online None", 0).await;
@@ -49,10 +43,7 @@ fn a_blocked_pin_leads_to_the_next_method() {
 #[test]
 fn a_pin_that_is_passed_over_leads_to_the_signature() {
     with_till(Options::default(), async |till| {
-        till.open().await;
-        till.typed.send_replace(Typed::Bypass);
-        till.put_card("offline-pin");
-        let sale = till.sale("s-1", 1250).await;
+        let sale = till.sells("offline-pin", Typed::Bypass).await;
         assert_eq!(till.finished(&sale).await.outcome, "approved");
         till.agent_called("PIN offline Some(3)", 0).await;
         assert_eq!(till.text(sale.as_str(), "Transaction.CvmMethod").await, "signature");
@@ -64,10 +55,7 @@ fn a_pin_that_is_passed_over_leads_to_the_signature() {
 #[test]
 fn a_card_pulled_at_the_second_question_fails_the_sale() {
     with_till(Options::default(), async |till| {
-        till.open().await;
-        till.typed.send_replace(Typed::Pins(&["1111"]));
-        till.put_card("offline-pin");
-        let sale = till.sale("s-1", 1250).await;
+        let sale = till.sells("offline-pin", Typed::Pins(&["1111"])).await;
         till.agent_called("PIN offline Some(2)", 0).await;
         till.bench.remove().unwrap();
         let end = till.finished(&sale).await;
@@ -81,11 +69,8 @@ fn a_card_pulled_at_the_second_question_fails_the_sale() {
 #[test]
 fn a_card_pulled_while_it_checks_the_pin_fails_the_sale() {
     with_till(Options::default(), async |till| {
-        till.open().await;
         till.bench.fault("verify remove").unwrap();
-        till.typed.send_replace(Typed::Pin("1234"));
-        till.put_card("offline-pin");
-        let sale = till.sale("s-1", 1250).await;
+        let sale = till.sells("offline-pin", Typed::Pin("1234")).await;
         let end = till.finished(&sale).await;
         assert_eq!((end.outcome.as_str(), end.text("result-code").as_str()), ("failed", "card-removed"));
         assert!(till.booked().is_empty());
@@ -96,10 +81,7 @@ fn a_card_pulled_while_it_checks_the_pin_fails_the_sale() {
 #[test]
 fn a_sale_is_cancelled_at_the_second_question() {
     with_till(Options::default(), async |till| {
-        till.open().await;
-        till.typed.send_replace(Typed::Pins(&["1111"]));
-        till.put_card("offline-pin");
-        let sale = till.sale("s-1", 1250).await;
+        let sale = till.sells("offline-pin", Typed::Pins(&["1111"])).await;
         till.agent_called("PIN offline Some(2)", 0).await;
         let txn = till.transaction(&sale).await;
         let asked = Instant::now();
@@ -115,10 +97,7 @@ fn a_sale_is_cancelled_at_the_second_question() {
 #[test]
 fn an_enciphered_pin_is_checked_by_the_card() {
     with_till(Options::default(), async |till| {
-        till.open().await;
-        till.typed.send_replace(Typed::Pins(&["1111", "1234"]));
-        till.put_card("enciphered-pin");
-        let sale = till.sale("s-1", 1250).await;
+        let sale = till.sells("enciphered-pin", Typed::Pins(&["1111", "1234"])).await;
         let end = till.finished(&sale).await;
         assert_eq!(end.outcome, "approved", "{end:?}");
         till.agent_called("PIN offline Some(2)", 0).await;

@@ -413,6 +413,14 @@ impl Till {
         self.open_again().await;
     }
 
+    /// … and begins a sale of 12.50 with this card, while the agent types this.
+    pub(crate) async fn sells(&mut self, card: &str, typed: Typed) -> OwnedObjectPath {
+        self.open().await;
+        self.typed.send_replace(typed);
+        self.put_card(card);
+        self.sale("s-1", 1250).await
+    }
+
     /// The same after a restart.
     pub(crate) async fn open_again(&mut self) {
         self.register_agent().await;
