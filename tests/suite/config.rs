@@ -7,7 +7,7 @@
     reason = "tests"
 )]
 use posd::config::{self, Chinese, Config, ConfigErrors, LinkKind, PinEntry, PrinterDevice};
-use posd::domain::emv::params::Aid;
+use posd::domain::emv::params::{Aid, Revocation};
 use posd::domain::outcome::{EntryMode, Kind};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -148,6 +148,12 @@ fn the_card_tables_of_the_demo_are_read() {
     let key = emv.capks.iter().find(|key| key.rid == [0xa0, 0, 0, 3, 0x33]).unwrap();
     assert_eq!((key.index, key.modulus.len(), key.expiry), (3, 176, [0x20, 0x24, 0x12, 0x31]));
     assert_eq!(emv.capks.len(), 11);
+    assert!(emv.revoked.is_empty());
+    let files = Files::new(WHOLE);
+    let one = "\n[[revoked]]\nrid = \"A000000333\"\nindex = \"03\"\nserial = \"000101\"\n";
+    files.write("emv.toml", &format!("{}{one}", include_str!("../data/emv.toml")));
+    let entry = Revocation { rid: [0xa0, 0, 0, 3, 0x33], index: 3, serial: [0, 1, 1] };
+    assert_eq!(*files.load().unwrap().emv.revoked, [entry]);
 }
 
 /// Drop-ins are laid over the file in the order of their names, key by key.
@@ -295,6 +301,14 @@ fn card_tables_are_checked() {
     check("ifd-serial = \"12345678\"", "ifd-serial = \"1234567\"", "ifd-serial");
     check("[[aid]]", "[[application]]", "[application] is not known");
     check("version = \"0030\"\n", "", "[[aid]] 1 version is missing");
+    check("capabilities = \"E0F8C8\"", "capabilities = \"E0F8CC\"", "without XDA");
+    let revoke = |entry: &str, words: &str| check("# UnionPay debit", entry, words);
+    let one = "[[revoked]]\nrid = \"A000000333\"\nindex = \"03\"\nserial = \"000101\"\n";
+    revoke(&one.replace("0101", "01"), "[[revoked]] 1 serial is \"0001\"; allowed: 6 hex digits");
+    revoke(&one.replace("A000", "A0"), "[[revoked]] 1 rid");
+    revoke(&one.replace("index = \"03\"\n", ""), "[[revoked]] 1 index is missing");
+    revoke(&format!("{one}{one}"), "[[revoked]] 2 serial stands in the file twice");
+    revoke(&format!("{one}date = 1\n"), "[[revoked]] 1 date");
 }
 
 /// Capabilities that promise a PIN which nobody can type are refused with what to change, at their line.

@@ -5,6 +5,7 @@ use crate::sim::{conversation, issuer};
 use sha1::Digest as _;
 
 mod pins;
+mod signing;
 mod with_kernel;
 
 /// A terminal's hand: sends commands as the reader would, follows 61xx and 6Cxx.
