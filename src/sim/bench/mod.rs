@@ -1,4 +1,4 @@
-//! `posd-sim bench`: counts and ratios of the real daemon in a simulated shop, as a table for the README.
+//! `posd-sim bench`: counts and ratios of the real daemon in a simulated shop, as a table.
 //!
 //! It measures; it does not judge. Times depend on the machine and on what else runs on it, so wherever possible the
 //! table has a count, or the ratio of two things measured in the same run. Shops are opened one after the other: in the
