@@ -194,6 +194,9 @@ impl Engine {
         let loaded = rebuild(wiring.journal.as_mut(), wiring.system.wall())?;
         let (journal, door, upkeep) = threads(wiring.journal, wiring.courier, &loaded, wiring.system.boot())?;
         let (clock_floor, clock_offset) = clock(wiring.system.wall(), settings.built_at, &loaded);
+        let wall = WallTime(wiring.system.wall().0.saturating_add_signed(clock_offset));
+        let trusted = super::agrees(wall, clock_floor).then_some(wall);
+        let owed = order::in_order(&loaded.open);
         let mut engine = Self {
             journal,
             card: wiring.card,
@@ -208,8 +211,8 @@ impl Engine {
             downloads: Downloads::new(Tables::new(loaded.downloads, &settings)),
             cares: Vec::new(),
             entries: Shown::default(),
-            line: Line::new(&settings.identity.profile, &order::in_order(&loaded.open), wiring.system.boot()),
-            queue: Owed::new(order::in_order(&loaded.open)),
+            line: Line::new(&settings.identity.profile, &owed, wiring.system.boot(), trusted),
+            queue: Owed::new(owed),
             queue_paused: loaded.queue_paused,
             system: wiring.system,
             jobs: Jobs::default(),
