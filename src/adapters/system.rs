@@ -205,12 +205,7 @@ impl Machine {
     /// (no runtime directory) updaters read `SafeToUpdate` on the bus only. A wish for a restart that is older than
     /// this process is fulfilled.
     #[must_use]
-    pub fn new(
-        zone: Zone,
-        runtime_dir: &Path,
-        lock: Option<BusyLock>,
-        watchdog: Option<Duration>,
-    ) -> Self {
+    pub fn new(zone: Zone, runtime_dir: &Path, lock: Option<BusyLock>, watchdog: Option<Duration>) -> Self {
         let signs = watchdog.and_then(|_| start_messenger());
         let mut machine = Self {
             zone,

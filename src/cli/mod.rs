@@ -27,8 +27,8 @@ mod way;
 mod words;
 
 use args::{Cli, Command};
-use clap::{CommandFactory as _, Parser as _};
 use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser as _};
 use failure::{Exit, Failure};
 use screen::Screen;
 use serde_json::json;

@@ -297,8 +297,8 @@ impl Engine {
         self.commit(Note::Housekeeping, vec![Record::Housekeep(wanted)], Durability::Full);
     }
 
-    /// Somebody wants a restart, and this is a safe moment. The service manager starts the process again, as it does after
-    /// a restore. Looked for when something else has woken the engine, so it costs no wake-up.
+    /// Somebody wants a restart, and this is a safe moment. The service manager starts the process again, as after a
+    /// restore. Looked for when something else has woken the engine, so it costs no wake-up.
     fn restart_due(&mut self, now: BootTime) -> bool {
         if self.stopping || now < self.upkeep.wish_at {
             return false;

@@ -24,7 +24,8 @@ fn list(expected: &[(usize, &str)]) -> Vec<(usize, String)> {
 /// Goal: a slip as posd sends it is told command by command with the place of each.
 #[test]
 fn a_slip_is_told() {
-    let bytes = b"\x1b@\x1c&\x1ba\x01\x1d!\x11\xc7\xa9A\n\x1bE\x0012\n\x1bd\x04\x1dV\x42\x00\x1d(H\x06\x00000042\x10\x04\x01";
+    let bytes =
+        b"\x1b@\x1c&\x1ba\x01\x1d!\x11\xc7\xa9A\n\x1bE\x0012\n\x1bd\x04\x1dV\x42\x00\x1d(H\x06\x00000042\x10\x04\x01";
     let expected = [
         (0, "ESC @"),
         (2, "FS &"),
