@@ -180,7 +180,7 @@ mod tests {
         let answers = ask_kernel().unwrap();
         let peers = peers_of(&answers, &path);
         assert_eq!(peers.len(), 1);
-        assert_eq!(peers_of(&answers, &folder.path().join("other")), []);
+        assert!(peers_of(&answers, &folder.path().join("other")).is_empty());
         assert_eq!(owners(&peers).iter().map(|owner| owner.process).collect::<Vec<_>>(), [child.id()]);
         drop(child.stdin.take());
         child.wait().unwrap();
