@@ -56,7 +56,7 @@ core: ## the pure core alone: no C library, no bus
 suite: build
 	$(CARGO) test --locked --target-dir $(SIM) --features sim
 
-bench: deps ## counts and ratios for the README; prints a table
+bench: deps ## counts and ratios, as a table; leaves src/docs/bench.md
 	tests/tools/bench
 
 deb: ## Debian package for this machine's architecture

@@ -302,6 +302,9 @@ pub(crate) enum Decode {
     Track2(Input),
     /// The answer to reset of a chip
     Atr(Input),
+    /// ESC/POS commands, as they go to a printer
+    #[command(name = "escpos")]
+    EscPos(Input),
 }
 
 #[derive(Args, Debug)]

@@ -6,6 +6,7 @@ pub mod calendar;
 pub mod crypto;
 pub mod download;
 pub mod emv;
+pub mod escpos;
 pub mod fault;
 pub mod followup;
 pub mod ident;

@@ -308,7 +308,9 @@ impl Engine {
             let snapshot = Arc::new(snapshot);
             self.published = Some(Arc::clone(&snapshot));
             self.snapshot.send_replace(Arc::clone(&snapshot));
-            self.outbox.push(Notice::Snapshot(snapshot));
+            // Whoever hears that a transaction is finished finds what it owes in the queue.
+            let end = self.outbox.iter().position(|notice| matches!(notice, Notice::Finished { .. }));
+            self.outbox.insert(end.unwrap_or(self.outbox.len()), Notice::Snapshot(snapshot));
         }
         for notice in core::mem::take(&mut self.outbox) {
             self.notices

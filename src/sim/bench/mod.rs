@@ -1,9 +1,10 @@
-//! `posd-sim bench`: counts and ratios of the real daemon in a simulated shop, as a table for the README.
+//! `posd-sim bench`: counts and ratios of the real daemon in a simulated shop, as a table.
 //!
 //! It measures; it does not judge. Times depend on the machine and on what else runs on it, so wherever possible the
 //! table has a count, or the ratio of two things measured in the same run. Shops are opened one after the other: in the
 //! first two the daemon runs under strace and only its syncs are counted; in the others it runs alone.
 mod chip;
+mod codec;
 mod disk;
 mod kinds;
 mod ledger;
@@ -65,6 +66,9 @@ pub struct Args {
     /// The test terminal of the crate emv, to be compared with over pcscd
     #[arg(long, value_name = "FILE")]
     emv_terminal: Option<PathBuf>,
+    /// What tests/tools/codec-bench/run measured
+    #[arg(long, value_name = "FILE")]
+    codecs: Option<PathBuf>,
     /// Print JSON instead of Markdown
     #[arg(long)]
     json: bool,
@@ -88,6 +92,7 @@ pub fn run(args: &Args, open_journal: OpenJournal) -> ExitCode {
 
 fn measure(args: &Args, open_journal: OpenJournal) -> Result<Table, Error> {
     let load_before = machine::load();
+    let codecs = codec::read(args.codecs.as_deref())?;
     drop(fs::remove_dir_all(&args.disk));
     fs::create_dir_all(&args.disk)?;
     let disk = fs::canonicalize(&args.disk)?;
@@ -120,6 +125,7 @@ fn measure(args: &Args, open_journal: OpenJournal) -> Result<Table, Error> {
         load_after: machine::load(),
         syncs,
         kinds,
+        codecs,
         chips,
         turns,
         commits,

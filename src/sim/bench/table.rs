@@ -1,5 +1,6 @@
 //! The table: what was measured, in words and as JSON. It computes nothing but quotients.
 use super::chip::Cost;
+use super::codec::Codecs;
 use super::kinds::Kinds;
 use super::ledger::{Ledgers, Pair, SIZES};
 use super::machine::Memory;
@@ -21,6 +22,7 @@ pub(super) struct Table {
     pub(super) load_after: String,
     pub(super) syncs: Syncs,
     pub(super) kinds: Kinds,
+    pub(super) codecs: Option<Codecs>,
     pub(super) chips: Vec<(&'static str, Cost)>,
     pub(super) turns: Option<Turns>,
     pub(super) commits: Commits,
@@ -58,8 +60,16 @@ impl Table {
     }
 
     fn rows(&self) -> Vec<[String; 3]> {
-        [self.sync_rows(), self.journal_rows(), self.stored_rows(), self.chip_rows(), self.daemon_rows()]
-            .concat()
+        let codecs = self.codecs.as_ref().map(Codecs::rows).unwrap_or_default();
+        [
+            self.sync_rows(),
+            self.journal_rows(),
+            self.stored_rows(),
+            self.chip_rows(),
+            codecs,
+            self.daemon_rows(),
+        ]
+        .concat()
     }
 
     fn chip_rows(&self) -> Vec<[String; 3]> {
@@ -210,6 +220,7 @@ impl Table {
                 let counts = json!({ "instructions": cost.instructions, "allocations": cost.allocations });
                 ((*card).to_owned(), counts)
             }).collect::<serde_json::Map<_, _>>(),
+            "codec": self.codecs.as_ref().map(|codecs| &codecs.document),
             "pcscd": self.turns.as_ref().map(|turns| json!({
                 "own-us": us(turns.ours.1), "own-commands": turns.ours.0,
                 "emv-us": us(turns.theirs.1), "emv-commands": turns.theirs.0,
