@@ -16,6 +16,7 @@ mod pcscd;
 mod pin_pad;
 mod port;
 mod protocol;
+mod roster;
 mod session;
 #[cfg(test)]
 mod tests;

@@ -64,18 +64,24 @@ pub(super) enum Told {
     Ended(PadAnswer),
     /// Too few digits or too many; nothing went to the card. It may be asked again.
     WrongLength,
+    /// The pad did not do what it was told, for this reason.
+    Refused(u16),
 }
 
-/// Reads the status word that came back: the pad's own (64xx), or the card's. Part 10 §2.5. `None`: no status word.
+/// Reads the status word that came back: the pad's own, or the card's. Part 10 §2.5, as OpenSC's `reader-pcsc.c` reads
+/// them: 6400 nobody typed in time, 6401 the key for cancelling, 6402 two new PINs differ, 6403 the PIN has too few
+/// digits or too many, 6B80 the structure is not understood. `None`: no status word.
 ///
-/// Choice: too few digits where none at all would do are none; a pad does not say how many there were.
-pub(super) fn told(answer: &[u8], bypass_allowed: bool) -> Option<Told> {
+/// No answer means "no PIN": a pad cannot tell an empty entry from a short one, so a PIN is never bypassed there.
+pub(super) fn told(answer: &[u8]) -> Option<Told> {
     let status = u16::from_be_bytes(<[u8; 2]>::try_from(answer).ok()?);
     Some(match status {
         0x6400 => Told::Ended(PadAnswer::TimedOut),
+        // 6480: a reader that was told to stop by another way than its key. Spec: unverified.
         0x6401 | 0x6480 => Told::Ended(PadAnswer::Cancelled),
-        0x6403 if bypass_allowed => Told::Ended(PadAnswer::Bypassed),
         0x6403 => Told::WrongLength,
+        // Nobody asked for a new PIN.
+        0x6402 | 0x6B80 => Told::Refused(status),
         _ => Told::Ended(PadAnswer::Presented(StatusWord(status))),
     })
 }
@@ -88,7 +94,7 @@ mod tests {
     /// Goal: the structure is byte for byte what the layout of part 10 says for a plaintext PIN block of EMV.
     #[test]
     fn the_structure_has_the_layout_of_part_10() {
-        let bytes = verify_structure(&PadAsk::plain(30, false)).unwrap();
+        let bytes = verify_structure(&PadAsk::plain(30)).unwrap();
         let expected: [&[u8]; 14] = [
             &[30],                     // bTimerOut
             &[30],                     // bTimerOut2
@@ -107,7 +113,7 @@ mod tests {
         ];
         assert_eq!(bytes, expected.concat());
         assert_eq!(bytes.len(), 19 + 13);
-        assert_eq!(verify_structure(&PadAsk::plain(0, false)).unwrap()[0], 1, "never the reader's own time");
+        assert_eq!(verify_structure(&PadAsk::plain(0)).unwrap()[0], 1, "never the reader's own time");
     }
 
     /// Goal: the control code is found among other features, and a broken list has none.
@@ -124,7 +130,7 @@ mod tests {
     /// Goal: the pad's own status words are told from the card's.
     #[test]
     fn the_pads_own_answers_are_told_from_the_cards() {
-        let told = |status: u16| told(&status.to_be_bytes(), false);
+        let told = |status: u16| told(&status.to_be_bytes());
         assert_eq!(told(0x6400), Some(Told::Ended(PadAnswer::TimedOut)));
         assert_eq!(told(0x6401), Some(Told::Ended(PadAnswer::Cancelled)));
         assert_eq!(told(0x6480), Some(Told::Ended(PadAnswer::Cancelled)));
@@ -132,9 +138,11 @@ mod tests {
         for status in [0x9000, 0x63C2, 0x6983, 0x6984] {
             assert_eq!(told(status), Some(Told::Ended(PadAnswer::Presented(StatusWord(status)))));
         }
-        assert_eq!(super::told(&[0x64, 3], true), Some(Told::Ended(PadAnswer::Bypassed)));
-        assert_eq!(super::told(&[0x90], false), None);
-        assert_eq!(super::told(&[1, 0x90, 0], false), None);
+        for status in [0x6402, 0x6B80] {
+            assert_eq!(told(status), Some(Told::Refused(status)));
+        }
+        assert_eq!(super::told(&[0x90]), None);
+        assert_eq!(super::told(&[1, 0x90, 0]), None);
     }
 
     proptest! {
@@ -143,7 +151,7 @@ mod tests {
         fn any_bytes_of_a_reader_are_read(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
             let code = verify_code(&bytes);
             prop_assert!(code.is_none() || bytes.len() % 6 == 0);
-            prop_assert!(told(&bytes, true).is_none() || bytes.len() == 2);
+            prop_assert!(told(&bytes).is_none() || bytes.len() == 2);
         }
     }
 }

@@ -124,8 +124,7 @@ impl Session {
         if wants_data && answer.data.is_empty() && matches!(answer.status.sw1(), 0x62 | 0x63) {
             // In T=0 a warning comes in the place of 61xx; there may be data all the same. EMV 4.4 Book 1 §9.3.1.1 and
             // annex A. Spec: unverified.
-            let fetch = CommandApdu { cla: 0x00, ins: 0xC0, p1: 0, p2: 0, data: Vec::new(), le: Some(0) };
-            let mut fetched = self.carry(manager, fetch, deadline)?;
+            let mut fetched = self.carry(manager, CommandApdu::get_response(0), deadline)?;
             if fetched.status.is_ok() {
                 answer.data = core::mem::take(&mut fetched.data);
             }
@@ -172,22 +171,25 @@ impl Session {
         ask: &PadAsk,
         deadline: Instant,
     ) -> Result<PadAnswer, Failure> {
-        let code = self.pin_pad.ok_or(CardFault::NoPinPad)?;
+        let code = self.pin_pad.ok_or_else(|| CardFault::PinPad("it has none".to_owned()))?;
         let until = Instant::now() + Duration::from_secs(ask.timeout_s.into());
         let mut left = ask.timeout_s.max(1);
         for _ in 0..LENGTH_ROUNDS {
             let structure = pin_pad::verify_structure(&PadAsk { timeout_s: left, ..ask.clone() });
-            let structure = structure.ok_or_else(|| CardFault::Broken("no VERIFY to fill in".to_owned()))?;
+            let structure = structure.ok_or_else(|| CardFault::PinPad("no VERIFY to fill in".to_owned()))?;
             let mut answer = [0; RESPONSE_MAX];
             let handle = self.handle.as_ref().ok_or(CardFault::Removed)?;
             let length = match handle.control(code, &structure, &mut answer) {
                 Ok(length) => length,
                 Err(error) => return Err(transmit_failure(error, || self.card_now(manager, deadline))),
             };
-            match pin_pad::told(answer.get(..length).unwrap_or_default(), ask.bypass_allowed) {
+            match pin_pad::told(answer.get(..length).unwrap_or_default()) {
                 Some(Told::Ended(answer)) => return Ok(answer),
                 Some(Told::WrongLength) => {}
-                None => return Err(CardFault::Broken(format!("{length} bytes from the PIN pad")).into()),
+                Some(Told::Refused(status)) => {
+                    return Err(CardFault::PinPad(format!("it refuses the question: {status:04X}")).into());
+                }
+                None => return Err(CardFault::PinPad(format!("it answers {length} bytes")).into()),
             }
             left = u8::try_from(until.saturating_duration_since(Instant::now()).as_secs()).unwrap_or(u8::MAX);
             if left == 0 {

@@ -9,11 +9,12 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
-use pcsc::{Error, PNP_NOTIFICATION, State};
+use pcsc::Error;
 
 use super::Bell;
 use super::holder::{self, Holder};
 use super::port::{Manager, Seen, Service, Waker};
+use super::roster::{follow_names, name_of, reported};
 use super::session::{Failure, Session, is_service_gone, pin_pad_of};
 use super::watch::{PCSCD_ABSENT, ReaderNames, Reported, View};
 use crate::ports::{CardCommand, CardEvent, CardFault};
@@ -27,8 +28,6 @@ const LINGER: Duration = Duration::from_millis(20);
 const BACKOFF_FIRST: Duration = Duration::from_millis(200);
 /// Longest pause before pcscd is tried again.
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
-/// pcsc-lite 1.9 takes 16 states in one wait; one is the plug notification.
-const READERS_MAX: usize = 15;
 
 /// A command with the time by which it has to be answered.
 pub(super) struct Job {
@@ -376,37 +375,4 @@ pub(super) fn answer(command: &CardCommand, fault: CardFault) -> CardEvent {
 fn split<T>(outcome: Result<T, Failure>) -> (Result<T, CardFault>, bool) {
     let gone = matches!(outcome, Err(Failure::ServiceGone));
     (outcome.map_err(Failure::into_fault), gone)
-}
-
-/// Makes the watched states follow the plugged readers, the plug notification first. True if they differ.
-///
-/// Done before every wait: the notification of pcsc-lite 1.9 misses what happens between two waits.
-fn follow_names(manager: &dyn Manager, states: &mut Vec<Seen>) -> Result<bool, Error> {
-    let mut names = manager.readers()?;
-    names.truncate(READERS_MAX);
-    let same = states.iter().skip(1).map(|seen| &seen.name).eq(&names);
-    if same && !states.is_empty() {
-        return Ok(false);
-    }
-    states.clear();
-    states.push(Seen::new(PNP_NOTIFICATION()));
-    states.extend(names.into_iter().map(Seen::new));
-    Ok(true)
-}
-
-fn name_of(state: &Seen) -> String {
-    state.name.to_string_lossy().into_owned()
-}
-
-/// `ours`: the reader that this worker itself holds.
-fn reported(state: &Seen, ours: Option<&str>, pin_pads: &BTreeMap<String, bool>) -> Reported {
-    let name = name_of(state);
-    Reported {
-        present: state.has(State::PRESENT),
-        held: state.has(State::EXCLUSIVE) && ours != Some(name.as_str()),
-        holders: Vec::new(),
-        pin_pad: pin_pads.get(&name).copied().unwrap_or_default(),
-        event_count: state.event_count(),
-        name,
-    }
 }
