@@ -308,7 +308,7 @@ impl Engine {
             | CardFault::Timeout(_)
             | CardFault::Shared(_)
             | CardFault::NoReader(_)
-            | CardFault::NoPinPad
+            | CardFault::PinPad(_)
             | CardFault::Broken(_) => CardTrouble::Unreadable,
         };
         self.step_txn(Event::CardFailed(trouble));

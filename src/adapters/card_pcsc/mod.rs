@@ -11,7 +11,15 @@
 //! the reader lets it go (at the latest when the card is pulled); what it then says reaches nobody, and it
 //! powers the card down. Until then the reader is held by it and is reported as `hung`. Four lost
 //! threads mean that pcscd itself is stuck: then commands are refused until one of them ends.
+mod holder;
+mod pcscd;
+mod pin_pad;
+mod port;
+mod protocol;
+mod roster;
 mod session;
+#[cfg(test)]
+mod tests;
 mod watch;
 mod worker;
 
@@ -24,8 +32,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::Sender;
 
 use crate::ports::{CardCommand, CardEvent, CardFault};
+use port::Service;
 pub use watch::ReaderNames;
-use watch::{HUNG, SHARED, View};
+use watch::{HUNG, View, is_about_holding};
 use worker::{Job, Line, Report, Wake, Worker, answer};
 
 /// Commands that may wait.
@@ -93,11 +102,21 @@ pub fn start(
     apdu_deadline: Duration,
     events: Sender<CardEvent>,
 ) -> std::io::Result<CardHandle> {
+    start_on(Arc::new(pcscd::Pcscd), names, apdu_deadline, events)
+}
+
+/// Starts the adapter on this service.
+fn start_on(
+    service: Arc<dyn Service>,
+    names: ReaderNames,
+    apdu_deadline: Duration,
+    events: Sender<CardEvent>,
+) -> std::io::Result<CardHandle> {
     let (sender, inbox) = sync_channel(QUEUE.saturating_add(1)); // one place is for the bell
     let handle = CardHandle(Arc::new(sender));
     let bell = Bell { inbox: Arc::downgrade(&handle.0), rung: Arc::new(AtomicBool::new(false)) };
-    let supervisor =
-        Supervisor { names, deadline: apdu_deadline, events, bell, view: None, crew: None, lost: Vec::new() };
+    let (view, crew, lost) = (None, None, Vec::new());
+    let supervisor = Supervisor { service, names, deadline: apdu_deadline, events, bell, view, crew, lost };
     std::thread::Builder::new().name("posd-card".to_owned()).spawn(move || supervisor.run(inbox))?;
     Ok(handle)
 }
@@ -114,6 +133,7 @@ struct Crew {
 }
 
 struct Supervisor {
+    service: Arc<dyn Service>,
     names: ReaderNames,
     deadline: Duration,
     events: Sender<CardEvent>,
@@ -161,7 +181,8 @@ impl Supervisor {
         let (wake, wake_orders) = sync_channel(4);
         let line =
             Line { jobs: job_inbox, reports: report_outbox, bell: self.bell.clone(), wake: wake.clone() };
-        let worker = Worker::new(self.names.clone(), self.view.clone().unwrap_or_default(), line);
+        let view = self.view.clone().unwrap_or_default();
+        let worker = Worker::new(Arc::clone(&self.service), self.names.clone(), view, line);
         let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
         thread("posd-card-wake").spawn(move || worker::wake_on_demand(wake_orders))?;
         let thread = thread("posd-card-io").spawn(move || worker.run())?;
@@ -180,7 +201,8 @@ impl Supervisor {
 
     /// Does one command: hands it to the worker and waits for the answer, until its deadline.
     fn perform(&mut self, command: CardCommand) -> Result<(), EngineGone> {
-        let deadline = Instant::now() + self.deadline;
+        let longest = self.longest(&command);
+        let deadline = Instant::now() + longest;
         self.hire();
         let refusal = CardFault::NoReader(HUNG.to_owned());
         let Some(crew) = &self.crew else { return self.tell(answer(&command, refusal)) };
@@ -207,18 +229,29 @@ impl Supervisor {
                 Err(RecvTimeoutError::Timeout) if Instant::now() < deadline => {
                     pause = pause.saturating_mul(2)
                 }
-                Err(_) => return self.give_up(&command),
+                Err(_) => return self.give_up(&command, longest),
+            }
+        }
+    }
+
+    /// How long a command may take: the cardholder's time at a PIN pad comes on top.
+    fn longest(&self, command: &CardCommand) -> Duration {
+        match command {
+            CardCommand::PresentPin { ask, .. } => {
+                self.deadline.saturating_add(Duration::from_secs(ask.timeout_s.max(1).into()))
+            }
+            CardCommand::PowerOn { .. } | CardCommand::Transmit { .. } | CardCommand::PowerOff { .. } => {
+                self.deadline
             }
         }
     }
 
     /// The deadline has passed, or the worker has died: a new worker takes over.
-    fn give_up(&mut self, command: &CardCommand) -> Result<(), EngineGone> {
-        let waited_ms = u64::try_from(self.deadline.as_millis()).unwrap_or(u64::MAX);
-        tracing::warn!(waited_ms, "the card reader does not come back; starting anew");
-        if let Some(crew) = self.crew.take() {
-            self.lost.push(crew.thread);
-        }
+    fn give_up(&mut self, command: &CardCommand, waited: Duration) -> Result<(), EngineGone> {
+        let waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
+        self.lost.extend(self.crew.take().map(|crew| crew.thread));
+        let lost = self.lost.len();
+        tracing::warn!(waited_ms, lost, most = LOST_MAX, "the card reader does not come back; starting anew");
         self.tell(answer(command, CardFault::Timeout(waited_ms)))?;
         self.hire();
         Ok(())
@@ -240,8 +273,9 @@ impl Supervisor {
 
     fn publish(&mut self, mut view: View) -> Result<(), EngineGone> {
         if self.has_lost() {
-            let shared = view.readers.iter_mut().flat_map(|reader| &mut reader.reasons);
-            shared.filter(|reason| *reason == SHARED).for_each(|reason| *reason = HUNG.to_owned());
+            let is_held = |reason: &String| is_about_holding(reason);
+            let held = view.readers.iter_mut().filter(|reader| reader.reasons.iter().any(is_held));
+            held.for_each(|reader| reader.reasons = vec![HUNG.to_owned()]);
         }
         for event in view.events_after(self.view.as_ref()) {
             self.tell(event)?;
