@@ -18,6 +18,7 @@ mod port;
 mod protocol;
 mod roster;
 mod session;
+mod talk;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -33,9 +34,10 @@ use tokio::sync::mpsc::Sender;
 
 use crate::ports::{CardCommand, CardEvent, CardFault};
 use port::Service;
+use talk::{Claim, Job, Line, Report, Wake, answer, id_of};
 pub use watch::ReaderNames;
 use watch::{HUNG, View, is_about_holding};
-use worker::{Job, Line, Report, Wake, Worker, answer};
+use worker::Worker;
 
 /// Commands that may wait.
 const QUEUE: usize = 8;
@@ -129,6 +131,8 @@ struct Crew {
     jobs: SyncSender<Job>,
     reports: Receiver<Report>,
     wake: SyncSender<Wake>,
+    /// It waits for the readers.
+    watching: Arc<AtomicBool>,
     thread: JoinHandle<()>,
 }
 
@@ -179,14 +183,21 @@ impl Supervisor {
         let (jobs, job_inbox) = sync_channel(1);
         let (report_outbox, reports) = sync_channel(QUEUE);
         let (wake, wake_orders) = sync_channel(4);
-        let line =
-            Line { jobs: job_inbox, reports: report_outbox, bell: self.bell.clone(), wake: wake.clone() };
+        let watching = Arc::new(AtomicBool::new(false));
+        let line = Line {
+            jobs: job_inbox,
+            reports: report_outbox,
+            bell: self.bell.clone(),
+            events: self.events.clone(),
+            watching: Arc::clone(&watching),
+            wake: wake.clone(),
+        };
         let view = self.view.clone().unwrap_or_default();
         let worker = Worker::new(Arc::clone(&self.service), self.names.clone(), view, line);
         let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
-        thread("posd-card-wake").spawn(move || worker::wake_on_demand(wake_orders))?;
+        thread("posd-card-wake").spawn(move || talk::wake_on_demand(wake_orders))?;
         let thread = thread("posd-card-io").spawn(move || worker.run())?;
-        Ok(Crew { jobs, reports, wake, thread })
+        Ok(Crew { jobs, reports, wake, watching, thread })
     }
 
     /// Takes what the worker has said while nobody listened.
@@ -206,22 +217,24 @@ impl Supervisor {
         self.hire();
         let refusal = CardFault::NoReader(HUNG.to_owned());
         let Some(crew) = &self.crew else { return self.tell(answer(&command, refusal)) };
-        if crew.jobs.try_send(Job { command: command.clone(), deadline }).is_err() {
+        let claim = Claim::default();
+        let job = Job { command: command.clone(), deadline, claim: claim.clone() };
+        if crew.jobs.try_send(job).is_err() {
             self.crew = None; // it has ended by itself
             return self.tell(answer(&command, refusal));
         }
         let mut pause = WAKE_AGAIN;
-        let mut started = false;
         loop {
             let Some(crew) = &self.crew else { return Ok(()) };
-            if !started {
+            if crew.watching.load(Ordering::SeqCst) {
                 // A full queue means that a wake is on its way already.
                 drop(crew.wake.try_send(Wake::Now));
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            match crew.reports.recv_timeout(if started { left } else { left.min(pause) }) {
+            match crew.reports.recv_timeout(left.min(pause)) {
                 Ok(Report::View(view)) => self.publish(view)?,
-                Ok(Report::Started) => started = true,
+                Ok(Report::Told(id)) if id == id_of(&command) => return Ok(()),
+                Ok(Report::Told(_)) => {}
                 Ok(Report::Done(event)) => {
                     let event = self.corrected(event);
                     return self.tell(event);
@@ -229,6 +242,8 @@ impl Supervisor {
                 Err(RecvTimeoutError::Timeout) if Instant::now() < deadline => {
                     pause = pause.saturating_mul(2)
                 }
+                // The worker is answering at this moment.
+                Err(_) if !claim.take() => return Ok(()),
                 Err(_) => return self.give_up(&command, longest),
             }
         }

@@ -1,21 +1,26 @@
 //! The thread that blocks in PC/SC, and the one that can wake it.
 //!
 //! `posd-card-io` waits in SCardGetStatusChange or runs one command. SCardCancel ends the wait; it is called
-//! from `posd-card-wake`, because it talks to pcscd itself and would block with it. A cancel that comes
-//! before the wait begins is lost, so it is repeated until the worker says it has the command, and the wait
-//! is bounded anyhow.
+//! from `posd-card-wake`, because it talks to pcscd itself and would block with it. It costs pcscd a connection and a
+//! thread, so it is called only while the worker says that it waits. A cancel that comes just before the wait begins
+//! is lost, so it is repeated, and the wait is bounded anyhow.
+//!
+//! In a conversation each command is two wakings of a thread: the supervisor's and this one's. The answer of a card goes
+//! to the engine at once, not through the supervisor; whoever claims the command first, the worker with its answer or
+//! the supervisor with the end of its patience, answers it.
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
-use std::time::{Duration, Instant};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
 
 use pcsc::Error;
 
-use super::Bell;
 use super::holder::{self, Holder};
-use super::port::{Manager, Seen, Service, Waker};
+use super::port::{Manager, Seen, Service};
 use super::roster::{follow_names, name_of, reported};
 use super::session::{Failure, Session, is_service_gone, pin_pad_of};
+use super::talk::{Claim, Job, Line, Report, Wake, answer};
 use super::watch::{PCSCD_ABSENT, ReaderNames, Reported, View};
 use crate::ports::{CardCommand, CardEvent, CardFault};
 
@@ -28,30 +33,6 @@ const LINGER: Duration = Duration::from_millis(20);
 const BACKOFF_FIRST: Duration = Duration::from_millis(200);
 /// Longest pause before pcscd is tried again.
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
-
-/// A command with the time by which it has to be answered.
-pub(super) struct Job {
-    pub(super) command: CardCommand,
-    pub(super) deadline: Instant,
-}
-
-/// What the worker tells the supervisor.
-pub(super) enum Report {
-    /// The readers as they now are.
-    View(View),
-    /// The command is being done.
-    Started,
-    /// The command is done; here is its answer.
-    Done(CardEvent),
-}
-
-/// To the waking thread.
-pub(super) enum Wake {
-    /// This is the connection to wake from now on.
-    Connection(Waker),
-    /// Wake it.
-    Now,
-}
 
 /// The supervisor is gone or has given this worker up.
 struct GivenUp;
@@ -77,17 +58,6 @@ enum Power {
     Pulled,
 }
 
-/// Wakes contexts until the other side is gone. Runs on its own thread.
-pub(super) fn wake_on_demand(orders: Receiver<Wake>) {
-    let mut current = None;
-    for order in orders {
-        match order {
-            Wake::Connection(waker) => current = Some(waker),
-            Wake::Now => drop(current.as_ref().map(|wake: &Waker| wake())),
-        }
-    }
-}
-
 /// The worker. Runs on its own thread until it is given up.
 pub(super) struct Worker {
     service: Arc<dyn Service>,
@@ -106,18 +76,6 @@ pub(super) struct Worker {
     next: Option<Job>,
     /// Pause before pcscd is tried again.
     pause: Duration,
-}
-
-/// The worker's ends of its channels.
-pub(super) struct Line {
-    /// From the supervisor.
-    pub(super) jobs: Receiver<Job>,
-    /// To the supervisor.
-    pub(super) reports: SyncSender<Report>,
-    /// Rings the supervisor, which waits elsewhere.
-    pub(super) bell: Bell,
-    /// To the waking thread.
-    pub(super) wake: SyncSender<Wake>,
 }
 
 impl Worker {
@@ -208,7 +166,14 @@ impl Worker {
     ) -> Result<(), Ended> {
         let plugged = follow_names(manager, states).map_err(|_| Ended::ServiceGone)?;
         let wait = if plugged { Duration::ZERO } else { wait };
-        match manager.wait(wait, states) {
+        // Whoever hands a command over looks at this after it, and this is set before the commands are looked at.
+        self.line.watching.store(!wait.is_zero(), Ordering::SeqCst);
+        if !wait.is_zero() {
+            self.next = self.next_job(Duration::ZERO)?;
+        }
+        let waited = if self.next.is_none() { manager.wait(wait, states) } else { Err(Error::Cancelled) };
+        self.line.watching.store(false, Ordering::SeqCst);
+        match waited {
             Ok(()) => states.iter_mut().for_each(Seen::keep),
             // The states are fresh all the same, and pcsc-lite does not call it a change when another program
             // takes a free reader.
@@ -289,18 +254,30 @@ impl Worker {
         }
         self.shown = true;
         self.view = view.clone();
-        self.report(Report::View(view))
-    }
-
-    fn report(&self, report: Report) -> Result<(), GivenUp> {
-        self.line.reports.send(report).map_err(|_| GivenUp)?;
+        self.report(Report::View(view))?;
         self.line.bell.ring();
         Ok(())
     }
 
+    fn report(&self, report: Report) -> Result<(), GivenUp> {
+        self.line.reports.send(report).map_err(|_| GivenUp)
+    }
+
+    /// Answers a command. A card's answer goes to the engine at once: nothing that was shown before can be meant to
+    /// reach it first. All else goes through the supervisor, which knows more.
+    fn answered(&self, event: CardEvent, claim: &Claim) -> Result<(), GivenUp> {
+        let CardEvent::Response { id, result: Ok(_) } = event else {
+            return self.report(Report::Done(event));
+        };
+        if !claim.take() {
+            return Err(GivenUp);
+        }
+        self.line.events.blocking_send(event).map_err(|_| GivenUp)?;
+        self.report(Report::Told(id))
+    }
+
     fn perform(&mut self, manager: &dyn Manager, job: Job, power: &mut Power) -> Result<(), Ended> {
-        self.report(Report::Started)?;
-        let Job { command, deadline } = job;
+        let Job { command, deadline, claim } = job;
         let (event, gone) = match command {
             CardCommand::PowerOn { id } => {
                 let (result, gone) = split(self.power_on(manager, power));
@@ -321,7 +298,7 @@ impl Worker {
                 (CardEvent::PoweredOff { id }, false)
             }
         };
-        self.report(Report::Done(event))?;
+        self.answered(event, &claim)?;
         if gone { Err(Ended::ServiceGone) } else { Ok(()) }
     }
 
@@ -360,16 +337,6 @@ fn powered<T>(power: &mut Power, run: impl FnOnce(&mut Session) -> Result<T, Fai
         *power = Power::Pulled;
     }
     outcome
-}
-
-/// The event that answers a command with a fault.
-pub(super) fn answer(command: &CardCommand, fault: CardFault) -> CardEvent {
-    match command {
-        CardCommand::PowerOn { id } => CardEvent::Powered { id: *id, result: Err(fault) },
-        CardCommand::Transmit { id, .. } => CardEvent::Response { id: *id, result: Err(fault) },
-        CardCommand::PresentPin { id, .. } => CardEvent::PinPresented { id: *id, result: Err(fault) },
-        CardCommand::PowerOff { id } => CardEvent::PoweredOff { id: *id },
-    }
 }
 
 fn split<T>(outcome: Result<T, Failure>) -> (Result<T, CardFault>, bool) {

@@ -1,5 +1,7 @@
 //! The adapter on a made-up reader: what the virtual reader of the suite (`tests/suite/card.rs`) cannot show. See
 //! `reader.rs` for what these tests do not prove.
+#[cfg(feature = "sim")]
+mod pad;
 mod reader;
 
 use std::sync::Arc;
@@ -80,7 +82,10 @@ impl Engine {
     }
 
     fn send(&mut self, data: &[u8]) -> Result<ResponseApdu, CardFault> {
-        let command = CommandApdu { cla: 0, ins: 0xA4, p1: 4, p2: 0, data: data.to_vec(), le: Some(0) };
+        self.exchange(CommandApdu { cla: 0, ins: 0xA4, p1: 4, p2: 0, data: data.to_vec(), le: Some(0) })
+    }
+
+    fn exchange(&mut self, command: CommandApdu) -> Result<ResponseApdu, CardFault> {
         self.handle.try_send(CardCommand::Transmit { id: 2, command }).unwrap();
         match self.until(|event| matches!(event, CardEvent::Response { .. })) {
             CardEvent::Response { result, .. } => result,

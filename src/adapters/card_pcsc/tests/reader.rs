@@ -20,6 +20,8 @@ pub(super) const NAME: &str = "Fake PIN pad 00 00";
 pub(super) enum Says {
     Bytes(Vec<u8>),
     Fails(Error),
+    /// Of the PIN pad: this PIN is typed, and the card is given it.
+    Types(String),
     /// It does not come back before [`Reader::let_go`].
     Hangs,
 }
@@ -35,6 +37,8 @@ pub(super) struct Inside {
     pub(super) refuses: Option<Error>,
     /// Answers to SCardTransmit, one after the other.
     pub(super) answers: VecDeque<Says>,
+    /// Answers to SCardTransmit and to the PIN pad's VERIFY, where none of the above is left.
+    pub(super) chip: Option<Box<dyn FnMut(&[u8]) -> Vec<u8> + Send>>,
     /// Commands on the wire.
     pub(super) wire: Vec<Vec<u8>>,
     /// The answer to GET_FEATURE_REQUEST.
@@ -68,6 +72,7 @@ impl Reader {
             prefers: Protocol::T1,
             refuses: None,
             answers: VecDeque::new(),
+            chip: None,
             wire: Vec::new(),
             features: Says::Fails(Error::UnsupportedFeature),
             asked_for_features: 0,
@@ -119,6 +124,7 @@ impl Reader {
                 Ok(bytes.len())
             }
             Says::Fails(error) => Err(error),
+            Says::Types(_) => panic!("only a PIN pad types"),
             Says::Hangs => {
                 self.set(|inside| inside.hanging += 1);
                 let mut inside = self.inside();
@@ -221,7 +227,10 @@ impl Handle for Open {
         let says = {
             let mut inside = self.reader.inside();
             inside.wire.push(command.to_vec());
-            inside.answers.pop_front().unwrap_or(Says::Bytes(vec![0x90, 0]))
+            let next = inside.answers.pop_front();
+            next.unwrap_or_else(|| {
+                Says::Bytes(inside.chip.as_mut().map_or(vec![0x90, 0], |chip| chip(command)))
+            })
         };
         self.reader.say(says, answer)
     }
@@ -234,7 +243,13 @@ impl Handle for Open {
                 inside.features.clone()
             } else {
                 inside.told_pad.push((code, input.to_vec()));
-                inside.pad.pop_front().expect("the PIN pad is asked no more often than this")
+                match inside.pad.pop_front().expect("the PIN pad is asked no more often than this") {
+                    Says::Types(pin) => {
+                        let chip = inside.chip.as_mut().expect("a card to give the PIN to");
+                        Says::Bytes(chip(&with_pin(input, &pin)))
+                    }
+                    says => says,
+                }
             }
         };
         self.reader.say(says, answer)
@@ -251,4 +266,24 @@ impl Handle for Open {
     }
 
     fn close(self: Box<Self>, _: Disposition) {}
+}
+
+/// What a PIN pad makes of the structure it is told: the command in it, with the PIN where the three format bytes say.
+/// PC/SC part 10 §2.6.1; only what the adapter asks for: units of bytes, BCD from the left, a length in bits.
+fn with_pin(structure: &[u8], pin: &str) -> Vec<u8> {
+    let (format, block, length) = (structure[2], structure[3], structure[4]);
+    assert_eq!((format & 0x87, length & 0x10), (0x81, 0));
+    let [most, least] = [structure[5], structure[6]].map(usize::from);
+    assert!((least..=most).contains(&pin.len()), "the pad itself refuses such a PIN");
+    let mut command = structure[19..].to_vec();
+    assert_eq!(structure[15..19], u32::try_from(command.len()).unwrap().to_le_bytes());
+    let (digits_at, digits_bytes) = (5 + usize::from((format >> 3) & 0x0F), usize::from(block & 0x0F));
+    let digits = pin.bytes().map(|digit| digit - b'0').chain(core::iter::repeat(0x0F));
+    let digits: Vec<u8> = digits.take(digits_bytes * 2).collect();
+    for (at, pair) in digits.chunks(2).enumerate() {
+        command[digits_at + at] = (pair[0] << 4) | pair[1];
+    }
+    assert_eq!((block >> 4, length), (4, 4), "the length in the lower half of the first byte");
+    command[5] = (command[5] & 0xF0) | u8::try_from(pin.len()).unwrap();
+    command
 }
