@@ -12,6 +12,7 @@ mod profiles;
 use crate::domain::emv::params::EmvConfig;
 use crate::domain::ident::{MerchantId, TerminalId};
 use crate::domain::money::{Amount, Currency};
+pub use crate::domain::outcome::PinEntry;
 use crate::domain::outcome::{EntryMode, Kind, words};
 use crate::domain::profile::Profile;
 use crate::domain::slip::Language;
@@ -267,18 +268,6 @@ words! {
         Short = "short",
         /// As long as it holds.
         Long = "long",
-    }
-}
-
-words! {
-    /// Where a PIN is typed.
-    PinEntry {
-        /// Into a certified part of the cashier's program, handed over by the agent.
-        Agent = "agent",
-        /// Into a PIN pad.
-        Pinpad = "pinpad",
-        /// Nowhere: cards that demand one are declined or go on without, as EMV rules.
-        Nowhere = "none",
     }
 }
 

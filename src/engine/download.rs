@@ -12,7 +12,7 @@ use crate::domain::download::machine::{Download, Event, Report, Request, Setup};
 use crate::domain::download::{Kind, Progress, TableStep, UNLISTED};
 use crate::domain::fault::{Fault, FaultName};
 use crate::domain::leave::Deed;
-use crate::domain::outcome::TxnState;
+use crate::domain::outcome::{PinEntry, TxnState};
 use crate::domain::record::{Committed, Record};
 use crate::domain::txn::management::Errand;
 use crate::domain::txn::{Effects, Vital};
@@ -271,7 +271,7 @@ impl Engine {
         let faults = [
             !self.readers.iter().any(|reader| reader.ok),
             self.printer_status.as_ref().is_none_or(|printer| !printer.online),
-            !self.settings.pin_by_agent,
+            self.pin_entry() == PinEntry::Nowhere,
             self.reachable == "no",
             self.storage_trouble.is_some(),
         ];
