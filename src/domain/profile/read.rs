@@ -420,8 +420,8 @@ fn row(s: &mut Section<'_>) -> Option<Entry> {
 
 /// Tables that nobody took.
 fn unknown(file: &Path, tables: &Tables, errors: &mut Vec<ConfigError>) {
-    const ALLOWED: &str = "[frame], [fields], [forms], [keys], [reversal], [uploads], [settlement], [downloads], [business], \
-        [chip-data], [[response]]";
+    const ALLOWED: &str = "[frame], [fields], [forms], [keys], [reversal], [uploads], [settlement], [downloads], \
+        [business], [chip-data], [[response]]";
     for name in tables.tables.keys().chain(tables.lists.keys()) {
         let line = tables.lines.get(name).map_or(0, |(_, line)| *line);
         errors.push(ConfigError {
