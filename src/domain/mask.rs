@@ -51,8 +51,34 @@ pub fn runs(value: &[u8], show: impl Fn(&[u8]) -> String) -> String {
     masked.collect()
 }
 
-/// The same for bytes shown in hexadecimal, which may be packed digits as well as characters. Hides too much rather
-/// than too little: seven characters that are digits look like a packed number.
+/// Hides the middle of every run of 13 and more digits in a text for people, also of wide ones and where single blanks
+/// or hyphens group them, as on slips.
+#[must_use]
+pub fn grouped(text: &str) -> String {
+    let chars: Vec<char> = text.chars().collect();
+    let digit = |c: &char| matches!(c, '0'..='9' | '０'..='９');
+    // A separator belongs to a run if digits stand on both sides of it.
+    let inside = |at: usize| {
+        let beside = |at: Option<usize>| at.and_then(|at| chars.get(at)).is_some_and(digit);
+        let separates = matches!(chars.get(at), Some(' ' | '-'));
+        beside(Some(at)) || (separates && beside(at.checked_sub(1)) && beside(at.checked_add(1)))
+    };
+    let places: Vec<(usize, char)> = chars.iter().copied().enumerate().collect();
+    let runs = places.chunk_by(|(a, _), (b, _)| inside(*a) == inside(*b));
+    let shown = runs.flat_map(|run| {
+        let all = run.iter().filter(|(_, c)| digit(c)).count();
+        let mut seen = 0_usize;
+        run.iter().map(move |(_, c)| {
+            seen = seen.saturating_add(usize::from(digit(c)));
+            let middle = seen > 6 && seen <= all.saturating_sub(4);
+            if all >= PAN_MIN && digit(c) && middle { '*' } else { *c }
+        })
+    });
+    shown.collect()
+}
+
+/// The same as [`runs`] for bytes shown in hexadecimal, which may be packed digits as well as characters. Hides too
+/// much rather than too little: seven characters that are digits look like a packed number.
 #[must_use]
 pub fn hex_runs(value: &[u8]) -> String {
     let as_text = runs(value, hex);
@@ -127,6 +153,8 @@ mod tests {
     #[test]
     fn card_numbers_inside_texts_are_hidden() {
         assert_eq!(runs(b"A 6225880012345678 B", printable), "A 622588******5678 B");
+        assert_eq!(grouped("卡号 6225 8800-1234 5678  1234"), "卡号 6225 88**-**** 5678  1234");
+        assert_eq!(grouped("６２２５８８００１２３４５６７８"), "６２２５８８******５６７８");
         assert_eq!(runs(b"6225880012345678", hex), "363232353838************35363738");
         assert_eq!(runs(b"123456789012", printable), "123456789012");
         assert_eq!(runs(b"A30196222000000000000001", printable), "A301962*************0001");

@@ -1,5 +1,6 @@
 //! `posctl decode …`: bytes for people, offline. The domain decodes and masks; here input is read and answers are laid
 //! out. What is broken is shown up to where it breaks, and the command fails.
+mod escpos;
 mod input;
 mod layout;
 mod message;
@@ -15,16 +16,17 @@ use serde_json::Value as Json;
 
 /// `posctl decode …`
 pub(crate) fn run(screen: &Screen, what: &Decode) -> Result<Exit, Failure> {
-    let (Decode::Tlv(input) | Decode::Track2(input) | Decode::Atr(input)) = what else {
-        let Decode::Iso8583(options) = what else { return Ok(Exit::Done) };
-        warn(screen, &options.input);
-        return message::run(screen, options);
+    let input = match what {
+        Decode::Iso8583(options) => &options.input,
+        Decode::Tlv(input) | Decode::Track2(input) | Decode::Atr(input) | Decode::EscPos(input) => input,
     };
     warn(screen, input);
     match what {
+        Decode::Iso8583(options) => message::run(screen, options),
         Decode::Tlv(input) => objects::run(screen, input),
         Decode::Track2(input) => others::track2(screen, input),
-        _ => others::atr(screen, input),
+        Decode::Atr(input) => others::atr(screen, input),
+        Decode::EscPos(input) => escpos::run(screen, input),
     }
 }
 

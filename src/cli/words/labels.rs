@@ -30,6 +30,9 @@ pairs! {
     TCK_NOT_WANTED = "无(仅T=0)", "none (T=0 alone)";
     ATR_FITS = "符合EMV要求", "As EMV wants it";
     ATR_DEPARTS = "与EMV不符:", "Departs from EMV:";
+    PRINTED = "文本", "text";
+    NOT_KNOWN = "未知字节", "unknown bytes";
+    UNKNOWN_PIECES = "未知指令数(其参数可能显示为文本)", "Unknown commands (their parameters may stand there as text)";
     TERMINAL = "终端", "Terminal";
     MERCHANT = "商户", "Merchant";
     OPERATOR = "操作员", "Operator";

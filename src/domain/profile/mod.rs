@@ -60,6 +60,16 @@ words! {
     }
 }
 
+words! {
+    /// Where a sale that was voided in its batch stands in field 48, and its void.
+    VoidedSales {
+        /// The sale stays a debit, the void is a credit.
+        BothSides = "both-sides",
+        /// Neither of them is counted, nor told in the detail.
+        Neither = "neither",
+    }
+}
+
 /// Forms of elements that differ from acquirer to acquirer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Forms {
@@ -167,6 +177,8 @@ pub struct Profile {
     pub downloads: Downloads,
     /// Refusals without a MAC.
     pub unsigned_refusals: UnsignedRefusals,
+    /// Voided sales in field 48.
+    pub voided_sales: VoidedSales,
     /// Uploads that waited too long.
     pub late_uploads: LateUploads,
     /// Void kinds ask for the card again ("void needs card").

@@ -11,6 +11,7 @@ use crate::domain::record::{Record, TxnStart, WireFacts};
 use crate::domain::secret::{ClearPin, Pan, PinBlock, Track2};
 use crate::domain::unionpay::answers::FinancialAnswer;
 use crate::domain::unionpay::messages::RequestFields;
+use core::time::Duration;
 
 /// What happened. Past facts only.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,8 +92,10 @@ pub enum Answer {
     PinPresented(StatusWord),
     /// Nothing was typed.
     PinBypassed,
-    /// This terminal has no PIN entry.
+    /// The reader's PIN pad cannot take one.
     PinNotAvailable,
+    /// Nobody typed at the reader's PIN pad in time.
+    PinTooLate,
     /// One of the candidates.
     Application(Aid),
     /// Yes or no.
@@ -144,6 +147,8 @@ pub enum Local {
     PowerOff,
     /// Ask the agent.
     Ask(Ask),
+    /// Have the reader's PIN pad ask for a PIN, for so long at most, and give it to the card.
+    AskPad(Duration),
     /// The question is void.
     Withdraw,
     /// Ask the journal whether this card paid the same amount within the profile's window. Comes back as

@@ -27,7 +27,7 @@ use super::emv::params::{Aid, EmvConfig, TxnParams};
 use super::fault::{Fault, FaultName};
 use super::ident::TxnId;
 use super::money::Amount;
-use super::outcome::{Outcome, ResultCode, TxnState};
+use super::outcome::{Outcome, PinEntry, ResultCode, TxnState};
 use super::record::{CardFacts, Closed, TxnStart, WireFacts};
 use super::rules::{self, Route, Undo};
 use super::secret::{Pan, PinBlock, TokenKey, Track2};
@@ -66,6 +66,8 @@ pub struct Setup {
     pub blacklist: Arc<BTreeSet<String>>,
     /// Sales that were approved here a while ago: token and amount.
     pub recent: Arc<[(String, Amount)]>,
+    /// Where a PIN is typed.
+    pub pin_entry: PinEntry,
     /// True if the caller wants the card confirmed.
     pub confirm_card: bool,
     /// The merchant's limits let this sale be approved without the bank.

@@ -195,6 +195,55 @@ fn an_answer_to_reset_is_told() {
     assert_eq!((cut.status.code(), &document(&cut)["error"]["name"]), (Some(1), &"Malformed".into()));
 }
 
+/// A slip as posd sends it, with a picture, a code, a drawer pulse and a command that nobody knows.
+fn slip() -> Vec<u8> {
+    let gb = |text: &str| encoding_rs::GB18030.encode(text).0.into_owned();
+    [
+        b"\x1b@\x1c&\x1ba\x01\x1d!\x11".to_vec(),
+        gb("银联签购单\n"),
+        b"\x1d!\x00\x1ba\x00".to_vec(),
+        gb("卡号 6225 8800 1234 5678\n"),
+        b"\x1bE\x01RMB 12.50\n\x1bE\x00\n\x1d(k\x04\x001A2\x00\x1d(k\x10\x001P0https://a.b/c".to_vec(),
+        b"\x1dv0\x00\x30\x00\x02\x00".to_vec(),
+        vec![0x1B; 96],
+        b"\x1b\x01\x1bd\x04\x1dVB\x00\x1bp\x00\x19\xfa\x10\x04\x01\x1d(H\x06\x00000042".to_vec(),
+    ]
+    .concat()
+}
+
+/// Goal: how a slip's bytes look to a technician, in both languages, from raw bytes and from hex alike.
+#[test]
+fn printer_bytes_look_as_agreed() {
+    let golden = [
+        ("en", include_str!("../../data/decode/slip.en.txt")),
+        ("zh", include_str!("../../data/decode/slip.zh.txt")),
+    ];
+    let hex: String = slip().iter().map(|byte| format!("{byte:02x}")).collect();
+    for (language, expected) in golden {
+        let raw = piped(&["decode", "escpos", "--lang", language, "-"], &slip());
+        assert_eq!((raw.status.code(), out(&raw).as_str()), (Some(0), expected), "{language}");
+        assert_eq!(out(&run(&["decode", "escpos", "--lang", language, &hex])), expected, "{language}");
+    }
+}
+
+/// Goal: the form of the document, and where a stream that is cut off ends.
+#[test]
+fn printer_bytes_have_the_documented_keys() {
+    let data = document(&run(&["decode", "escpos", "--json", "1B6101 41 07"]))["data"].clone();
+    assert_eq!(
+        data,
+        serde_json::json!([
+            { "offset": 0, "length": 3, "command": "ESC a", "name": "Alignment", "parameters": "01", "meaning": "centre" },
+            { "offset": 3, "length": 1, "text": "A" },
+            { "offset": 4, "length": 1, "unknown": "07" },
+        ])
+    );
+    let cut = document(&run(&["decode", "escpos", "--json", "sent frame=1B40411D5642 to printer"]));
+    let error = &cut["error"];
+    assert_eq!((&error["name"], &error["details"]["offset"]), (&"Malformed".into(), &3.into()), "{cut}");
+    assert_eq!(error["details"]["partial"].as_array().unwrap().len(), 2, "{cut}");
+}
+
 /// Goal: how a sale looks to a technician, in both languages, within 80 columns.
 #[test]
 fn a_sale_looks_as_agreed() {
@@ -259,7 +308,10 @@ fn placed(number: &str, place: usize) -> (&'static str, String) {
         15 => ("8583", field("0000000000100000", &format!("{:02}{text}", number.len()))),
         16 => ("tlv", format!("9F26{length}{packed}")),
         17 => ("track2", format!("{number}D25122010000")),
-        _ => ("atr", format!("3B{:02X}{packed}", packed.len() / 2)),
+        18 => ("atr", format!("3B{:02X}{packed}", packed.len() / 2)),
+        19 => ("escpos", format!("1B40{text}0A")),
+        20 => ("escpos", format!("1D6B49{:02X}{text}", text.len() / 2)),
+        _ => ("escpos", format!("1C285A{:02X}00{text}", text.len() / 2)),
     }
 }
 
@@ -268,7 +320,7 @@ proptest! {
     /// Goal: wherever a sender puts a card number, it is never shown whole unless asked for, whether the input is whole
     /// or broken.
     #[test]
-    fn a_card_number_is_never_shown_whole(number in card_number(), place in 0_usize..19, cut in 0_usize..6) {
+    fn a_card_number_is_never_shown_whole(number in card_number(), place in 0_usize..22, cut in 0_usize..6) {
         let (form, hex) = placed(&number, place);
         let hex = &hex[..hex.len() - (cut * 2).min(hex.len() - 2)];
         let text: String = number.bytes().map(|byte| format!("{byte:02X}")).collect();
@@ -283,7 +335,7 @@ proptest! {
     /// Goal: whatever stands on stdin, decode answers or refuses by name.
     #[test]
     fn any_input_is_told_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..300), text in "\\PC{0,80}") {
-        for form in ["tlv", "8583", "track2", "atr"] {
+        for form in ["tlv", "8583", "track2", "atr", "escpos"] {
             for input in [bytes.as_slice(), text.as_bytes()] {
                 let output = piped(&["decode", form, "--json", "-"], input);
                 prop_assert!(matches!(output.status.code(), Some(0..=2)), "{} {}", form, stderr(&output));

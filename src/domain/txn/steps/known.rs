@@ -5,8 +5,9 @@ use super::{Base, Step, interruption};
 use crate::domain::calendar::BootTime;
 use crate::domain::emv::kernel::{CardSummary, Input, PinKind, PinResult};
 use crate::domain::emv::params::Purpose;
-use crate::domain::outcome::{CvmMethod, Kind, Prompt, ResultCode};
+use crate::domain::outcome::{CvmMethod, Kind, PinEntry, Prompt, ResultCode};
 use crate::domain::rules;
+use crate::domain::secret::PinBlock;
 use crate::domain::txn::{Answer, Ask, Event, Known, Local, Now, PinAsk, State, Then};
 
 /// What is asked where the terminal, not the chip, wants a PIN.
@@ -41,9 +42,9 @@ impl Base {
             return self.go(State::AwaitLookup(known), vec![look]);
         }
         match known.then {
-            Then::Pin(ask) => self.ask_pin(known, ask, deadline),
+            Then::Pin(ask) => self.ask_pin(known, ask, now),
             Then::Read if self.reading_asks_pin() && !known.stage.pin_asked => {
-                self.ask_pin(known, FOR_THE_BANK, deadline)
+                self.ask_pin(known, FOR_THE_BANK, now)
             }
             Then::Read => {
                 let Known { card, stage, .. } = *known;
@@ -85,10 +86,18 @@ impl Base {
         rules::asks_pin_after_reading(self.start.kind, &self.setup.identity.profile)
     }
 
-    fn ask_pin(self, known: Box<Known>, ask: PinAsk, deadline: BootTime) -> Step {
+    /// Asks for a PIN where one can be typed; nobody is told to type one where not.
+    fn ask_pin(self, known: Box<Known>, ask: PinAsk, now: Now) -> Step {
+        let question = match (self.setup.pin_entry, ask.kind) {
+            (PinEntry::Agent, _) => Local::Ask(Ask::Pin(ask)),
+            (PinEntry::Pinpad, PinKind::OfflinePlain) => Local::AskPad(self.setup.customer_timeout),
+            (PinEntry::Pinpad | PinEntry::Nowhere, _) => {
+                return self.pin_done(known, PinResult::NotAvailable, None, now);
+            }
+        };
         let prompt = if ask.again { Prompt::WrongPin } else { Prompt::EnterPin };
-        let local = vec![Local::Prompt(prompt), Local::Ask(Ask::Pin(ask))];
-        self.go(State::AwaitPin { known, deadline }, local)
+        let deadline = self.patience(now);
+        self.go(State::AwaitPin { known, deadline }, vec![Local::Prompt(prompt), question])
     }
 
     fn end_known(self, ending: Ending, card: &CardSummary, local: Vec<Local>, now: Now) -> Step {
@@ -151,7 +160,7 @@ impl Base {
         }
     }
 
-    pub(super) fn pin(self, mut known: Box<Known>, deadline: BootTime, event: Event, now: Now) -> Step {
+    pub(super) fn pin(self, known: Box<Known>, deadline: BootTime, event: Event, now: Now) -> Step {
         let asked = known.asked_pin();
         let (result, block) = match (event, asked) {
             (Event::AgentAnswered(Answer::Pin(block)), PinKind::Online) => (PinResult::Entered, Some(block)),
@@ -164,6 +173,10 @@ impl Base {
             }
             (Event::AgentAnswered(Answer::PinBypassed), _) => (PinResult::Bypassed, None),
             (Event::AgentAnswered(Answer::PinNotAvailable), _) => (PinResult::NotAvailable, None),
+            (Event::AgentAnswered(Answer::PinTooLate), _) => {
+                let ending = Ending::cancelled(ResultCode::CustomerTimeout);
+                return self.end_known(ending, &known.card, vec![], now);
+            }
             (Event::AgentAnswered(_) | Event::AgentUnavailable, _) => {
                 let ending = Ending::cancelled(ResultCode::PinCancelled);
                 return self.end_known(ending, &known.card, vec![], now);
@@ -175,7 +188,12 @@ impl Base {
                 };
             }
         };
-        known.stage.pin_asked |= asked == PinKind::Online;
+        self.pin_done(known, result, block, now)
+    }
+
+    /// A PIN was typed, or not: the card goes on, or the terminal does where it wanted the PIN.
+    fn pin_done(self, mut known: Box<Known>, result: PinResult, block: Option<PinBlock>, now: Now) -> Step {
+        known.stage.pin_asked |= known.asked_pin() == PinKind::Online;
         known.stage.pin = block;
         if matches!(known.then, Then::Pin(_)) {
             return self.tell_chip(known.kernel, Input::PinDone(result), known.stage, now);

@@ -1,9 +1,10 @@
 //! What a test wishes of its world before it begins.
 use super::super::super::{Event, State};
 use super::super::makings::{card_on_file, original};
-use super::{ChipPin, World};
+use super::World;
+use super::chip::ChipPin;
 use crate::domain::ident::AuthCode;
-use crate::domain::outcome::EntryType;
+use crate::domain::outcome::{EntryType, PinEntry};
 use crate::domain::record::EntryId;
 use crate::domain::rules::Undo;
 use std::sync::Arc;
@@ -97,6 +98,12 @@ impl World {
         self.chip.card = self.chip.card.with(0x8E, "00000000 00000000 0100");
         self.chip.pin = Some(ChipPin { left: 3, wrong });
         self.setup.emv.terminal.capabilities[1] = 0xF8;
+        self
+    }
+
+    /// A PIN is typed there.
+    pub(in super::super) fn with_pin_entry(mut self, pin_entry: PinEntry) -> Self {
+        self.setup.pin_entry = pin_entry;
         self
     }
 
