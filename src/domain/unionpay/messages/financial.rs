@@ -192,7 +192,7 @@ pub fn request_with(
     signed(identity, row.mti, stan, message, keys)
 }
 
-/// Track and PIN, and DE 53 that says how they are encrypted: PIN format, algorithm, tracks (0: in the clear), zeros. It
+/// Track and PIN, and DE 53 that says how they are encrypted: PIN format, algorithm, tracks (0: in clear), zeros. It
 /// stands beside a PIN or a track, and with SM4 always; each as far as the row has it.
 fn set_secured(
     row: &Row,
