@@ -90,6 +90,7 @@ pub fn read(name: &str, file: &Path, text: &str, base: Option<&Profile>) -> Resu
             completion_pin: people.completion_pin,
             completion_void_pin: people.completion_void_pin,
             completion_percent_max: people.completion_percent_max,
+            swipe_fallback: people.swipe_fallback,
             duplicate_window: people.duplicate_window,
         })
     })();
@@ -286,6 +287,7 @@ struct Business {
     completion_pin: bool,
     completion_void_pin: bool,
     completion_percent_max: u32,
+    swipe_fallback: bool,
     duplicate_window: Duration,
 }
 
@@ -303,6 +305,7 @@ fn business(s: &mut Section<'_>, base: Option<&Profile>) -> Option<Business> {
     let completion_void = s.flag_or("completion-void-pin", base.map(|b| b.completion_void_pin));
     let percent = base.map(|b| i64::from(b.completion_percent_max));
     let percent = s.number_or("completion-percent-max", percent, 100..=200, " %");
+    let fallback = s.flag_or("swipe-fallback", base.map(|b| b.swipe_fallback));
     let window = base.and_then(|b| seconds(b.duplicate_window));
     let window = s.number_or("duplicate-window-s", window, 0..=DAY_S, " s, 0 = never");
     Some(Business {
@@ -313,6 +316,7 @@ fn business(s: &mut Section<'_>, base: Option<&Profile>) -> Option<Business> {
         completion_pin: completion?,
         completion_void_pin: completion_void?,
         completion_percent_max: percent?,
+        swipe_fallback: fallback?,
         duplicate_window: Duration::from_secs(window?),
     })
 }

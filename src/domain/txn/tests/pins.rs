@@ -33,7 +33,7 @@ fn the_question_tells_the_tries() {
     let mut asked = Vec::new();
     while world.advance() {
         let Some(State::AwaitPin { known, .. }) = world.txn.as_ref().map(|txn| &txn.state) else { continue };
-        let super::super::Then::Pin(ask) = known.then else { panic!("{known:?}") };
+        let super::super::Then::Pin { ask, .. } = known.then else { panic!("{known:?}") };
         asked.push(ask);
     }
     let ask = |tries, again| PinAsk {

@@ -4,6 +4,7 @@ use super::super::{
 };
 use super::disk::StoreFault;
 use super::makings::start;
+use super::stripes::stripe;
 use super::world::{BankFault, ChipFault, Fault, World, answer};
 use crate::domain::calendar::BootTime;
 use crate::domain::emv::apdu::{ResponseApdu, StatusWord};
@@ -49,8 +50,10 @@ fn name(txn: &Txn) -> String {
         State::AwaitChip { kernel, .. } => format!("AwaitChip, {}", kernel.awaits()),
         State::AwaitChoice { .. } => "AwaitChoice".to_owned(),
         State::AwaitConfirm { known, .. } => match known.then {
-            Then::Pin(_) => "AwaitConfirm, then Pin".to_owned(),
-            then => format!("AwaitConfirm, then {then:?}"),
+            Then::Pin { .. } => "AwaitConfirm, then Pin".to_owned(),
+            Then::Online { .. } => "AwaitConfirm, then Online".to_owned(),
+            Then::Stored(_) => "AwaitConfirm, then Stored".to_owned(),
+            Then::Read { .. } => "AwaitConfirm, then Read".to_owned(),
         },
         State::AwaitAuthorization { .. } => "AwaitAuthorization".to_owned(),
         State::AwaitLookup(_) => "AwaitLookup".to_owned(),
@@ -163,7 +166,7 @@ const ORDER: &[(&str, &[&str])] = &[
             "Cancel",
         ],
     ),
-    ("AwaitCard", &["CardInserted", "Tick at the deadline", "Cancel"]),
+    ("AwaitCard", &["CardInserted", "CardSwiped", "Tick at the deadline", "Cancel"]),
     ("AwaitPower", &["CardPowered", "CardRemoved", "CardFailed", "Cancel"]),
     ("AwaitChip", &["CardAnswered", "CardRemoved", "CardFailed", "Cancel"]),
     (
@@ -267,6 +270,7 @@ fn events(deadline: Option<BootTime>) -> Vec<(&'static str, Event, BootTime)> {
         ("CardPowered", Event::CardPowered),
         ("CardAnswered", Event::CardAnswered(bad)),
         ("CardFailed", Event::CardFailed(CardTrouble::Unreadable)),
+        ("CardSwiped", stripe("120")),
         ("Application", Event::AgentAnswered(Answer::Application(aid))),
         ("Cancelled", Event::AgentAnswered(Answer::Cancelled)),
         ("Authorized", Event::AgentAnswered(Answer::Authorized(OperatorId::new("00").unwrap()))),
