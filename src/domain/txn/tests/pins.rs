@@ -90,6 +90,14 @@ fn a_question_that_ends_otherwise_is_taken_back() {
     assert_eq!(ends(Event::AgentUnavailable), (false, false));
 }
 
+/// Goal: a PIN under the chip's key is asked for and tried as one in clear; the chip gives a challenge for each.
+#[test]
+fn an_enciphered_pin_is_asked_for_again() {
+    let world = World::sale(&[]).with_enciphered_pin(1).run();
+    assert_eq!(world.told, Some(Outcome::Approved));
+    assert!(icc_of(&world).contains("9F3403040002") && world.prompts.contains(&Prompt::WrongPin));
+}
+
 /// Chip data that the bank was sent, in hex.
 fn icc_of(world: &World) -> String {
     crate::domain::emv::describe::hex(&world.bank.asked.as_ref().unwrap().wire.icc)
