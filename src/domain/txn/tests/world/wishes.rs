@@ -3,8 +3,7 @@ use super::super::super::{Event, State};
 use super::super::makings::{card_on_file, original};
 use super::World;
 use super::chip::ChipPin;
-use crate::domain::emv::params::Capk;
-use crate::domain::emv::tests::unhex;
+use crate::domain::emv::tests::pin_authority;
 use crate::domain::ident::AuthCode;
 use crate::domain::outcome::{EntryType, PinEntry};
 use crate::domain::record::EntryId;
@@ -106,24 +105,8 @@ impl World {
     /// The same, under a key of the chip for PINs.
     pub(in super::super) fn with_enciphered_pin(self, wrong: u8) -> Self {
         let mut world = self.with_offline_pin(wrong);
-        let file: toml::Table = include_str!("../../../../../tests/data/crypto/chains.toml").parse().unwrap();
-        let value = |key: &str| file["pin"][key].as_str().unwrap();
-        let objects = [
-            (0x8E, "00000000 00000000 0400"),
-            (0x8F, "E5"),
-            (0x90, value("issuer")),
-            (0x92, value("issuer-remainder")),
-            (0x9F32, "03"),
-            (0x9F2D, value("pin")),
-            (0x9F2E, "03"),
-        ];
-        for (tag, value) in objects {
-            world.chip.card = world.chip.card.with(tag, value);
-        }
-        let modulus = unhex(value("modulus"));
-        let expiry = [0x20, 0x39, 0x12, 0x31];
-        world.setup.emv.capks =
-            [Capk { rid: [0xA0, 0, 0, 0x03, 0x33], index: 0xE5, expiry, exponent: vec![3], modulus }].into();
+        world.chip.card = world.chip.card.with_pin_key().with(0x8E, "00000000 00000000 0400");
+        world.setup.emv.capks = [pin_authority()].into();
         world
     }
 
