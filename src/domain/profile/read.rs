@@ -44,9 +44,8 @@ pub fn read(name: &str, file: &Path, text: &str, base: Option<&Profile>) -> Resu
         read(&mut section);
         section.finish();
     };
-    let (mut frame, mut dialect, mut forms, mut keys) = (None, None, None, None);
-    let (mut reversal, mut uploads, mut downloads) = (None, None, None);
-    let (mut voided_sales, mut people, mut icc) = (None, None, None);
+    let (mut frame, mut dialect, mut forms, mut keys, mut reversal) = (None, None, None, None, None);
+    let (mut uploads, mut downloads, mut voided_sales, mut people, mut icc) = (None, None, None, None, None);
     section("frame", &mut |s| frame = self::frame(s, base));
     section("fields", &mut |s| dialect = fields(s, base.map_or(&DIALECT, |base| &base.dialect)));
     section("forms", &mut |s| forms = self::forms(s, base.map(|base| &base.forms)));
@@ -424,8 +423,8 @@ fn row(s: &mut Section<'_>) -> Option<Entry> {
 
 /// Tables that nobody took.
 fn unknown(file: &Path, tables: &Tables, errors: &mut Vec<ConfigError>) {
-    const ALLOWED: &str = "[frame], [fields], [forms], [keys], [reversal], [uploads], [settlement], [downloads], [business], \
-        [chip-data], [[response]]";
+    const ALLOWED: &str = "[frame], [fields], [forms], [keys], [reversal], [uploads], [settlement], [downloads], \
+        [business], [chip-data], [[response]]";
     for name in tables.tables.keys().chain(tables.lists.keys()) {
         let line = tables.lines.get(name).map_or(0, |(_, line)| *line);
         errors.push(ConfigError {

@@ -182,8 +182,8 @@ proptest! {
         play(&replies, pin, answer);
     }
 
-    /// Goal: a card that checks PINs, plain and enciphered, and a holder who types, cancels or has no pad: it ends all the
-    /// same, and no card is given more PINs than 15 under each rule of its list.
+    /// Goal: a card that checks PINs, plain and enciphered, and a holder who types, cancels or has no pad: it ends all
+    /// the same, and no card is given more PINs than 15 under each rule of its list.
     #[test]
     fn every_conversation_about_a_pin_ends(
         replies in prop::collection::vec(reply(), 1..40), pins in offline_pins(), answer in host_answer()
