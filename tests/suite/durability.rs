@@ -1,5 +1,4 @@
-//! The rows of `src/docs/durability.md`, `src/docs/emv.md` and `src/docs/emv-bits.md`, and the files and tests that they
-//! name.
+//! The rows of `src/docs/durability.md`, `emv.md` and `emv-bits.md`, and the files and tests that they name.
 use posd::domain::emv::results::{Tsi, Tvr};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
 //! When a stripe may stand in for a chip: chips that cannot be read are counted, and a swipe is judged by the count. No
-//! adapter of this version reads stripes, so the terminal names another card or another way to pay after three failures.
+//! adapter of this version reads stripes: the terminal names another card or another way to pay after three failures.
 //!
 //! A service code that begins with 2 or 6 says that the card has a chip (ISO/IEC 7813): such a swipe is sent to the
 //! chip slot. It is taken only after failed reads, where the acquirer allows it; DE 39 = 45 means that it does not. A

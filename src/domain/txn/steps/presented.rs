@@ -76,8 +76,8 @@ impl Base {
         self.go(State::AwaitCard { params, attempts, deadline }, local)
     }
 
-    /// A card with a chip is sent to the chip slot until its chip has failed; others pay by their stripe, where a stripe
-    /// can pay.
+    /// A card with a chip is sent to the chip slot until its chip has failed; others pay by their stripe, where one can
+    /// pay.
     fn swiped(self, params: Box<TxnParams>, attempts: Attempts, track2: Track2, now: Now) -> Step {
         let swipe = judge(&track2, attempts, self.takes_stripes());
         let only_chips = self.purpose() == Purpose::PayOffline;

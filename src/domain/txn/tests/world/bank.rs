@@ -1,4 +1,4 @@
-//! The bank of a world: its books for the one transaction, what goes wrong with a message, and the reversals it is sent.
+//! The bank of a world: its books for the one transaction, what goes wrong with a message, the reversals it is sent.
 use super::*;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
