@@ -115,7 +115,7 @@ fn ground(config: &Config, state_dir: &Path) -> Result<Ground, String> {
     let storage_key = system::storage_key(credentials.as_deref(), state_dir).map_err(say)?;
     let master_key = system::master_key(credentials.as_deref()).map_err(say)?;
     Ok(Ground {
-        machine: Machine::new(zone, lock, watchdog),
+        machine: Machine::new(zone, &runtime_dir, lock, watchdog),
         storage_key,
         master_key: master_key.map(|key| MasterKeyMaterial::new(*key)),
     })

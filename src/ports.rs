@@ -440,6 +440,8 @@ pub trait System {
     fn alive_every(&self) -> Option<Duration>;
     /// Holds or frees the lock file that image updaters look at.
     fn hold_busy_lock(&mut self, busy: bool);
+    /// Somebody wants a restart at a safe moment, as a package does that brought a new daemon. True once for each wish.
+    fn take_restart_wish(&mut self) -> bool;
 }
 
 /// Turns a slip into the printer's own bytes, for `GetReceipt(ply, "escpos")`.

@@ -11,6 +11,7 @@ mod profiles;
 
 use crate::domain::emv::params::EmvConfig;
 use crate::domain::ident::{MerchantId, TerminalId};
+use crate::domain::link::LinkKind;
 use crate::domain::money::{Amount, Currency};
 pub use crate::domain::outcome::PinEntry;
 use crate::domain::outcome::{EntryMode, Kind, words};
@@ -252,6 +253,10 @@ pub struct Links {
     pub manager: LinkControl,
     /// Best first.
     pub preference: Vec<LinkKind>,
+    /// How often the acquirer is tried over an idle link that works; `None` = never.
+    pub probe: Option<Duration>,
+    /// Bytes a metered link may carry in a month before only payment uses it; 0 = no limit.
+    pub metered_limit: u64,
 }
 
 /// Access.
@@ -290,17 +295,5 @@ words! {
         NetworkManager = "networkmanager",
         /// Nobody that posd talks to.
         Unmanaged = "none",
-    }
-}
-
-words! {
-    /// A kind of link.
-    LinkKind {
-        /// Cable.
-        Ethernet = "ethernet",
-        /// Wireless LAN.
-        Wifi = "wifi",
-        /// Mobile network.
-        Cellular = "cellular",
     }
 }

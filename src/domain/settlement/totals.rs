@@ -1,8 +1,9 @@
 //! What a batch adds up to: field 48 of the 0500, and the lines of slip and bus.
 //!
-//! The rule is UnionPay's unless the profile says otherwise: a voided sale stays a debit and its void is a credit; what
-//! was reversed, refused or is not resolved stands on neither side; pre-authorisations, their voids and balance inquiries
-//! move no money. Source: public terminal code (LiaoYang_POS) for the sides and the layout of field 48; Spec: unverified.
+//! The rule is UnionPay's unless the profile says otherwise: a voided sale stays a debit and its void is a credit;
+//! what was reversed, refused or is not resolved stands on neither side; pre-authorisations, their voids and balance
+//! inquiries move no money. Source: public terminal code (LiaoYang_POS) for the sides and the layout of field 48;
+//! Spec: unverified.
 use crate::domain::money::Amount;
 use crate::domain::outcome::{CardClass, EntryType, Kind, Outcome, QueueState, Resolution};
 use crate::domain::profile::VoidedSales;
