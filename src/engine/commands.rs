@@ -44,7 +44,18 @@ impl Engine {
             }
             Command::HostSignOn(answer) => self.errand_command(Errand::SignOn, answer),
             Command::HostSignOff(answer) => self.errand_command(Errand::SignOff, answer),
-            Command::HostTest(answer) => self.errand_command(Errand::Echo, answer),
+            Command::HostTest { link, answer } => {
+                let result = self.test_over(link);
+                reply(answer, result);
+            }
+            Command::Scan(answer) => {
+                let result = self.scan();
+                reply(answer, result);
+            }
+            Command::Join { wanted, answer } => {
+                let result = self.join(*wanted);
+                reply(answer, result);
+            }
             Command::Flush(answer) => {
                 let result = self.flush();
                 reply(answer, result);

@@ -19,6 +19,7 @@ mod durability;
 mod fuzz;
 mod host;
 mod journal;
+mod links;
 mod oracle;
 mod printer;
 mod queue;

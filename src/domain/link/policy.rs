@@ -10,7 +10,7 @@ use crate::domain::calendar::BootTime;
 use core::time::Duration;
 
 /// What the configuration says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
     /// Best kind first. Kinds that are not listed are not used.
     pub preference: Vec<LinkKind>,
