@@ -12,7 +12,7 @@ use crate::domain::outcome::{Kind, Outcome, Ply, Prompt, Resolution, TxnState};
 use crate::domain::record::{EntryId, TimelineRow, TotalsRow, TxnFilter};
 use crate::domain::secret::{ClearPin, MasterKeyMaterial, Password};
 use crate::domain::txn::PinAsk;
-use crate::ports::JoinRequest;
+pub use crate::ports::JoinRequest;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};

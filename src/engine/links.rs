@@ -10,12 +10,16 @@ use crate::domain::link::policy::{Choice, Effect, Event, LinkStatus, Links, Outl
 use crate::domain::link::{Class, LinkFacts, LinkKind, LinkName, LinkReason, Trial, Why};
 use crate::domain::txn::management::Errand;
 use crate::domain::way::{Stage, WayCause, WayFault};
-use crate::ports::{HostCommand, LinkCommand, LinkEvent, Via, WayTimes};
+use crate::ports::{HostCommand, LinkCommand, LinkEvent, Outlet, Via, WayTimes};
 use std::collections::BTreeMap;
 
 /// What the engine knows of links.
 pub(super) struct LinkDesk {
     policy: Links,
+    /// To the link task.
+    pub(super) outlet: Outlet<LinkCommand>,
+    /// Links that this dialling has tried already.
+    attempts: Vec<LinkName>,
     /// Best kind first.
     preference: Vec<LinkKind>,
     /// Probes that are out.
@@ -43,8 +47,10 @@ pub(super) enum Way {
 }
 
 impl LinkDesk {
-    pub(super) fn new(rules: Rules) -> Self {
+    pub(super) fn new(rules: Rules, outlet: Outlet<LinkCommand>) -> Self {
         Self {
+            outlet,
+            attempts: Vec::new(),
             preference: rules.preference.clone(),
             policy: Links::new(rules),
             probes: BTreeMap::new(),
@@ -118,7 +124,7 @@ impl Engine {
     /// Hands a command to the link task. One that it does not take is lost: the policy asks again in time.
     pub(super) fn put_link(&mut self, command: LinkCommand) {
         tracing::info!(?command, "link");
-        if let Err(command) = (self.link)(command) {
+        if let Err(command) = (self.links.outlet)(command) {
             tracing::warn!(?command, "the link task does not take commands");
         }
     }
@@ -176,15 +182,20 @@ impl Engine {
     /// Which way this attempt goes.
     pub(super) fn choose_link(&mut self, attempt: u32, need: LineNeed) -> Way {
         let now = self.system.boot();
+        if attempt <= 1 {
+            self.links.attempts.clear();
+        }
+        let (policy, tried) = (&self.links.policy, &self.links.attempts);
         let choice = match need {
-            LineNeed::Payment => self.links.policy.choose(attempt, Class::Payment, now),
-            LineNeed::Rest => self.links.policy.choose(attempt, Class::Rest, now),
+            LineNeed::Payment => policy.choose(tried, Class::Payment, now),
+            LineNeed::Rest => policy.choose(tried, Class::Rest, now),
             LineNeed::Named(name) => Choice::Link(name, Why::Named),
         };
         match choice {
             Choice::Unbound => Way::Goes(None, String::new()),
             Choice::Link(name, why) => match self.links.via(name) {
                 Some(via) => {
+                    self.links.attempts.push(name);
                     let words = format!("over {name} ({}): {why}", via.interface);
                     Way::Goes(Some(via), words)
                 }

@@ -158,7 +158,7 @@ impl Engine {
             let wait = self.next_wake();
             tokio::select! {
                 biased;
-                _ = &mut wiring.stop, if !self.stopping => self.stop(),
+                _ = &mut wiring.stop, if !self.stopping() => self.stop(),
                 Some(answer) = self.journal.answers.recv() => self.journal_answered(answer),
                 Some(event) = wiring.host_events.recv() => self.host_event(event),
                 Some(event) = wiring.card_events.recv() => self.card_event(event),
@@ -172,7 +172,7 @@ impl Engine {
             }
             self.tick();
             self.settle().await?;
-            if self.stopping && self.may_end() {
+            if self.stopping() && self.may_end() {
                 return Ok(());
             }
         }
@@ -270,7 +270,6 @@ impl Engine {
     /// has three seconds.
     fn stop(&mut self) {
         tracing::info!("stopping");
-        self.stopping = true;
         let now = self.now();
         self.stop_by = Some(now.boot.after(STOP_PATIENCE));
         self.stop_txn();

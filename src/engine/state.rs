@@ -34,8 +34,8 @@ use crate::domain::txn::recovery::recover;
 use crate::domain::unionpay::Identity;
 use crate::domain::way::LineManner;
 use crate::ports::{
-    CardCommand, Courier, Durability, EncodeSlip, HostCommand, Journal, JournalError, LinkCommand, Outlet,
-    PrinterCommand, PrinterStatus, ReaderStatus, System,
+    CardCommand, Courier, Durability, EncodeSlip, HostCommand, Journal, JournalError, Outlet, PrinterCommand,
+    PrinterStatus, ReaderStatus, System,
 };
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -109,7 +109,6 @@ pub struct Engine {
     pub(super) card: Outlet<CardCommand>,
     pub(super) host: Outlet<HostCommand>,
     pub(super) printer: Outlet<PrinterCommand>,
-    pub(super) link: Outlet<LinkCommand>,
     pub(super) encode_slip: EncodeSlip,
     pub(super) notices: mpsc::Sender<Notice>,
     pub(super) agents: mpsc::Sender<AgentCommand>,
@@ -180,7 +179,7 @@ pub struct Engine {
     pub(super) shown_on: Option<LocalTime>,
     pub(super) commits_in_flight: u32,
     pub(super) next_id: u64,
-    pub(super) stopping: bool,
+    /// The service is to end, at the latest then.
     pub(super) stop_by: Option<BootTime>,
     pub(super) lost: Option<String>,
     /// Notices that wait for the end of the handler, in order.
@@ -206,8 +205,7 @@ impl Engine {
             card: wiring.card,
             host: wiring.host,
             printer: wiring.printer,
-            link: wiring.link,
-            links: LinkDesk::new(settings.links.clone()),
+            links: LinkDesk::new(settings.links.clone(), wiring.link),
             encode_slip: wiring.encode_slip,
             notices: wiring.notices,
             agents: wiring.agents,
@@ -257,7 +255,6 @@ impl Engine {
             shown_on: None,
             commits_in_flight: 0,
             next_id: 0,
-            stopping: false,
             stop_by: None,
             lost: None,
             outbox: Vec::new(),
@@ -281,6 +278,11 @@ impl Engine {
         self.restore_refused(refused);
         self.use_tables();
         self.resume_interrupted();
+    }
+
+    /// The service is to end: no new work.
+    pub(super) const fn stopping(&self) -> bool {
+        self.stop_by.is_some()
     }
 
     /// A number for a command, a question, a line.

@@ -45,7 +45,7 @@ impl Engine {
         let id = self.fresh_id();
         self.links.scans.insert(id, job);
         self.job_runs(job, "scanning", 0, false, "");
-        if (self.link)(LinkCommand::Scan { id }).is_err() {
+        if (self.links.outlet)(LinkCommand::Scan { id }).is_err() {
             self.scanned(id, Err(LinkFault::NoManager));
         }
         Ok(job)
@@ -83,7 +83,7 @@ impl Engine {
         let until = self.system.boot().after(PATIENCE);
         self.links.joining = Some(Joining { id, job, step: Step::Joining, until });
         self.job_runs(job, "joining", 10, false, "");
-        if (self.link)(LinkCommand::Join { id, wanted: Box::new(wanted) }).is_err() {
+        if (self.links.outlet)(LinkCommand::Join { id, wanted: Box::new(wanted) }).is_err() {
             self.joined(id, Err(LinkFault::NoManager));
         }
         Ok(job)

@@ -102,7 +102,8 @@ impl HostTask {
                             return Ok(Some(State::Connecting(Wanted { line, endpoint, clock, via })));
                         }
                         Some(HostCommand::Probe { id, endpoint, clock, via }) => {
-                            probe(&self.probes, &self.events, probe::Wanted { id, endpoint, clock, via }).await?;
+                            let wanted = probe::Wanted { id, endpoint, clock, via };
+                            probe(&self.probes, &self.events, wanted).await?;
                         }
                         Some(HostCommand::Close { line: closed }) if closed == line => {
                             return Ok(Some(State::Idle));

@@ -72,7 +72,7 @@ pairs! {
     ACQUIRER = "银行", "Acquirer";
     ANSWERS = "有应答", "answers";
     NOT_PROVEN = "未证实", "not proven";
-    NO_LINKS = "无网络设备信息 (NetworkManager 未运行, 或 [links] manager = \"none\")", "no link is known: NetworkManager is not running, or [links] manager = \"none\"";
+    NO_LINKS = "无网络设备信息: NetworkManager 未运行, 或未启用", "no link is known: NetworkManager is not used here";
     NETWORK = "无线网络", "Network";
     PROTECTION = "加密", "Protection";
     SECURED = "有密码", "password";

@@ -246,7 +246,7 @@ impl Engine {
         // A transaction between its question and its outcome keeps the line: its reversal goes out on it.
         let moving = self.active.as_ref().is_some_and(|active| active.txn.money_may_move());
         let kept = self.settings.line_manner.long
-            && !self.stopping
+            && !self.stopping()
             && matches!(self.line.state, LineState::Open { .. });
         if !moving && !kept && self.line.unread.is_empty() {
             self.hang_up();
@@ -405,7 +405,7 @@ impl Engine {
         self.line.endpoint = self.line.endpoint.wrapping_add(1);
         tracing::info!(attempt, stage = %fault.stage, cause = %fault.cause, %fault, "no connection");
         self.attempt_failed(attempt, &fault);
-        if attempt < self.settings.connect_attempts && !self.stopping && self.line.user.is_some() {
+        if attempt < self.settings.connect_attempts && !self.stopping() && self.line.user.is_some() {
             return self.dial(attempt.saturating_add(1));
         }
         self.reachable = "no";
