@@ -1,8 +1,9 @@
 //! Links under the whole daemon: a sale over the second link, what the bus shows, managers that come and go, wireless
 //! networks. The manager is a double on the till's own bus; both links lead to the loopback, or to nowhere.
 mod manager;
+mod table;
 
-use crate::support::{Options, Till, sealed, with_till};
+use crate::support::{Options, Till, sealed, skip, with_till};
 use manager::{ACTIVATED, DISCONNECTED, Device, ETHERNET, Manager, UNAVAILABLE, WIFI};
 use posd::api::proxy::{NetworkProxy, ROOT_PATH};
 use std::collections::HashMap;
@@ -160,4 +161,26 @@ fn a_network_is_kept_only_if_the_bank_answers() {
         assert_eq!(joins(till, &ssid, "", "failed").await, "RolledBack");
         assert_eq!(manager.asked().last().unwrap(), "rolled back");
     });
+}
+
+/// Goal: against the real NetworkManager with two cables to one bank: a cable that is mute, pulled, plugged in again, and
+/// a manager that goes and comes; the script prints what each of them took.
+#[test]
+fn the_real_networkmanager_and_two_cables() {
+    let tools = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tools");
+    let bin = std::path::Path::new(env!("CARGO_BIN_EXE_posd")).parent().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let lab = std::process::Command::new(format!("{tools}/links-lab.sh"))
+        .arg(dir.path())
+        .arg(format!("{tools}/links-real.sh"))
+        .arg(bin)
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap();
+    let (out, err) = (String::from_utf8_lossy(&lab.stdout), String::from_utf8_lossy(&lab.stderr));
+    if lab.status.code() == Some(77) {
+        return skip(err.lines().last().unwrap_or("the lab cannot be built here")).unwrap_or_default();
+    }
+    assert!(lab.status.success() && out.contains("all as it must be"), "{out}\n{err}");
+    println!("{out}");
 }

@@ -306,6 +306,7 @@ impl Engine {
         let via = match self.choose_link(attempt, self.line_need()) {
             Way::Goes(via, why) => {
                 self.links.line = via.as_ref().map(|via| via.link);
+                tracing::info!(attempt, way = %why, "dialling");
                 self.show_attempt(attempt, &why);
                 via
             }
