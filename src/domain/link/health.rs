@@ -195,6 +195,10 @@ impl Health {
         }
         let reconnected = (Repair::Reconnected { at: now }, Some(Measure::Reconnect));
         let (repair, measure) = match self.repair {
+            // The manager connects by itself what it can; it is given its time.
+            Repair::Nothing if facts.state != LinkState::Connected => {
+                return (Self { repair: Repair::Resting { until: now.after(MEASURE) }, ..self }, None);
+            }
             Repair::Nothing | Repair::Resting { .. } => reconnected,
             Repair::Reconnected { .. } if facts.name.kind == LinkKind::Cellular => {
                 (Repair::Reset { at: now }, Some(Measure::Reset))

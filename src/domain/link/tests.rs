@@ -282,6 +282,17 @@ fn escalation_is_for_links_not_for_banks() {
     assert_eq!(day.links.outlook(), Outlook::Yes, "and it is found again");
 }
 
+/// Goal: a link that is merely disconnected is left to its manager for half a minute before it is set up anew.
+#[test]
+fn a_manager_is_given_its_time() {
+    let mut day = Day::of(&[CABLE]);
+    day.does(seen(vec![up(CABLE), facts(WIFI, LinkState::Disconnected, None)]));
+    day.runs(29, |_| true);
+    assert!(!day.did.contains(&Effect::Reconnect(WIFI)));
+    day.runs(2, |_| true);
+    assert!(day.did.contains(&Effect::Reconnect(WIFI)));
+}
+
 /// Goal: SIM missing, locked, blocked, refused: told, and nothing is done about it, all day.
 #[test]
 fn a_sim_that_needs_a_person_is_left_alone() {
