@@ -142,6 +142,11 @@ impl Health {
         self.connected && self.standing != Standing::Dead && !self.is_held(now)
     }
 
+    /// It is not known to be dead, or has answered since.
+    pub(super) fn may_answer(&self) -> bool {
+        self.standing != Standing::Dead || self.answers > 0
+    }
+
     pub(super) fn is_held(&self, now: BootTime) -> bool {
         now < self.held_until
     }

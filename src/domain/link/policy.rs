@@ -327,7 +327,7 @@ impl Links {
     /// What the links say about the way to the bank.
     #[must_use]
     pub fn outlook(&self) -> Outlook {
-        let lives = |link: &Link| link.facts.is_usable() && link.health.standing != Standing::Dead;
+        let lives = |link: &Link| link.facts.is_usable() && link.health.may_answer();
         match self.links.is_empty() {
             true => Outlook::Unknown,
             false if self.links.iter().any(lives) => Outlook::Yes,

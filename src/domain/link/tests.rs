@@ -147,8 +147,8 @@ proptest! {
                 let of = day.links.facts(link).expect("effects are for links that exist");
                 if let Effect::Reconnect(_) | Effect::Reset(_) = effect {
                     prop_assert_ne!(exchange, Some(Some(link)), "an exchange is under way on it");
-                    let person = of.state != LinkState::Connected && of.reason.is_some_and(LinkReason::needs_person);
-                    prop_assert!(!person, "{:?} is for a person", of.reason);
+                    let person = of.reason.is_some_and(LinkReason::needs_person);
+                    prop_assert!(of.state == LinkState::Connected || !person, "{:?} is for a person", of.reason);
                 }
                 prop_assert!(exchange.is_none() || !matches!(effect, Effect::Probe(_)));
             }
@@ -174,7 +174,8 @@ proptest! {
             if let Some(at) = day.links.deadline(day.now) {
                 day.now = at.max(day.now);
                 day.does(Event::Tick);
-                prop_assert!(day.links.deadline(day.now).is_none_or(|next| next > day.now), "{:?}", day.links);
+                let next = day.links.deadline(day.now);
+                prop_assert!(next.is_none_or(|next| next > day.now), "{:?}", day.links);
             }
         }
     }
@@ -291,6 +292,19 @@ fn a_manager_is_given_its_time() {
     assert!(!day.did.contains(&Effect::Reconnect(WIFI)));
     day.runs(2, |_| true);
     assert!(day.did.contains(&Effect::Reconnect(WIFI)));
+}
+
+/// Goal: with the only other link gone, one answer of a dead link is a way again, and its end is the end of it.
+#[test]
+fn one_answer_is_a_way() {
+    let mut day = Day::of(&[CABLE]);
+    day.tries(CABLE, Trial::Silent, 3);
+    assert_eq!(day.links.outlook(), Outlook::No);
+    day.did.clear();
+    day.tries(CABLE, Trial::Answered, 1);
+    assert_eq!((day.links.outlook(), day.did.clone()), (Outlook::Yes, vec![Effect::Returned(CABLE)]));
+    day.does(seen(vec![facts(CABLE, LinkState::Unavailable, Some(LinkReason::NoCarrier))]));
+    assert_eq!(day.links.outlook(), Outlook::No);
 }
 
 /// Goal: SIM missing, locked, blocked, refused: told, and nothing is done about it, all day.

@@ -164,7 +164,7 @@ impl DeviceObject {
 
     #[zbus(property)]
     fn interface(&self) -> String {
-        self.0.lock().unwrap().interface.to_owned()
+        format!("device{}", self.0.lock().unwrap().kind)
     }
 
     #[zbus(property)]
