@@ -11,7 +11,7 @@ use std::collections::HashMap;
 const PID: &str = "systemctl show --value -p MainPID posd";
 /// Waits for a condition, 60 s at most, without asking the daemon more than four times a second.
 const UNTIL: &str =
-    "until() { n=0; while ! eval \"$1\"; do n=$((n+1)); [ $n -lt 240 ] || exit 1; sleep .25; done; }; ";
+    "wait_for() { n=0; while ! eval \"$1\"; do n=$((n+1)); [ $n -lt 240 ] || exit 1; sleep .25; done; }; ";
 
 /// Goal: install, upgrade, downgrade, remove and purge do what people of Debian expect, and no upgrade ends a payment.
 #[test]
@@ -30,7 +30,7 @@ fn a_package_comes_changes_and_goes() {
         // The old daemon is told and left alone; it ends when it is safe, which it looks for when it has work to do.
         machine.sh(&format!(
             "{UNTIL} kill -STOP {pid}; dpkg -i --force-downgrade /debs/posd_{}{other}_*.deb; test -d /proc/{pid}; \
-             kill -CONT {pid}; until 'posctl status; test \"$({PID})\" != {pid} && posctl status'",
+             kill -CONT {pid}; wait_for 'posctl status; test \"$({PID})\" != {pid} && posctl status'",
             env!("CARGO_PKG_VERSION"),
             pid = pid.trim()
         ));
@@ -119,9 +119,10 @@ fn the_daemon_comes_back() {
     );
     assert_eq!(machine.sh(PID), pid, "it outlives readers, polkit and logind");
     machine.sh(&format!(
-        "{UNTIL} systemctl kill -s KILL posd; until 'test \"$(systemctl is-active posd)\" = active'; posctl status"
+        "{UNTIL} systemctl kill -s KILL posd; wait_for 'test \"$({PID})\" != {} && posctl status'",
+        pid.trim()
     ));
     assert_ne!(machine.sh(PID), pid);
-    machine.sh("systemctl stop posd; posctl status; test \"$(systemctl is-active posd)\" = active");
-    machine.sh(&format!("{UNTIL} systemctl restart dbus; until 'posctl status'"));
+    machine.sh("systemctl stop posd; busctl get-property org.posd.Pos1 /org/posd/Pos1 org.posd.Pos1.Manager State; test \"$(systemctl is-active posd)\" = active");
+    machine.sh(&format!("{UNTIL} systemctl restart dbus; wait_for 'posctl status'"));
 }

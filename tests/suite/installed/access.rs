@@ -2,7 +2,8 @@
 //! method of the shipped interfaces is called as everybody.
 use super::machine::Machine;
 use super::stored_sale;
-use crate::support::{Options, with_till};
+use crate::support::{Options, number, with_till};
+use posd::api::proxy::{HostProxy, LedgerProxy, OBJECT_MANAGER_PATH};
 use rustix::process::{Gid, Uid};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 use std::collections::{BTreeMap, HashMap};
@@ -54,9 +55,7 @@ impl Call {
                 "x" => Value::from(1_i64),
                 "u" => Value::from(1_u32),
                 "o" => Value::from(ObjectPath::try_from("/none").unwrap()),
-                "h" => Value::Fd(
-                    std::fs::File::open("/dev/null").map(std::os::fd::OwnedFd::from).unwrap().into(),
-                ),
+                "h" => Value::Fd(std::os::fd::OwnedFd::from(tempfile::tempfile().unwrap()).into()),
                 "a{sv}" => Value::from(HashMap::<String, Value<'_>>::new()),
                 other => panic!("no value of type {other}"),
             });
@@ -127,16 +126,14 @@ fn verdict(answer: &zbus::Result<message::Message>) -> &'static str {
     }
 }
 
-/// An object of each interface. Transactions and jobs have to be made first.
+/// An object of each interface. A transaction and a job have to be brought onto the bus first.
 async fn objects(bus: &Connection) -> BTreeMap<String, String> {
-    let options = HashMap::<String, Value<'_>>::new();
-    let host = bus
-        .call_method(Some("org.posd.Pos1"), format!("{ROOT}"), Some("org.posd.Pos1.Host"), "Test", &options)
-        .await;
-    host.unwrap();
-    let open = (1_u32, 1_u32, options);
-    bus.call_method(Some("org.posd.Pos1"), ROOT, Some("org.posd.Pos1.Ledger"), "Open", &open).await.unwrap();
-    let manager = ObjectManagerProxy::new(bus, "org.posd.Pos1", ROOT).await.unwrap();
+    HostProxy::new(bus).await.unwrap().test(HashMap::new()).await.unwrap();
+    let ledger = LedgerProxy::new(bus).await.unwrap();
+    let (rows, _) = ledger.query(HashMap::new(), 1, "", HashMap::new()).await.unwrap();
+    let (batch, trace) = (number(&rows[0], "batch"), number(&rows[0], "trace"));
+    ledger.open(batch.try_into().unwrap(), trace.try_into().unwrap(), HashMap::new()).await.unwrap();
+    let manager = ObjectManagerProxy::new(bus, "org.posd.Pos1", OBJECT_MANAGER_PATH).await.unwrap();
     let mut objects = BTreeMap::new();
     for (path, interfaces) in manager.get_managed_objects().await.unwrap() {
         for interface in interfaces.into_keys() {
