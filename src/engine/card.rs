@@ -23,7 +23,7 @@ impl Engine {
     pub(super) fn answered_by_nobody(&mut self, sent: bool) {
         if !sent {
             tracing::warn!("the card thread takes no commands");
-            self.step_txn(Event::CardFailed(CardTrouble::Unreadable));
+            self.step_txn(Event::CardFailed(CardTrouble::Reader));
         }
     }
 
@@ -93,14 +93,13 @@ impl Engine {
     fn card_failed(&mut self, fault: &CardFault) {
         self.count_reader(2);
         tracing::info!(%fault, "card trouble");
+        if let Some(id) = self.active.as_ref().map(|active| active.txn.id().clone()) {
+            self.timeline(&id, "card-trouble", &fault.to_string());
+        }
         let trouble = match fault {
             CardFault::Removed | CardFault::NoCard => CardTrouble::Removed,
-            CardFault::Mute
-            | CardFault::Timeout(_)
-            | CardFault::Shared(_)
-            | CardFault::NoReader(_)
-            | CardFault::PinPad(_)
-            | CardFault::Broken(_) => CardTrouble::Unreadable,
+            CardFault::Mute | CardFault::Timeout(_) | CardFault::Broken(_) => CardTrouble::Unreadable,
+            CardFault::Shared(_) | CardFault::NoReader(_) | CardFault::PinPad(_) => CardTrouble::Reader,
         };
         self.step_txn(Event::CardFailed(trouble));
     }

@@ -5,9 +5,9 @@
 //! thread, so it is called only while the worker says that it waits. A cancel that comes just before the wait begins
 //! is lost, so it is repeated, and the wait is bounded anyhow.
 //!
-//! In a conversation each command is two wakings of a thread: the supervisor's and this one's. The answer of a card goes
-//! to the engine at once, not through the supervisor; whoever claims the command first, the worker with its answer or
-//! the supervisor with the end of its patience, answers it.
+//! In a conversation each command is two wakings of a thread: the supervisor's and this one's. The answer of a card
+//! goes to the engine at once, not through the supervisor; whoever claims the command first, the worker with its
+//! answer or the supervisor with the end of its patience, answers it.
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

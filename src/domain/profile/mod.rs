@@ -193,6 +193,8 @@ pub struct Profile {
     pub completion_void_pin: bool,
     /// A completion may reach so many percent of its pre-authorisation. Spec: unverified (common issuer rule).
     pub completion_percent_max: u32,
+    /// A stripe may stand in for a chip that cannot be read.
+    pub swipe_fallback: bool,
     /// The same card and amount within this time is suspected to be a duplicate; zero = never.
     pub duplicate_window: Duration,
 }

@@ -44,9 +44,8 @@ pub fn read(name: &str, file: &Path, text: &str, base: Option<&Profile>) -> Resu
         read(&mut section);
         section.finish();
     };
-    let (mut frame, mut dialect, mut forms, mut keys) = (None, None, None, None);
-    let (mut reversal, mut uploads, mut downloads) = (None, None, None);
-    let (mut voided_sales, mut people, mut icc) = (None, None, None);
+    let (mut frame, mut dialect, mut forms, mut keys, mut reversal) = (None, None, None, None, None);
+    let (mut uploads, mut downloads, mut voided_sales, mut people, mut icc) = (None, None, None, None, None);
     section("frame", &mut |s| frame = self::frame(s, base));
     section("fields", &mut |s| dialect = fields(s, base.map_or(&DIALECT, |base| &base.dialect)));
     section("forms", &mut |s| forms = self::forms(s, base.map(|base| &base.forms)));
@@ -90,6 +89,7 @@ pub fn read(name: &str, file: &Path, text: &str, base: Option<&Profile>) -> Resu
             completion_pin: people.completion_pin,
             completion_void_pin: people.completion_void_pin,
             completion_percent_max: people.completion_percent_max,
+            swipe_fallback: people.swipe_fallback,
             duplicate_window: people.duplicate_window,
         })
     })();
@@ -286,6 +286,7 @@ struct Business {
     completion_pin: bool,
     completion_void_pin: bool,
     completion_percent_max: u32,
+    swipe_fallback: bool,
     duplicate_window: Duration,
 }
 
@@ -303,6 +304,7 @@ fn business(s: &mut Section<'_>, base: Option<&Profile>) -> Option<Business> {
     let completion_void = s.flag_or("completion-void-pin", base.map(|b| b.completion_void_pin));
     let percent = base.map(|b| i64::from(b.completion_percent_max));
     let percent = s.number_or("completion-percent-max", percent, 100..=200, " %");
+    let fallback = s.flag_or("swipe-fallback", base.map(|b| b.swipe_fallback));
     let window = base.and_then(|b| seconds(b.duplicate_window));
     let window = s.number_or("duplicate-window-s", window, 0..=DAY_S, " s, 0 = never");
     Some(Business {
@@ -313,6 +315,7 @@ fn business(s: &mut Section<'_>, base: Option<&Profile>) -> Option<Business> {
         completion_pin: completion?,
         completion_void_pin: completion_void?,
         completion_percent_max: percent?,
+        swipe_fallback: fallback?,
         duplicate_window: Duration::from_secs(window?),
     })
 }

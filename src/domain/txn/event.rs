@@ -30,6 +30,8 @@ pub enum Event {
     CardAnswered(ResponseApdu),
     /// The chip or reader did not do it.
     CardFailed(CardTrouble),
+    /// A card's stripe was read.
+    CardSwiped(Track2),
     /// The agent's answer.
     AgentAnswered(Answer),
     /// No agent can answer.
@@ -77,8 +79,10 @@ pub enum Garbled {
 pub enum CardTrouble {
     /// The card is out.
     Removed,
-    /// Mute, broken, too slow, or the reader is gone.
+    /// The chip is mute, broken or too slow.
     Unreadable,
+    /// The reader is gone, or in another program's hands: that says nothing about the chip.
+    Reader,
 }
 
 /// What an agent said.

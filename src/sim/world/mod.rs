@@ -368,6 +368,7 @@ fn setup(emv: EmvConfig) -> Option<Setup> {
         blacklist: std::sync::Arc::default(),
         recent: std::sync::Arc::default(),
         pin_entry: PinEntry::Agent,
+        reads_stripes: false,
         confirm_card: false,
         may_store: false,
         allow_duplicate: true,

@@ -139,8 +139,8 @@ fn t_0_is_spoken_on_the_wire() {
     assert_eq!(reader.inside().wire, [[0, 0xA4, 4, 0, 0], [0, 0xA4, 4, 0, 2]]);
 }
 
-/// Goal: in T=0 a warning takes the place of 61xx; the data is fetched, the warning stays. Without data it stands alone,
-/// and T=1 asks for nothing.
+/// Goal: in T=0 a warning takes the place of 61xx; the data is fetched, the warning stays. Without data it stands
+/// alone, and T=1 asks for nothing.
 #[test]
 fn a_warning_in_t_0_keeps_its_data() {
     let reader = bytewise();
@@ -282,8 +282,8 @@ fn a_reader_that_hangs_at_the_question_is_asked_once() {
     reader.let_go();
 }
 
-/// Goal: a PIN pad is known before a card is in; it is told what a PIN looks like, and its answer comes back, the card's
-/// own and the pad's own.
+/// Goal: a PIN pad is known before a card is in; it is told what a PIN looks like, and its answer comes back, the
+/// card's own and the pad's own.
 #[test]
 fn a_pin_pad_gives_a_pin_to_the_card() {
     let reader = with_pin_pad();

@@ -1,6 +1,6 @@
-//! A whole purchase with a PIN for the card, through the adapter, at a reader with a PIN pad of its own: kernel, adapter
-//! and a simulated card. The pad is a fake that does what PC/SC part 10 says of the structure it is given: the virtual
-//! reader of Debian's vpcd cannot show one, so nothing here proves what a real pad does.
+//! A whole purchase with a PIN for the card, through the adapter, at a reader with a PIN pad of its own: kernel,
+//! adapter and a simulated card. The pad is a fake that does what PC/SC part 10 says of the structure it is given: the
+//! virtual reader of Debian's vpcd cannot show one, so nothing here proves what a real pad does.
 use super::reader::{Reader, Says};
 use super::{Engine, FEATURES, LONG};
 use crate::domain::emv::kernel::{HostAnswer, Input, Kernel, Output, PinKind, PinResult, Verdict};

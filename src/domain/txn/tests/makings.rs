@@ -34,6 +34,7 @@ pub(super) fn setup() -> Setup {
         blacklist: std::sync::Arc::default(),
         recent: std::sync::Arc::default(),
         pin_entry: PinEntry::Agent,
+        reads_stripes: false,
         confirm_card: false,
         may_store: false,
         allow_duplicate: false,

@@ -33,7 +33,7 @@ fn the_question_tells_the_tries() {
     let mut asked = Vec::new();
     while world.advance() {
         let Some(State::AwaitPin { known, .. }) = world.txn.as_ref().map(|txn| &txn.state) else { continue };
-        let super::super::Then::Pin(ask) = known.then else { panic!("{known:?}") };
+        let super::super::Then::Pin { ask, .. } = known.then else { panic!("{known:?}") };
         asked.push(ask);
     }
     let ask = |tries, again| PinAsk {
@@ -88,6 +88,14 @@ fn a_question_that_ends_otherwise_is_taken_back() {
     assert_eq!(ends(Event::CardRemoved), (true, true));
     assert_eq!(ends(Event::CancelRequested(ResultCode::OperatorCancelled)), (true, false));
     assert_eq!(ends(Event::AgentUnavailable), (false, false));
+}
+
+/// Goal: a PIN under the chip's key is asked for and tried as one in clear; the chip gives a challenge for each.
+#[test]
+fn an_enciphered_pin_is_asked_for_again() {
+    let world = World::sale(&[]).with_enciphered_pin(1).run();
+    assert_eq!(world.told, Some(Outcome::Approved));
+    assert!(icc_of(&world).contains("9F3403040002") && world.prompts.contains(&Prompt::WrongPin));
 }
 
 /// Chip data that the bank was sent, in hex.

@@ -146,6 +146,11 @@ impl World {
     /// Runs to rest: sale, restarts, reversals. All rules hold on the way and at the end.
     pub(super) fn run(mut self) -> Self {
         self.begin();
+        self.finish()
+    }
+
+    /// The same from where it stands.
+    pub(super) fn finish(mut self) -> Self {
         let mut ended = self.trade().and_then(|()| self.reverse());
         while ended.is_err() {
             self.cuts += 1;

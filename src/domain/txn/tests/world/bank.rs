@@ -1,4 +1,4 @@
-//! The bank of a world: its books for the one transaction, what goes wrong with a message, and the reversals it is sent.
+//! The bank of a world: its books for the one transaction, what goes wrong with a message, the reversals it is sent.
 use super::*;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +40,8 @@ pub(in super::super) struct Bank {
     pub(in super::super) reversals: Vec<Stan>,
     /// Scripts and issuer authentication come with its answers.
     pub(in super::super) icc: bool,
+    /// It declines with this code.
+    pub(in super::super) refuses_with: Option<String>,
 }
 
 impl Bank {
@@ -47,13 +49,13 @@ impl Bank {
         self.sales.push(request.stan);
         self.asked = Some(request.clone());
         let declines = [BankFault::Decline, BankFault::DeclineUnsigned, BankFault::RefuseKeys];
-        self.declined = fault.is_some_and(|fault| declines.contains(&fault));
+        self.declined = fault.is_some_and(|fault| declines.contains(&fault)) || self.refuses_with.is_some();
         self.holds = !self.declined;
         let code = match fault {
             Some(BankFault::Decline | BankFault::DeclineUnsigned) => "51",
             Some(BankFault::RefuseKeys) => "A0",
             Some(BankFault::Partial) => "10",
-            _ => "00",
+            _ => self.refuses_with.as_deref().unwrap_or("00"),
         };
         let mut answer = answer(code, request.start.amount);
         answer.signed = fault != Some(BankFault::DeclineUnsigned);

@@ -31,11 +31,12 @@ pub(in super::super) struct ChipPin {
 }
 
 impl ChipPin {
-    /// What it says to GET DATA for its counter and to VERIFY; `None` to everything else.
+    /// What it says to GET DATA for its counter, to GET CHALLENGE and to VERIFY; `None` to everything else.
     fn answers(&mut self, command: &CommandApdu) -> Option<ResponseApdu> {
         let counter = unhex(&tlv(0x9F17, &format!("{:02X}", self.left)));
         let (data, status) = match command.ins {
             0xCA => (counter, 0x9000),
+            0x84 => (vec![5; 8], 0x9000),
             0x20 if self.left == 0 => (Vec::new(), 0x6983),
             0x20 if self.wrong == 0 => (Vec::new(), 0x9000),
             0x20 => {
