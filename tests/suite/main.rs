@@ -18,6 +18,7 @@ mod download;
 mod durability;
 mod fuzz;
 mod host;
+mod installed;
 mod journal;
 mod links;
 mod oracle;
