@@ -227,8 +227,9 @@ impl Engine {
             let money = matches!(user, User::Txn | User::Settlement);
             self.line.user = Some(user);
             match self.line.state {
-                LineState::Open { .. } if money && self.line_is_stale() => {
-                    // Nobody may be there any more, and a request that is lost is a reversal.
+                LineState::Open { .. } if (money && self.line_is_stale()) || self.line_link_is_down() => {
+                    // Nobody may be there any more, and a request that is lost is a reversal. What is owed goes on the
+                    // line of its original only while that one's link is there.
                     self.hang_up();
                     self.dial(1);
                 }
