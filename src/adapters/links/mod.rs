@@ -175,17 +175,13 @@ impl Task {
             LinkCommand::Reconnect(name) => {
                 let device = self.find(name).and_then(|known| known.device.clone());
                 let done = timeout(CALL_MAX, reconnect(bus, device)).await;
-                logged(
-                    name,
-                    "reconnected",
-                    done.map_or_else(|_| Err(zbus::Error::InvalidReply), |done| done),
-                );
+                logged(name, "reconnected", done.unwrap_or(Err(zbus::Error::InvalidReply)));
                 Ok(())
             }
             LinkCommand::Reset(name) => {
                 let modem = self.find(name).and_then(|known| known.modem.clone());
                 let done = timeout(CALL_MAX, reset(bus, modem)).await;
-                logged(name, "reset", done.map_or_else(|_| Err(zbus::Error::InvalidReply), |done| done));
+                logged(name, "reset", done.unwrap_or(Err(zbus::Error::InvalidReply)));
                 Ok(())
             }
             LinkCommand::Scan { id } => {
