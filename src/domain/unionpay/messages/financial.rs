@@ -16,9 +16,6 @@ use crate::domain::secret::{Pan, PinBlock, Track2, Track3};
 use crate::domain::unionpay::Identity;
 use crate::domain::unionpay::matrix::{self, Name, Original, Row};
 
-/// DE 53, first digit: the PIN block is made with the card number. The other form, 1, is that of transactions without a
-/// card, which this terminal does not have.
-const PIN_WITH_NUMBER: &str = "2";
 /// DE 61.1 and 61.2 where no batch and trace are told.
 const NO_NUMBERS: &str = "000000000000";
 /// DE 61.3 where the day is not known.
@@ -225,7 +222,8 @@ fn set_secured(
     message.set_some(De::PIN_CAPTURE, pin.map(|_| forms.pin_capture.as_str()));
     let (algorithm, tracks) = (keys.algorithm_digit(), u8::from(encrypted));
     if pin.is_some() || message.has(De::TRACK2) || message.has(De::TRACK3) || algorithm == '3' {
-        let format = if pin.is_some() { PIN_WITH_NUMBER } else { "0" };
+        let format = if pin.is_some() { forms.security_pin.as_str() } else { "0" };
+        let algorithm = forms.security_cipher.unwrap_or(algorithm);
         row.fill(message, De::SECURITY, Some(format!("{format}{algorithm}{tracks}0000000000000")));
     }
     Ok(())
