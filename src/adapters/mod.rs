@@ -6,3 +6,4 @@ pub mod host_tcp;
 pub mod journal_sqlite;
 pub mod printer_escpos;
 pub mod system;
+pub mod typeface;

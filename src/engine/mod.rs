@@ -45,7 +45,7 @@ use crate::domain::keystore::KeyStore;
 use crate::domain::record::{Committed, TxnRow};
 use crate::domain::txn::Now;
 use crate::ports::{
-    CardCommand, CardEvent, Courier, EncodeSlip, HostCommand, HostEvent, Journal, JournalError, Outlet,
+    CardCommand, CardEvent, Courier, HostCommand, HostEvent, Journal, JournalError, Outlet, RenderSlip,
 };
 use crate::ports::{PrinterCommand, PrinterEvent, System};
 use core::time::Duration;
@@ -70,8 +70,8 @@ pub struct Wiring {
     pub host: Outlet<HostCommand>,
     /// To the printer thread.
     pub printer: Outlet<PrinterCommand>,
-    /// Slip to printer bytes.
-    pub encode_slip: EncodeSlip,
+    /// Slip to printer bytes or picture.
+    pub render_slip: RenderSlip,
     /// Carries copies of the journal.
     pub courier: Arc<dyn Courier>,
     /// To the publisher.

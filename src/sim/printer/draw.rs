@@ -1,6 +1,6 @@
 //! Paper: lines of characters on a grid of cells, as text and as a picture. One dot of the head is one pixel.
 use super::mechanism::Message;
-use fontdue::{Font, FontSettings};
+use ab_glyph::{Font as _, FontVec, PxScale};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender};
 
@@ -112,7 +112,7 @@ pub(super) fn run(strips: &Receiver<(PathBuf, Strip)>, drawn: &SyncSender<Messag
 }
 
 /// The strip as PNG, or why it cannot be drawn.
-fn draw(font: &Font, strip: &Strip) -> Result<Vec<u8>, String> {
+fn draw(font: &FontVec, strip: &Strip) -> Result<Vec<u8>, String> {
     let heights = strip.lines.iter().map(|line| {
         let scale = line.glyphs.iter().map(|glyph| usize::from(glyph.scale)).max().unwrap_or(1);
         LINE.max(GLYPH * scale + LINE - GLYPH)
@@ -132,11 +132,10 @@ fn draw(font: &Font, strip: &Strip) -> Result<Vec<u8>, String> {
     image.png()
 }
 
-fn load() -> Result<Font, String> {
+fn load() -> Result<FontVec, String> {
     for (path, face) in FONTS {
         if let Ok(bytes) = std::fs::read(path) {
-            let settings = FontSettings { collection_index: *face, ..FontSettings::default() };
-            return Font::from_bytes(bytes, settings).map_err(|why| format!("{path}: {why}"));
+            return FontVec::try_from_vec_and_index(bytes, *face).map_err(|why| format!("{path}: {why}"));
         }
     }
     Err("no font with hanzi is installed (Debian: fonts-wqy-microhei)".to_owned())
@@ -160,30 +159,37 @@ impl Image {
     }
 
     /// Draws one character into its cells; `bottom` is the lower edge of its line.
-    fn ink(&mut self, font: &Font, glyph: Glyph, left: usize, bottom: usize) {
+    fn ink(&mut self, font: &FontVec, glyph: Glyph, left: usize, bottom: usize) {
         if glyph.c == '-' {
             return self.dash(glyph, left, bottom);
         }
         let scale = usize::from(glyph.scale);
         let size = if glyph.c.is_ascii() { ASCII } else { GLYPH };
+        let em = font.units_per_em().unwrap_or(1000.0);
         #[allow(clippy::cast_precision_loss, reason = "below 50")]
-        let (metrics, coverage) = font.rasterize(glyph.c, (size * scale) as f32);
-        if metrics.width == 0 {
-            return;
-        }
+        let size = PxScale::from((size * scale) as f32 * font.height_unscaled() / em);
+        let Some(outline) = font.outline_glyph(font.glyph_id(glyph.c).with_scale(size)) else { return };
+        let bounds = outline.px_bounds();
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "whole, positive, below 50"
+        )]
+        let (width, above) = (bounds.width() as usize, (-bounds.min.y).max(0.0) as usize);
         // In the middle of its cells, on a base line a sixth above their lower edge.
-        let x = left + glyph.dots().saturating_sub(metrics.width) / 2;
-        let base = bottom.saturating_sub(GLYPH * scale / 6 + (LINE - GLYPH) / 2);
-        let below = usize::try_from(-metrics.ymin).unwrap_or(0);
-        let above = usize::try_from(metrics.ymin).unwrap_or(0);
-        let top = (base + below).saturating_sub(metrics.height + above);
-        for (row, line) in coverage.chunks(metrics.width).enumerate() {
-            for (column, ink) in line.iter().enumerate() {
-                for spread in 0..=usize::from(glyph.bold) {
-                    self.darken(x + column + spread, top + row, *ink);
-                }
+        let x = left + glyph.dots().saturating_sub(width) / 2;
+        let top = bottom.saturating_sub(GLYPH * scale / 6 + (LINE - GLYPH) / 2 + above);
+        outline.draw(|column, row, ink| {
+            #[allow(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "0 to 1 becomes a byte"
+            )]
+            let ink = (ink.clamp(0.0, 1.0) * f32::from(u8::MAX)) as u8;
+            for spread in 0..=usize::from(glyph.bold) {
+                self.darken(x + column as usize + spread, top + row as usize, ink);
             }
-        }
+        });
     }
 
     /// A hyphen as wide as its cell, so that a line of them is a rule as on real heads, with gaps of four dots.
