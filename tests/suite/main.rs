@@ -20,6 +20,7 @@ mod fuzz;
 mod host;
 mod journal;
 mod oracle;
+mod paper;
 mod printer;
 mod queue;
 mod sale;

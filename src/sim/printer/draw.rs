@@ -42,6 +42,13 @@ impl Glyph {
 struct PaperLine {
     glyphs: Vec<Glyph>,
     align: u8,
+    /// A picture in place of characters.
+    dots: Option<Dots>,
+}
+
+struct Dots {
+    row_bytes: usize,
+    bytes: Vec<u8>,
 }
 
 impl PaperLine {
@@ -69,8 +76,16 @@ impl Strip {
     pub(super) fn add(&mut self, glyphs: Vec<Glyph>, align: u8) -> Result<(), String> {
         let dots: usize = glyphs.iter().map(|glyph| glyph.dots()).sum();
         let text: String = glyphs.iter().map(|glyph| glyph.c).collect();
-        self.lines.push(PaperLine { glyphs, align });
+        self.lines.push(PaperLine { glyphs, align, dots: None });
         if dots <= self.dots { Ok(()) } else { Err(format!("a line of {dots} dots: {text}")) }
+    }
+
+    /// Adds a picture; says so if it is too wide, and prints it all the same.
+    pub(super) fn add_dots(&mut self, row_bytes: usize, bytes: Vec<u8>) -> Result<(), String> {
+        let fits = row_bytes * 8 <= self.dots;
+        let dots = Some(Dots { row_bytes: row_bytes.max(1), bytes });
+        self.lines.push(PaperLine { glyphs: Vec::new(), align: 0, dots });
+        if fits { Ok(()) } else { Err(format!("a picture of {row_bytes} bytes a row")) }
     }
 
     /// Takes off what has been printed.
@@ -78,15 +93,28 @@ impl Strip {
         Self { dots: self.dots, lines: std::mem::take(&mut self.lines) }
     }
 
-    /// The lines as UTF-8, doubled ones at single size and aligned as such; no empty lines at the end.
+    /// The lines as UTF-8, doubled ones at single size and aligned as such; no empty lines at the end. Pictures that
+    /// follow each other are a line with their number of rows.
     pub(super) fn text(&self) -> String {
         let mut out = String::new();
+        let mut drawn = 0;
         for line in &self.lines {
+            if let Some(dots) = &line.dots {
+                drawn += dots.bytes.len() / dots.row_bytes;
+                continue;
+            }
+            if drawn > 0 {
+                out.push_str(&format!("[{drawn} rows of dots]\n"));
+                drawn = 0;
+            }
             let cells: usize = line.glyphs.iter().map(|glyph| glyph.cells()).sum();
             let text: String = line.glyphs.iter().map(|glyph| glyph.c).collect();
             let indent = line.indent((self.dots / CELL).saturating_sub(cells));
             out.push_str(format!("{}{text}", " ".repeat(indent)).trim_end());
             out.push('\n');
+        }
+        if drawn > 0 {
+            out.push_str(&format!("[{drawn} rows of dots]\n"));
         }
         let end = out.trim_end().len();
         out.truncate(end);
@@ -114,6 +142,9 @@ pub(super) fn run(strips: &Receiver<(PathBuf, Strip)>, drawn: &SyncSender<Messag
 /// The strip as PNG, or why it cannot be drawn.
 fn draw(font: &FontVec, strip: &Strip) -> Result<Vec<u8>, String> {
     let heights = strip.lines.iter().map(|line| {
+        if let Some(dots) = &line.dots {
+            return dots.bytes.len() / dots.row_bytes;
+        }
         let scale = line.glyphs.iter().map(|glyph| usize::from(glyph.scale)).max().unwrap_or(1);
         LINE.max(GLYPH * scale + LINE - GLYPH)
     });
@@ -121,6 +152,9 @@ fn draw(font: &FontVec, strip: &Strip) -> Result<Vec<u8>, String> {
     let mut image = Image::new(strip.dots + 2 * MARGIN, height);
     let mut top = MARGIN;
     for (line, line_height) in strip.lines.iter().zip(heights) {
+        if let Some(dots) = &line.dots {
+            image.dots(dots, top);
+        }
         let dots: usize = line.glyphs.iter().map(|glyph| glyph.dots()).sum();
         let mut x = MARGIN + line.indent(strip.dots.saturating_sub(dots));
         for glyph in &line.glyphs {
@@ -199,6 +233,16 @@ impl Image {
         for x in left + 2 * scale..(left + glyph.dots()).saturating_sub(2 * scale) {
             for thick in 0..2 * scale {
                 self.darken(x, y + thick, u8::MAX);
+            }
+        }
+    }
+
+    fn dots(&mut self, dots: &Dots, top: usize) {
+        for (row, bytes) in dots.bytes.chunks(dots.row_bytes).enumerate() {
+            for x in (0..dots.row_bytes * 8)
+                .filter(|x| bytes.get(x / 8).is_some_and(|b| b & (0x80 >> (x % 8)) != 0))
+            {
+                self.darken(MARGIN + x, top + row, u8::MAX);
             }
         }
     }
