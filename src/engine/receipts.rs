@@ -60,8 +60,12 @@ impl Engine {
             "text" => Ok(receipt::text(&document, columns).into_bytes()),
             "svg" => Ok(receipt::svg(&document, self.settings.width_dots).into_bytes()),
             other => {
-                let form = if other == "png" { SlipForm::Png } else { SlipForm::EscPos };
-                (self.render_slip)(&document, form).map_err(|text| Fault::new(FaultName::Failed, text))
+                // A picture fails where the machine has no font.
+                let (form, name) = match other {
+                    "png" => (SlipForm::Png, FaultName::NotSupported),
+                    _ => (SlipForm::EscPos, FaultName::Failed),
+                };
+                (self.render_slip)(&document, form).map_err(|text| Fault::new(name, text))
             }
         }
     }

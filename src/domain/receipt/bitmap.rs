@@ -177,7 +177,9 @@ mod tests {
         /// Whatever is drawn, no two bytes of it begin a real-time command, and drawing it again changes nothing.
         #[test]
         fn no_picture_holds_a_real_time_command(
-            bytes in proptest::collection::vec(prop_oneof![Just(0x10_u8), Just(4), Just(5), Just(0x14), any::<u8>()], 0..200),
+            bytes in proptest::collection::vec(
+                prop_oneof![Just(0x10_u8), Just(4), Just(5), Just(0x14), any::<u8>()], 0..200,
+            ),
         ) {
             let mut bitmap = Bitmap { width: 16, bytes };
             bitmap.calm();
