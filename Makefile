@@ -59,9 +59,8 @@ suite: build
 bench: deps ## counts and ratios, as a table; leaves src/docs/bench.md
 	tests/tools/bench
 
-deb: ## Debian package for this machine's architecture
-	@# A toolchain that apt does not know (rustup) cannot satisfy Build-Depends; -d says so.
-	dpkg-buildpackage -b -us -uc $(if $(shell dpkg-query -S "$$(readlink -f "$$(command -v cargo)")" 2>/dev/null),,-d)
+deb: deps ## Debian packages, in the folder above this one: make deb ARCH=arm64
+	tests/tools/deb $(ARCH)
 
 install: ## install a release build below DESTDIR
 	$(CARGO) build --locked --profile dist --bin posd --bin posctl

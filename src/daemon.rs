@@ -9,7 +9,7 @@ use crate::adapters::printer_escpos::{self, Device, PrinterSettings};
 use crate::adapters::system::{self, BusyLock, Machine, Zone};
 use crate::adapters::typeface::{self, Typeface};
 use crate::api::{self, Parts, Security};
-use crate::config::{self, Config, Connection, PinEntry, PrinterDevice};
+use crate::config::{self, Config, Connection, PrinterDevice};
 use crate::domain::calendar::WallTime;
 use crate::domain::keystore::KeyStore;
 use crate::domain::operators;
@@ -117,7 +117,7 @@ fn ground(config: &Config, state_dir: &Path) -> Result<Ground, String> {
     let storage_key = system::storage_key(credentials.as_deref(), state_dir).map_err(say)?;
     let master_key = system::master_key(credentials.as_deref()).map_err(say)?;
     Ok(Ground {
-        machine: Machine::new(zone, lock, watchdog),
+        machine: Machine::new(zone, &runtime_dir, lock, watchdog),
         storage_key,
         master_key: master_key.map(|key| MasterKeyMaterial::new(*key)),
     })
@@ -390,7 +390,7 @@ fn settings(config: &Config, config_invalid: bool, token_key: TokenKey) -> Setti
         },
         own_certificate_until: own_certificate(&config.host),
         auto_sign_on: config.host.auto_sign_on,
-        pin_by_agent: config.reader.pin_entry == PinEntry::Agent,
+        pin_entry: config.reader.pin_entry,
         plies: config.printer.plies,
         tear_pause: config.printer.tear_pause,
         width_dots: config.printer.width_dots,

@@ -63,22 +63,21 @@ pub struct PadAsk {
     pub max: u8,
     /// How long the cardholder may take, in seconds; from 1.
     pub timeout_s: u8,
-    /// No digits at all are an answer too.
-    pub bypass_allowed: bool,
 }
 
 impl PadAsk {
     /// A plaintext PIN for the card, 4 to 12 digits. EMV 4.4 Book 3 §6.5.12 and its plaintext offline PIN block.
     /// Spec: unverified.
     #[must_use]
-    pub fn plain(timeout_s: u8, bypass_allowed: bool) -> Self {
+    pub fn plain(timeout_s: u8) -> Self {
         let data = vec![0x20, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF];
         let template = CommandApdu { cla: 0x00, ins: 0x20, p1: 0x00, p2: 0x80, data, le: None };
-        Self { template, min: 4, max: 12, timeout_s, bypass_allowed }
+        Self { template, min: 4, max: 12, timeout_s }
     }
 }
 
-/// How the question of a PIN pad ended. The PIN itself never leaves the reader.
+/// How the question of a PIN pad ended. The PIN itself never leaves the reader. A pad does not tell that no PIN is
+/// meant: it is not bypassed there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PadAnswer {
     /// The card was given a PIN; this is its answer to VERIFY.
@@ -87,8 +86,6 @@ pub enum PadAnswer {
     Cancelled,
     /// Nobody typed a PIN in time; the card was given nothing.
     TimedOut,
-    /// The cardholder typed no PIN, which was allowed; the card was given nothing.
-    Bypassed,
 }
 
 /// Why a card or reader did not do it.
@@ -118,9 +115,9 @@ pub enum CardFault {
     /// The answer is not an APDU.
     #[error("broken answer from the chip: {0}")]
     Broken(String),
-    /// The reader has no PIN pad that can give a PIN to the card.
-    #[error("the reader has no PIN pad")]
-    NoPinPad,
+    /// The reader's PIN pad cannot give a PIN to the card: there is none, or it does not do what it is told.
+    #[error("no PIN from the reader's PIN pad: {0}")]
+    PinPad(String),
 }
 
 /// What is known of one reader.
@@ -136,7 +133,8 @@ pub struct ReaderStatus {
     pub pin_pad: bool,
     /// True if the reader works.
     pub ok: bool,
-    /// Why not, as hyphenated words (`pcscd-absent`, `unplugged`, `shared`).
+    /// Why not, as hyphenated words (`pcscd-absent`, `unplugged`, `hung`, `sam-slot`; `shared`, and where the programs
+    /// that may hold it can be seen `held-by-` with the name of each).
     pub reasons: Vec<String>,
     /// Event counter of pcsc-lite.
     pub event_count: u32,
@@ -442,6 +440,8 @@ pub trait System {
     fn alive_every(&self) -> Option<Duration>;
     /// Holds or frees the lock file that image updaters look at.
     fn hold_busy_lock(&mut self, busy: bool);
+    /// Somebody wants a restart at a safe moment, as a package does that brought a new daemon. True once for each wish.
+    fn take_restart_wish(&mut self) -> bool;
 }
 
 /// Forms of a slip that need more than the domain has: printer commands, fonts.

@@ -187,11 +187,13 @@ impl BusyLock {
     }
 }
 
-/// The machine as the engine sees it: clocks, chance, watchdog, lock file.
+/// The machine as the engine sees it: clocks, chance, watchdog, the two files for updaters.
 #[derive(Debug)]
 pub struct Machine {
     zone: Zone,
     lock: Option<BusyLock>,
+    /// Whoever makes this file wants a restart.
+    restart_wish: PathBuf,
     watchdog: Option<Duration>,
     last_alive: BootTime,
     /// Signs of life on their way to the service manager.
@@ -200,11 +202,21 @@ pub struct Machine {
 
 impl Machine {
     /// Puts it together. `watchdog` is the interval the service manager wants; half of it is kept. Without a lock file
-    /// (no runtime directory) updaters read `SafeToUpdate` on the bus only.
+    /// (no runtime directory) updaters read `SafeToUpdate` on the bus only. A wish for a restart that is older than
+    /// this process is fulfilled.
     #[must_use]
-    pub fn new(zone: Zone, lock: Option<BusyLock>, watchdog: Option<Duration>) -> Self {
+    pub fn new(zone: Zone, runtime_dir: &Path, lock: Option<BusyLock>, watchdog: Option<Duration>) -> Self {
         let signs = watchdog.and_then(|_| start_messenger());
-        Self { zone, lock, watchdog: watchdog.map(|every| every / 2), last_alive: BootTime::default(), signs }
+        let mut machine = Self {
+            zone,
+            lock,
+            restart_wish: runtime_dir.join("restart"),
+            watchdog: watchdog.map(|every| every / 2),
+            last_alive: BootTime::default(),
+            signs,
+        };
+        machine.take_restart_wish();
+        machine
     }
 }
 
@@ -267,6 +279,18 @@ impl System for Machine {
             Some(Ok(true)) | None => {}
             Some(Ok(false)) => tracing::warn!("an updater holds busy.lock"),
             Some(Err(error)) => tracing::warn!(%error, "busy.lock"),
+        }
+    }
+
+    fn take_restart_wish(&mut self) -> bool {
+        match std::fs::remove_file(&self.restart_wish) {
+            Ok(()) => true,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            // One that cannot be taken away would be a wish for ever.
+            Err(error) => {
+                tracing::warn!(%error, "the wish for a restart cannot be taken; restart by hand");
+                false
+            }
         }
     }
 }

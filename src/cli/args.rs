@@ -87,6 +87,11 @@ pub(crate) enum Command {
     /// Explain bytes, offline; card data is masked
     #[command(subcommand)]
     Decode(Decode),
+    /// Print the completion script of a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
 }
 
 /// Where a password comes from when nobody shall be asked.

@@ -27,8 +27,8 @@ mod way;
 mod words;
 
 use args::{Cli, Command};
-use clap::Parser as _;
 use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser as _};
 use failure::{Exit, Failure};
 use screen::Screen;
 use serde_json::json;
@@ -116,7 +116,17 @@ async fn command(screen: &Screen, cli: Cli) -> Result<Exit, Failure> {
         Command::Reader(verb) => status::readers(screen, address, &verb).await,
         Command::Printer(verb) => status::printer(screen, address, &verb).await,
         Command::Decode(what) => decode::run(screen, &what),
+        Command::Completions { shell } => Ok(completions(screen, shell)),
     }
+}
+
+/// What the shell must know to complete posctl's command lines.
+fn completions(screen: &Screen, shell: clap_complete::Shell) -> Exit {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "posctl", &mut script);
+    let script = String::from_utf8_lossy(&script);
+    screen.answer(json!({ "shell": shell.to_string(), "script": script }), &script);
+    Exit::Done
 }
 
 /// Completes at the first SIGINT, SIGTERM, SIGHUP or SIGQUIT.

@@ -44,7 +44,7 @@ pub(crate) async fn readers(screen: &Screen, address: Option<&str>, verb: &Reade
                 screen
                     .word(if reader.yes("card-present") { words::CARD_IN } else { words::NO_CARD })
                     .to_owned(),
-                reasons(reader),
+                reader_reasons(screen, reader),
             ]
         };
         let head = [words::READER, words::TYPE, words::STATE, words::CARD, words::ATTENTION];
@@ -88,6 +88,14 @@ fn reasons(properties: &Properties) -> String {
     let words = |list: &Vec<Json>| list.iter().filter_map(Json::as_str).collect::<Vec<_>>().join(" ");
     let list = properties.get("reasons").or_else(|| properties.get("state-reasons")).and_then(Json::as_array);
     list.map(words).unwrap_or_default()
+}
+
+/// Why a reader does not work, for people; words that nobody knows stand for themselves.
+fn reader_reasons(screen: &Screen, reader: &Properties) -> String {
+    let words = reasons(reader);
+    let said = |word: &str| names::reader_reason(word).map(|both| screen.bilingual(&both));
+    let each = words.split_whitespace().map(|word| said(word).unwrap_or_else(|| word.to_owned()));
+    each.collect::<Vec<_>>().join("; ")
 }
 
 /// The whole screen for people.
@@ -232,7 +240,7 @@ fn reader_line(screen: &Screen, reader: &Properties) -> String {
     let tone = if matches!(state, "ready" | "busy") { Tone::Good } else { Tone::Bad };
     let card = screen.word(if reader.yes("card-present") { words::CARD_IN } else { words::NO_CARD });
     let line = format!("{}  {}, {card}", reader.text("name"), screen.tone(tone, screen.term(state)));
-    match reasons(reader) {
+    match reader_reasons(screen, reader) {
         why if why.is_empty() => line,
         why => format!("{line} ({why})"),
     }

@@ -1,10 +1,11 @@
 //! The tables of `posd.toml`: every key with its default and its limits.
 use super::profiles::is_name;
 use super::{
-    Batch, Chinese, Connection, Endpoint, Host, LinkControl, LinkKind, Links, Operators, PinEntry, Printer,
+    Batch, Chinese, Connection, Endpoint, Host, LinkControl, Links, Operators, PinEntry, Printer,
     PrinterDevice, Reader, Security, StoreAndForward, Terminal,
 };
 use crate::domain::ident::{MerchantId, TerminalId};
+use crate::domain::link::LinkKind;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::outcome::{EntryMode, Kind};
 use crate::domain::profile::Profile;
@@ -200,8 +201,15 @@ pub(super) fn links(mut s: Section<'_>) -> Option<Links> {
         &all(LinkKind::ALL),
         LinkKind::from_word,
     );
+    let probe = s.number("probe-s", 60, 0..=3_600, " s (0 = never)");
+    let metered: Option<u32> = s.number("metered-month-mib", 0, 0..=1_048_576, " MiB (0 = no limit)");
     s.finish();
-    Some(Links { manager: manager?, preference: preference? })
+    Some(Links {
+        manager: manager?,
+        preference: preference?,
+        probe: Some(probe?).filter(|seconds: &u64| *seconds > 0).map(Duration::from_secs),
+        metered_limit: u64::from(metered?).saturating_mul(1_048_576),
+    })
 }
 
 pub(super) fn security(mut s: Section<'_>) -> Option<Security> {

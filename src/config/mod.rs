@@ -11,7 +11,9 @@ mod profiles;
 
 use crate::domain::emv::params::EmvConfig;
 use crate::domain::ident::{MerchantId, TerminalId};
+use crate::domain::link::LinkKind;
 use crate::domain::money::{Amount, Currency};
+pub use crate::domain::outcome::PinEntry;
 use crate::domain::outcome::{EntryMode, Kind, words};
 use crate::domain::profile::Profile;
 use crate::domain::slip::Language;
@@ -251,6 +253,10 @@ pub struct Links {
     pub manager: LinkControl,
     /// Best first.
     pub preference: Vec<LinkKind>,
+    /// How often the acquirer is tried over an idle link that works; `None` = never.
+    pub probe: Option<Duration>,
+    /// Bytes a metered link may carry in a month before only payment uses it; 0 = no limit.
+    pub metered_limit: u64,
 }
 
 /// Access.
@@ -267,18 +273,6 @@ words! {
         Short = "short",
         /// As long as it holds.
         Long = "long",
-    }
-}
-
-words! {
-    /// Where a PIN is typed.
-    PinEntry {
-        /// Into a certified part of the cashier's program, handed over by the agent.
-        Agent = "agent",
-        /// Into a PIN pad.
-        Pinpad = "pinpad",
-        /// Nowhere: cards that demand one are declined or go on without, as EMV rules.
-        Nowhere = "none",
     }
 }
 
@@ -301,17 +295,5 @@ words! {
         NetworkManager = "networkmanager",
         /// Nobody that posd talks to.
         Unmanaged = "none",
-    }
-}
-
-words! {
-    /// A kind of link.
-    LinkKind {
-        /// Cable.
-        Ethernet = "ethernet",
-        /// Wireless LAN.
-        Wifi = "wifi",
-        /// Mobile network.
-        Cellular = "cellular",
     }
 }

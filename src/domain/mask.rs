@@ -77,8 +77,8 @@ pub fn grouped(text: &str) -> String {
     shown.collect()
 }
 
-/// The same as [`runs`] for bytes shown in hexadecimal, which may be packed digits as well as characters. Hides too much rather
-/// than too little: seven characters that are digits look like a packed number.
+/// The same as [`runs`] for bytes shown in hexadecimal, which may be packed digits as well as characters. Hides too
+/// much rather than too little: seven characters that are digits look like a packed number.
 #[must_use]
 pub fn hex_runs(value: &[u8]) -> String {
     let as_text = runs(value, hex);

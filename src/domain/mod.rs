@@ -13,6 +13,7 @@ pub mod ident;
 pub mod iso8583;
 pub mod keystore;
 pub mod leave;
+pub mod link;
 pub mod mask;
 pub mod money;
 pub mod operators;

@@ -281,6 +281,18 @@ words! {
 }
 
 words! {
+    /// Where a PIN is typed.
+    PinEntry {
+        /// Into a certified part of the cashier's program, handed over by the agent.
+        Agent = "agent",
+        /// Into the reader's own PIN pad, which gives it to the card, in clear, and to nobody else.
+        Pinpad = "pinpad",
+        /// Nowhere: cards that demand one are declined or go on without, as EMV rules.
+        Nowhere = "none",
+    }
+}
+
+words! {
     /// How the cardholder proved to be the cardholder.
     CvmMethod {
         /// Not at all.

@@ -210,6 +210,9 @@ impl Engine {
             token_key: self.settings.token_key.clone(),
             blacklist: Arc::clone(&self.downloads.tables.blacklist),
             recent: self.recent.list(),
+            pin_entry: self.pin_entry(),
+            // No adapter of this version does.
+            reads_stripes: false,
             confirm_card: false,
             may_store: false,
             allow_duplicate: false,

@@ -9,10 +9,10 @@ use super::view::JobValue;
 use super::{Engine, Note, cut};
 use crate::domain::calendar::BootTime;
 use crate::domain::download::machine::{Download, Event, Report, Request, Setup};
-use crate::domain::download::{Kind, TableStep};
+use crate::domain::download::{Kind, Progress, TableStep, UNLISTED};
 use crate::domain::fault::{Fault, FaultName};
 use crate::domain::leave::Deed;
-use crate::domain::outcome::TxnState;
+use crate::domain::outcome::{PinEntry, TxnState};
 use crate::domain::record::{Committed, Record};
 use crate::domain::txn::management::Errand;
 use crate::domain::txn::{Effects, Vital};
@@ -215,6 +215,11 @@ impl Engine {
         if run.machine.is_some() {
             return;
         }
+        let known = |kind: &Kind| self.downloads.tables.incomplete().any(|other| other == *kind);
+        let wanted: Vec<Kind> = run.waiting.iter().copied().filter(|kind| !known(kind)).collect();
+        if !wanted.is_empty() {
+            return self.store_wishes(&wanted);
+        }
         let Some(kind) = run.waiting.pop_front() else { return self.end_download(None) };
         let setup = Setup {
             patience: PATIENCE.min(self.settings.response_timeout),
@@ -223,6 +228,31 @@ impl Engine {
         };
         run.machine = Some(Download::new(kind, setup, self.downloads.tables.of(kind)));
         self.show_download();
+    }
+
+    /// What is to come is durable before the first of it is asked for: a power cut forgets no kind of a job.
+    fn store_wishes(&mut self, kinds: &[Kind]) {
+        let at = self.wall();
+        let begun = |kind: &Kind| TableStep::Begun { kind: *kind, list: UNLISTED, at };
+        self.store_steps(kinds.iter().map(begun).collect());
+    }
+
+    /// Wishes of which nothing has come yet are no more. Lost in a power cut they come back, which does no harm.
+    fn forget_wishes(&mut self, kinds: &[Kind]) {
+        let only_wanted = |kind: &Kind| self.downloads.tables.of(*kind).is_some_and(Progress::is_only_wanted);
+        let dropped = |kind: Kind| TableStep::Dropped { kind };
+        let steps: Vec<TableStep> = kinds.iter().copied().filter(only_wanted).map(dropped).collect();
+        if !steps.is_empty() {
+            self.take_steps(&steps);
+            let records = steps.into_iter().map(Record::Table).collect();
+            self.commit(Note::Evidence, records, Durability::Lazy);
+        }
+    }
+
+    fn store_steps(&mut self, steps: Vec<TableStep>) {
+        cut::boundary(&"before store download");
+        self.downloads.storing = Some(steps.clone());
+        self.commit(Note::Download, steps.into_iter().map(Record::Table).collect(), Durability::Full);
     }
 
     /// Nothing else has the terminal.
@@ -241,7 +271,7 @@ impl Engine {
         let faults = [
             !self.readers.iter().any(|reader| reader.ok),
             self.printer_status.as_ref().is_none_or(|printer| !printer.online),
-            !self.settings.pin_by_agent,
+            self.pin_entry() == PinEntry::Nowhere,
             self.reachable == "no",
             self.storage_trouble.is_some(),
         ];
@@ -298,13 +328,11 @@ impl Engine {
         match effects.vital {
             Vital::Nothing => {}
             Vital::Store(records) => {
-                cut::boundary(&"before store download");
-                let step = |record: &Record| match record {
-                    Record::Table(step) => Some(step.clone()),
+                let step = |record| match record {
+                    Record::Table(step) => Some(step),
                     _ => None,
                 };
-                self.downloads.storing = Some(records.iter().filter_map(step).collect());
-                self.commit(Note::Download, records, Durability::Full);
+                self.store_steps(records.into_iter().filter_map(step).collect());
             }
             Vital::Send(request) => {
                 let (identity, batch) = (&self.settings.identity, self.batch);
@@ -325,7 +353,17 @@ impl Engine {
         if stored {
             self.take_steps(&steps);
         }
-        self.step_download(if stored { Event::Stored } else { Event::StoreFailed });
+        if self.downloads.machine().is_some() {
+            return self.step_download(if stored { Event::Stored } else { Event::StoreFailed });
+        }
+        // The wishes of a job that has not begun.
+        if let Some(run) = self.downloads.run.as_mut().filter(|_| !stored) {
+            let left: Vec<Kind> = run.waiting.drain(..).collect();
+            self.downloads.unfinished.extend(left);
+            self.try_again_later();
+            let text = "the journal cannot be written; call a technician";
+            self.end_download(Some(Fault::new(FaultName::StorageFault, text)));
+        }
     }
 
     /// An answer on the line. `true`: it is not ours. The header of such an answer is not heeded: a host that asks for
@@ -369,7 +407,11 @@ impl Engine {
             }
             Some(Err(fault)) => {
                 tracing::warn!(%kind, error = %fault, "download failed; the old table stays");
-                if fault.name != FaultName::Cancelled {
+                if fault.name == FaultName::Cancelled {
+                    if self.downloads.storing.is_none() {
+                        self.forget_wishes(&[kind]);
+                    }
+                } else {
                     let left = core::iter::once(kind).chain(run.waiting.drain(..));
                     self.downloads.unfinished.extend(left);
                     self.try_again_later();
@@ -409,12 +451,12 @@ impl Engine {
         let Some(run) = &mut self.downloads.run else {
             return Err(Fault::new(FaultName::AlreadyFinished, "the job has ended; read its result"));
         };
-        run.waiting.clear();
-        match &run.machine {
-            Some(machine) if !machine.cancellable() => {
-                Err(Fault::new(FaultName::TooLate, "the table is coming into use; wait for it"))
-            }
-            Some(_) => {
+        let waiting: Vec<Kind> = run.waiting.drain(..).collect();
+        let cancellable = run.machine.as_ref().map(Download::cancellable);
+        self.forget_wishes(&waiting);
+        match cancellable {
+            Some(false) => Err(Fault::new(FaultName::TooLate, "the table is coming into use; wait for it")),
+            Some(true) => {
                 self.step_download(Event::Cancel);
                 Ok(CancelAnswer::Accepted)
             }

@@ -8,6 +8,7 @@
 //! Who uses the host line is decided in `line`, one user at a time: a sign-on, what the queue owes, other errands, then
 //! the transaction. What a running transaction wants is carried in `trade`; what follows its outcome in `paper`.
 mod authorize;
+mod card;
 mod care;
 mod commands;
 mod create;

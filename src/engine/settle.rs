@@ -7,7 +7,7 @@ use super::view::JobValue;
 use super::{Engine, Note, cut};
 use crate::domain::calendar::BootTime;
 use crate::domain::fault::{Fault, FaultName};
-use crate::domain::ident::BatchNumber;
+use crate::domain::ident::{BatchNumber, OperatorId};
 use crate::domain::leave::Deed;
 use crate::domain::outcome::{BatchState, TxnState};
 use crate::domain::queue::{Entry, order};
@@ -80,8 +80,7 @@ impl Engine {
             return Ok(job);
         }
         let job = self.new_job("settlement")?;
-        let response_timeout = self.settings.response_timeout;
-        let setup = Setup { batch: self.batch, operator, response_timeout };
+        let setup = self.settlement_setup(operator);
         tracing::info!(batch = self.batch.get(), "settlement begins");
         let (machine, effects) = Settlement::begin(setup, force_close, self.now());
         self.settling = Some(Settling { machine, job });
@@ -96,11 +95,21 @@ impl Engine {
         match self.new_job("settlement") {
             Ok(job) => {
                 tracing::warn!(batch = self.batch.get(), state = %row.state, "settlement goes on");
-                let (machine, effects) = Settlement::recover(row, self.batch, self.settings.response_timeout);
+                let (machine, effects) =
+                    Settlement::recover(row, self.settlement_setup(row.operator.clone()));
                 self.settling = Some(Settling { machine, job });
                 self.carry_settlement(effects);
             }
             Err(fault) => self.lost = Some(format!("the settlement cannot go on: {fault}")),
+        }
+    }
+
+    fn settlement_setup(&self, operator: OperatorId) -> Setup {
+        Setup {
+            batch: self.batch,
+            operator,
+            response_timeout: self.settings.response_timeout,
+            voided_sales: self.settings.identity.profile.voided_sales,
         }
     }
 

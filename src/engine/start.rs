@@ -4,7 +4,7 @@ use super::{Engine, Note};
 use crate::domain::calendar::BootTime;
 use crate::domain::fault::{Fault, FaultName};
 use crate::domain::ident::TxnId;
-use crate::domain::outcome::Kind;
+use crate::domain::outcome::{Kind, PinEntry};
 use crate::domain::record::TxnRow;
 use crate::domain::rules::{self, AmountRule, CardUse, Route, rule};
 use crate::ports::JournalError;
@@ -120,7 +120,7 @@ impl Engine {
         }
         // How a void is carried out is not known yet; one that the bank need not hear of needs no sign-on.
         self.terminal_may_trade(kind, kind != Kind::Void)?;
-        if self.settings.pin_by_agent && self.may_ask_pin(request) && !request.has_pin_agent {
+        if self.settings.pin_entry == PinEntry::Agent && self.may_ask_pin(request) && !request.has_pin_agent {
             return fault(FaultName::NotReady, "no agent can ask the PIN; call Manager.RegisterAgent first");
         }
         Ok(())

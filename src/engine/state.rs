@@ -22,7 +22,7 @@ use crate::domain::emv::params::EmvConfig;
 use crate::domain::ident::{BatchNumber, Stan, TxnId};
 use crate::domain::keystore::{KeyStore, SessionKeys};
 use crate::domain::money::Currency;
-use crate::domain::outcome::Kind;
+use crate::domain::outcome::{Kind, PinEntry};
 use crate::domain::queue::limits;
 use crate::domain::queue::order;
 use crate::domain::record::{Begun, KeyRecord, Loaded, OperatorRow, Record, TimelineRow, TxnRow};
@@ -71,8 +71,8 @@ pub struct Settings {
     pub own_certificate_until: Option<WallTime>,
     /// Sign on by itself.
     pub auto_sign_on: bool,
-    /// The PIN comes from an agent.
-    pub pin_by_agent: bool,
+    /// Where a PIN is typed.
+    pub pin_entry: PinEntry,
     /// Plies of a slip.
     pub plies: u8,
     /// Pause between them.

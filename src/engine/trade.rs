@@ -11,8 +11,8 @@ use crate::domain::money::Amount;
 use crate::domain::outcome::{Kind, Outcome, Prompt, ResultCode, TxnState};
 use crate::domain::record::{Closed, Committed, Record};
 use crate::domain::secret::ClearPin;
-use crate::domain::txn::{Answer, Ask, Cancellable, CardTrouble, Event, Local, Txn, TxnEffects, Vital};
-use crate::ports::{CardCommand, CardEvent, CardFault, Durability, JournalError};
+use crate::domain::txn::{Answer, Ask, Cancellable, Event, Local, Txn, TxnEffects, Vital};
+use crate::ports::{CardCommand, Durability, JournalError};
 use core::time::Duration;
 
 /// How far apart two readings of one deadline can be.
@@ -23,7 +23,7 @@ pub(super) struct Active {
     pub(super) txn: Txn,
     pub(super) starter: Caller,
     /// The card command that is out.
-    card_wait: Option<u64>,
+    pub(super) card_wait: Option<u64>,
     /// The agent question that is out.
     pub(super) ask_wait: Option<u64>,
     /// Key set under which the PIN block was made.
@@ -102,30 +102,13 @@ impl Engine {
             // A card that is not powered down is powered down when the next one is powered up.
             Local::PowerOff => _ = self.card_command("power off", |id| CardCommand::PowerOff { id }),
             Local::Ask(ask) => self.ask(ask),
+            Local::AskPad(longest) => self.ask_pin_pad(longest),
             Local::Withdraw => self.withdraw("cancelled"),
             Local::LookForDuplicate { token, amount } => self.look_for_duplicate(token, amount),
             // The pump sees that the machine wants a line, and what has to go before.
             Local::OpenLine => self.give_line_back(),
             Local::DropSignOn => self.drop_sign_on(),
             Local::Finish => self.finish_txn(),
-        }
-    }
-
-    /// Hands a command to the card thread; false if it does not take any.
-    fn card_command(&mut self, what: &str, make: impl FnOnce(u64) -> CardCommand) -> bool {
-        let id = self.fresh_id();
-        cut::boundary(&format_args!("before {what}"));
-        if let Some(active) = &mut self.active {
-            active.card_wait = Some(id);
-        }
-        (self.card)(make(id)).is_ok()
-    }
-
-    /// A command that the card thread did not take is never answered: the chip counts as unreadable.
-    fn answered_by_nobody(&mut self, sent: bool) {
-        if !sent {
-            tracing::warn!("the card thread takes no commands");
-            self.step_txn(Event::CardFailed(CardTrouble::Unreadable));
         }
     }
 
@@ -167,10 +150,6 @@ impl Engine {
 
     /// Asks the starter's agent. `refused`: why the answer before this one did not do.
     pub(super) fn ask_again(&mut self, ask: Ask, refused: Option<FaultName>) {
-        let no_pin = matches!(ask, Ask::Pin(_)) && !self.settings.pin_by_agent;
-        if no_pin {
-            return self.step_txn(Event::AgentAnswered(Answer::PinNotAvailable));
-        }
         let id = self.fresh_id();
         let Some(active) = &mut self.active else { return };
         active.ask_wait = Some(id);
@@ -259,73 +238,6 @@ impl Engine {
             .is_some_and(|made| made != self.key_generation)
     }
 
-    /// An event of the card thread.
-    pub(super) fn card_event(&mut self, event: CardEvent) {
-        match event {
-            CardEvent::Readers(readers) => self.readers_changed(readers),
-            CardEvent::Inserted => {
-                self.card_in = true;
-                self.card_used = false;
-                self.count_reader(0);
-                self.tell(Notice::CardInserted(self.contact_reader()));
-                self.offer_card();
-            }
-            CardEvent::Removed => self.card_removed(),
-            CardEvent::Powered { id, result } if self.card_awaited(id) => {
-                cut::boundary(&"powered");
-                self.card_used = true;
-                match result {
-                    Ok(_) => self.step_txn(Event::CardPowered),
-                    Err(fault) => self.card_failed(&fault),
-                }
-            }
-            CardEvent::Response { id, result } if self.card_awaited(id) => {
-                cut::boundary(&"card answered");
-                self.count_reader(1);
-                match result {
-                    Ok(response) => self.step_txn(Event::CardAnswered(response)),
-                    Err(fault) => self.card_failed(&fault),
-                }
-            }
-            // Answers to commands that nobody waits for any more.
-            CardEvent::Powered { .. }
-            | CardEvent::Response { .. }
-            | CardEvent::PinPresented { .. }
-            | CardEvent::PoweredOff { .. } => {}
-        }
-    }
-
-    fn card_awaited(&self, id: u64) -> bool {
-        self.active.as_ref().is_some_and(|active| active.card_wait == Some(id))
-    }
-
-    fn card_failed(&mut self, fault: &CardFault) {
-        self.count_reader(2);
-        tracing::info!(%fault, "card trouble");
-        let trouble = match fault {
-            CardFault::Removed | CardFault::NoCard => CardTrouble::Removed,
-            CardFault::Mute
-            | CardFault::Timeout(_)
-            | CardFault::Shared(_)
-            | CardFault::NoReader(_)
-            | CardFault::NoPinPad
-            | CardFault::Broken(_) => CardTrouble::Unreadable,
-        };
-        self.step_txn(Event::CardFailed(trouble));
-    }
-
-    fn card_removed(&mut self) {
-        let early = self.active.as_ref().is_some_and(|active| {
-            let unasked = asked_nobody(active.txn.state());
-            !unasked && !matches!(active.txn.state(), TxnState::WaitingCard | TxnState::Resolving)
-        });
-        self.card_in = false;
-        self.card_used = false;
-        self.tell(Notice::CardRemoved { reader: self.contact_reader(), early });
-        self.step_txn(Event::CardRemoved);
-        self.cares_card_removed();
-    }
-
     /// Has this card paid this amount a moment ago? The journal answers with [`Self::duplicate_looked_up`].
     fn look_for_duplicate(&mut self, token: String, amount: Amount) {
         let Some(id) = self.active.as_ref().map(|active| active.txn.id().clone()) else { return };
@@ -347,14 +259,6 @@ impl Engine {
                 Event::StoreFailed
             }
         });
-    }
-
-    /// Offers a card that is not left over from an earlier transaction.
-    pub(super) fn offer_card(&mut self) {
-        let waits = self.active.as_ref().is_some_and(|active| active.txn.state() == TxnState::WaitingCard);
-        if waits && self.card_in && !self.card_used {
-            self.step_txn(Event::CardInserted);
-        }
     }
 
     /// What the journal says to the transaction.
@@ -456,6 +360,6 @@ impl Engine {
 }
 
 /// The customer has not been asked for a card yet.
-const fn asked_nobody(state: TxnState) -> bool {
+pub(super) const fn asked_nobody(state: TxnState) -> bool {
     matches!(state, TxnState::Created | TxnState::WaitingAuthorization)
 }

@@ -29,6 +29,8 @@ const LATER: Duration = Duration::from_secs(600);
 const DAY: Duration = Duration::from_secs(86_400);
 /// How long the result of a restore can be read before the process ends.
 const RESULT_SHOWN: Duration = Duration::from_secs(2);
+/// Between two looks whether somebody wants a restart.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(5);
 /// Sealed card data is wiped so long after settlement; microseconds.
 const SEALED_US: u64 = 86_400_000_000;
 
@@ -65,6 +67,8 @@ pub(super) struct Upkeep {
     due: BootTime,
     /// The journal was replaced: the process ends then.
     end_at: Option<BootTime>,
+    /// The next look whether somebody wants a restart.
+    wish_at: BootTime,
 }
 
 impl Upkeep {
@@ -90,6 +94,7 @@ impl Upkeep {
             interrupted,
             due,
             end_at: None,
+            wish_at: now,
         }
     }
 
@@ -273,7 +278,7 @@ impl Engine {
     /// disk. A clock behind the last record makes nothing old.
     pub(super) fn tick_upkeep(&mut self) {
         let now = self.system.boot();
-        if self.upkeep.end_at.take_if(|at| now >= *at).is_some() {
+        if self.upkeep.end_at.take_if(|at| now >= *at).is_some() || self.restart_due(now) {
             self.stop();
         }
         if now < self.upkeep.due || self.stopping {
@@ -290,6 +295,23 @@ impl Engine {
         let retention_us = u64::from(self.settings.retention_days).saturating_mul(SEALED_US);
         let wanted = Housekeeping { at, wipe_before: before(SEALED_US), delete_before: before(retention_us) };
         self.commit(Note::Housekeeping, vec![Record::Housekeep(wanted)], Durability::Full);
+    }
+
+    /// Somebody wants a restart, and this is a safe moment. The service manager starts the process again, as after a
+    /// restore. Looked for when something else has woken the engine, so it costs no wake-up.
+    fn restart_due(&mut self, now: BootTime) -> bool {
+        if self.stopping || now < self.upkeep.wish_at {
+            return false;
+        }
+        if self.upkeep.moving.is_some() || !self.update_blockers().is_empty() {
+            return false;
+        }
+        self.upkeep.wish_at = now.after(BETWEEN_LOOKS);
+        let wanted = self.system.take_restart_wish();
+        if wanted {
+            tracing::info!("ending to be started again, as somebody wished for a safe moment");
+        }
+        wanted
     }
 
     /// A portion is done, or could not be; what is left comes soon, or tomorrow.

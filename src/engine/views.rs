@@ -410,7 +410,7 @@ impl Engine {
             .collect()
     }
 
-    fn update_blockers(&self) -> Vec<String> {
+    pub(super) fn update_blockers(&self) -> Vec<String> {
         let named = [
             (self.active.is_some(), "transaction"),
             (self.settling(), "settlement"),

@@ -12,8 +12,9 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "deadlines are measured, files are written")]
 use std::env;
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use posd::adapters::card_pcsc::{self, CardHandle, ReaderNames};
@@ -33,6 +34,8 @@ const FOLDER: &str = "POSD_TEST_BENCH";
 const WITHIN: Duration = Duration::from_secs(20);
 /// Deadline of a command where the test is not about it.
 const LONG: Duration = Duration::from_secs(10);
+/// How many cards follow one another.
+const ROUNDS: usize = 40;
 
 /// Runs `body` in a process of its own, where libpcsclite finds the bench. `name` is the test's own name.
 fn alone(name: &str, body: fn(Bench)) {
@@ -399,6 +402,72 @@ fn a_reader_held_by_another_program_is_shared() {
         drop(held);
         engine.readers_until(|readers| readers.iter().all(|reader| reader.ok));
         engine.power_on().unwrap();
+    });
+}
+
+/// Tells [`a_program_that_holds_the_reader`] that it is wanted.
+const HOLD: &str = "POSD_TEST_HOLD";
+
+/// Goal: none of its own: run by the test after this one as a program that takes the reader, until its input ends.
+#[test]
+fn a_program_that_holds_the_reader() {
+    if env::var_os(HOLD).is_none() {
+        return;
+    }
+    let context = pcsc::Context::establish(pcsc::Scope::System).unwrap();
+    let reader = std::ffi::CString::new(Bench::READER).unwrap();
+    let held = context.connect(&reader, pcsc::ShareMode::Exclusive, pcsc::Protocols::ANY).unwrap();
+    println!("held");
+    std::io::stdin().read_line(&mut String::new()).unwrap();
+    drop(held);
+}
+
+/// Goal: the program that holds the reader is named, in the reader's reasons and in the fault of a power-up, and is
+/// forgotten when it has let go.
+#[test]
+fn the_holder_of_a_reader_is_named() {
+    alone("the_holder_of_a_reader_is_named", |bench| {
+        let mut engine = Engine::start(LONG);
+        bench.insert("visa").unwrap();
+        engine.expect(&CardEvent::Inserted);
+        let mut other = Command::new(env::current_exe().unwrap())
+            .args(["--exact", "card::a_program_that_holds_the_reader", "--nocapture"])
+            .env(HOLD, "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(other.stdout.take().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap() == "held"));
+        let process = other.id();
+        let program = std::fs::read_to_string(format!("/proc/{process}/comm")).unwrap();
+        let program = program.trim();
+        let reasons = ["shared".to_owned(), format!("held-by-{}", program.replace('_', "-"))];
+        engine.readers_until(|readers| readers.iter().any(|reader| reader.reasons == reasons));
+        let fault = engine.power_on().unwrap_err();
+        assert_eq!(fault, CardFault::Shared(Some(format!("{program} (process {process})"))));
+        assert!(fault.to_string().contains("holds the reader: end it"), "{fault}");
+        drop(other.stdin.take());
+        assert!(other.wait().unwrap().success());
+        engine.readers_until(|readers| readers.iter().all(|reader| reader.ok));
+        engine.power_on().unwrap();
+    });
+}
+
+/// Goal: a card that goes in the moment the one before it is out is noticed, again and again.
+#[test]
+fn cards_that_follow_at_once_are_all_noticed() {
+    alone("cards_that_follow_at_once_are_all_noticed", |bench| {
+        let mut engine = Engine::start(LONG);
+        for _ in 0..ROUNDS {
+            bench.insert("visa").unwrap();
+            engine.expect(&CardEvent::Inserted);
+            engine.power_on().unwrap();
+            engine.ok(SELECT, PSE);
+            engine.power_off();
+            bench.remove().unwrap();
+            engine.expect(&CardEvent::Removed);
+        }
     });
 }
 

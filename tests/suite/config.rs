@@ -6,8 +6,9 @@
     clippy::disallowed_methods,
     reason = "tests"
 )]
-use posd::config::{self, Chinese, Config, ConfigErrors, LinkKind, PinEntry, PrinterDevice};
+use posd::config::{self, Chinese, Config, ConfigErrors, PinEntry, PrinterDevice};
 use posd::domain::emv::params::{Aid, Revocation};
+use posd::domain::link::LinkKind;
 use posd::domain::outcome::{EntryMode, Kind};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

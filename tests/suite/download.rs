@@ -1,7 +1,7 @@
 //! Downloads with real parts: they come into use whole, wait for payments, outlive a kill, and follow the host's
 //! header.
 use crate::support::{Options, Till, dict_text, number, sealed, with_till};
-use posd::api::proxy::{Dict, ROOT_PATH};
+use posd::api::proxy::{Dict, JobProxy, ROOT_PATH};
 use posd::sim::host::rules::{Fault, Rule};
 use std::collections::HashMap;
 use zbus::zvariant::{Fd, OwnedObjectPath, Value};
@@ -46,6 +46,14 @@ async fn version(till: &Till) -> String {
 
 async fn reasons(till: &Till) -> Vec<String> {
     till.get(ROOT_PATH, "Manager.StateReasons").await
+}
+
+/// Waits until no download is under way or owed.
+async fn complete(till: &mut Till) {
+    till.until::<Vec<String>>(ROOT_PATH, "Manager.StateReasons", |reasons| {
+        !reasons.contains(&"download-incomplete".to_owned())
+    })
+    .await;
 }
 
 fn questions(till: &Till) -> Vec<String> {
@@ -151,10 +159,97 @@ fn a_kill_in_the_middle_is_resumed() {
         till.start_daemon().await;
         till.until::<String>(ROOT_PATH, "Host.ParameterVersion", |version| version.len() == 16).await;
         assert_eq!(questions(till)[before..], ["aid list 00", "aid record A000000333010103", "aid end"]);
-        till.until::<Vec<String>>(ROOT_PATH, "Manager.StateReasons", |reasons| {
-            !reasons.contains(&"download-incomplete".to_owned())
-        })
-        .await;
+        complete(till).await;
+    });
+}
+
+/// Goal: a kill between two kinds of a job forgets none of those that had not begun; what is in use is not asked again.
+#[test]
+fn a_kill_between_two_kinds_is_resumed() {
+    with_till(Options { response_timeout_s: 2, ..Options::default() }, async |till| {
+        open(till).await;
+        till.acquirer.rule(Rule { nth: 2, ..Rule::once("0820", Fault::Drop) }).unwrap();
+        begin(till, &[]).await;
+        till.bank_saw("0820", 2).await;
+        assert_eq!(
+            questions(till).last().unwrap(),
+            "aid list 00",
+            "CA keys are done, applications have not begun"
+        );
+        let before = questions(till).len();
+        till.kill_daemon().await;
+        till.start_daemon().await;
+        complete(till).await;
+        let asked = questions(till).split_off(before);
+        assert_eq!(
+            (asked[0].as_str(), asked.last().unwrap().as_str()),
+            ("aid list 00", "parameters"),
+            "{asked:?}"
+        );
+        assert!(asked.iter().all(|question| !question.starts_with("capk")), "{asked:?}");
+        till.kill_daemon().await;
+        till.start_daemon().await;
+        till.open_again().await;
+        assert_eq!(sale(till, "s-1").await.0, "approved");
+        assert_eq!(questions(till).len(), before + asked.len(), "nothing is owed any more");
+    });
+}
+
+/// Goal: who cancels a job is not reminded of it after the next start.
+#[test]
+fn a_cancelled_download_is_forgotten() {
+    with_till(Options::default(), async |till| {
+        open(till).await;
+        till.acquirer.rule(Rule::always("0820", Fault::Drop)).unwrap();
+        let job = begin(till, &["aid", "parameters"]).await;
+        till.bank_saw("0820", 1).await;
+        assert!(reasons(till).await.contains(&"download-incomplete".to_owned()));
+        JobProxy::new(&till.client, job.clone()).await.unwrap().cancel(HashMap::new()).await.unwrap();
+        till.until_is(job.as_str(), "Job.State", "cancelled").await;
+        complete(till).await;
+        let before = questions(till);
+        till.stop_daemon().await;
+        till.start_daemon().await;
+        till.open_again().await;
+        assert_eq!(sale(till, "s-1").await.0, "approved");
+        assert_eq!(questions(till), before);
+    });
+}
+
+/// Goal: a blacklist that was cut off in the middle is begun anew, because its pages have no names; until it is whole,
+/// the old one is in use.
+#[test]
+fn a_blacklist_outlives_a_kill() {
+    with_till(Options { response_timeout_s: 2, ..Options::default() }, async |till| {
+        open(till).await;
+        till.acquirer.set_table("page", &["1"]).unwrap();
+        till.acquirer.set_table("blacklist", &["6225880012345675"]).unwrap();
+        assert_eq!(number(&download(till, &["blacklist"], "succeeded").await, "blacklist"), 1);
+        let one = version(till).await;
+        till.acquirer.set_table("blacklist", &["6225880099999999", "6225880088888888"]).unwrap();
+        till.acquirer.rule(Rule { nth: 2, ..Rule::once("0800", Fault::Drop) }).unwrap();
+        let before = questions(till).len();
+        begin(till, &["blacklist"]).await;
+        till.bank_saw("0800", 5).await; // the sign-on, the first list in two, and two pages of the second
+        till.kill_daemon().await;
+        till.acquirer.refuse_connections().unwrap();
+        till.start_daemon().await;
+        till.open_again().await;
+        assert_eq!(version(till).await, one);
+        till.put_card("unionpay");
+        let refused = till.sale("s-1", 500).await;
+        assert_eq!(till.finished(&refused).await.text("result-code"), "card-blacklisted", "the old list");
+        till.take_card().await;
+        till.acquirer.accept_connections().unwrap();
+        till.host().await.test(HashMap::new()).await.unwrap();
+        complete(till).await;
+        let asked = questions(till).split_off(before);
+        let pages = ["blacklist page 001", "blacklist page 002"];
+        assert_eq!(asked, [&pages[..], &pages[..], &["blacklist end"]].concat());
+        assert_ne!(version(till).await, one);
+        till.put_card("unionpay");
+        let sale = till.sale("s-2", 500).await;
+        assert_eq!(till.finished(&sale).await.outcome, "approved", "its card is on the new list no more");
     });
 }
 

@@ -1,4 +1,5 @@
-//! The rows of `src/docs/durability.md` and `src/docs/emv.md`, and the files and tests that they name.
+//! The rows of `src/docs/durability.md`, `emv.md` and `emv-bits.md`, and the files and tests that they name.
+use posd::domain::emv::results::{Tsi, Tvr};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -88,4 +89,16 @@ fn every_requirement_of_emv_has_its_file_and_tests() {
             assert!(root().join("src").join(file).is_file(), "{file} is gone; it stood for: {}", row[1]);
         }
     }
+}
+
+/// Goal: every bit of TVR and TSI that has a name has a row with tests that exist, in the order of the bits.
+#[test]
+fn every_bit_of_tvr_and_tsi_has_its_tests() {
+    let page = std::fs::read_to_string(root().join("src/docs/emv-bits.md")).unwrap();
+    check_tests(&page);
+    let rows = rows(&page);
+    let of =
+        |field: &str| -> Vec<&str> { rows.iter().filter(|row| row[0] == field).map(|row| row[3]).collect() };
+    assert_eq!(of("TVR"), Tvr::new([0xFF; 5]).names());
+    assert_eq!(of("TSI"), Tsi::new([0xFF; 2]).names());
 }

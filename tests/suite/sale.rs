@@ -1,4 +1,5 @@
 //! Whole sales with real parts: the daemon, a bus, pcscd with a card, a bank and a printer.
+mod answers;
 mod approve;
 mod bank;
 mod card;

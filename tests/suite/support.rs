@@ -13,11 +13,13 @@
     reason = "clippy lets tests do so, but not the functions they share"
 )]
 mod agent;
+mod between;
 mod daemon;
 pub(crate) mod pki;
 mod till;
 mod words;
 
 pub(crate) use agent::{SUPERVISOR, Typed, sealed};
-pub(crate) use till::{Options, PASSWORD, Till, skip, with_till};
+pub(crate) use between::{Way, between};
+pub(crate) use till::{Options, PASSWORD, Till, audit_trail, skip, with_till};
 pub(crate) use words::{dict_text, fault, number};

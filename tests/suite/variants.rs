@@ -3,7 +3,7 @@
 //!
 //! What the bank expects of a profile is written from the documents in its own code; so a day whose sales are approved,
 //! whose lost answer is reversed and whose totals agree shows that the terminal does what the profile says.
-use crate::support::{Options, Till, dict_text, number, with_till};
+use crate::support::{Options, SUPERVISOR, Till, dict_text, number, with_till};
 use posd::api::proxy::{QueueProxy, ROOT_PATH};
 use posd::domain::secret::MasterKeyMaterial;
 use posd::sim::host::Config;
@@ -185,6 +185,35 @@ fn elements_on_the_wire() {
     let profile =
         "[fields]\n22 = \"n3 right\"\n48 = \"ans..322 lll\"\n55 = \"b..999 lll-ascii\"\n60 = \"n..17 ll\"\n";
     with_till(speaking(profile, |_| {}), async |till| day(till, "98").await);
+}
+
+/// Goal: message type and bitmap may be text. The MAC covers them as they stand on the wire.
+#[test]
+fn type_and_bitmap_in_ascii() {
+    let profile = "[frame]\nmti = \"ascii\"\nbitmap = \"ascii\"\n";
+    with_till(speaking(profile, |_| {}), async |till| day(till, "98").await);
+}
+
+/// Goal: where the bank counts neither a voided sale nor its void, the totals agree all the same.
+#[test]
+fn voided_sales_count_on_neither_side() {
+    with_till(speaking("[settlement]\nvoided-sales = \"neither\"\n", |_| {}), async |till| {
+        till.change_password("00", "123456", SUPERVISOR).await.unwrap();
+        till.open().await;
+        sale(till, "s-1", 1250).await;
+        let voided = sale(till, "s-2", 700).await;
+        let void = till.follow("void", "v-1", 0, &voided).await;
+        till.put_card("unionpay");
+        assert_eq!(till.finished(&void).await.outcome, "approved");
+        till.take_card().await;
+        till.entered(&void, "finished").await;
+        settle(till).await;
+        let totals = till.asked(&["0500"]).len();
+        assert_eq!(
+            (totals, said(till, "0500", 48)[..30].to_owned()),
+            (1, format!("{:012}001{}", 1250, "0".repeat(15)))
+        );
+    });
 }
 
 /// Goal: three attempts of a reversal unblock trading; it is listed and tried again before settlement, and done.

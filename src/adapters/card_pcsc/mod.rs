@@ -11,7 +11,16 @@
 //! the reader lets it go (at the latest when the card is pulled); what it then says reaches nobody, and it
 //! powers the card down. Until then the reader is held by it and is reported as `hung`. Four lost
 //! threads mean that pcscd itself is stuck: then commands are refused until one of them ends.
+mod holder;
+mod pcscd;
+mod pin_pad;
+mod port;
+mod protocol;
+mod roster;
 mod session;
+mod talk;
+#[cfg(test)]
+mod tests;
 mod watch;
 mod worker;
 
@@ -24,9 +33,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::Sender;
 
 use crate::ports::{CardCommand, CardEvent, CardFault};
+use port::Service;
+use talk::{Claim, Job, Line, Report, Wake, answer, id_of};
 pub use watch::ReaderNames;
-use watch::{HUNG, SHARED, View};
-use worker::{Job, Line, Report, Wake, Worker, answer};
+use watch::{HUNG, View, is_about_holding};
+use worker::Worker;
 
 /// Commands that may wait.
 const QUEUE: usize = 8;
@@ -93,11 +104,21 @@ pub fn start(
     apdu_deadline: Duration,
     events: Sender<CardEvent>,
 ) -> std::io::Result<CardHandle> {
+    start_on(Arc::new(pcscd::Pcscd), names, apdu_deadline, events)
+}
+
+/// Starts the adapter on this service.
+fn start_on(
+    service: Arc<dyn Service>,
+    names: ReaderNames,
+    apdu_deadline: Duration,
+    events: Sender<CardEvent>,
+) -> std::io::Result<CardHandle> {
     let (sender, inbox) = sync_channel(QUEUE.saturating_add(1)); // one place is for the bell
     let handle = CardHandle(Arc::new(sender));
     let bell = Bell { inbox: Arc::downgrade(&handle.0), rung: Arc::new(AtomicBool::new(false)) };
-    let supervisor =
-        Supervisor { names, deadline: apdu_deadline, events, bell, view: None, crew: None, lost: Vec::new() };
+    let (view, crew, lost) = (None, None, Vec::new());
+    let supervisor = Supervisor { service, names, deadline: apdu_deadline, events, bell, view, crew, lost };
     std::thread::Builder::new().name("posd-card".to_owned()).spawn(move || supervisor.run(inbox))?;
     Ok(handle)
 }
@@ -110,10 +131,13 @@ struct Crew {
     jobs: SyncSender<Job>,
     reports: Receiver<Report>,
     wake: SyncSender<Wake>,
+    /// It waits for the readers.
+    watching: Arc<AtomicBool>,
     thread: JoinHandle<()>,
 }
 
 struct Supervisor {
+    service: Arc<dyn Service>,
     names: ReaderNames,
     deadline: Duration,
     events: Sender<CardEvent>,
@@ -159,13 +183,21 @@ impl Supervisor {
         let (jobs, job_inbox) = sync_channel(1);
         let (report_outbox, reports) = sync_channel(QUEUE);
         let (wake, wake_orders) = sync_channel(4);
-        let line =
-            Line { jobs: job_inbox, reports: report_outbox, bell: self.bell.clone(), wake: wake.clone() };
-        let worker = Worker::new(self.names.clone(), self.view.clone().unwrap_or_default(), line);
+        let watching = Arc::new(AtomicBool::new(false));
+        let line = Line {
+            jobs: job_inbox,
+            reports: report_outbox,
+            bell: self.bell.clone(),
+            events: self.events.clone(),
+            watching: Arc::clone(&watching),
+            wake: wake.clone(),
+        };
+        let view = self.view.clone().unwrap_or_default();
+        let worker = Worker::new(Arc::clone(&self.service), self.names.clone(), view, line);
         let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
-        thread("posd-card-wake").spawn(move || worker::wake_on_demand(wake_orders))?;
+        thread("posd-card-wake").spawn(move || talk::wake_on_demand(wake_orders))?;
         let thread = thread("posd-card-io").spawn(move || worker.run())?;
-        Ok(Crew { jobs, reports, wake, thread })
+        Ok(Crew { jobs, reports, wake, watching, thread })
     }
 
     /// Takes what the worker has said while nobody listened.
@@ -180,26 +212,29 @@ impl Supervisor {
 
     /// Does one command: hands it to the worker and waits for the answer, until its deadline.
     fn perform(&mut self, command: CardCommand) -> Result<(), EngineGone> {
-        let deadline = Instant::now() + self.deadline;
+        let longest = self.longest(&command);
+        let deadline = Instant::now() + longest;
         self.hire();
         let refusal = CardFault::NoReader(HUNG.to_owned());
         let Some(crew) = &self.crew else { return self.tell(answer(&command, refusal)) };
-        if crew.jobs.try_send(Job { command: command.clone(), deadline }).is_err() {
+        let claim = Claim::default();
+        let job = Job { command: command.clone(), deadline, claim: claim.clone() };
+        if crew.jobs.try_send(job).is_err() {
             self.crew = None; // it has ended by itself
             return self.tell(answer(&command, refusal));
         }
         let mut pause = WAKE_AGAIN;
-        let mut started = false;
         loop {
             let Some(crew) = &self.crew else { return Ok(()) };
-            if !started {
+            if crew.watching.load(Ordering::SeqCst) {
                 // A full queue means that a wake is on its way already.
                 drop(crew.wake.try_send(Wake::Now));
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            match crew.reports.recv_timeout(if started { left } else { left.min(pause) }) {
+            match crew.reports.recv_timeout(left.min(pause)) {
                 Ok(Report::View(view)) => self.publish(view)?,
-                Ok(Report::Started) => started = true,
+                Ok(Report::Told(id)) if id == id_of(&command) => return Ok(()),
+                Ok(Report::Told(_)) => {}
                 Ok(Report::Done(event)) => {
                     let event = self.corrected(event);
                     return self.tell(event);
@@ -207,18 +242,31 @@ impl Supervisor {
                 Err(RecvTimeoutError::Timeout) if Instant::now() < deadline => {
                     pause = pause.saturating_mul(2)
                 }
-                Err(_) => return self.give_up(&command),
+                // The worker is answering at this moment.
+                Err(_) if !claim.take() => return Ok(()),
+                Err(_) => return self.give_up(&command, longest),
+            }
+        }
+    }
+
+    /// How long a command may take: the cardholder's time at a PIN pad comes on top.
+    fn longest(&self, command: &CardCommand) -> Duration {
+        match command {
+            CardCommand::PresentPin { ask, .. } => {
+                self.deadline.saturating_add(Duration::from_secs(ask.timeout_s.max(1).into()))
+            }
+            CardCommand::PowerOn { .. } | CardCommand::Transmit { .. } | CardCommand::PowerOff { .. } => {
+                self.deadline
             }
         }
     }
 
     /// The deadline has passed, or the worker has died: a new worker takes over.
-    fn give_up(&mut self, command: &CardCommand) -> Result<(), EngineGone> {
-        let waited_ms = u64::try_from(self.deadline.as_millis()).unwrap_or(u64::MAX);
-        tracing::warn!(waited_ms, "the card reader does not come back; starting anew");
-        if let Some(crew) = self.crew.take() {
-            self.lost.push(crew.thread);
-        }
+    fn give_up(&mut self, command: &CardCommand, waited: Duration) -> Result<(), EngineGone> {
+        let waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
+        self.lost.extend(self.crew.take().map(|crew| crew.thread));
+        let lost = self.lost.len();
+        tracing::warn!(waited_ms, lost, most = LOST_MAX, "the card reader does not come back; starting anew");
         self.tell(answer(command, CardFault::Timeout(waited_ms)))?;
         self.hire();
         Ok(())
@@ -240,8 +288,9 @@ impl Supervisor {
 
     fn publish(&mut self, mut view: View) -> Result<(), EngineGone> {
         if self.has_lost() {
-            let shared = view.readers.iter_mut().flat_map(|reader| &mut reader.reasons);
-            shared.filter(|reason| *reason == SHARED).for_each(|reason| *reason = HUNG.to_owned());
+            let is_held = |reason: &String| is_about_holding(reason);
+            let held = view.readers.iter_mut().filter(|reader| reader.reasons.iter().any(is_held));
+            held.for_each(|reader| reader.reasons = vec![HUNG.to_owned()]);
         }
         for event in view.events_after(self.view.as_ref()) {
             self.tell(event)?;

@@ -7,6 +7,8 @@ pub(super) const PCSCD_ABSENT: &str = "pcscd-absent";
 pub(super) const UNPLUGGED: &str = "unplugged";
 /// Reason: another program holds the reader.
 pub(super) const SHARED: &str = "shared";
+/// Reason: the program behind it may be the one; its name follows.
+const HELD_BY: &str = "held-by-";
 /// Reason: a command of ours hangs in the reader.
 pub(super) const HUNG: &str = "hung";
 /// Reason: a slot for security modules, no cardholder's card fits.
@@ -37,6 +39,9 @@ pub(super) struct Reported {
     pub(super) present: bool,
     /// Held exclusively by somebody else.
     pub(super) held: bool,
+    /// Programs that may be the one, where they can be seen.
+    pub(super) holders: Vec<String>,
+    pub(super) pin_pad: bool,
     pub(super) event_count: u32,
 }
 
@@ -49,7 +54,7 @@ impl View {
         };
         readers.dedup_by(|a, b| a.name == b.name);
         let usable = |reader: &&ReaderStatus| {
-            let sound = reader.reasons.iter().all(|reason| reason == SHARED);
+            let sound = reader.reasons.iter().all(|reason| is_about_holding(reason));
             sound && !reader.contactless
         };
         let kept = readers.iter().filter(usable).find(|reader| Some(reader.name.as_str()) == in_use);
@@ -91,6 +96,18 @@ impl View {
         events
     }
 
+    /// This view, with what is now known of a reader's PIN pad.
+    pub(super) fn with_pin_pad(&self, reader: &str, has_one: bool) -> Self {
+        let mut view = self.clone();
+        view.readers.iter_mut().filter(|r| r.name == reader).for_each(|r| r.pin_pad = has_one);
+        view
+    }
+
+    /// The card, if the reader in use is still this one.
+    pub(super) fn card_in(&self, reader: Option<&str>) -> Option<u32> {
+        self.card().filter(|(name, _)| Some(*name) == reader).map(|(_, count)| count)
+    }
+
     /// The card in the reader in use: which reader, and its event counter.
     fn card(&self) -> Option<(&str, u32)> {
         let in_use = self.in_use.as_deref()?;
@@ -117,20 +134,35 @@ fn named(wanted: &str, reported: &[Reported]) -> Vec<ReaderStatus> {
 }
 
 fn status(reported: &Reported) -> ReaderStatus {
-    let reason = match () {
-        () if words(&reported.name).any(|word| word == "SAM") => Some(SAM_SLOT),
-        () if reported.held => Some(SHARED),
-        () => None,
+    let reasons = match () {
+        () if words(&reported.name).any(|word| word == "SAM") => vec![SAM_SLOT.to_owned()],
+        () if reported.held => {
+            let holders = reported.holders.iter().map(|program| held_by(program));
+            core::iter::once(SHARED.to_owned()).chain(holders).collect()
+        }
+        () => Vec::new(),
     };
     ReaderStatus {
         name: reported.name.clone(),
         contactless: is_contactless(&reported.name),
         card_present: reported.present,
-        pin_pad: false,
-        ok: reason.is_none(),
-        reasons: reason.map(str::to_owned).into_iter().collect(),
+        pin_pad: reported.pin_pad,
+        ok: reasons.is_empty(),
+        reasons,
         event_count: reported.event_count,
     }
+}
+
+/// The reason that names a holder. Choice: reasons are words of small letters, digits and hyphens, so the name becomes
+/// one.
+fn held_by(program: &str) -> String {
+    let word = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    HELD_BY.chars().chain(program.chars().map(word)).collect()
+}
+
+/// True of reasons that end when another program lets go of the reader.
+pub(super) fn is_about_holding(reason: &str) -> bool {
+    reason == SHARED || reason.starts_with(HELD_BY)
 }
 
 /// Contactless slots are known by their names only: PC/SC tells nothing else before a card is in.
@@ -150,7 +182,14 @@ mod tests {
     use super::*;
 
     fn reader(name: &str, present: bool, event_count: u32) -> Reported {
-        Reported { name: name.to_owned(), present, held: false, event_count }
+        Reported {
+            name: name.to_owned(),
+            present,
+            held: false,
+            holders: Vec::new(),
+            pin_pad: false,
+            event_count,
+        }
     }
 
     fn names(view: &View) -> Vec<&str> {

@@ -1,16 +1,26 @@
 //! The thread that blocks in PC/SC, and the one that can wake it.
 //!
 //! `posd-card-io` waits in SCardGetStatusChange or runs one command. SCardCancel ends the wait; it is called
-//! from `posd-card-wake`, because it talks to pcscd itself and would block with it. A cancel that comes
-//! before the wait begins is lost, so it is repeated until the worker says it has the command, and the wait
-//! is bounded anyhow.
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
-use std::time::{Duration, Instant};
+//! from `posd-card-wake`, because it talks to pcscd itself and would block with it. It costs pcscd a connection and a
+//! thread, so it is called only while the worker says that it waits. A cancel that comes just before the wait begins
+//! is lost, so it is repeated, and the wait is bounded anyhow.
+//!
+//! In a conversation each command is two wakings of a thread: the supervisor's and this one's. The answer of a card
+//! goes to the engine at once, not through the supervisor; whoever claims the command first, the worker with its
+//! answer or the supervisor with the end of its patience, answers it.
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
 
-use pcsc::{Context, Error, PNP_NOTIFICATION, ReaderState, Scope, State};
+use pcsc::Error;
 
-use super::Bell;
-use super::session::{Failure, Session, is_service_gone};
+use super::holder::{self, Holder};
+use super::port::{Manager, Seen, Service};
+use super::roster::{follow_names, name_of, reported};
+use super::session::{Failure, Session, is_service_gone, pin_pad_of};
+use super::talk::{Claim, Job, Line, Report, Wake, answer};
 use super::watch::{PCSCD_ABSENT, ReaderNames, Reported, View};
 use crate::ports::{CardCommand, CardEvent, CardFault};
 
@@ -23,32 +33,6 @@ const LINGER: Duration = Duration::from_millis(20);
 const BACKOFF_FIRST: Duration = Duration::from_millis(200);
 /// Longest pause before pcscd is tried again.
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
-/// pcsc-lite 1.9 takes 16 states in one wait; one is the plug notification.
-const READERS_MAX: usize = 15;
-
-/// A command with the time by which it has to be answered.
-pub(super) struct Job {
-    pub(super) command: CardCommand,
-    pub(super) deadline: Instant,
-}
-
-/// What the worker tells the supervisor.
-pub(super) enum Report {
-    /// The readers as they now are.
-    View(View),
-    /// The command is being done.
-    Started,
-    /// The command is done; here is its answer.
-    Done(CardEvent),
-}
-
-/// To the waking thread.
-pub(super) enum Wake {
-    /// This is the context to wake from now on.
-    Context(Context),
-    /// Wake it.
-    Now,
-}
 
 /// The supervisor is gone or has given this worker up.
 struct GivenUp;
@@ -74,48 +58,32 @@ enum Power {
     Pulled,
 }
 
-/// Wakes contexts until the other side is gone. Runs on its own thread.
-pub(super) fn wake_on_demand(orders: Receiver<Wake>) {
-    let mut current = None;
-    for order in orders {
-        match order {
-            Wake::Context(context) => current = Some(context),
-            // The answer says nothing: 1.9.9 may answer "invalid handle" to a cancel that worked.
-            Wake::Now => drop(current.as_ref().map(Context::cancel)),
-        }
-    }
-}
-
 /// The worker. Runs on its own thread until it is given up.
 pub(super) struct Worker {
+    service: Arc<dyn Service>,
     names: ReaderNames,
     /// Last view that was reported, by this worker or the one before.
     view: View,
     /// A view has been reported by this worker.
     shown: bool,
     line: Line,
+    /// Which of the plugged readers have a PIN pad. Each reader is asked once: one that hangs at the question costs one
+    /// worker, and the next one goes by the view.
+    pin_pads: BTreeMap<String, bool>,
+    /// Who else speaks to pcscd; looked for when a reader turns out to be held.
+    holders: Option<Vec<Holder>>,
     /// A command that came while pcscd was away.
     next: Option<Job>,
     /// Pause before pcscd is tried again.
     pause: Duration,
 }
 
-/// The worker's ends of its channels.
-pub(super) struct Line {
-    /// From the supervisor.
-    pub(super) jobs: Receiver<Job>,
-    /// To the supervisor.
-    pub(super) reports: SyncSender<Report>,
-    /// Rings the supervisor, which waits elsewhere.
-    pub(super) bell: Bell,
-    /// To the waking thread.
-    pub(super) wake: SyncSender<Wake>,
-}
-
 impl Worker {
     /// Makes a worker that goes on from this view.
-    pub(super) const fn new(names: ReaderNames, view: View, line: Line) -> Self {
-        Self { names, view, shown: false, line, next: None, pause: BACKOFF_FIRST }
+    pub(super) fn new(service: Arc<dyn Service>, names: ReaderNames, view: View, line: Line) -> Self {
+        let pin_pads = view.readers.iter().map(|reader| (reader.name.clone(), reader.pin_pad)).collect();
+        let pause = BACKOFF_FIRST;
+        Self { service, names, view, shown: false, line, pin_pads, holders: None, next: None, pause }
     }
 
     /// Connects to pcscd, watches and works, again and again.
@@ -125,10 +93,10 @@ impl Worker {
 
     /// One life of a connection to pcscd, and the pause after it.
     fn once(&mut self) -> Result<(), GivenUp> {
-        if let Ok(context) = Context::establish(Scope::System) {
+        if let Ok(manager) = self.service.connect() {
             // Without a waker a command waits for the bounded wait to end.
-            drop(self.line.wake.try_send(Wake::Context(context.clone())));
-            match self.watch(&context) {
+            drop(self.line.wake.try_send(Wake::Connection(manager.waker())));
+            match self.watch(&*manager) {
                 Ended::GivenUp => return Err(GivenUp),
                 Ended::ServiceGone => {}
             }
@@ -152,13 +120,13 @@ impl Worker {
     }
 
     /// Watches the readers and does commands while the context lives.
-    fn watch(&mut self, context: &Context) -> Ended {
+    fn watch(&mut self, manager: &dyn Manager) -> Ended {
         let mut states = Vec::new();
         let mut power = Power::Off;
         let mut wait = Duration::ZERO; // the first look only asks how things are
         loop {
-            let looked = self.look(context, &mut states, wait, &mut power);
-            if let Err(ended) = looked.and_then(|()| self.work(context, &mut power)) {
+            let looked = self.look(manager, &mut states, wait, &mut power);
+            if let Err(ended) = looked.and_then(|()| self.work(manager, &mut power)) {
                 return ended;
             }
             wait = WAIT_MAX;
@@ -166,11 +134,11 @@ impl Worker {
     }
 
     /// Does the commands that are there, and those that follow at once.
-    fn work(&mut self, context: &Context, power: &mut Power) -> Result<(), Ended> {
+    fn work(&mut self, manager: &dyn Manager, power: &mut Power) -> Result<(), Ended> {
         self.pause = BACKOFF_FIRST;
         let mut linger = Duration::ZERO;
         while let Some(job) = self.next_job(linger)? {
-            self.perform(context, job, power)?;
+            self.perform(manager, job, power)?;
             linger = LINGER;
         }
         Ok(())
@@ -191,15 +159,22 @@ impl Worker {
     /// Waits for a change of the readers, or for being woken, and shows what there is.
     fn look(
         &mut self,
-        context: &Context,
-        states: &mut Vec<ReaderState>,
+        manager: &dyn Manager,
+        states: &mut Vec<Seen>,
         wait: Duration,
         power: &mut Power,
     ) -> Result<(), Ended> {
-        let plugged = follow_names(context, states).map_err(|_| Ended::ServiceGone)?;
+        let plugged = follow_names(manager, states).map_err(|_| Ended::ServiceGone)?;
         let wait = if plugged { Duration::ZERO } else { wait };
-        match context.get_status_change(wait, states) {
-            Ok(()) => states.iter_mut().for_each(ReaderState::sync_current_state),
+        // Whoever hands a command over looks at this after it, and this is set before the commands are looked at.
+        self.line.watching.store(!wait.is_zero(), Ordering::SeqCst);
+        if !wait.is_zero() {
+            self.next = self.next_job(Duration::ZERO)?;
+        }
+        let waited = if self.next.is_none() { manager.wait(wait, states) } else { Err(Error::Cancelled) };
+        self.line.watching.store(false, Ordering::SeqCst);
+        match waited {
+            Ok(()) => states.iter_mut().for_each(Seen::keep),
             // The states are fresh all the same, and pcsc-lite does not call it a change when another program
             // takes a free reader.
             Err(Error::Timeout) => {}
@@ -219,17 +194,53 @@ impl Worker {
                 return Err(Ended::ServiceGone);
             }
         }
+        let view = self.judge(states, power);
         let ours = matches!(power, Power::On(_));
-        let in_use = self.view.in_use.clone();
-        let reported: Vec<Reported> =
-            states.iter().skip(1).map(|state| reported(state, ours, &in_use)).collect();
-        let view = View::new(&self.names, &reported, in_use.as_deref());
-        let card_stays = view.in_use == in_use
-            && reported.iter().any(|reader| reader.present && Some(&reader.name) == in_use.as_ref());
-        if ours && (!card_stays || self.is_swapped(&view)) {
+        if ours && (view.card_in(self.view.in_use.as_deref()).is_none() || self.is_swapped(&view)) {
             *power = Power::Pulled;
         }
-        self.show(view).map_err(Ended::from)
+        self.show(view)?;
+        if self.ask_for_pin_pads(manager, states, power) {
+            let view = self.judge(states, power);
+            self.show(view)?;
+        }
+        Ok(())
+    }
+
+    /// What the readers' states mean.
+    fn judge(&mut self, states: &[Seen], power: &Power) -> View {
+        let ours = matches!(power, Power::On(_)).then(|| self.view.in_use.clone()).flatten();
+        let mut reported: Vec<Reported> =
+            states.iter().skip(1).map(|state| reported(state, ours.as_deref(), &self.pin_pads)).collect();
+        if reported.iter().any(|reader| reader.held) {
+            let holders = self.holders.get_or_insert_with(holder::others);
+            let names: Vec<String> = holders.iter().map(|holder| holder.program.clone()).collect();
+            let held = reported.iter_mut().filter(|reader| reader.held);
+            held.for_each(|reader| reader.holders.clone_from(&names));
+        } else {
+            self.holders = None;
+        }
+        View::new(&self.names, &reported, self.view.in_use.as_deref())
+    }
+
+    /// Asks readers that were not asked yet whether they have a PIN pad; true if one has. Called after they have been
+    /// shown, so that a reader that hangs is known.
+    fn ask_for_pin_pads(&mut self, manager: &dyn Manager, states: &[Seen], power: &Power) -> bool {
+        let names = || states.iter().skip(1).map(|state| (state.name.as_c_str(), name_of(state)));
+        self.pin_pads.retain(|known, _| names().any(|(_, name)| name == *known));
+        let ours = matches!(power, Power::On(_)).then_some(self.view.in_use.as_ref()).flatten();
+        let mut found = false;
+        for (reader, name) in names() {
+            let is_asked = self.pin_pads.contains_key(&name) || ours == Some(&name);
+            // Only readers of concern: another slot may be another program's.
+            if is_asked || !self.view.readers.iter().any(|reader| reader.name == name && reader.ok) {
+                continue;
+            }
+            let has_one = pin_pad_of(manager, reader).unwrap_or(false);
+            found |= has_one;
+            self.pin_pads.insert(name, has_one);
+        }
+        found
     }
 
     fn is_swapped(&self, view: &View) -> bool {
@@ -243,97 +254,92 @@ impl Worker {
         }
         self.shown = true;
         self.view = view.clone();
-        self.report(Report::View(view))
-    }
-
-    fn report(&self, report: Report) -> Result<(), GivenUp> {
-        self.line.reports.send(report).map_err(|_| GivenUp)?;
+        self.report(Report::View(view))?;
         self.line.bell.ring();
         Ok(())
     }
 
-    fn perform(&mut self, context: &Context, job: Job, power: &mut Power) -> Result<(), Ended> {
-        self.report(Report::Started)?;
-        let Job { command, deadline } = job;
+    fn report(&self, report: Report) -> Result<(), GivenUp> {
+        self.line.reports.send(report).map_err(|_| GivenUp)
+    }
+
+    /// Answers a command. A card's answer goes to the engine at once: nothing that was shown before can be meant to
+    /// reach it first. All else goes through the supervisor, which knows more.
+    fn answered(&self, event: CardEvent, claim: &Claim) -> Result<(), GivenUp> {
+        let CardEvent::Response { id, result: Ok(_) } = event else {
+            return self.report(Report::Done(event));
+        };
+        if !claim.take() {
+            return Err(GivenUp);
+        }
+        self.line.events.blocking_send(event).map_err(|_| GivenUp)?;
+        self.report(Report::Told(id))
+    }
+
+    fn perform(&mut self, manager: &dyn Manager, job: Job, power: &mut Power) -> Result<(), Ended> {
+        let Job { command, deadline, claim } = job;
         let (event, gone) = match command {
             CardCommand::PowerOn { id } => {
-                let (result, gone) = split(self.power_on(context, power));
+                let (result, gone) = split(self.power_on(manager, power));
                 (CardEvent::Powered { id, result }, gone)
             }
             CardCommand::Transmit { id, command } => {
-                let outcome = match power {
-                    Power::On(session) => session.exchange(context, command, deadline),
-                    Power::Off => Err(CardFault::NoCard.into()),
-                    Power::Pulled => Err(CardFault::Removed.into()),
-                };
-                if matches!(outcome, Err(Failure::Fault(CardFault::Removed))) {
-                    *power = Power::Pulled;
-                }
+                let outcome = powered(power, |session| session.exchange(manager, command, deadline));
                 let (result, gone) = split(outcome);
                 (CardEvent::Response { id, result }, gone)
             }
-            CardCommand::PresentPin { id, .. } => {
-                (CardEvent::PinPresented { id, result: Err(CardFault::NoPinPad) }, false)
+            CardCommand::PresentPin { id, ask } => {
+                let outcome = powered(power, |session| session.present_pin(manager, &ask, deadline));
+                let (result, gone) = split(outcome);
+                (CardEvent::PinPresented { id, result }, gone)
             }
             CardCommand::PowerOff { id } => {
                 *power = Power::Off;
                 (CardEvent::PoweredOff { id }, false)
             }
         };
-        self.report(Report::Done(event))?;
+        self.answered(event, &claim)?;
         if gone { Err(Ended::ServiceGone) } else { Ok(()) }
     }
 
-    fn power_on(&self, context: &Context, power: &mut Power) -> Result<Vec<u8>, Failure> {
+    fn power_on(&mut self, manager: &dyn Manager, power: &mut Power) -> Result<Vec<u8>, Failure> {
         *power = Power::Off; // a card that is on goes through a cold reset
-        let reader = self.view.in_use.as_deref().ok_or_else(|| {
+        let reader = self.view.in_use.clone().ok_or_else(|| {
             let reason = self.view.readers.iter().flat_map(|reader| &reader.reasons).next();
             CardFault::NoReader(reason.cloned().unwrap_or_else(|| super::watch::UNPLUGGED.to_owned()))
         })?;
-        let (session, atr) = Session::open(context, reader)?;
+        let session = match Session::open(manager, &reader) {
+            Err(Failure::Fault(CardFault::Shared(None))) => {
+                return Err(CardFault::Shared(holder::named(&holder::others())).into());
+            }
+            opened => opened?,
+        };
+        let atr = session.atr().to_vec();
+        // The reader was busy when it was asked, or says so only with a card in it.
+        let has_one = session.has_pin_pad();
         *power = Power::On(session);
+        if self.pin_pads.insert(reader.clone(), has_one).unwrap_or_default() != has_one {
+            let view = self.view.with_pin_pad(&reader, has_one);
+            self.show(view).map_err(|GivenUp| Failure::ServiceGone)?;
+        }
         Ok(atr)
     }
 }
 
-/// The event that answers a command with a fault.
-pub(super) fn answer(command: &CardCommand, fault: CardFault) -> CardEvent {
-    match command {
-        CardCommand::PowerOn { id } => CardEvent::Powered { id: *id, result: Err(fault) },
-        CardCommand::Transmit { id, .. } => CardEvent::Response { id: *id, result: Err(fault) },
-        CardCommand::PresentPin { id, .. } => CardEvent::PinPresented { id: *id, result: Err(fault) },
-        CardCommand::PowerOff { id } => CardEvent::PoweredOff { id: *id },
+/// Has a powered card do something, and notes that it was pulled meanwhile.
+fn powered<T>(power: &mut Power, run: impl FnOnce(&mut Session) -> Result<T, Failure>) -> Result<T, Failure> {
+    let outcome = match power {
+        Power::On(session) => run(session),
+        Power::Off => Err(CardFault::NoCard.into()),
+        Power::Pulled => Err(CardFault::Removed.into()),
+    };
+    if matches!(outcome, Err(Failure::Fault(CardFault::Removed))) {
+        *power = Power::Pulled;
     }
+    outcome
 }
 
 fn split<T>(outcome: Result<T, Failure>) -> (Result<T, CardFault>, bool) {
     let gone = matches!(outcome, Err(Failure::ServiceGone));
     (outcome.map_err(Failure::into_fault), gone)
-}
-
-/// Makes the watched states follow the plugged readers, the plug notification first. True if they differ.
-///
-/// Done before every wait: the notification of pcsc-lite 1.9 misses what happens between two waits.
-fn follow_names(context: &Context, states: &mut Vec<ReaderState>) -> Result<bool, Error> {
-    let mut names = match context.list_readers_owned() {
-        Ok(names) => names,
-        Err(Error::NoReadersAvailable) => Vec::new(),
-        Err(error) => return Err(error),
-    };
-    names.truncate(READERS_MAX);
-    let same = states.iter().skip(1).map(ReaderState::name).eq(names.iter().map(|name| name.as_c_str()));
-    if same && !states.is_empty() {
-        return Ok(false);
-    }
-    states.clear();
-    states.push(ReaderState::new(PNP_NOTIFICATION(), State::UNAWARE));
-    states.extend(names.into_iter().map(|name| ReaderState::new(name, State::UNAWARE)));
-    Ok(true)
-}
-
-fn reported(state: &ReaderState, ours: bool, in_use: &Option<String>) -> Reported {
-    let name = state.name().to_string_lossy().into_owned();
-    let flags = state.event_state();
-    let held = flags.contains(State::EXCLUSIVE) && !(ours && Some(&name) == in_use.as_ref());
-    Reported { present: flags.contains(State::PRESENT), held, event_count: state.event_count(), name }
 }

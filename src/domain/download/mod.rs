@@ -28,6 +28,9 @@ words! {
     }
 }
 
+/// The digest of the list of a download that is wanted and whose list has not come yet. No list has it.
+pub const UNLISTED: [u8; 32] = [0; 32];
+
 /// A row of a table: what it is about, and what the bank sent of it. Never a card number: the blacklist is kept as
 /// tokens.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,12 +58,12 @@ impl Row {
 /// One durable step of a download.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TableStep {
-    /// The list of what there is stands. Everything staged of the kind goes, the mark "incomplete" is set; the table in
-    /// use stays.
+    /// The list of what there is stands, or the download is wanted. Everything staged of the kind goes, the mark
+    /// "incomplete" is set; the table in use stays.
     Begun {
         /// What.
         kind: Kind,
-        /// Names the list: staged rows belong to it alone.
+        /// Names the list: staged rows belong to it alone; [`UNLISTED`] until it has come.
         list: [u8; 32],
         /// When.
         at: WallTime,
@@ -110,6 +113,12 @@ impl Progress {
     #[must_use]
     pub const fn is_incomplete(&self) -> bool {
         self.staged.is_some()
+    }
+
+    /// … of which nothing has come yet.
+    #[must_use]
+    pub fn is_only_wanted(&self) -> bool {
+        matches!(&self.staged, Some((list, rows)) if *list == UNLISTED && rows.is_empty())
     }
 }
 

@@ -155,6 +155,8 @@ impl AwaitFirstAc {
         let Answer { given, authentic } = cryptogram(&mut self.session, input, self.asked, FIRST)?;
         // The card may ask for the host or decline; it may not approve more than it was asked to.
         let allowed = match self.asked {
+            // A wrong signature declines in any case, whatever type stands in it.
+            _ if !authentic => true,
             CryptogramType::Tc => true,
             CryptogramType::Arqc => given != CryptogramType::Tc,
             CryptogramType::Aac => given == CryptogramType::Aac,
@@ -200,7 +202,7 @@ impl AwaitSecondAc {
     pub(super) fn step(mut self, input: Input) -> Step {
         let asked = self.end.basis.asks();
         let Answer { given, authentic } = cryptogram(&mut self.session, input, asked, SECOND)?;
-        if given != CryptogramType::Aac && given != asked {
+        if authentic && given != CryptogramType::Aac && given != asked {
             let what = format!("{asked:?} was asked, the card gave {given:?}");
             return Err(KernelError::Data { phase: SECOND, what });
         }
@@ -250,8 +252,7 @@ fn cryptogram(
     let (Some(&[cid]), Some([_, _])) = (parts.cid, parts.atc) else {
         return Err(bad("CID or counter is missing or has a wrong length"));
     };
-    let reserved = || bad("a reserved type of cryptogram");
-    let given = Cid(cid).cryptogram().ok_or_else(reserved)?;
+    let given = Cid(cid).cryptogram().ok_or_else(|| bad("a reserved type of cryptogram"))?;
     let is_signed = cda::expected(session, asked, given);
     if parts.cryptogram.map_or(!is_signed, |cryptogram| cryptogram.len() != 8) {
         return Err(bad("the cryptogram is missing or has a wrong length"));
@@ -277,7 +278,8 @@ fn cryptogram(
         (cid, true)
     };
     session.app.card.put(Tag::CID, &[cid]);
-    Ok(Answer { given: Cid(cid).cryptogram().ok_or_else(reserved)?, authentic })
+    // A reserved type inside the signature says nothing against the one in clear; such a signature is not authentic.
+    Ok(Answer { given: Cid(cid).cryptogram().unwrap_or(given), authentic })
 }
 
 /// The objects of an answer to GENERATE AC.

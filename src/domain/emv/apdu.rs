@@ -81,6 +81,14 @@ impl CommandApdu {
         Ok(bytes)
     }
 
+    /// GET RESPONSE for this many bytes; 0 asks for all there is. EMV 4.4 Book 1 §9.3.1.3 writes its class as 00
+    /// whatever the class of the command before it, as emv-utils does; ISO/IEC 7816-4 would repeat that class. Spec:
+    /// unverified.
+    #[must_use]
+    pub const fn get_response(le: u8) -> Self {
+        Self { cla: 0x00, ins: 0xC0, p1: 0x00, p2: 0x00, data: Vec::new(), le: Some(le) }
+    }
+
     /// Reads a command of the short form, as a card receives it.
     ///
     /// # Errors
@@ -197,14 +205,7 @@ impl Exchange {
         match answer.status.sw1() {
             0x61 => {
                 self.collect(&answer.data)?;
-                self.command = CommandApdu {
-                    cla: 0x00,
-                    ins: 0xC0,
-                    p1: 0,
-                    p2: 0,
-                    data: Vec::new(),
-                    le: Some(answer.status.sw2()),
-                };
+                self.command = CommandApdu::get_response(answer.status.sw2());
                 self.again()
             }
             0x6C if answer.data.is_empty() => {

@@ -7,7 +7,7 @@ use super::describe::hex;
 use super::kernel::{
     Candidate, Conclusion, HostAnswer, Input, Kernel, KernelError, Output, PinResult, Verdict,
 };
-use super::params::{Aid, AidEntry, EmvConfig, TerminalData, TxnParams};
+use super::params::{Aid, AidEntry, Capk, EmvConfig, TerminalData, TxnParams};
 use super::tlv::{Tag, encode};
 use crate::domain::calendar::LocalTime;
 use crate::domain::money::{Amount, Currency};
@@ -142,6 +142,15 @@ impl TestCard {
         self
     }
 
+    /// A key for PINs, certified by an issuer whom [`pin_authority`] certifies.
+    pub(in crate::domain) fn with_pin_key(self) -> Self {
+        let chain = pin_chain();
+        let card = self.with(0x8F, "E5").with(0x9F32, "03").with(0x9F2E, "03");
+        [(0x90, "issuer"), (0x92, "issuer-remainder"), (0x9F2D, "pin")]
+            .into_iter()
+            .fold(card, |card, (tag, key)| card.with(tag, chain[key].as_str().unwrap()))
+    }
+
     pub(in crate::domain) fn with_cryptogram(mut self, cid: &'static str) -> Self {
         self.cid = Some(cid);
         self
@@ -195,6 +204,23 @@ impl TestCard {
     fn directory_record(&self) -> String {
         let entry = tlv(0x4F, self.aid) + &tlv(0x50, &hex(b"UNIONPAY DEBIT")) + &tlv(0x87, self.priority);
         tlv(0x70, &tlv(0x61, &entry))
+    }
+}
+
+/// Certificates of a key for PINs; see the file for whose they are.
+fn pin_chain() -> toml::Table {
+    let file: toml::Table = include_str!("../../../tests/data/crypto/chains.toml").parse().unwrap();
+    file["pin"].as_table().unwrap().clone()
+}
+
+/// The key that certifies the issuer of a test card with a key for PINs.
+pub(in crate::domain) fn pin_authority() -> Capk {
+    Capk {
+        rid: [0xA0, 0, 0, 0x03, 0x33],
+        index: 0xE5,
+        expiry: [0x20, 0x39, 0x12, 0x31],
+        exponent: vec![3],
+        modulus: unhex(pin_chain()["modulus"].as_str().unwrap()),
     }
 }
 

@@ -1,8 +1,8 @@
 //! ESC/POS for people: a stream of printer bytes as texts and commands with their places. posd's own slips and those of
 //! others; what is not known is shown as bytes, and reading goes on behind it as a printer would.
 //!
-//! Source: Epson's reference of ESC/POS commands (names, lengths, parameters). Spec: unverified, except for the commands
-//! that posd sends itself, which emulators of the tests understand as well.
+//! Source: Epson's reference of ESC/POS commands (names, lengths, parameters). Spec: unverified, except for the
+//! commands that posd sends itself, which emulators of the tests understand as well.
 mod table;
 mod words;
 

@@ -24,7 +24,8 @@ fn list(expected: &[(usize, &str)]) -> Vec<(usize, String)> {
 /// Goal: a slip as posd sends it is told command by command with the place of each.
 #[test]
 fn a_slip_is_told() {
-    let bytes = b"\x1b@\x1c&\x1ba\x01\x1d!\x11\xc7\xa9A\n\x1bE\x0012\n\x1bd\x04\x1dV\x42\x00\x1d(H\x06\x00000042\x10\x04\x01";
+    let text = b"\x1b@\x1c&\x1ba\x01\x1d!\x11\xc7\xa9A\n\x1bE\x0012\n\x1bd\x04".as_slice();
+    let bytes = [text, b"\x1dV\x42\x00\x1d(H\x06\x00000042\x10\x04\x01"].concat();
     let expected = [
         (0, "ESC @"),
         (2, "FS &"),
@@ -40,7 +41,7 @@ fn a_slip_is_told() {
         (27, "GS ( H: tell when printed \"0042\""),
         (38, "DLE EOT: printer"),
     ];
-    assert_eq!(told(bytes), list(&expected));
+    assert_eq!(told(&bytes), list(&expected));
 }
 
 /// Goal: data of pictures and codes is skipped by its length, whatever bytes it holds.

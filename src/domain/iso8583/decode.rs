@@ -56,8 +56,11 @@ pub enum UnpackError {
         length: usize,
     },
     /// Bit 1 is set, but the dialect has one bitmap only.
-    #[error("the message names a secondary bitmap, which this dialect does not have")]
-    SecondaryBitmap,
+    #[error("bitmap at byte {offset} names a secondary bitmap, which this dialect does not have")]
+    SecondaryBitmap {
+        /// First byte of the primary bitmap.
+        offset: usize,
+    },
     /// Bit 1 is set, but no bit of the second bitmap is.
     #[error("bitmap at byte {offset}: the secondary bitmap names no element")]
     EmptyBitmap {
@@ -128,6 +131,7 @@ impl UnpackError {
     pub const fn offset(&self) -> usize {
         match self {
             Self::Short { offset, .. }
+            | Self::SecondaryBitmap { offset }
             | Self::EmptyBitmap { offset }
             | Self::Undefined { offset, .. }
             | Self::TooLong { offset, .. }
@@ -136,7 +140,6 @@ impl UnpackError {
             | Self::BadFiller { offset, .. }
             | Self::Trailing { offset, .. } => *offset,
             Self::Oversize { .. } => MESSAGE_MAX,
-            Self::SecondaryBitmap => 2,
         }
     }
 }
@@ -215,13 +218,14 @@ impl<'a> Cursor<'a> {
 
     /// Both bitmaps as one number, the bit of the secondary bitmap itself cleared.
     fn bitmaps(&mut self, dialect: &Dialect) -> Result<u128, UnpackError> {
+        let offset = self.offset;
         let primary = u128::from(self.bitmap(dialect.bitmap())?) << 64;
         let (secondary_follows, first) = (primary >> 127 == 1, primary & (u128::MAX >> 1));
         if !secondary_follows {
             return Ok(first);
         }
         if !dialect.has_secondary() {
-            return Err(UnpackError::SecondaryBitmap);
+            return Err(UnpackError::SecondaryBitmap { offset });
         }
         let offset = self.offset;
         match self.bitmap(dialect.bitmap())? {

@@ -3,6 +3,7 @@
 use super::element::De;
 use super::format::Format;
 use super::iso1987;
+use crate::domain::outcome::words;
 use std::borrow::Cow;
 
 /// One row of a dialect.
@@ -16,13 +17,14 @@ pub struct Element {
     pub format: Format,
 }
 
-/// How the message type and the bitmaps are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// Four digits in two bytes; a bitmap in eight bytes.
-    Packed,
-    /// Four characters; a bitmap in sixteen upper-case hexadecimal characters.
-    Ascii,
+words! {
+    /// How the message type and the bitmaps are written.
+    Form {
+        /// Four digits in two bytes; a bitmap in eight bytes.
+        Packed = "packed",
+        /// Four characters; a bitmap in sixteen upper-case hexadecimal characters.
+        Ascii = "ascii",
+    }
 }
 
 /// What the length prefix of a variable element counts.

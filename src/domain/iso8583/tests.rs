@@ -46,7 +46,10 @@ fn errors_name_element_place_and_need() {
     check("02", "MTI at byte 0: needs 2 bytes, 1 left");
     check("0A00 0000000000000000", "MTI at byte 0: not decimal digits");
     check("0200 00", "bitmap at byte 2: needs 8 bytes, 1 left");
-    check("0200 8000000000000000", "the message names a secondary bitmap, which this dialect does not have");
+    check(
+        "0200 8000000000000000",
+        "bitmap at byte 2 names a secondary bitmap, which this dialect does not have",
+    );
     check("0200 1000000000000000", "DE 4 at byte 10 is not defined in this dialect");
     check("0200 2000000000000000 0000", "DE 3 at byte 10: needs 3 bytes, 2 left");
     check("0200 4000000000000000 20", "DE 2 at byte 10: length 20, at most 19 are allowed");

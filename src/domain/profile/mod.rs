@@ -60,6 +60,16 @@ words! {
     }
 }
 
+words! {
+    /// Where a sale that was voided in its batch stands in field 48, and its void.
+    VoidedSales {
+        /// The sale stays a debit, the void is a credit.
+        BothSides = "both-sides",
+        /// Neither of them is counted, nor told in the detail.
+        Neither = "neither",
+    }
+}
+
 /// Forms of elements that differ from acquirer to acquirer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Forms {
@@ -167,6 +177,8 @@ pub struct Profile {
     pub downloads: Downloads,
     /// Refusals without a MAC.
     pub unsigned_refusals: UnsignedRefusals,
+    /// Voided sales in field 48.
+    pub voided_sales: VoidedSales,
     /// Uploads that waited too long.
     pub late_uploads: LateUploads,
     /// Void kinds ask for the card again ("void needs card").
@@ -181,6 +193,8 @@ pub struct Profile {
     pub completion_void_pin: bool,
     /// A completion may reach so many percent of its pre-authorisation. Spec: unverified (common issuer rule).
     pub completion_percent_max: u32,
+    /// A stripe may stand in for a chip that cannot be read.
+    pub swipe_fallback: bool,
     /// The same card and amount within this time is suspected to be a duplicate; zero = never.
     pub duplicate_window: Duration,
 }

@@ -1,16 +1,18 @@
 //! A profile as a TOML text. Keys that a text leaves out are those of its base; a key that is unknown or out of range
 //! is told with file, line and what is allowed.
-use super::{Downloads, Forms, LateUploads, NamesOriginal, Profile, ReversalCodes, UnsignedRefusals};
+use super::{
+    Downloads, Forms, LateUploads, NamesOriginal, Profile, ReversalCodes, UnsignedRefusals, VoidedSales,
+};
 use crate::domain::crypto::mac::MacAlgorithm;
 use crate::domain::download;
 use crate::domain::emv::tlv::Tag;
-use crate::domain::iso8583::{De, Dialect, Fill, Format};
+use crate::domain::iso8583::{De, Dialect, Fill, Form, Format};
 use crate::domain::keystore::{
     Contradiction, KeyBlockLayout, KeyRules, MacForm, MakLength, MissingTdk, SignOnKeys,
 };
 use crate::domain::settings::{ConfigError, ConfigErrors, Section, Tables};
 use crate::domain::unionpay::catalogue::{Catalogue, Class, Entry, Next};
-use crate::domain::unionpay::de55::IccLists;
+use crate::domain::unionpay::de55::{IccLists, UnableOnline};
 use crate::domain::unionpay::dialect::DIALECT;
 use crate::domain::unionpay::response;
 use core::time::Duration;
@@ -42,15 +44,15 @@ pub fn read(name: &str, file: &Path, text: &str, base: Option<&Profile>) -> Resu
         read(&mut section);
         section.finish();
     };
-    let (mut frame, mut dialect, mut forms, mut keys) = (None, None, None, None);
-    let (mut reversal, mut uploads, mut downloads) = (None, None, None);
-    let (mut people, mut icc) = (None, None);
+    let (mut frame, mut dialect, mut forms, mut keys, mut reversal) = (None, None, None, None, None);
+    let (mut uploads, mut downloads, mut voided_sales, mut people, mut icc) = (None, None, None, None, None);
     section("frame", &mut |s| frame = self::frame(s, base));
     section("fields", &mut |s| dialect = fields(s, base.map_or(&DIALECT, |base| &base.dialect)));
     section("forms", &mut |s| forms = self::forms(s, base.map(|base| &base.forms)));
     section("keys", &mut |s| keys = self::keys(s, base.map(|base| &base.keys)));
     section("reversal", &mut |s| reversal = self::reversal(s, base));
     section("uploads", &mut |s| uploads = self::uploads(s, base));
+    section("settlement", &mut |s| voided_sales = settlement(s, base));
     section("downloads", &mut |s| downloads = self::downloads(s, base.map(|base| &base.downloads)));
     section("business", &mut |s| people = self::business(s, base));
     section("chip-data", &mut |s| icc = self::icc(s, base.map(|base| &base.icc)));
@@ -58,7 +60,8 @@ pub fn read(name: &str, file: &Path, text: &str, base: Option<&Profile>) -> Resu
     let catalogue = catalogue(file, rows, base.map(|base| &base.catalogue), &mut errors);
     unknown(file, &tables, &mut errors);
     let profile = (|| {
-        let ((tpdu, header, response_timeout), people) = (frame?, people?);
+        let Frame { tpdu, header, response_timeout, mti, bitmap } = frame?;
+        let people = people?;
         let (reversal_codes, reversal_attempts, repeat_not_found, names_original) = reversal?;
         let (upload_attempts, late_uploads) = uploads?;
         Some(Profile {
@@ -66,7 +69,7 @@ pub fn read(name: &str, file: &Path, text: &str, base: Option<&Profile>) -> Resu
             tpdu,
             header,
             response_timeout,
-            dialect: dialect?,
+            dialect: dialect?.with_forms(mti, bitmap),
             forms: forms?,
             keys: keys?,
             reversal_codes,
@@ -79,12 +82,14 @@ pub fn read(name: &str, file: &Path, text: &str, base: Option<&Profile>) -> Resu
             downloads: downloads?,
             unsigned_refusals: people.unsigned_refusals,
             late_uploads,
+            voided_sales: voided_sales?,
             void_needs_card: people.void_needs_card,
             void_pin: people.void_pin,
             pre_auth_void_pin: people.pre_auth_void_pin,
             completion_pin: people.completion_pin,
             completion_void_pin: people.completion_void_pin,
             completion_percent_max: people.completion_percent_max,
+            swipe_fallback: people.swipe_fallback,
             duplicate_window: people.duplicate_window,
         })
     })();
@@ -106,12 +111,25 @@ fn all<T: Copy + core::fmt::Display>(words: &[T]) -> String {
     words.join(", ")
 }
 
-fn frame(s: &mut Section<'_>, base: Option<&Profile>) -> Option<([u8; 5], [u8; 6], Duration)> {
+struct Frame {
+    tpdu: [u8; 5],
+    header: [u8; 6],
+    response_timeout: Duration,
+    mti: Form,
+    bitmap: Form,
+}
+
+fn frame(s: &mut Section<'_>, base: Option<&Profile>) -> Option<Frame> {
     let tpdu = s.text("tpdu", base.map(|b| b.tpdu), "10 hex digits", hex);
     let header = s.text("header", base.map(|b| b.header), "12 hex digits", hex);
     let default = base.and_then(|b| seconds(b.response_timeout));
     let response = s.number_or("response-timeout-s", default, 1..=300, " s");
-    Some((tpdu?, header?, Duration::from_secs(response?)))
+    let mut form = |key, part: fn(&Dialect) -> Form| {
+        s.text(key, base.map(|b| part(&b.dialect)), &all(Form::ALL), Form::from_word)
+    };
+    let (mti, bitmap) = (form("mti", Dialect::mti), form("bitmap", Dialect::bitmap));
+    let response_timeout = Duration::from_secs(response?);
+    Some(Frame { tpdu: tpdu?, header: header?, response_timeout, mti: mti?, bitmap: bitmap? })
 }
 
 /// Elements on the wire. DE 1 is the secondary bitmap, which no terminal sends; DE 64 is the MAC, whose form `[keys]`
@@ -237,6 +255,10 @@ fn uploads(s: &mut Section<'_>, base: Option<&Profile>) -> Option<(u32, LateUplo
     Some((attempts?, late?))
 }
 
+fn settlement(s: &mut Section<'_>, base: Option<&Profile>) -> Option<VoidedSales> {
+    s.text("voided-sales", base.map(|b| b.voided_sales), &all(VoidedSales::ALL), VoidedSales::from_word)
+}
+
 fn downloads(s: &mut Section<'_>, base: Option<&Downloads>) -> Option<Downloads> {
     let most = download::Kind::ALL.len();
     let kinds = base.map(|b| b.kinds.clone());
@@ -264,6 +286,7 @@ struct Business {
     completion_pin: bool,
     completion_void_pin: bool,
     completion_percent_max: u32,
+    swipe_fallback: bool,
     duplicate_window: Duration,
 }
 
@@ -281,6 +304,7 @@ fn business(s: &mut Section<'_>, base: Option<&Profile>) -> Option<Business> {
     let completion_void = s.flag_or("completion-void-pin", base.map(|b| b.completion_void_pin));
     let percent = base.map(|b| i64::from(b.completion_percent_max));
     let percent = s.number_or("completion-percent-max", percent, 100..=200, " %");
+    let fallback = s.flag_or("swipe-fallback", base.map(|b| b.swipe_fallback));
     let window = base.and_then(|b| seconds(b.duplicate_window));
     let window = s.number_or("duplicate-window-s", window, 0..=DAY_S, " s, 0 = never");
     Some(Business {
@@ -291,6 +315,7 @@ fn business(s: &mut Section<'_>, base: Option<&Profile>) -> Option<Business> {
         completion_pin: completion?,
         completion_void_pin: completion_void?,
         completion_percent_max: percent?,
+        swipe_fallback: fallback?,
         duplicate_window: Duration::from_secs(window?),
     })
 }
@@ -304,12 +329,17 @@ fn icc(s: &mut Section<'_>, base: Option<&IccLists>) -> Option<IccLists> {
     let no_answer = list("reversal-no-answer", |l| &l.reversal_no_answer);
     let refused = list("reversal-refused", |l| &l.reversal_refused);
     let script = list("script-result", |l| &l.script_result);
+    let unable =
+        s.text("upload-unable-online", base.map(|l| l.unable_online), &all(UnableOnline::ALL), |t| {
+            UnableOnline::from_word(t)
+        });
     Some(IccLists {
         mandatory: mandatory?,
         optional: optional?,
         reversal_no_answer: no_answer?,
         reversal_refused: refused?,
         script_result: script?,
+        unable_online: unable?,
     })
 }
 
@@ -393,8 +423,8 @@ fn row(s: &mut Section<'_>) -> Option<Entry> {
 
 /// Tables that nobody took.
 fn unknown(file: &Path, tables: &Tables, errors: &mut Vec<ConfigError>) {
-    const ALLOWED: &str = "[frame], [fields], [forms], [keys], [reversal], [uploads], [downloads], [business], \
-        [chip-data], [[response]]";
+    const ALLOWED: &str = "[frame], [fields], [forms], [keys], [reversal], [uploads], [settlement], [downloads], \
+        [business], [chip-data], [[response]]";
     for name in tables.tables.keys().chain(tables.lists.keys()) {
         let line = tables.lines.get(name).map_or(0, |(_, line)| *line);
         errors.push(ConfigError {

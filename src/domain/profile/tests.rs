@@ -3,6 +3,7 @@ use super::*;
 use crate::domain::crypto::testing;
 use crate::domain::emv::tlv::Tag;
 use crate::domain::iso8583::{De, Message, pack};
+use crate::domain::unionpay::de55::UnableOnline;
 
 fn changed(text: &str) -> Result<Profile, Vec<String>> {
     let read = read("icbc", Path::new("icbc.toml"), text, Some(&Profile::unionpay()));
@@ -115,6 +116,44 @@ fn elements_stand_on_the_wire_as_the_profile_says() {
         let expected = format!("icbc.toml:2: [fields] {key} is not known; allowed: the elements 2 to 63");
         check(&format!("{key} = \"n3\""), &expected);
     }
+}
+
+/// Goal: message type and bitmap stand as the profile says, each by itself; other words are told with those allowed.
+#[test]
+fn type_and_bitmap_stand_on_the_wire_as_the_profile_says() {
+    let mut message = Message::new("0820");
+    message.set(De::STAN, "000001");
+    let wire = |text: &str| pack(&changed(text).unwrap().dialect, &message).unwrap();
+    assert_eq!(testing::hex(&wire("")), "08200020000000000000000001");
+    assert_eq!(wire("[frame]\nmti = \"ascii\"\n"), [b"0820".as_slice(), &wire("")[2..]].concat());
+    let bitmap = wire("[frame]\nbitmap = \"ascii\"\n");
+    assert_eq!(bitmap, [&wire("")[..2], b"0020000000000000", &[0, 0, 1]].concat());
+    let both = wire("[frame]\nmti = \"ascii\"\nbitmap = \"ascii\"\n");
+    assert_eq!(both, [b"08200020000000000000".as_slice(), &[0, 0, 1]].concat());
+    for key in ["mti", "bitmap"] {
+        let expected = format!("icbc.toml:2: [frame] {key} is \"binary\"; allowed: packed, ascii");
+        assert_eq!(changed(&format!("[frame]\n{key} = \"binary\"\n")).unwrap_err(), [expected]);
+        let expected = format!("icbc.toml:2: [frame] {key} is 1; allowed: packed, ascii");
+        assert_eq!(changed(&format!("[frame]\n{key} = 1\n")).unwrap_err(), [expected]);
+    }
+}
+
+/// Goal: what the bank counts and what it hears of a chip that was left alone are settings of two words each.
+#[test]
+fn counting_and_the_code_of_an_upload_are_settings() {
+    let base = Profile::unionpay();
+    assert_eq!((base.voided_sales, base.icc.unable_online), (VoidedSales::BothSides, UnableOnline::AsTold));
+    let text = "[settlement]\nvoided-sales = \"neither\"\n[chip-data]\nupload-unable-online = \"Y1\"\n";
+    let profile = changed(text).unwrap();
+    let expected = (VoidedSales::Neither, UnableOnline::AsOffline);
+    assert_eq!((profile.voided_sales, profile.icc.unable_online), expected);
+    let wrong = changed("[settlement]\nvoided-sales = \"both\"\n").unwrap_err();
+    let expected = "icbc.toml:2: [settlement] voided-sales is \"both\"; allowed: both-sides, neither";
+    assert_eq!(wrong, [expected]);
+    let wrong = changed("[chip-data]\nupload-unable-online = \"Z3\"\n").unwrap_err();
+    assert_eq!(wrong, ["icbc.toml:2: [chip-data] upload-unable-online is \"Z3\"; allowed: Y3, Y1"]);
+    let unknown = changed("[settlement]\nvoids = 1\n").unwrap_err();
+    assert_eq!(unknown, ["icbc.toml:2: [settlement] voids is not known; allowed: voided-sales"]);
 }
 
 /// Goal: no profile makes the terminal tell people "approved" where it books nothing, or the other way round.

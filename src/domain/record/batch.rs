@@ -135,7 +135,7 @@ pub struct TotalsRow {
     pub count: u32,
     /// Their approved amounts.
     pub amount: u64,
-    /// How many of them were voided later: they stay in field 48, and leave the lines of the slip.
+    /// How many of them were voided later: the profile says whether they stay in field 48; they leave the slip's lines.
     pub voided_count: u32,
     /// Their amounts.
     pub voided_amount: u64,

@@ -21,6 +21,7 @@ use super::calendar::BootTime;
 use super::fault::{Fault, FaultName};
 use super::ident::{BatchNumber, OperatorId, ResponseCode, Stan};
 use super::outcome::{BatchState, Verdict};
+use super::profile::VoidedSales;
 use super::record::{Record, SettlementRow, SettlementStep, TotalsRow, TxnRow};
 use super::txn::{Effects, Now};
 use super::unionpay::settlement::{ChipFailure, Line};
@@ -174,6 +175,8 @@ pub struct Setup {
     pub operator: OperatorId,
     /// How long the bank may take.
     pub response_timeout: Duration,
+    /// Which voided sales field 48 counts.
+    pub voided_sales: VoidedSales,
 }
 
 /// The settlement of a batch.
@@ -280,10 +283,10 @@ impl Settlement {
         settlement.store(vec![phases::record(begun)], Then::Drain)
     }
 
-    /// Goes on where the journal says that it was interrupted.
+    /// Goes on where the journal says that it was interrupted; who asked stands there, too.
     #[must_use]
-    pub fn recover(row: &SettlementRow, batch: BatchNumber, response_timeout: Duration) -> Step {
-        let setup = Setup { batch, operator: row.operator.clone(), response_timeout };
+    pub fn recover(row: &SettlementRow, setup: Setup) -> Step {
+        let setup = Setup { operator: row.operator.clone(), ..setup };
         let mut settlement = Self::new(setup, State::Reading);
         settlement.frozen.clone_from(&row.frozen);
         settlement.verdict = row.verdict;

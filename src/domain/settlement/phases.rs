@@ -95,7 +95,7 @@ impl Settlement {
             (Then::Ask(_), None) => self.store_failed(now),
             (Then::Upload(domestic, foreign), _) => {
                 self.verdict = Some((domestic, foreign));
-                self.plan = upload::plan(&self.rows, domestic, foreign);
+                self.plan = upload::plan(&self.rows, self.setup.voided_sales, (domestic, foreign));
                 self.go_on(now)
             }
             (Then::GoOn, _) => {
@@ -160,7 +160,7 @@ impl Settlement {
         if self.rows.is_empty() {
             return self.reopen(End::Empty, now);
         }
-        match Totals::of(&self.rows) {
+        match Totals::of(&self.rows, self.setup.voided_sales) {
             Ok(totals) => {
                 self.state = State::Connecting(totals.field48());
                 if self.forced { self.freeze(now) } else { (self, Effects::none()) }
@@ -184,8 +184,8 @@ impl Settlement {
     /// have changed: then it begins anew.
     fn resume(mut self, now: Now) -> Step {
         if let Some((domestic, foreign)) = self.verdict {
-            self.plan = upload::plan(&self.rows, domestic, foreign);
-            let counted = Totals::of(&self.rows).ok().map(|totals| totals.field48());
+            self.plan = upload::plan(&self.rows, self.setup.voided_sales, (domestic, foreign));
+            let counted = Totals::of(&self.rows, self.setup.voided_sales).ok().map(|totals| totals.field48());
             let same = counted.as_ref() == self.frozen.as_ref().map(|(field48, _)| field48);
             if !same || self.answered > self.plan.len() {
                 self.answered = 0;

@@ -1,10 +1,12 @@
 //! What a batch adds up to: field 48 of the 0500, and the lines of slip and bus.
 //!
-//! The rule is UnionPay's: a voided sale stays a debit and its void is a credit; what was reversed, refused or is not
-//! resolved stands on neither side; pre-authorisations, their voids and balance inquiries move no money. Source: public
-//! terminal code (LiaoYang_POS) for the sides and the layout of field 48; Spec: unverified.
+//! The rule is UnionPay's unless the profile says otherwise: a voided sale stays a debit and its void is a credit;
+//! what was reversed, refused or is not resolved stands on neither side; pre-authorisations, their voids and balance
+//! inquiries move no money. Source: public terminal code (LiaoYang_POS) for the sides and the layout of field 48;
+//! Spec: unverified.
 use crate::domain::money::Amount;
 use crate::domain::outcome::{CardClass, EntryType, Kind, Outcome, QueueState, Resolution};
+use crate::domain::profile::VoidedSales;
 use crate::domain::record::{EntryRow, TotalsRow, TxnRow};
 use crate::domain::rules;
 
@@ -78,6 +80,14 @@ pub fn side(row: &TxnRow) -> Option<Side> {
     }
 }
 
+/// The side on which field 48 and the detail have a record: that of [`side`], without the pairs of sale and void that
+/// the acquirer does not count. A void is of the batch of its original, so the pair goes together.
+#[must_use]
+pub fn counted(row: &TxnRow, voided_sales: VoidedSales) -> Option<Side> {
+    let pair = || voided(row) || rules::undoes(row.start.kind);
+    side(row).filter(|_| voided_sales == VoidedSales::BothSides || !pair())
+}
+
 /// The entry through which the bank hears of a record that was approved without it.
 #[must_use]
 pub fn upload_of(row: &TxnRow) -> Option<&EntryRow> {
@@ -110,10 +120,10 @@ impl Totals {
     ///
     /// # Errors
     /// [`TotalsError`] if it does not fit into field 48.
-    pub fn of(rows: &[TxnRow]) -> Result<Self, TotalsError> {
+    pub fn of(rows: &[TxnRow], voided_sales: VoidedSales) -> Result<Self, TotalsError> {
         let mut totals = Self::default();
         for row in rows {
-            let Some(side) = side(row) else { continue };
+            let Some(side) = counted(row, voided_sales) else { continue };
             let class = match row.card_class {
                 CardClass::Domestic => &mut totals.domestic,
                 CardClass::Foreign => &mut totals.foreign,
@@ -138,8 +148,8 @@ impl Totals {
     }
 }
 
-/// Lines by kind, card class and operator of all that stands in field 48. What was voided later is in its line and
-/// counted beside it, so that paper may leave it out.
+/// Lines by kind, card class and operator of all that moved money. What was voided later is in its line and counted
+/// beside it, whether field 48 has it or not, so that paper may leave it out.
 #[must_use]
 pub fn lines(rows: &[TxnRow]) -> Vec<TotalsRow> {
     let mut lines: Vec<TotalsRow> = Vec::new();

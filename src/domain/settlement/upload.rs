@@ -6,6 +6,7 @@
 //! Source: public terminal code (LiaoYang_POS, Newland agreeing on the order); Spec: unverified.
 use super::totals::{self, upload_of};
 use crate::domain::outcome::{CardClass, EntryMode, Kind, Outcome, ResultCode, Verdict};
+use crate::domain::profile::VoidedSales;
 use crate::domain::record::{CardFacts, TxnRow};
 use crate::domain::unionpay::settlement::ChipFailure;
 pub use crate::domain::unionpay::settlement::GROUP_MAX;
@@ -40,7 +41,11 @@ pub struct Detail {
 
 /// All records of the upload in the order in which they go. A row can stand there twice: as a line and with its chip.
 #[must_use]
-pub fn plan(rows: &[TxnRow], domestic: Verdict, foreign: Verdict) -> Vec<Detail> {
+pub fn plan(
+    rows: &[TxnRow],
+    voided_sales: VoidedSales,
+    (domestic, foreign): (Verdict, Verdict),
+) -> Vec<Detail> {
     let mut all: Vec<Detail> = Vec::new();
     // The card of a batch that is open is never wiped.
     for (at, row) in rows.iter().enumerate().filter(|(_, row)| row.card.is_some()) {
@@ -50,7 +55,7 @@ pub fn plan(rows: &[TxnRow], domestic: Verdict, foreign: Verdict) -> Vec<Detail>
         };
         let agreed = verdict == Verdict::Agreed;
         let detail = |form| Detail { row: at, form, agreed };
-        all.extend(detail_form(row).filter(|_| !agreed).map(detail));
+        all.extend(detail_form(row, voided_sales).filter(|_| !agreed).map(detail));
         all.extend(chip_form(row).map(detail));
     }
     let class = |detail: &Detail| match detail.form {
@@ -67,8 +72,8 @@ pub fn plan(rows: &[TxnRow], domestic: Verdict, foreign: Verdict) -> Vec<Detail>
 }
 
 /// How a record is told when its class did not agree; a chip sale is told by its certificate instead.
-fn detail_form(row: &TxnRow) -> Option<Form> {
-    totals::side(row)?;
+fn detail_form(row: &TxnRow, voided_sales: VoidedSales) -> Option<Form> {
+    totals::counted(row, voided_sales)?;
     if upload_of(row).is_some() && row.start.kind != Kind::PreAuthAdvice {
         let voice = row.wire.as_ref().is_some_and(|wire| wire.mti == "0220");
         return Some(if voice { Form::VoiceSale } else { Form::ChipOfflineSale });

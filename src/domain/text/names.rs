@@ -103,6 +103,24 @@ pub fn reason(word: &str) -> Option<Bilingual> {
     REASONS.iter().find(|(known, _, _)| *known == word).map(|(_, zh, en)| Bilingual::of(zh, en))
 }
 
+/// A reason of a reader, word of `Reader.Reasons`. `held-by-` is followed by the name of a program that may hold it.
+#[must_use]
+pub fn reader_reason(word: &str) -> Option<Bilingual> {
+    if let Some(program) = word.strip_prefix("held-by-") {
+        let zh = format!("可能被程序 {program} 占用, 请关闭该程序");
+        return Some(Bilingual { zh, en: format!("{program} may hold it: end that program") });
+    }
+    READER_REASONS.iter().find(|(known, _, _)| *known == word).map(|(_, zh, en)| Bilingual::of(zh, en))
+}
+
+const READER_REASONS: &[(&str, &str, &str)] = &[
+    ("pcscd-absent", "读卡服务 pcscd 未运行, 请联系维修", "pcscd does not run: call a technician"),
+    ("unplugged", "读卡器未连接, 请插好", "it is not plugged in"),
+    ("shared", "读卡器被其他程序占用", "another program holds it"),
+    ("hung", "读卡器无响应, 请拔卡并重插读卡器", "it does not come back: pull the card, then plug it anew"),
+    ("sam-slot", "安全模块卡槽, 不能插持卡人的卡", "a slot for security modules, not for cards"),
+];
+
 /// Words of `StateReasons`, `BlockedReasons` and `UpdateBlockers`.
 const REASONS: &[(&str, &str, &str)] = &[
     ("not-supported", "本终端不支持此交易", "this terminal does not do that"),
@@ -156,6 +174,8 @@ mod tests {
         whole(EntryType::ALL.iter().map(|word| entry_type(*word)).collect());
         whole(QueueState::ALL.iter().map(|word| queue_state(*word)).collect());
         whole(REASONS.iter().filter_map(|(word, _, _)| reason(word)).collect());
+        whole(READER_REASONS.iter().filter_map(|(word, _, _)| reader_reason(word)).collect());
+        assert_eq!(reader_reason("held-by-scdaemon").unwrap().en, "scdaemon may hold it: end that program");
         assert_eq!(reason("no-such-word"), None);
     }
 }

@@ -11,6 +11,7 @@ use crate::domain::record::{Record, TxnStart, WireFacts};
 use crate::domain::secret::{ClearPin, Pan, PinBlock, Track2};
 use crate::domain::unionpay::answers::FinancialAnswer;
 use crate::domain::unionpay::messages::RequestFields;
+use core::time::Duration;
 
 /// What happened. Past facts only.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub enum Event {
     CardAnswered(ResponseApdu),
     /// The chip or reader did not do it.
     CardFailed(CardTrouble),
+    /// A card's stripe was read.
+    CardSwiped(Track2),
     /// The agent's answer.
     AgentAnswered(Answer),
     /// No agent can answer.
@@ -76,8 +79,10 @@ pub enum Garbled {
 pub enum CardTrouble {
     /// The card is out.
     Removed,
-    /// Mute, broken, too slow, or the reader is gone.
+    /// The chip is mute, broken or too slow.
     Unreadable,
+    /// The reader is gone, or in another program's hands: that says nothing about the chip.
+    Reader,
 }
 
 /// What an agent said.
@@ -91,8 +96,10 @@ pub enum Answer {
     PinPresented(StatusWord),
     /// Nothing was typed.
     PinBypassed,
-    /// This terminal has no PIN entry.
+    /// The reader's PIN pad cannot take one.
     PinNotAvailable,
+    /// Nobody typed at the reader's PIN pad in time.
+    PinTooLate,
     /// One of the candidates.
     Application(Aid),
     /// Yes or no.
@@ -144,6 +151,8 @@ pub enum Local {
     PowerOff,
     /// Ask the agent.
     Ask(Ask),
+    /// Have the reader's PIN pad ask for a PIN, for so long at most, and give it to the card.
+    AskPad(Duration),
     /// The question is void.
     Withdraw,
     /// Ask the journal whether this card paid the same amount within the profile's window. Comes back as

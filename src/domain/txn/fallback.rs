@@ -1,5 +1,5 @@
-//! When a stripe may stand in for a chip. Chips that cannot be read are counted here; a swipe is judged here too, which
-//! no reader of this version asks for yet.
+//! When a stripe may stand in for a chip: chips that cannot be read are counted, and a swipe is judged by the count. No
+//! adapter of this version reads stripes: the terminal names another card or another way to pay after three failures.
 //!
 //! A service code that begins with 2 or 6 says that the card has a chip (ISO/IEC 7813): such a swipe is sent to the
 //! chip slot. It is taken only after failed reads, where the acquirer allows it; DE 39 = 45 means that it does not. A
@@ -30,12 +30,13 @@ pub enum Swipe {
 }
 
 impl Attempts {
-    /// One more that led to nothing. A card that was pulled says nothing about its chip.
+    /// One more that led to nothing. A card that was pulled says nothing about its chip, and the reader's own trouble
+    /// neither.
     #[must_use]
     pub const fn failed(self, trouble: CardTrouble) -> Self {
         let unreadable = match trouble {
             CardTrouble::Unreadable => self.unreadable.saturating_add(1),
-            CardTrouble::Removed => self.unreadable,
+            CardTrouble::Removed | CardTrouble::Reader => self.unreadable,
         };
         Self { tries: self.tries.saturating_add(1), unreadable }
     }
@@ -67,7 +68,7 @@ pub fn judge(track: &Track2, attempts: Attempts, allowed: bool) -> Swipe {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use CardTrouble::{Removed, Unreadable};
+    use CardTrouble::{Reader, Removed, Unreadable};
 
     fn after(troubles: &[CardTrouble]) -> Attempts {
         troubles.iter().fold(Attempts::default(), |attempts, trouble| attempts.failed(*trouble))
@@ -84,6 +85,7 @@ mod tests {
         check(&[Unreadable, Unreadable], false, false);
         check(&[Unreadable, Unreadable, Unreadable], true, true);
         check(&[Unreadable, Removed, Unreadable], true, false);
+        check(&[Reader, Reader, Reader], true, false);
         assert!(after(&[Unreadable; 300]).open_fallback());
     }
 

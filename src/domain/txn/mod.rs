@@ -27,7 +27,7 @@ use super::emv::params::{Aid, EmvConfig, TxnParams};
 use super::fault::{Fault, FaultName};
 use super::ident::TxnId;
 use super::money::Amount;
-use super::outcome::{Outcome, ResultCode, TxnState};
+use super::outcome::{Outcome, PinEntry, ResultCode, TxnState};
 use super::record::{CardFacts, Closed, TxnStart, WireFacts};
 use super::rules::{self, Route, Undo};
 use super::secret::{Pan, PinBlock, TokenKey, Track2};
@@ -66,6 +66,10 @@ pub struct Setup {
     pub blacklist: Arc<BTreeSet<String>>,
     /// Sales that were approved here a while ago: token and amount.
     pub recent: Arc<[(String, Amount)]>,
+    /// Where a PIN is typed.
+    pub pin_entry: PinEntry,
+    /// The terminal reads stripes.
+    pub reads_stripes: bool,
     /// True if the caller wants the card confirmed.
     pub confirm_card: bool,
     /// The merchant's limits let this sale be approved without the bank.
@@ -144,8 +148,7 @@ struct Stage {
 /// A card that has said who it is, before the bank is asked.
 #[derive(Debug)]
 struct Known {
-    kernel: Kernel,
-    card: Box<CardSummary>,
+    card: CardFacts,
     then: Then,
     stage: Stage,
 }
@@ -153,24 +156,24 @@ struct Known {
 impl Known {
     /// Which PIN is asked while one is: the chip's, or that of a card that was only read, for the bank.
     const fn asked_pin(&self) -> PinKind {
-        match self.then {
-            Then::Pin(ask) => ask.kind,
-            Then::Online | Then::Stored | Then::Read => PinKind::Online,
+        match &self.then {
+            Then::Pin { ask, .. } => ask.kind,
+            Then::Online { .. } | Then::Stored(_) | Then::Read { .. } => PinKind::Online,
         }
     }
 }
 
 /// What follows once it is clear that this card is meant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum Then {
-    /// The card wants a PIN.
-    Pin(PinAsk),
-    /// The card wants the bank.
-    Online,
-    /// The card has approved by itself.
-    Stored,
-    /// It was only read.
-    Read,
+    /// The chip wants a PIN.
+    Pin { kernel: Box<Kernel>, ask: PinAsk },
+    /// The chip wants the bank; what it said goes along.
+    Online { kernel: Box<Kernel>, summary: Box<CardSummary> },
+    /// The chip has approved by itself.
+    Stored(Box<CardSummary>),
+    /// The card was only read, by its chip or by its stripe. `fallback`: by its stripe because its chip cannot be.
+    Read { track2: Option<Track2>, fallback: bool },
 }
 
 /// Everything that is known when the bank is asked.
@@ -270,8 +273,8 @@ impl Txn {
             State::AwaitChip { kernel, .. } if kernel.checks_pin() => TxnState::ReadingCard,
             State::AwaitChip { kernel, .. } if kernel.knows_card() => TxnState::Risk,
             State::AwaitLookup(known) => match known.then {
-                Then::Pin(_) | Then::Read => TxnState::ReadingCard,
-                Then::Online | Then::Stored => TxnState::Risk,
+                Then::Pin { .. } | Then::Read { .. } => TxnState::ReadingCard,
+                Then::Online { .. } | Then::Stored(_) => TxnState::Risk,
             },
             State::AwaitDuplicate { .. } => TxnState::ConfirmingCard,
             State::AwaitChip { .. } => TxnState::ReadingCard,
@@ -417,7 +420,7 @@ impl Txn {
             State::AwaitConfirm { known, .. }
             | State::AwaitLookup(known)
             | State::AwaitDuplicate { known, .. }
-            | State::AwaitPin { known, .. } => Some(facts(&known.card)),
+            | State::AwaitPin { known, .. } => Some(Arc::new(known.card.clone())),
             State::AwaitLine(online)
             | State::AwaitSendingStored(online)
             | State::AwaitUnsentStored { online, .. }

@@ -8,6 +8,7 @@ mod before_bank;
 mod closing;
 mod known;
 mod opening;
+mod presented;
 mod with_bank;
 mod without_bank;
 
@@ -134,16 +135,10 @@ impl Base {
             State::AwaitAuthorization { .. } | State::AwaitChoice { .. } => {
                 self.end_unsent(ending, None, vec![Local::Withdraw], now)
             }
-            State::AwaitLookup(known) => {
-                let card = self.facts(Some(&known.card));
-                self.end_unsent(ending, card, vec![], now)
-            }
+            State::AwaitLookup(known) => self.end_known(ending, known.card, vec![], now),
             State::AwaitConfirm { known, .. }
             | State::AwaitDuplicate { known, .. }
-            | State::AwaitPin { known, .. } => {
-                let card = self.facts(Some(&known.card));
-                self.end_unsent(ending, card, vec![Local::Withdraw], now)
-            }
+            | State::AwaitPin { known, .. } => self.end_known(ending, known.card, vec![Local::Withdraw], now),
             State::AwaitLine(online) => self.end_unsent(ending, Some(online.card), vec![], now),
             State::AwaitCompletion { online, .. } if online.never_sent() => {
                 self.end_unsent(ending, Some(online.card), vec![], now)
@@ -163,7 +158,7 @@ impl Base {
 /// What card trouble is called as a result.
 fn trouble(event: &Event) -> ResultCode {
     match event {
-        Event::CardFailed(CardTrouble::Unreadable) => ResultCode::CardUnreadable,
+        Event::CardFailed(CardTrouble::Unreadable | CardTrouble::Reader) => ResultCode::CardUnreadable,
         _ => ResultCode::CardRemoved,
     }
 }

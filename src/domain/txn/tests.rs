@@ -16,4 +16,5 @@ mod random;
 mod recovery;
 mod rows;
 mod small_world;
+mod stripes;
 mod world;

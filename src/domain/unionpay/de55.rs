@@ -5,6 +5,7 @@
 //! terminal applications agreeing (LiaoYang_POS, PAX `com.pax.up`); Spec: unverified. BER-TLV: EMV 4.4 Book 3
 //! Annex B.
 use crate::domain::emv::tlv::{Tag, TagStore};
+use crate::domain::outcome::words;
 
 /// Most bytes of DE 55.
 pub const MAX: usize = 255;
@@ -25,6 +26,19 @@ pub struct IccLists {
     pub reversal_refused: Vec<Tag>,
     /// What the card did with the issuer's scripts (0620).
     pub script_result: Vec<Tag>,
+    /// Tag 8A in the upload of a sale that the chip approved because there was no line.
+    pub unable_online: UnableOnline,
+}
+
+words! {
+    /// How a bank wants to hear that the chip approved because the terminal was unable to go online.
+    UnableOnline {
+        /// As the chip was told: Y3.
+        AsTold = "Y3",
+        /// Like every other approval of the chip: Y1. The certificate covers 8A where CDOL2 names it, so a bank that
+        /// recomputes it takes Y3 there.
+        AsOffline = "Y1",
+    }
 }
 
 /// What is added when a sale that the chip approved is uploaded: the response code, Y1 or Y3.
@@ -65,7 +79,10 @@ impl IccLists {
     pub fn upload(&self, tags: &TagStore) -> Result<Vec<u8>, De55Error> {
         let mut out = mandatory(self.mandatory.iter().chain([&RESPONSE_CODE]), tags)?;
         append_while_it_fits(&mut out, &self.optional, tags);
-        Ok(out)
+        match tags.value(RESPONSE_CODE) {
+            Some(b"Y3") => Ok(replaced(&out, &[(RESPONSE_CODE, self.unable_online.word().into())])),
+            _ => Ok(out),
+        }
     }
 
     /// DE 55 of a script result; `None` if the card was given no script. Objects that are not there are left out.
@@ -286,6 +303,23 @@ mod tests {
         tags.put(Tag(0x9F26), &[]);
         assert_eq!(lists().request(&tags).unwrap_err().to_string(), "tag 9F26 is missing");
         assert_eq!(lists().request(&TagStore::default()), Err(De55Error::Missing(Tag(0x9F26))));
+    }
+
+    /// What the chip was told when there was no line goes up as it was told, or as any approval of the chip; Y1 stays.
+    #[test]
+    fn an_upload_says_what_the_bank_wants_to_hear() {
+        let code = |told: &[u8], unable_online| {
+            let mut tags = store(&lists().mandatory, 2);
+            tags.put(RESPONSE_CODE, told);
+            let icc = IccLists { unable_online, ..lists() }.upload(&tags).unwrap();
+            let all = objects(&icc).unwrap();
+            let codes = || all.iter().filter(|object| object.tag == RESPONSE_CODE);
+            assert_eq!((codes().count(), all.len()), (1, lists().mandatory.len() + 1));
+            codes().map(|object| object.value.to_vec()).collect::<Vec<_>>().concat()
+        };
+        assert_eq!(code(b"Y3", UnableOnline::AsTold), b"Y3");
+        assert_eq!(code(b"Y3", UnableOnline::AsOffline), b"Y1");
+        assert_eq!(code(b"Y1", UnableOnline::AsOffline), b"Y1");
     }
 
     /// 255 bytes at most: optional objects go, from the end of their list; mandatory ones never do.

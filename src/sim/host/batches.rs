@@ -3,8 +3,9 @@
 //! Source: settlement rules of public terminal code (LiaoYang_POS, Newland); Spec: unverified.
 use serde::{Deserialize, Serialize};
 
-use super::business::Side;
-use super::ledger::{Effect, Row};
+use super::business::{Business, Side};
+use super::ledger::{Effect, Key, Row};
+use crate::domain::profile::VoidedSales;
 
 /// Which part of the detail a record belongs to, in the order in which they must come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -51,10 +52,21 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// Adds up the held rows of one class. A voided sale stays a debit and its void is a credit.
+    /// Adds up the held rows of one class. The profile says whether a voided sale stays a debit and its void is a
+    /// credit, or neither counts.
     #[must_use]
-    pub fn of<'a>(rows: impl Iterator<Item = &'a Row>, foreign: bool) -> Self {
-        let counted = rows.filter(|row| row.state == Effect::Held && row.foreign == foreign);
+    pub fn of<'a>(
+        rows: impl Iterator<Item = &'a Row> + Clone,
+        voided_sales: VoidedSales,
+        foreign: bool,
+    ) -> Self {
+        let held = rows.filter(|row| row.state == Effect::Held);
+        let undo = |row: &Row| matches!(row.business, Business::Void | Business::PreAuthCompleteVoid);
+        let undone: Vec<Key> =
+            held.clone().filter(|row| undo(row)).filter_map(|row| row.original.clone()).collect();
+        let pair = |row: &Row| undo(row) || undone.contains(&row.key());
+        let counted = held
+            .filter(|row| row.foreign == foreign && (voided_sales == VoidedSales::BothSides || !pair(row)));
         counted.fold(Self::default(), |mut sums, row| {
             let (sum, count) = match row.business.side() {
                 Some(Side::Debit) => (&mut sums.debit, &mut sums.debits),
@@ -183,8 +195,6 @@ impl Batch {
 
 #[cfg(test)]
 mod tests {
-    use super::super::business::Business;
-    use super::super::ledger::Key;
     use super::*;
 
     fn row(stan: u32, business: Business, booked: u64) -> Row {
@@ -204,9 +214,24 @@ mod tests {
             Row { state: Effect::Reversed, ..row(7, Business::Sale, 300) },
         ];
         let sums = Totals { debit: 2000, debits: 2, credit: 1000, credits: 1 };
-        assert_eq!(Totals::of(rows.iter(), false), sums);
+        assert_eq!(Totals::of(rows.iter(), VoidedSales::BothSides, false), sums);
         assert_eq!(sums.digits(), "000000002000002000000001000001");
-        assert_eq!(Totals::of(rows.iter(), true), Totals { debit: 700, debits: 1, ..Totals::default() });
+        let foreign = Totals { debit: 700, debits: 1, ..Totals::default() };
+        assert_eq!(Totals::of(rows.iter(), VoidedSales::BothSides, true), foreign);
+    }
+
+    /// Where neither of a voided sale and its void counts, an undone void brings the sale back.
+    #[test]
+    fn a_voided_sale_may_count_on_neither_side() {
+        let sale = row(2, Business::Sale, 1000);
+        let void = Row { original: Some(sale.key()), ..row(4, Business::Void, 1000) };
+        let refund = Row { original: Some(sale.key()), ..row(5, Business::Refund, 300) };
+        let neither = |rows: &[Row]| Totals::of(rows.iter(), VoidedSales::Neither, false);
+        let rows = [sale, void, refund];
+        assert_eq!(neither(&rows), Totals { credit: 300, credits: 1, ..Totals::default() });
+        let [sale, void, refund] = rows;
+        let reversed = [sale, Row { state: Effect::Reversed, ..void }, refund];
+        assert_eq!(neither(&reversed), Totals { debit: 1000, debits: 1, credit: 300, credits: 1 });
     }
 
     /// The detail is taken once, in order, and only as the books have it.

@@ -28,7 +28,7 @@ pub mod trade;
 use crate::domain::calendar::{BootTime, WallTime};
 use crate::domain::emv::params::EmvConfig;
 use crate::domain::ident::{OperatorId, TxnId};
-use crate::domain::outcome::{EntryType, Outcome, QueueState};
+use crate::domain::outcome::{EntryType, Outcome, PinEntry, QueueState};
 use crate::domain::profile::Profile;
 use crate::domain::queue::Entry;
 use crate::domain::queue::order::Schedule;
@@ -367,6 +367,8 @@ fn setup(emv: EmvConfig) -> Option<Setup> {
         token_key: TokenKey::derive(&[7; 32]),
         blacklist: std::sync::Arc::default(),
         recent: std::sync::Arc::default(),
+        pin_entry: PinEntry::Agent,
+        reads_stripes: false,
         confirm_card: false,
         may_store: false,
         allow_duplicate: true,

@@ -4,6 +4,7 @@ use super::net::Heard;
 use super::{Flow, RESPONSE, World, broken, operator};
 use crate::domain::fault::{Fault, FaultName};
 use crate::domain::outcome::Verdict;
+use crate::domain::profile::VoidedSales;
 use crate::domain::settlement::{Answer, End, Event, Local, Request, Settlement, Setup};
 use crate::domain::txn::{Effects, Vital};
 use std::collections::VecDeque;
@@ -31,12 +32,11 @@ impl World {
         self.steps = 0;
         self.place.0 = "settlement";
         let batch = self.disk.batch_number();
+        let voided_sales = VoidedSales::BothSides; // as the bank of this world counts
+        let setup = Setup { batch, operator: operator("00")?, response_timeout: RESPONSE, voided_sales };
         let (mut machine, effects) = match self.disk.settlement().cloned() {
-            Some(row) => Settlement::recover(&row, batch, RESPONSE),
-            None => {
-                let setup = Setup { batch, operator: operator("00")?, response_timeout: RESPONSE };
-                Settlement::begin(setup, force, self.now)
-            }
+            Some(row) => Settlement::recover(&row, setup),
+            None => Settlement::begin(setup, force, self.now),
         };
         let mut events = VecDeque::new();
         self.carry_settlement(effects, &mut events)?;

@@ -245,6 +245,8 @@ impl World {
             }
             Local::Transmit(command) => self.transmit(&command, run)?,
             Local::Ask(ask) => self.asked(ask, run)?,
+            // The worlds' reader has no PIN pad.
+            Local::AskPad(_) => run.events.push_back(Event::AgentAnswered(Answer::PinNotAvailable)),
             Local::LookForDuplicate { token, amount } => {
                 let since =
                     self.now.wall.0.saturating_sub(micros(self.setup.identity.profile.duplicate_window));

@@ -1,5 +1,5 @@
 //! Operators: what a wrong number, a wrong or a factory password answers.
-use crate::support::{Options, PASSWORD, Till, fault, sealed, with_till};
+use crate::support::{Options, PASSWORD, Till, audit_trail, fault, sealed, with_till};
 use posd::api::proxy::ROOT_PATH;
 use std::collections::HashMap;
 use zbus::zvariant::{Fd, Value};
@@ -16,15 +16,6 @@ async fn authorize(till: &Till, action: &str, supervisor: &str, password: &str) 
 async fn add(till: &Till, operator: &str, token: &str) -> zbus::Result<()> {
     let options = HashMap::from([("authorization", Value::from(token))]);
     till.operators().await.add(operator, Fd::from(sealed(b"5820")), options).await
-}
-
-/// The audit trail as it stands on the disk, without times.
-fn audit_trail(till: &Till) -> Vec<String> {
-    let journal = rusqlite::Connection::open(till.state_dir().join("journal.db")).unwrap();
-    let mut rows =
-        journal.prepare("SELECT coalesce(operator, '--') || ' ' || text FROM audit ORDER BY id").unwrap();
-    let lines = rows.query_map([], |row| row.get(0)).unwrap();
-    lines.map(Result::unwrap).collect()
 }
 
 /// Goal: a supervisor's word is told by number and password only, serves once, and only who must can give it.

@@ -43,6 +43,26 @@ fn a_stop_while_the_bank_is_silent_is_reversed_after_the_restart() {
     });
 }
 
+/// Goal: an upgrade that comes in the middle of a sale ends the daemon after it, by itself, with a clean exit; the wish
+/// is not kept for the next daemon.
+#[test]
+fn a_wish_for_a_restart_waits_for_a_safe_moment() {
+    with_till(Options::default(), async |till| {
+        till.open().await;
+        let sale = till.sale("s-1", 1250).await;
+        till.entered(&sale, "waiting-card").await;
+        let wish = till.dir().join("run/restart");
+        std::fs::write(&wish, "").unwrap();
+        till.put_card("unionpay");
+        assert_eq!(till.finished(&sale).await.outcome, "approved");
+        assert_eq!(till.daemon_ended().await, Some(0), "{}", till.log());
+        assert!(!wish.exists());
+        till.start_daemon().await;
+        assert_eq!(till.text(sale.as_str(), "Transaction.Outcome").await, "approved");
+        till.plies_are(&sale, "confirmed").await;
+    });
+}
+
 /// Goal: an answer that comes within the last three seconds is still taken.
 #[test]
 fn a_stop_waits_for_an_answer_that_is_near() {

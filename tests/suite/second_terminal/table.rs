@@ -64,7 +64,7 @@ impl Reason {
             }
             Self::SignedType => {
                 "the type of cryptogram inside the signature is another one: posd goes by the signed one, EMV 4.4 Book 4 \
-                 §6.3.2.1, which here is more than it asked for, and ends; emv goes by the one in clear and asks for an AAC"
+                 §6.3.2.1, and declines a TC at once; emv goes by the one in clear and asks for an AAC"
             }
             Self::NextOccurrence => {
                 "posd finds every application of a partial name and offers them by priority; emv takes the first one. \
@@ -283,11 +283,8 @@ pub(super) const ROWS: &[Row] = &[
         name: "CDA, wrong type",
         card: "oda = 'cda'\nspoilt = 'cryptogram cid'",
         differs: &[
-            ("end", Reason::SignedType),
             ("commands", Reason::SignedType),
-            ("tvr", Reason::SignedType),
-            ("tsi", Reason::SignedType),
-            ("cvm", Reason::SignedType),
+            ("tsi", Reason::AuthenticationTried),
             ("cid", Reason::SignedType),
         ],
         ..USUAL

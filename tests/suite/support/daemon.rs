@@ -1,8 +1,12 @@
 //! The daemon as a child process: started, watched, ended by its process id.
 use super::till::Heard;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, Signal, kill_process, pidfd_open, prlimit};
+use rustix::process::{
+    Pid, PidfdFlags, PidfdGetfdFlags, Resource, Rlimit, Signal, kill_process, pidfd_getfd, pidfd_open,
+    prlimit,
+};
 use std::fs::OpenOptions;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use tokio::sync::mpsc;
@@ -81,6 +85,21 @@ impl Daemon {
     pub(super) fn break_disk(&self, broken: bool) {
         let limit = Rlimit { current: broken.then_some(0), maximum: None };
         prlimit(Some(self.pid()), Resource::Fsize, limit).unwrap();
+    }
+
+    /// Its sockets, shared with it.
+    pub(super) fn sockets(&self) -> Vec<OwnedFd> {
+        let own = pidfd_open(self.pid(), PidfdFlags::empty()).unwrap();
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(format!("/proc/{}/fd", self.0.id())).unwrap().flatten() {
+            let socket = std::fs::read_link(entry.path())
+                .is_ok_and(|target| target.to_string_lossy().starts_with("socket:"));
+            let number = entry.file_name().to_string_lossy().parse().unwrap();
+            if socket {
+                found.extend(pidfd_getfd(&own, number, PidfdGetfdFlags::empty()));
+            }
+        }
+        found
     }
 
     /// Collects it after its end; the exit code, if it was not killed.

@@ -12,6 +12,7 @@ use posd::sim::printer::{Args, Printer};
 use posd::sim::vpcd::Bench;
 use rustix::process::Signal;
 use std::collections::HashMap;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -122,6 +123,15 @@ pub(crate) struct Till {
     events: mpsc::UnboundedReceiver<Heard>,
     tell: mpsc::UnboundedSender<Heard>,
     dir: tempfile::TempDir,
+}
+
+/// The audit trail as it stands on the disk: operator, or `--`, and text; without times.
+pub(crate) fn audit_trail(till: &Till) -> Vec<String> {
+    let journal = rusqlite::Connection::open(till.state_dir().join("journal.db")).unwrap();
+    let mut rows =
+        journal.prepare("SELECT coalesce(operator, '--') || ' ' || text FROM audit ORDER BY id").unwrap();
+    let lines = rows.query_map([], |row| row.get(0)).unwrap();
+    lines.map(Result::unwrap).collect()
 }
 
 /// Runs a test with a till, or says why this machine has none.
@@ -286,6 +296,11 @@ impl Till {
         self.daemon.as_ref().expect("a daemon").signal(Signal::TERM);
         assert_eq!(self.daemon_ended().await, Some(0), "{}", self.log());
         began.elapsed()
+    }
+
+    /// The daemon's own sockets, to be looked at.
+    pub(crate) fn daemon_sockets(&self) -> Vec<OwnedFd> {
+        self.daemon.as_ref().expect("a daemon").sockets()
     }
 
     /// From now on the daemon can write to no file, or can again.

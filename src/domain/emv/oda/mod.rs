@@ -56,6 +56,10 @@ fn choose(card: Aip, terminal: Capabilities) -> Option<Method> {
 
 /// Authenticates what can be now, then goes on with the restrictions. With CDA only the keys are ready afterwards.
 pub(super) fn authenticate(mut session: Box<Session>) -> Step {
+    // Choice: tag 9F22 tells which key of the authority the card wants, whether the terminal has it or not.
+    if let Some(index) = session.app.card.array::<1>(Tag::CA_KEY_INDEX) {
+        session.app.own.put(Tag::TERMINAL_CA_KEY_INDEX, &index);
+    }
     match choose(session.aip, session.capabilities()) {
         None => {
             session.tvr.set(Tvr::ODA_NOT_PERFORMED);

@@ -4,12 +4,17 @@ use super::rows::{
 };
 use crate::domain::money::Amount;
 use crate::domain::outcome::{EntryType, Kind, Outcome, QueueState, Resolution, ResultCode};
+use crate::domain::profile::VoidedSales;
 use crate::domain::record::TxnRow;
 use crate::domain::settlement::suspects::{Reason, suspects};
 use crate::domain::settlement::totals::{Totals, TotalsError, lines};
 
+fn totals(rows: &[TxnRow]) -> Result<Totals, TotalsError> {
+    Totals::of(rows, VoidedSales::BothSides)
+}
+
 fn field48(rows: &[TxnRow]) -> String {
-    Totals::of(rows).unwrap().field48()
+    totals(rows).unwrap().field48()
 }
 
 /// Two sales of 10.00 of which one is voided: the digits of the published-form example.
@@ -22,6 +27,19 @@ fn a_voided_sale_stays_a_debit_and_its_void_is_a_credit() {
     assert_eq!((lines[0].kind, lines[0].count, lines[0].amount), (Kind::Sale, 2, 2_000));
     assert_eq!((lines[0].voided_count, lines[0].voided_amount), (1, 1_000));
     assert_eq!((lines[1].kind, lines[1].count, lines[1].amount), (Kind::Void, 1, 1_000));
+}
+
+/// Where the acquirer counts neither of a pair, both are left out of field 48, and the lines still tell them.
+#[test]
+fn a_voided_sale_and_its_void_may_stand_on_neither_side() {
+    let mut rows = vec![approved(Kind::Sale, 1, 1_000), approved(Kind::Refund, 9, 50)];
+    let told = |rows: &[TxnRow]| Totals::of(rows, VoidedSales::Neither).unwrap().field48();
+    let without = told(&rows);
+    assert_eq!(without, format!("{:012}001{:012}0010{}0", 1_000, 50, "0".repeat(30)));
+    rows.extend(voided_sale(2, 1_000));
+    assert_eq!(told(&rows), without);
+    assert_ne!(field48(&rows), without);
+    assert!(lines(&rows).iter().any(|line| line.kind == Kind::Void));
 }
 
 #[test]
@@ -43,12 +61,12 @@ fn approved_amounts_count_and_not_those_asked_for() {
     let mut row = approved(Kind::Sale, 1, 1_000);
     row.approved_amount = amount(700);
     row.result = Some(ResultCode::Partial);
-    assert_eq!(Totals::of(&[row]).unwrap().domestic.debit.amount, amount(700));
+    assert_eq!(totals(&[row]).unwrap().domestic.debit.amount, amount(700));
 }
 
 #[test]
 fn what_moves_no_money_is_not_counted() {
-    let check = |row: TxnRow| assert_eq!(Totals::of(&[row]).unwrap(), Totals::default());
+    let check = |row: TxnRow| assert_eq!(totals(&[row]).unwrap(), Totals::default());
     check(approved(Kind::PreAuth, 1, 100));
     check(approved(Kind::PreAuthVoid, 1, 100));
     check(approved(Kind::Balance, 1, 0));
@@ -78,7 +96,7 @@ fn a_local_void_of_a_sale_that_was_never_uploaded_leaves_no_trace() {
     withdrawn.entries[0].attempts = 0;
     let gone = TxnRow { entries: Vec::new(), ..offline(1, 100, QueueState::Queued, "") };
     let void = TxnRow { wire: None, ..approved(Kind::Void, 2, 100) };
-    assert_eq!(Totals::of(&[withdrawn, gone, void]).unwrap(), Totals::default());
+    assert_eq!(totals(&[withdrawn, gone, void]).unwrap(), Totals::default());
 }
 
 /// What the shop found out counts as it found out.
@@ -87,7 +105,7 @@ fn a_resolution_decides_what_the_bank_did_not() {
     let resolved = |how| {
         let mut row = offline(1, 100, QueueState::Done, "");
         row.entries[0].resolution = Some(how);
-        Totals::of(&[row]).unwrap().domestic.debit.count
+        totals(&[row]).unwrap().domestic.debit.count
     };
     assert_eq!(resolved(Resolution::Paid), 1);
     assert_eq!(resolved(Resolution::NotPaid), 0);
@@ -98,11 +116,11 @@ fn a_resolution_decides_what_the_bank_did_not() {
 #[test]
 fn counts_and_sums_that_do_not_fit_are_refused() {
     let rows: Vec<TxnRow> = (1..=999).map(|stan| approved(Kind::Sale, stan, 1)).collect();
-    assert_eq!(Totals::of(&rows).unwrap().domestic.debit.count, 999);
+    assert_eq!(totals(&rows).unwrap().domestic.debit.count, 999);
     let more: Vec<TxnRow> = (1..=1_000).map(|stan| approved(Kind::Sale, stan, 1)).collect();
-    assert_eq!(Totals::of(&more), Err(TotalsError::Count));
+    assert_eq!(totals(&more), Err(TotalsError::Count));
     let much = [approved(Kind::Sale, 1, Amount::MAX.minor()), approved(Kind::Sale, 2, 1)];
-    assert_eq!(Totals::of(&much), Err(TotalsError::Amount));
+    assert_eq!(totals(&much), Err(TotalsError::Amount));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Which records go up, in which form and order.
 use super::rows::{advice, approved, day, foreign, offline};
 use crate::domain::outcome::{EntryMode, Kind, Outcome, QueueState, ResultCode, Verdict};
+use crate::domain::profile::VoidedSales;
 use crate::domain::record::TxnRow;
 use crate::domain::settlement::upload::{Form, message_length, plan};
 use crate::domain::unionpay::settlement::ChipFailure;
@@ -10,7 +11,10 @@ use std::sync::Arc;
 
 fn told(rows: &[TxnRow], domestic: Verdict, foreign: Verdict) -> Vec<(u32, Form, bool)> {
     let stan = |at: usize| rows[at].stan.unwrap().get();
-    plan(rows, domestic, foreign).iter().map(|d| (stan(d.row), d.form, d.agreed)).collect()
+    plan(rows, VoidedSales::BothSides, (domestic, foreign))
+        .iter()
+        .map(|d| (stan(d.row), d.form, d.agreed))
+        .collect()
 }
 
 /// The certificates of chip transactions go up whatever the bank says, pre-authorisations too.
@@ -83,7 +87,7 @@ fn groups_have_eight_lines_at_most() {
     let rows: Vec<TxnRow> = (1..=19).map(|stan| approved(Kind::PreAuthComplete, stan, 100)).collect();
     let mut rows = rows;
     rows.push(approved(Kind::Refund, 20, 50));
-    let plan = plan(&rows, Disagreed, Agreed);
+    let plan = plan(&rows, VoidedSales::BothSides, (Disagreed, Agreed));
     let lengths = [0, 8, 16, 19, 20].map(|from| message_length(&plan, from));
     assert_eq!(lengths, [8, 8, 3, 1, 0]);
 }

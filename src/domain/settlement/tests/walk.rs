@@ -8,7 +8,6 @@ use crate::domain::outcome::{BatchState, Kind, Outcome, Verdict};
 use crate::domain::record::{Record, SettlementRow, SettlementStep, TxnRow};
 use crate::domain::settlement::{Answer, End, Event, Local, Report, Request, Settlement, upload};
 use crate::domain::txn::{Now, Vital};
-use core::time::Duration;
 use proptest::prelude::*;
 
 use Verdict::{Agreed, Disagreed, Unknown};
@@ -230,7 +229,7 @@ fn power_may_fail_at_every_step() {
     for (rows, domestic) in
         [(busy_day(), Disagreed), (day(), Disagreed), (day(), Agreed), (Vec::new(), Agreed)]
     {
-        let plan = upload::plan(&rows, domestic, Agreed).len();
+        let plan = upload::plan(&rows, setup().voided_sales, (domestic, Agreed)).len();
         let steps = {
             let mut world = World::new(rows.clone(), domestic, Agreed);
             world.run(false);
@@ -269,13 +268,14 @@ fn recovery_goes_on_at_the_recorded_phase() {
         begun_at: WallTime(1),
         operator: setup().operator,
         frozen: frozen.then(|| {
-            let totals = crate::domain::settlement::totals::Totals::of(&busy_day()).unwrap();
+            let totals =
+                crate::domain::settlement::totals::Totals::of(&busy_day(), setup().voided_sales).unwrap();
             (totals.field48(), Stan::new(77).unwrap())
         }),
         verdict,
         uploaded,
     };
-    let recover = |row: &SettlementRow| Settlement::recover(row, setup().batch, Duration::from_secs(60));
+    let recover = |row: &SettlementRow| Settlement::recover(row, setup());
 
     let (machine, effects) = recover(&row(false, None, 0));
     assert_eq!((effects.local, machine.phase()), (vec![Local::Drain], "draining"));
@@ -308,7 +308,7 @@ fn an_upload_whose_records_changed_begins_anew() {
         verdict: Some((Disagreed, Agreed)),
         uploaded: 16,
     };
-    let (machine, _) = Settlement::recover(&row, setup().batch, Duration::from_secs(60));
+    let (machine, _) = Settlement::recover(&row, setup());
     let (machine, _) = machine.step(Event::BatchRead(busy_day()), NOW);
     let (machine, _) = machine.step(Event::Stored(Stan::new(90).ok()), NOW);
     let (_, effects) = machine.step(Event::LineReady, NOW);

@@ -5,6 +5,7 @@ use crate::domain::calendar::{BootTime, WallTime};
 use crate::domain::fault::{Fault, FaultName};
 use crate::domain::ident::{BatchNumber, OperatorId, ResponseCode, Stan};
 use crate::domain::outcome::{BatchState, Verdict};
+use crate::domain::profile::VoidedSales;
 use crate::domain::record::{Record, SettlementRow, SettlementStep, TxnRow};
 use crate::domain::txn::{Now, Vital};
 use core::time::Duration;
@@ -140,6 +141,7 @@ pub(super) fn setup() -> Setup {
         batch: BatchNumber::FIRST,
         operator: OperatorId::new("01").unwrap(),
         response_timeout: Duration::from_secs(60),
+        voided_sales: VoidedSales::BothSides,
     }
 }
 
@@ -179,7 +181,7 @@ impl World {
                 let row = self.disk.settlement.clone()?;
                 self.highest_progress = 0;
                 let batch = BatchNumber::new(self.disk.batch).unwrap();
-                self.drive(Settlement::recover(&row, batch, Duration::from_secs(60))).ok()
+                self.drive(Settlement::recover(&row, Setup { batch, ..setup() })).ok()
             }
         }
     }

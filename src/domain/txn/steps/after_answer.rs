@@ -7,8 +7,9 @@ use super::closing::Ending;
 use super::{Base, Step, removed_prompt, trouble};
 use crate::domain::emv::apdu::ResponseApdu;
 use crate::domain::emv::kernel::{Conclusion, HostAnswer, Input, Kernel, Output, Verdict};
+use crate::domain::ident::ResponseCode;
 use crate::domain::money::Amount;
-use crate::domain::outcome::{Outcome, ResultCode};
+use crate::domain::outcome::{EntryMode, Outcome, ResultCode};
 use crate::domain::record::{CardFacts, ReversalReason};
 use crate::domain::txn::{Completed, Event, Local, Now, Online, State, Word, card};
 use crate::domain::unionpay::answers::FinancialAnswer;
@@ -61,8 +62,13 @@ impl Base {
 
     /// A refusal without a MAC could be anybody's: where the profile says so and TLS does not make up for it, what the
     /// bank may have booked is undone.
-    fn refusal(&self, answer: &FinancialAnswer) -> Ending {
-        let ending = Ending::declined(ResultCode::DeclinedHost);
+    fn refusal(&self, answer: &FinancialAnswer, card: &CardFacts) -> Ending {
+        // 45: the bank takes no stripe for a chip. Appendix of response codes of Q/CUP 006.
+        let code = answer.host.response_code.as_ref().map(ResponseCode::as_str);
+        let ending = Ending::declined(match (card.entry_mode, code) {
+            (EntryMode::Swipe, Some("45")) => ResultCode::FallbackRefused,
+            _ => ResultCode::DeclinedHost,
+        });
         if self.setup.identity.profile.doubts(answer.signed, self.setup.tls) {
             self.undone(ending, ReversalReason::NoAnswer)
         } else {
@@ -71,7 +77,7 @@ impl Base {
     }
 
     fn answered_without_chip(self, card: Arc<CardFacts>, answer: FinancialAnswer, now: Now) -> Step {
-        let ending = if answer.approved { self.approval(&answer) } else { self.refusal(&answer) };
+        let ending = if answer.approved { self.approval(&answer) } else { self.refusal(&answer, &card) };
         let local = declined_keys(&answer);
         self.end_sent(ending, card, answer.host, local, vec![], now)
     }
@@ -134,7 +140,7 @@ impl Base {
         let ending = if answer.approved {
             self.undone(Ending::failed(result), ReversalReason::Refused)
         } else {
-            self.refusal(&answer)
+            self.refusal(&answer, &card)
         };
         let local = declined_keys(&answer);
         self.end_sent(ending, card, answer.host, local, farewell, now)
@@ -158,7 +164,7 @@ impl Base {
         let profile = Arc::clone(&self.setup.identity.profile);
         let lists = &profile.icc;
         let ending = match conclusion.verdict {
-            _ if !answer.approved => self.refusal(&answer),
+            _ if !answer.approved => self.refusal(&answer, &card),
             Verdict::Approved => self.approval(&answer),
             _ => {
                 let ending = Ending::declined(ResultCode::DeclinedCard);

@@ -1,4 +1,4 @@
-//! Before the bank is asked: the card comes in and is read, until it has said who it is and what it wants. No money can
+//! Before the bank is asked: the card is read, until it has said who it is and what it wants. No money can
 //! move here.
 //!
 //! EMV 4.4 Book 3 chapter 8 and Book 4 chapter 6 for the order.
@@ -6,61 +6,19 @@ use super::closing::Ending;
 use super::{Base, Step, interruption, removed_prompt, trouble};
 use crate::domain::calendar::BootTime;
 use crate::domain::emv::kernel::{CardSummary, Conclusion, Input, Kernel, Output, PinRequest, Verdict};
-use crate::domain::emv::params::{Aid, Purpose, TxnParams};
+use crate::domain::emv::params::{Aid, Purpose};
 use crate::domain::emv::results::{Cid, Tvr};
 use crate::domain::emv::tlv::Tag;
 use crate::domain::outcome::{CvmMethod, EntryMode, Kind, Prompt, ResultCode};
 use crate::domain::record::{CardFacts, WireFacts};
 use crate::domain::rules::{self, Route, Rule, Undo};
 use crate::domain::secret::{PinBlock, Track2};
-use crate::domain::txn::fallback::Attempts;
-use crate::domain::txn::{
-    Answer, Ask, CardTrouble, Event, Known, Local, Now, Online, PinAsk, Stage, State, Then, card,
-};
+use crate::domain::txn::{Answer, Ask, Event, Known, Local, Now, Online, PinAsk, Stage, State, Then, card};
 use crate::domain::unionpay::matrix::Name as Message;
 use crate::domain::unionpay::messages::{self, WireSource};
 use std::sync::Arc;
 
 impl Base {
-    pub(super) fn card(
-        self,
-        params: Box<TxnParams>,
-        attempts: Attempts,
-        deadline: BootTime,
-        event: Event,
-        now: Now,
-    ) -> Step {
-        match event {
-            Event::CardInserted => {
-                let local = vec![Local::Prompt(Prompt::DoNotRemoveCard), Local::PowerOn];
-                self.go(State::AwaitPower { params, attempts }, local)
-            }
-            Event::Tick if now.boot >= deadline => {
-                self.end_unsent(Ending::cancelled(ResultCode::CustomerTimeout), None, vec![], now)
-            }
-            _ => self.stay(State::AwaitCard { params, attempts, deadline }),
-        }
-    }
-
-    pub(super) fn power(self, params: Box<TxnParams>, attempts: Attempts, event: Event, now: Now) -> Step {
-        let trouble = match event {
-            Event::CardPowered => {
-                let (kernel, output) = Kernel::start(&self.setup.emv, *params);
-                return self.output(kernel, output, Stage::default(), now);
-            }
-            Event::CardFailed(trouble) => trouble,
-            Event::CardRemoved => CardTrouble::Removed,
-            _ => return self.stay(State::AwaitPower { params, attempts }),
-        };
-        let attempts = attempts.failed(trouble);
-        if attempts.are_over() {
-            let local = vec![Local::Prompt(Prompt::OtherMethod)];
-            return self.end_unsent(Ending::failed(ResultCode::CardUnreadable), None, local, now);
-        }
-        let state = State::AwaitCard { params, attempts, deadline: self.patience(now) };
-        self.go(state, vec![Local::PowerOff, Local::Prompt(Prompt::TryAgain)])
-    }
-
     pub(super) fn chip(self, kernel: Box<Kernel>, stage: Stage, event: Event, now: Now) -> Step {
         match event {
             Event::CardAnswered(response) => self.tell_chip(*kernel, Input::Response(response), stage, now),
@@ -85,7 +43,7 @@ impl Base {
     }
 
     /// What the kernel wants, before the bank is asked.
-    fn output(self, kernel: Kernel, output: Output, stage: Stage, now: Now) -> Step {
+    pub(super) fn output(self, kernel: Kernel, output: Output, stage: Stage, now: Now) -> Step {
         let deadline = self.patience(now);
         match output {
             Output::Transmit(command) => {
@@ -102,21 +60,33 @@ impl Base {
             Output::AskPin(request) => {
                 let PinRequest { card, kind, tries_left, again } = *request;
                 let ask = PinAsk { kind, tries_left, again, bypass_allowed: true };
-                self.known(Known { kernel, card, then: Then::Pin(ask), stage }, now)
+                let then = Then::Pin { kernel: Box::new(kernel), ask };
+                self.known_chip(&card, then, stage, now)
             }
-            Output::GoOnline(card) => self.known(Known { kernel, card, then: Then::Online, stage }, now),
-            Output::Done(conclusion) => self.done(kernel, *conclusion, stage, now),
+            Output::GoOnline(summary) => {
+                let facts = card::facts(&summary, &self.setup.token_key);
+                let then = Then::Online { kernel: Box::new(kernel), summary };
+                self.known(Known { card: facts, then, stage }, now)
+            }
+            Output::Done(conclusion) => self.done(*conclusion, stage, now),
         }
     }
 
+    fn known_chip(self, summary: &CardSummary, then: Then, stage: Stage, now: Now) -> Step {
+        let card = card::facts(summary, &self.setup.token_key);
+        self.known(Known { card, then, stage }, now)
+    }
+
     /// The card was only read, or it or the terminal ended it without the bank.
-    fn done(self, kernel: Kernel, conclusion: Conclusion, stage: Stage, now: Now) -> Step {
+    fn done(self, conclusion: Conclusion, stage: Stage, now: Now) -> Step {
         let ending = match (conclusion.verdict, conclusion.card) {
-            (Verdict::Read, Some(card)) => {
-                return self.known(Known { kernel, card, then: Then::Read, stage }, now);
+            (Verdict::Read, Some(summary)) => {
+                let then = Then::Read { track2: summary.track2.clone(), fallback: false };
+                return self.known_chip(&summary, then, stage, now);
             }
-            (Verdict::Approved, Some(card)) => {
-                return self.known(Known { kernel, card, then: Then::Stored, stage }, now);
+            (Verdict::Approved, Some(summary)) => {
+                let facts = card::facts(&summary, &self.setup.token_key);
+                return self.known(Known { card: facts, then: Then::Stored(summary), stage }, now);
             }
             (Verdict::Read | Verdict::NotAccepted, card) => {
                 (Ending::failed(ResultCode::CardNotAccepted), card)
@@ -168,26 +138,41 @@ impl Base {
     }
 
     /// The card wants the bank; what it said goes along.
-    pub(super) fn go_online(self, kernel: Kernel, summary: &CardSummary, stage: Stage, now: Now) -> Step {
-        let card = Arc::new(card::facts(summary, &self.setup.token_key));
+    pub(super) fn go_online(
+        self,
+        kernel: Kernel,
+        summary: &CardSummary,
+        card: CardFacts,
+        stage: Stage,
+        now: Now,
+    ) -> Step {
+        let card = Arc::new(card);
         let Ok(icc) = self.setup.identity.profile.icc.request(&summary.tags) else {
             return self.end_unsent(Ending::failed(ResultCode::CardUnreadable), Some(card), vec![], now);
         };
         let reversal_icc = self.setup.identity.profile.icc.reversal_no_answer(&summary.tags);
-        let wire = self.wire(self.rule(), EntryMode::Chip, stage.pin.is_some(), &icc, &reversal_icc);
+        let read =
+            Read { with_pin: stage.pin.is_some(), icc: &icc, reversal_icc: &reversal_icc, ..Read::CHIP };
+        let wire = self.wire(self.rule(), &read);
         let may_store = self.purpose() == Purpose::Pay && !stage.pin_asked;
         let track2 = summary.track2.clone();
         self.dial(Online { kernel: Some(kernel), track2, card, wire, pin: stage.pin, may_store })
     }
 
     /// The card was read, which is all that was wanted of it.
-    pub(super) fn after_reading(self, summary: &CardSummary, pin: Option<PinBlock>, now: Now) -> Step {
-        let mut card = card::facts(summary, &self.setup.token_key);
+    pub(super) fn after_reading(
+        self,
+        mut card: CardFacts,
+        track2: Option<Track2>,
+        fallback: bool,
+        pin: Option<PinBlock>,
+        now: Now,
+    ) -> Step {
         if self.start.kind == Kind::PreAuthComplete && pin.is_none() {
             // Money is taken for goods: who gives no PIN signs. Choice.
             (card.cvm, card.signature_required) = (CvmMethod::Signature, true);
         }
-        self.carry_out(Arc::new(card), summary.track2.clone(), pin, now)
+        self.carry_out(Arc::new(card), track2, fallback, pin, now)
     }
 
     /// Whose card it is is settled, and the chip is not needed any more, if there is one at all.
@@ -195,6 +180,7 @@ impl Base {
         self,
         card: Arc<CardFacts>,
         track2: Option<Track2>,
+        fallback: bool,
         pin: Option<PinBlock>,
         now: Now,
     ) -> Step {
@@ -202,7 +188,8 @@ impl Base {
             let entry = entry.clone();
             return self.end_undone_locally(entry, card, now);
         }
-        let wire = self.wire(self.rule(), card.entry_mode, pin.is_some(), &[], &[]);
+        let read = Read { entry_mode: card.entry_mode, fallback, with_pin: pin.is_some(), ..Read::CHIP };
+        let wire = self.wire(self.rule(), &read);
         if self.rule().route == Route::Queue {
             return self.tell_later(card, wire, now);
         }
@@ -213,24 +200,17 @@ impl Base {
         self.go(State::AwaitLine(Box::new(online)), vec![Local::Prompt(Prompt::Dialling), Local::OpenLine])
     }
 
-    pub(super) fn wire(
-        &self,
-        rule: &Rule,
-        entry_mode: EntryMode,
-        with_pin: bool,
-        icc: &[u8],
-        reversal_icc: &[u8],
-    ) -> WireFacts {
+    pub(super) fn wire(&self, rule: &Rule, read: &Read<'_>) -> WireFacts {
         messages::wire_facts(&WireSource {
             message: if self.by_voice() { Message::VoiceSale } else { rule.message },
             identity: &self.setup.identity,
             original: self.start.terms.original.as_ref(),
-            entry_mode,
-            with_pin,
-            fallback: false,
+            entry_mode: read.entry_mode,
+            with_pin: read.with_pin,
+            fallback: read.fallback,
             partial: self.announces_partial(),
-            icc,
-            reversal_icc,
+            icc: read.icc,
+            reversal_icc: read.reversal_icc,
         })
     }
 
@@ -239,6 +219,22 @@ impl Base {
         let room = self.setup.identity.profile.forms.private_60_digits >= 14;
         room && self.start.kind == Kind::Sale && self.start.terms.allow_partial
     }
+}
+
+/// How a card was read, for its message.
+pub(super) struct Read<'a> {
+    pub(super) entry_mode: EntryMode,
+    /// By its stripe, because its chip cannot be read.
+    pub(super) fallback: bool,
+    pub(super) with_pin: bool,
+    pub(super) icc: &'a [u8],
+    pub(super) reversal_icc: &'a [u8],
+}
+
+impl Read<'_> {
+    /// By its chip, which said nothing for the bank; no PIN.
+    pub(super) const CHIP: Self =
+        Self { entry_mode: EntryMode::Chip, fallback: false, with_pin: false, icc: &[], reversal_icc: &[] };
 }
 
 /// Why the chip declined, as far as it can be told: the exception file, the service, or the PIN tries. EMV 4.4 Book 3

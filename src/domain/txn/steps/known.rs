@@ -3,11 +3,14 @@
 use super::closing::Ending;
 use super::{Base, Step, interruption};
 use crate::domain::calendar::BootTime;
-use crate::domain::emv::kernel::{CardSummary, Input, PinKind, PinResult};
+use crate::domain::emv::kernel::{Input, PinKind, PinResult};
 use crate::domain::emv::params::Purpose;
-use crate::domain::outcome::{CvmMethod, Kind, Prompt, ResultCode};
+use crate::domain::outcome::{CvmMethod, EntryMode, Kind, PinEntry, Prompt, ResultCode};
+use crate::domain::record::CardFacts;
 use crate::domain::rules;
+use crate::domain::secret::PinBlock;
 use crate::domain::txn::{Answer, Ask, Event, Known, Local, Now, PinAsk, State, Then};
+use std::sync::Arc;
 
 /// What is asked where the terminal, not the chip, wants a PIN.
 const FOR_THE_BANK: PinAsk =
@@ -17,56 +20,53 @@ impl Base {
     /// The way on from a card that is known, as far as nobody has to be asked.
     pub(super) fn known(self, known: Known, now: Now) -> Step {
         if !self.same_card(&known.card) {
-            return self.end_known(Ending::failed(ResultCode::WrongCard), &known.card, vec![], now);
+            return self.end_known(Ending::failed(ResultCode::WrongCard), known.card, vec![], now);
         }
         if self.is_blacklisted(&known.card) {
             let ending = Ending::declined(ResultCode::CardBlacklisted);
-            return self.end_known(ending, &known.card, vec![], now);
+            return self.end_known(ending, known.card, vec![], now);
         }
-        let for_the_bank = matches!(known.then, Then::Pin(ask) if ask.kind == PinKind::Online);
+        let for_the_bank = matches!(known.then, Then::Pin { ask, .. } if ask.kind == PinKind::Online);
         if for_the_bank && self.purpose() == Purpose::PayOffline {
             // A PIN that only the bank can check: without the bank there is no such sale.
             let ending = Ending::declined(ResultCode::DeclinedOffline);
-            return self.end_known(ending, &known.card, vec![], now);
+            return self.end_known(ending, known.card, vec![], now);
         }
         let known = Box::new(known);
-        let deadline = self.patience(now);
         if self.setup.confirm_card && !known.stage.confirmed {
             let local = vec![Local::Prompt(Prompt::ConfirmCard), Local::Ask(Ask::Card)];
+            let deadline = self.patience(now);
             return self.go(State::AwaitConfirm { known, deadline }, local);
         }
         if self.guards_duplicates() && !known.stage.unique {
-            let token = self.setup.token_key.token(&known.card.pan);
+            let token = known.card.token.clone();
             let look = Local::LookForDuplicate { token, amount: self.start.amount };
             return self.go(State::AwaitLookup(known), vec![look]);
         }
-        match known.then {
-            Then::Pin(ask) => self.ask_pin(known, ask, deadline),
-            Then::Read if self.reading_asks_pin() && !known.stage.pin_asked => {
-                self.ask_pin(known, FOR_THE_BANK, deadline)
+        let Known { card, then, stage } = *known;
+        match then {
+            Then::Pin { kernel, ask } => {
+                self.ask_pin(Box::new(Known { card, then: Then::Pin { kernel, ask }, stage }), ask, now)
             }
-            Then::Read => {
-                let Known { card, stage, .. } = *known;
-                self.after_reading(&card, stage.pin, now)
+            then @ Then::Read { .. } if self.reading_asks_pin(&card) && !stage.pin_asked => {
+                self.ask_pin(Box::new(Known { card, then, stage }), FOR_THE_BANK, now)
             }
-            Then::Stored => self.approved_by_card(&known.card, known.stage.pin_asked, now),
-            Then::Online => {
-                let Known { kernel, card, stage, .. } = *known;
-                self.go_online(kernel, &card, stage, now)
-            }
+            Then::Read { track2, fallback } => self.after_reading(card, track2, fallback, stage.pin, now),
+            Then::Stored(summary) => self.approved_by_card(&summary, card, stage.pin_asked, now),
+            Then::Online { kernel, summary } => self.go_online(*kernel, &summary, card, stage, now),
         }
     }
 
     /// A follow-up wants the card of its original, where that is known.
-    fn same_card(&self, card: &CardSummary) -> bool {
+    fn same_card(&self, card: &CardFacts) -> bool {
         let wanted = self.start.terms.original.as_ref().and_then(|original| original.card_token.as_ref());
-        wanted.is_none_or(|wanted| *wanted == self.setup.token_key.token(&card.pan))
+        wanted.is_none_or(|wanted| *wanted == card.token)
     }
 
     /// The bank takes no money from this card.
-    fn is_blacklisted(&self, card: &CardSummary) -> bool {
+    fn is_blacklisted(&self, card: &CardFacts) -> bool {
         let list = &self.setup.blacklist;
-        self.takes_money() && !list.is_empty() && list.contains(&self.setup.token_key.token(&card.pan))
+        self.takes_money() && list.contains(&card.token)
     }
 
     /// True for kinds that a blacklisted card is refused. Choice: an undo and a refund give money back, so the bank is
@@ -81,19 +81,28 @@ impl Base {
             && !self.setup.identity.profile.duplicate_window.is_zero()
     }
 
-    fn reading_asks_pin(&self) -> bool {
-        rules::asks_pin_after_reading(self.start.kind, &self.setup.identity.profile)
+    /// No chip asks: the profile decides, and a stripe that takes money wants the PIN that nobody else asks for.
+    fn reading_asks_pin(&self, card: &CardFacts) -> bool {
+        let swiped = card.entry_mode == EntryMode::Swipe && self.takes_money() && !self.by_voice();
+        swiped || rules::asks_pin_after_reading(self.start.kind, &self.setup.identity.profile)
     }
 
-    fn ask_pin(self, known: Box<Known>, ask: PinAsk, deadline: BootTime) -> Step {
+    /// Asks for a PIN where one can be typed; nobody is told to type one where not.
+    fn ask_pin(self, known: Box<Known>, ask: PinAsk, now: Now) -> Step {
+        let question = match (self.setup.pin_entry, ask.kind) {
+            (PinEntry::Agent, _) => Local::Ask(Ask::Pin(ask)),
+            (PinEntry::Pinpad, PinKind::OfflinePlain) => Local::AskPad(self.setup.customer_timeout),
+            (PinEntry::Pinpad | PinEntry::Nowhere, _) => {
+                return self.pin_done(known, PinResult::NotAvailable, None, now);
+            }
+        };
         let prompt = if ask.again { Prompt::WrongPin } else { Prompt::EnterPin };
-        let local = vec![Local::Prompt(prompt), Local::Ask(Ask::Pin(ask))];
-        self.go(State::AwaitPin { known, deadline }, local)
+        let deadline = self.patience(now);
+        self.go(State::AwaitPin { known, deadline }, vec![Local::Prompt(prompt), question])
     }
 
-    fn end_known(self, ending: Ending, card: &CardSummary, local: Vec<Local>, now: Now) -> Step {
-        let facts = self.facts(Some(card));
-        self.end_unsent(ending, facts, local, now)
+    pub(super) fn end_known(self, ending: Ending, card: CardFacts, local: Vec<Local>, now: Now) -> Step {
+        self.end_unsent(ending, Some(Arc::new(card)), local, now)
     }
 
     pub(super) fn confirm(self, mut known: Box<Known>, deadline: BootTime, event: Event, now: Now) -> Step {
@@ -103,10 +112,10 @@ impl Base {
                 self.known(*known, now)
             }
             Event::AgentAnswered(_) => {
-                self.end_known(Ending::cancelled(ResultCode::CustomerCancelled), &known.card, vec![], now)
+                self.end_known(Ending::cancelled(ResultCode::CustomerCancelled), known.card, vec![], now)
             }
             other => match interruption(&other, deadline, now) {
-                Some((ending, local)) => self.end_known(ending, &known.card, local, now),
+                Some((ending, local)) => self.end_known(ending, known.card, local, now),
                 None => self.stay(State::AwaitConfirm { known, deadline }),
             },
         }
@@ -125,11 +134,11 @@ impl Base {
             }
             // Who cannot look does not know, and never charges twice in silence.
             Event::StoreFailed => {
-                self.end_known(Ending::failed(ResultCode::StorageFault), &known.card, vec![], now)
+                self.end_known(Ending::failed(ResultCode::StorageFault), known.card, vec![], now)
             }
             Event::CardRemoved | Event::CardFailed(_) => {
                 let ending = Ending::failed(super::trouble(&event));
-                self.end_known(ending, &known.card, super::removed_prompt(&event), now)
+                self.end_known(ending, known.card, super::removed_prompt(&event), now)
             }
             _ => self.stay(State::AwaitLookup(known)),
         }
@@ -142,16 +151,16 @@ impl Base {
                 known.stage.unique = true;
                 self.known(*known, now)
             }
-            Event::AgentAnswered(_) => self.end_known(Ending::cancelled(suspected), &known.card, vec![], now),
-            Event::AgentUnavailable => self.end_known(Ending::failed(suspected), &known.card, vec![], now),
+            Event::AgentAnswered(_) => self.end_known(Ending::cancelled(suspected), known.card, vec![], now),
+            Event::AgentUnavailable => self.end_known(Ending::failed(suspected), known.card, vec![], now),
             other => match interruption(&other, deadline, now) {
-                Some((ending, local)) => self.end_known(ending, &known.card, local, now),
+                Some((ending, local)) => self.end_known(ending, known.card, local, now),
                 None => self.stay(State::AwaitDuplicate { known, deadline }),
             },
         }
     }
 
-    pub(super) fn pin(self, mut known: Box<Known>, deadline: BootTime, event: Event, now: Now) -> Step {
+    pub(super) fn pin(self, known: Box<Known>, deadline: BootTime, event: Event, now: Now) -> Step {
         let asked = known.asked_pin();
         let (result, block) = match (event, asked) {
             (Event::AgentAnswered(Answer::Pin(block)), PinKind::Online) => (PinResult::Entered, Some(block)),
@@ -164,25 +173,38 @@ impl Base {
             }
             (Event::AgentAnswered(Answer::PinBypassed), _) => (PinResult::Bypassed, None),
             (Event::AgentAnswered(Answer::PinNotAvailable), _) => (PinResult::NotAvailable, None),
+            (Event::AgentAnswered(Answer::PinTooLate), _) => {
+                let ending = Ending::cancelled(ResultCode::CustomerTimeout);
+                return self.end_known(ending, known.card, vec![], now);
+            }
             (Event::AgentAnswered(_) | Event::AgentUnavailable, _) => {
                 let ending = Ending::cancelled(ResultCode::PinCancelled);
-                return self.end_known(ending, &known.card, vec![], now);
+                return self.end_known(ending, known.card, vec![], now);
             }
             (other, _) => {
                 return match interruption(&other, deadline, now) {
-                    Some((ending, local)) => self.end_known(ending, &known.card, local, now),
+                    Some((ending, local)) => self.end_known(ending, known.card, local, now),
                     None => self.stay(State::AwaitPin { known, deadline }),
                 };
             }
         };
-        known.stage.pin_asked |= asked == PinKind::Online;
-        known.stage.pin = block;
-        if matches!(known.then, Then::Pin(_)) {
-            return self.tell_chip(known.kernel, Input::PinDone(result), known.stage, now);
+        self.pin_done(known, result, block, now)
+    }
+
+    /// A PIN was typed, or not: the card goes on, or the terminal does where it wanted the PIN.
+    fn pin_done(self, known: Box<Known>, result: PinResult, block: Option<PinBlock>, now: Now) -> Step {
+        let asked = known.asked_pin();
+        let Known { mut card, then, mut stage } = *known;
+        stage.pin_asked |= asked == PinKind::Online;
+        stage.pin = block;
+        if let Then::Pin { kernel, .. } = then {
+            return self.tell_chip(*kernel, Input::PinDone(result), stage, now);
         }
-        if known.stage.pin.is_some() {
-            known.card.cvm = CvmMethod::OnlinePin;
+        if stage.pin.is_some() {
+            card.cvm = CvmMethod::OnlinePin;
+            // Choice: who pays by stripe signs as well.
+            card.signature_required &= card.entry_mode == EntryMode::Swipe;
         }
-        self.known(*known, now)
+        self.known(Known { card, then, stage }, now)
     }
 }

@@ -71,7 +71,7 @@ impl Base {
     /// Everybody who must has allowed it.
     fn allowed(self, params: Box<TxnParams>, now: Now) -> Step {
         match self.card_on_file() {
-            Some(card) => self.carry_out(card, None, None, now),
+            Some(card) => self.carry_out(card, None, false, None, now),
             None => {
                 let state =
                     State::AwaitCard { params, attempts: Attempts::default(), deadline: self.patience(now) };

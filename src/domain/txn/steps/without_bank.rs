@@ -3,19 +3,26 @@
 //!
 //! A card approves by itself with a TC in its first cryptogram, or, when no line can be had, in its second (EMV 4.4
 //! Book 3 §10.8, Book 4 §6.3.6; 8A = Y1 and Y3). A sale whose card wanted a PIN for the bank is never one of them.
+use super::before_bank::Read;
 use super::closing::Ending;
 use super::{Base, Step};
 use crate::domain::emv::kernel::{CardSummary, HostAnswer, Input};
-use crate::domain::outcome::{EntryMode, EntryType, Kind, ResultCode};
+use crate::domain::outcome::{EntryType, Kind, ResultCode};
 use crate::domain::record::{CardFacts, Upload, WireFacts};
 use crate::domain::rules;
-use crate::domain::txn::{Completed, Event, Now, Online, State, Word, card};
+use crate::domain::txn::{Completed, Event, Now, Online, State, Word};
 use std::sync::Arc;
 
 impl Base {
     /// The first cryptogram is a TC.
-    pub(super) fn approved_by_card(self, summary: &CardSummary, pin_asked: bool, now: Now) -> Step {
-        let card = Arc::new(card::facts(summary, &self.setup.token_key));
+    pub(super) fn approved_by_card(
+        self,
+        summary: &CardSummary,
+        card: CardFacts,
+        pin_asked: bool,
+        now: Now,
+    ) -> Step {
+        let card = Arc::new(card);
         match self.offline_upload(summary).filter(|_| !pin_asked) {
             Some(upload) => self.end_stored(upload, false, card, now),
             None => self.end_unsent(Ending::declined(ResultCode::DeclinedOffline), Some(card), vec![], now),
@@ -26,7 +33,7 @@ impl Base {
     pub(super) fn offline_upload(&self, summary: &CardSummary) -> Option<Upload> {
         let icc = self.setup.identity.profile.icc.upload(&summary.tags).ok()?;
         let rule = rules::rule(Kind::OfflineSale);
-        let wire = self.wire(rule, EntryMode::Chip, false, &icc, &[]);
+        let wire = self.wire(rule, &Read { icc: &icc, ..Read::CHIP });
         Some(Upload { entry_type: EntryType::OfflineSale, wire })
     }
 

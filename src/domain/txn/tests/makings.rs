@@ -6,7 +6,7 @@ use crate::domain::ident::{
     AuthCode, BatchNumber, MerchantId, OperatorId, RequestId, Rrn, Stan, TerminalId, TxnId,
 };
 use crate::domain::money::{Amount, Currency};
-use crate::domain::outcome::{CvmMethod, EntryMode, Kind};
+use crate::domain::outcome::{CvmMethod, EntryMode, Kind, PinEntry};
 use crate::domain::profile::Profile;
 use crate::domain::record::{CardFacts, OriginalRef, Terms, TxnStart};
 use crate::domain::rules::{OriginalRule, Undo, rule};
@@ -33,6 +33,8 @@ pub(super) fn setup() -> Setup {
         token_key: TokenKey::derive(&[7; 32]),
         blacklist: std::sync::Arc::default(),
         recent: std::sync::Arc::default(),
+        pin_entry: PinEntry::Agent,
+        reads_stripes: false,
         confirm_card: false,
         may_store: false,
         allow_duplicate: false,

@@ -4,6 +4,7 @@ use super::super::{
 };
 use super::disk::StoreFault;
 use super::makings::start;
+use super::stripes::stripe;
 use super::world::{BankFault, ChipFault, Fault, World, answer};
 use crate::domain::calendar::BootTime;
 use crate::domain::emv::apdu::{ResponseApdu, StatusWord};
@@ -49,8 +50,10 @@ fn name(txn: &Txn) -> String {
         State::AwaitChip { kernel, .. } => format!("AwaitChip, {}", kernel.awaits()),
         State::AwaitChoice { .. } => "AwaitChoice".to_owned(),
         State::AwaitConfirm { known, .. } => match known.then {
-            Then::Pin(_) => "AwaitConfirm, then Pin".to_owned(),
-            then => format!("AwaitConfirm, then {then:?}"),
+            Then::Pin { .. } => "AwaitConfirm, then Pin".to_owned(),
+            Then::Online { .. } => "AwaitConfirm, then Online".to_owned(),
+            Then::Stored(_) => "AwaitConfirm, then Stored".to_owned(),
+            Then::Read { .. } => "AwaitConfirm, then Read".to_owned(),
         },
         State::AwaitAuthorization { .. } => "AwaitAuthorization".to_owned(),
         State::AwaitLookup(_) => "AwaitLookup".to_owned(),
@@ -86,7 +89,7 @@ fn txn_has_second_cryptogram(txn: &Txn) -> bool {
 
 /// Every state once, in the order of a sale.
 fn places() -> Vec<Place> {
-    let worlds: [fn() -> World; 28] = [
+    let worlds: [fn() -> World; 29] = [
         || World::sale(&[]).with_choice().with_confirmation().with_icc(),
         || World::sale(&[]).with_signature().with_confirmation(),
         || World::sale(&[Fault::Bank(0, BankFault::LostBefore)]),
@@ -101,6 +104,7 @@ fn places() -> Vec<Place> {
         || World::sale(&[]).with_stray(|state| matches!(state, State::AwaitPin { .. }), cancel()),
         || World::sale(&[]).with_duplicate(),
         || World::sale(&[]).with_offline_pin(1),
+        || World::sale(&[]).with_enciphered_pin(0),
         || World::sale(&[]).lenient().with_confirmation(),
         || World::sale(&[Fault::NoLine(0)]).unable(),
         || World::sale(&[Fault::Bank(0, BankFault::LostBefore), Fault::NoLine(1)]).unable(),
@@ -163,7 +167,7 @@ const ORDER: &[(&str, &[&str])] = &[
             "Cancel",
         ],
     ),
-    ("AwaitCard", &["CardInserted", "Tick at the deadline", "Cancel"]),
+    ("AwaitCard", &["CardInserted", "CardSwiped", "Tick at the deadline", "Cancel"]),
     ("AwaitPower", &["CardPowered", "CardRemoved", "CardFailed", "Cancel"]),
     ("AwaitChip", &["CardAnswered", "CardRemoved", "CardFailed", "Cancel"]),
     (
@@ -267,6 +271,7 @@ fn events(deadline: Option<BootTime>) -> Vec<(&'static str, Event, BootTime)> {
         ("CardPowered", Event::CardPowered),
         ("CardAnswered", Event::CardAnswered(bad)),
         ("CardFailed", Event::CardFailed(CardTrouble::Unreadable)),
+        ("CardSwiped", stripe("120")),
         ("Application", Event::AgentAnswered(Answer::Application(aid))),
         ("Cancelled", Event::AgentAnswered(Answer::Cancelled)),
         ("Authorized", Event::AgentAnswered(Answer::Authorized(OperatorId::new("00").unwrap()))),
@@ -333,6 +338,8 @@ fn every_state_is_reached() {
         "AwaitPin, Online",
         "AwaitPin, OfflinePlain",
         "AwaitChip, PIN tries",
+        "AwaitPin, OfflineEnciphered",
+        "AwaitChip, PIN challenge",
         "AwaitChip, PIN check",
         "AwaitConfirm, then Online",
         "AwaitConfirm, then Read",
@@ -384,8 +391,9 @@ fn a_state_says_what_the_engine_must_know() {
         assert_eq!(txn.money_may_move(), sent.contains(&word) && !no_line, "{name}");
         assert_eq!(txn.asked_pin().is_some(), word == "AwaitPin", "{name}");
         assert_eq!(txn.ended().is_some(), word == "Ended", "{name}");
-        let known = ["AwaitChip, first cryptogram", "AwaitChip, PIN tries", "AwaitChip, PIN check"];
-        let chip = word == "AwaitChip" && !known.contains(&name.as_str());
+        let known = ["first cryptogram", "PIN tries", "PIN challenge", "PIN check"];
+        let known = known.map(|phase| format!("AwaitChip, {phase}"));
+        let chip = word == "AwaitChip" && !known.contains(name);
         let blank = ["AwaitBegin", "AwaitAuthorization", "AwaitCard", "AwaitPower", "AwaitChoice"];
         let unread = chip || blank.contains(&word);
         let ended = matches!(word, "AwaitClosed" | "Ended");
@@ -408,7 +416,7 @@ fn a_customer_who_is_too_slow_cancels() {
         let withdrawn = effects.local.contains(&super::super::Local::Withdraw);
         assert_eq!(withdrawn, place.name != "AwaitCard", "{}", place.name);
     }
-    assert_eq!(asked, 10, "supervisor, card, choice, four confirmations, duplicate, two PINs");
+    assert_eq!(asked, 11, "supervisor, card, choice, four confirmations, duplicate, three PINs");
 }
 
 /// Pulling the card: before the bank is asked the sale fails, afterwards the bank's word and the chip's

@@ -4,6 +4,7 @@
 use super::super::{Answer, CardTrouble, Event, Garbled};
 use super::disk::StoreFault;
 use super::makings::start;
+use super::stripes::stripe;
 use super::world::{Fault, World, answer, script};
 use crate::domain::emv::apdu::{ResponseApdu, StatusWord};
 use crate::domain::emv::params::Aid;
@@ -68,7 +69,9 @@ fn stray() -> impl Strategy<Value = Event> {
         Just(Event::CardRemoved),
         Just(Event::CardPowered),
         card_answer(),
-        prop::sample::select(vec![CardTrouble::Removed, CardTrouble::Unreadable]).prop_map(Event::CardFailed),
+        prop::sample::select(vec![CardTrouble::Removed, CardTrouble::Unreadable, CardTrouble::Reader])
+            .prop_map(Event::CardFailed),
+        prop::sample::select(vec!["120", "201"]).prop_map(stripe),
         prop::sample::select(answers).prop_map(Event::AgentAnswered),
         Just(Event::AgentUnavailable),
         Just(Event::LineReady),

@@ -115,6 +115,13 @@ fn a_changed_first_signature_declines_without_the_bank() {
     check(&mut line, true, Verdict::DeclinedOffline, [0x04, 0, 0, 0, 0], 0xE8, (0, 1));
 }
 
+/// Goal: a wrong signature that claims a TC where the bank was wanted is a decline, and no fault of the conversation.
+#[test]
+fn a_wrong_signature_that_claims_more_than_was_asked_declines() {
+    let mut line = Line::new("oda = 'cda'\nspoilt = 'cryptogram cid'");
+    check(&mut line, false, Verdict::DeclinedOffline, [0x04, 0, 4, 0x80, 0], 0xE8, (0, 1));
+}
+
 /// A TC after the bank's approval whose signature is changed is no approval: the bank gets a reversal.
 #[test]
 fn a_changed_second_signature_declines_what_the_bank_approved() {

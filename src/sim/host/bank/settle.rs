@@ -65,8 +65,9 @@ impl Bank {
             return Ok(refuse("30", "DE 48 must have 62 digits, with 0 for each verdict"));
         }
         let rows = self.ledger.rows();
+        let voided_sales = self.settings.profile.voided_sales;
         let own = || rows.iter().filter(|row| row.terminal == key.terminal && row.batch == key.batch);
-        let known = [Totals::of(own(), false).digits(), Totals::of(own(), true).digits()];
+        let known = [false, true].map(|foreign| Totals::of(own(), voided_sales, foreign).digits());
         let mut batch = self.settled(&key);
         if batch.is_closed() {
             batch.complain("0500 came after the end".to_owned());

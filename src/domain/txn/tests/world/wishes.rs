@@ -1,9 +1,11 @@
 //! What a test wishes of its world before it begins.
 use super::super::super::{Event, State};
 use super::super::makings::{card_on_file, original};
-use super::{ChipPin, World};
+use super::World;
+use super::chip::ChipPin;
+use crate::domain::emv::tests::pin_authority;
 use crate::domain::ident::AuthCode;
-use crate::domain::outcome::EntryType;
+use crate::domain::outcome::{EntryType, PinEntry};
 use crate::domain::record::EntryId;
 use crate::domain::rules::Undo;
 use std::sync::Arc;
@@ -97,6 +99,20 @@ impl World {
         self.chip.card = self.chip.card.with(0x8E, "00000000 00000000 0100");
         self.chip.pin = Some(ChipPin { left: 3, wrong });
         self.setup.emv.terminal.capabilities[1] = 0xF8;
+        self
+    }
+
+    /// The same, under a key of the chip for PINs.
+    pub(in super::super) fn with_enciphered_pin(self, wrong: u8) -> Self {
+        let mut world = self.with_offline_pin(wrong);
+        world.chip.card = world.chip.card.with_pin_key().with(0x8E, "00000000 00000000 0400");
+        world.setup.emv.capks = [pin_authority()].into();
+        world
+    }
+
+    /// A PIN is typed there.
+    pub(in super::super) fn with_pin_entry(mut self, pin_entry: PinEntry) -> Self {
+        self.setup.pin_entry = pin_entry;
         self
     }
 
