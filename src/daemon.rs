@@ -5,13 +5,15 @@ use crate::adapters::card_pcsc::{self, ReaderNames};
 use crate::adapters::courier::FileCourier;
 use crate::adapters::host_tcp::{self, HostSettings, TlsSettings};
 use crate::adapters::journal_sqlite::SqliteJournal;
+use crate::adapters::links;
 use crate::adapters::printer_escpos::{self, Device, PrinterSettings};
 use crate::adapters::system::{self, BusyLock, Machine, Zone};
 use crate::adapters::typeface::{self, Typeface};
 use crate::api::{self, Parts, Security};
-use crate::config::{self, Config, Connection, PrinterDevice};
+use crate::config::{self, Config, Connection, LinkControl, PrinterDevice};
 use crate::domain::calendar::WallTime;
 use crate::domain::keystore::KeyStore;
+use crate::domain::link::policy::Rules;
 use crate::domain::operators;
 use crate::domain::queue::limits;
 use crate::domain::receipt::{self, Glyphs};
@@ -23,7 +25,7 @@ use crate::domain::way::LineManner;
 use crate::engine::handle::EngineHandle;
 use crate::engine::view::Snapshot;
 use crate::engine::{Engine, Receivers, Settings, Wiring};
-use crate::ports::{CardCommand, HostCommand, Outlet, PrinterCommand, RenderSlip, SlipForm};
+use crate::ports::{CardCommand, HostCommand, LinkCommand, Outlet, PrinterCommand, RenderSlip, SlipForm};
 use core::time::Duration;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -165,6 +167,7 @@ async fn serve(config: &Config, config_invalid: bool, state_dir: &Path) -> Resul
         card: adapters.card,
         host: adapters.host,
         printer: adapters.printer,
+        link: adapters.link,
         courier: Arc::new(FileCourier::new(state_dir)),
         render_slip,
         notices,
@@ -174,6 +177,7 @@ async fn serve(config: &Config, config_invalid: bool, state_dir: &Path) -> Resul
             card_events: adapters.card_events,
             host_events: adapters.host_events,
             printer_events: adapters.printer_events,
+            link_events: adapters.link_events,
             commands,
             agent_events,
             stop: stopped,
@@ -253,6 +257,8 @@ struct Adapters {
     host_events: mpsc::Receiver<crate::ports::HostEvent>,
     printer: Outlet<PrinterCommand>,
     printer_events: mpsc::Receiver<crate::ports::PrinterEvent>,
+    link: Outlet<LinkCommand>,
+    link_events: mpsc::Receiver<crate::ports::LinkEvent>,
 }
 
 fn adapters(config: &Config, printer: PrinterSettings) -> Result<Adapters, String> {
@@ -272,7 +278,10 @@ fn adapters(config: &Config, printer: PrinterSettings) -> Result<Adapters, Strin
     settings.check().map_err(|error| error.to_string())?;
     let host = host_tcp::start(settings, host_in);
     let printer = printer_escpos::start(printer, printer_in).map_err(|error| error.to_string())?;
+    let (link_in, link_events) = mpsc::channel(EVENTS);
     Ok(Adapters {
+        link: link_task(config, link_in),
+        link_events,
         card: Box::new(move |command| card.try_send(command)),
         card_events,
         host: Box::new(move |command| host.try_send(command).map_err(mpsc::error::TrySendError::into_inner)),
@@ -280,6 +289,17 @@ fn adapters(config: &Config, printer: PrinterSettings) -> Result<Adapters, Strin
         printer: Box::new(move |command| printer.try_send(command).map_err(given_back)),
         printer_events,
     })
+}
+
+/// The link task, or nobody: then commands come back, and no link is known.
+fn link_task(config: &Config, events: mpsc::Sender<crate::ports::LinkEvent>) -> Outlet<LinkCommand> {
+    match config.links.manager {
+        LinkControl::NetworkManager => {
+            let link = links::start(None, events);
+            Box::new(move |command| link.try_send(command).map_err(mpsc::error::TrySendError::into_inner))
+        }
+        LinkControl::Unmanaged => Box::new(Err),
+    }
 }
 
 fn tls_settings(host: &config::Host) -> TlsSettings {
@@ -389,6 +409,11 @@ fn settings(config: &Config, config_invalid: bool, token_key: TokenKey) -> Setti
             heartbeat: config.host.heartbeat,
         },
         own_certificate_until: own_certificate(&config.host),
+        links: Rules {
+            preference: config.links.preference.clone(),
+            probe: config.links.probe,
+            metered_limit: config.links.metered_limit,
+        },
         auto_sign_on: config.host.auto_sign_on,
         pin_entry: config.reader.pin_entry,
         plies: config.printer.plies,

@@ -5,6 +5,7 @@
 //! trait, because the engine owns the thread that runs it.
 pub mod commit;
 mod line;
+mod link;
 
 use crate::domain::calendar::{BootTime, LocalTime, WallTime};
 use crate::domain::emv::apdu::{CommandApdu, ResponseApdu, StatusWord};
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use line::{HostCommand, HostEvent, LineClock, WayTimes};
+pub use link::{JoinRequest, LinkCommand, LinkEvent, LinkFault, Network, Via};
 
 /// To the card thread. Every command is answered by exactly one event that carries its `id`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -114,6 +114,35 @@ impl fmt::Debug for Track2 {
     }
 }
 
+/// Track 3: DE 36, digits with `D` as separator, 8 to 104 characters. Never stored.
+#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
+pub struct Track3(String);
+
+impl Track3 {
+    /// Takes digits and separators (`D` or `=`); a padding `F` at the end is dropped.
+    ///
+    /// # Errors
+    /// Any other form.
+    pub fn new(text: &str) -> Result<Self, SecretError> {
+        let text = text.strip_suffix(['F', 'f']).unwrap_or(text).replace('=', "D");
+        let fits = (8..=104).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_digit() || c == b'D');
+        let bad = SecretError { what: "track 3", allowed: "8 to 104 digits and separators D" };
+        if fits { Ok(Self(text)) } else { Err(bad) }
+    }
+
+    /// The characters, separator `D`.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Track3 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Track3(******)")
+    }
+}
+
 /// A PIN as typed: 4 to 12 digits. Lives only between the agent's file descriptor and the PIN block.
 #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
 pub struct ClearPin(Vec<u8>);
@@ -348,6 +377,7 @@ mod tests {
         assert_eq!(format!("{:?}", Pan::new("123456789012").unwrap()), "************");
         let track = Track2::new("6225880012345678D30121010000012345678").unwrap();
         assert_eq!(format!("{track:?}"), "Track2(******)");
+        assert_eq!(format!("{:?}", Track3::new("996225880012345678").unwrap()), "Track3(******)");
         assert_eq!(format!("{:?}", ClearPin::new(b"1234").unwrap()), "ClearPin(******)");
         assert_eq!(format!("{:?}", PinBlock::new([7; 8])), "PinBlock(******)");
         assert_eq!(format!("{:?}", PinSeed::new([7; 32])), "PinSeed(******)");
@@ -373,6 +403,15 @@ mod tests {
         assert_eq!(track.service_code().as_deref(), Some("201"));
         assert!(Track2::new("6225880012345678").is_err());
         assert!(Track2::new("6225880012345678D30").is_err());
+    }
+
+    #[test]
+    fn track_3_is_digits_and_separators() {
+        assert_eq!(Track3::new("996225880012345678=1F").unwrap().reveal(), "996225880012345678D1");
+        assert!(Track3::new(&"1".repeat(104)).is_ok());
+        for bad in ["1234567", &"1".repeat(105), "12345678A", ""] {
+            assert!(Track3::new(bad).is_err(), "{bad}");
+        }
     }
 
     /// Equality of tokens is how a card is recognised; other terminals must not be able to link it.

@@ -1,6 +1,6 @@
 //! The request matrix: every message a terminal sends as one row, with the elements it must, may and must not have.
-//! The builders put in what a row allows; tests hold every message that is built against its row; the simulated bank
-//! judges by the same rows what it receives.
+//! The builders put in what a row allows; tests hold every message that is built against its row, and the rows against
+//! the table of the simulated bank, which is written from the documents by itself.
 //!
 //! Source: transaction table and request field matrix of public terminal code (LiaoYang_POS for PAX terminals, Newland
 //! `com.newland.payment`, PAX `com.bankcard.trans`), which agree on message type, DE 3, DE 25 and 60.1 of the common

@@ -12,7 +12,7 @@ use crate::domain::profile::Profile;
 use crate::domain::queue::{Content, Entry, waiting_state};
 use crate::domain::record::{EntryId, OriginalRef, ReversalReason};
 use crate::domain::rules::{self, CardUse, Route, Silence};
-use crate::domain::secret::{ClearPin, MasterKeyMaterial, Pan, PinBlock, Track2};
+use crate::domain::secret::{ClearPin, MasterKeyMaterial, Pan, PinBlock, Track2, Track3};
 use crate::domain::settlement::tests::rows::approved;
 use crate::domain::unionpay::Identity;
 use crate::domain::unionpay::extension::{Extension, tag};
@@ -138,14 +138,19 @@ fn facts(row: &Row, entry_mode: EntryMode, with: With) -> WireFacts {
 }
 
 /// The extra elements that the row must have.
-fn extra<'a>(row: &Row, code: &'a [u8]) -> Extra<'a> {
+fn extra<'a>(row: &Row, code: &'a [u8], track3: Option<&'a Track3>) -> Extra<'a> {
     Extra {
+        track3,
         additional: row.must.has(De::ADDITIONAL_DATA).then_some("000000000100"),
         extension: row.must.has(De::EXTENSION).then_some(code),
         private_62: row.must.has(De::PRIVATE_62).then_some(b"10000002"),
         organisation: row.must.has(De::PRIVATE_63).then_some("CUP"),
     }
 }
+
+/// A third track of the usual length.
+const TRACK3: &str =
+    "996225880012345678D1561560000000000000003000000214000049120000D000000000000D000000000000D0123456";
 
 fn code() -> Vec<u8> {
     Extension::default().with(tag::CODE, "6222000000000000001").encode().unwrap()
@@ -185,6 +190,8 @@ fn request_under(
     let wire = facts(row, mode, with);
     let (pan, code) = (pan(), code());
     let track2 = Track2::new("6225880012345678D30121010000012345678").unwrap();
+    let track3 = Track3::new(TRACK3).unwrap();
+    let swiped = with.track && mode == EntryMode::Swipe;
     let (rrn, auth_code) = (Rrn::new("093000990011").unwrap(), AuthCode::new("B00001").unwrap());
     let fields = RequestFields {
         wire: &wire,
@@ -200,7 +207,7 @@ fn request_under(
         rrn: with.codes.then_some(&rrn),
         auth_code: with.codes.then_some(&auth_code),
     };
-    messages::request_with(&identity(), &fields, &extra(row, &code), keys).unwrap()
+    messages::request_with(&identity(), &fields, &extra(row, &code, swiped.then_some(&track3)), keys).unwrap()
 }
 
 /// Goal: every request for money, with every combination of what it may have, is what its row says.
@@ -246,6 +253,10 @@ fn is_what_its_row_says(
     let sent = message.text(De::TRACK2);
     assert_eq!(sent.is_some(), with.track && row.allows(De::TRACK2), "{what}");
     let in_clear = sent.is_none_or(|track| track == "6225880012345678D30121010000012345678");
+    let third = message.text(De::TRACK3);
+    let swiped = with.track && mode == EntryMode::Swipe;
+    assert_eq!(third.is_some(), swiped && row.allows(De::TRACK3), "{what}");
+    assert!(third.is_none_or(|track| (track == TRACK3) == in_clear && track.len() == TRACK3.len()), "{what}");
     assert_eq!(in_clear, security.get(2..3) != Some("1"), "{what}");
     let has_number = message.has(De::PAN);
     assert_eq!(has_number, !matches!(mode, EntryMode::Swipe | EntryMode::Code), "{what}");

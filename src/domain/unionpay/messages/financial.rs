@@ -12,7 +12,7 @@ use crate::domain::money::{Amount, Currency};
 use crate::domain::outcome::EntryMode;
 use crate::domain::profile::Forms;
 use crate::domain::record::{OriginalRef, WireFacts};
-use crate::domain::secret::{Pan, PinBlock, Track2};
+use crate::domain::secret::{Pan, PinBlock, Track2, Track3};
 use crate::domain::unionpay::Identity;
 use crate::domain::unionpay::matrix::{self, Name, Original, Row};
 
@@ -131,6 +131,8 @@ pub struct RequestFields<'a> {
 /// What only some messages carry.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Extra<'a> {
+    /// DE 36, of a card that was swiped; encrypted where the profile wants it. No reader of posd gives it yet.
+    pub track3: Option<&'a Track3>,
     /// DE 48: the tip in 12 digits; `0520` for a load from another account.
     pub additional: Option<&'a str>,
     /// DE 59, see [`super::super::extension`].
@@ -154,7 +156,7 @@ pub fn request(
     request_with(identity, fields, &Extra::default(), keys)
 }
 
-/// Any request for money at all, also those that posd does not offer yet ([`Name::is_offered`]): DE 48, 59 and 62 too.
+/// Any request for money at all, also those that posd does not offer yet ([`Name::is_offered`]): DE 36, 48, 59 and 62 too.
 ///
 /// # Errors
 /// [`BuildError`].
@@ -169,7 +171,7 @@ pub fn request_with(
     let card = Card { pan: fields.pan, expiry: fields.expiry, sequence: fields.sequence };
     let forms = &identity.profile.forms;
     let mut message = common(row, row, forms, wire, &Money { stan, batch, amount, currency }, &card);
-    set_secured(row, &mut message, forms, fields, keys)?;
+    set_secured(row, &mut message, forms, fields, extra.track3, keys)?;
     let zeros = row.must.has(De::RRN).then_some(NO_RRN);
     row.fill(&mut message, De::RRN, fields.rrn.map(Rrn::as_str).or(zeros));
     row.fill(&mut message, De::AUTH_CODE, fields.auth_code.map(AuthCode::as_str));
@@ -199,13 +201,18 @@ fn set_secured(
     message: &mut Message,
     forms: &Forms,
     fields: &RequestFields<'_>,
+    track3: Option<&Track3>,
     keys: &dyn SessionKeys,
 ) -> Result<(), BuildError> {
-    let track2 = fields.track2.filter(|_| row.allows(De::TRACK2));
     let pin = fields.pin.filter(|_| row.allows(De::PIN_BLOCK));
-    let encrypted = track2.map(|track| keys.encrypt_track(track.reveal())).transpose()?.flatten();
-    let track = encrypted.as_ref().map(EncryptedTrack::reveal);
-    message.set_some(De::TRACK2, track.or(track2.map(Track2::reveal)));
+    let mut encrypted = false;
+    let tracks = [(De::TRACK2, fields.track2.map(Track2::reveal)), (De::TRACK3, track3.map(Track3::reveal))];
+    for (de, track) in tracks {
+        let Some(track) = track.filter(|_| row.allows(de)) else { continue };
+        let hidden = keys.encrypt_track(track)?;
+        encrypted |= hidden.is_some();
+        message.set(de, hidden.as_ref().map_or(track, EncryptedTrack::reveal));
+    }
     match pin {
         Some(PinBlock::Des(block)) => _ = message.set(De::PIN_BLOCK, *block),
         Some(PinBlock::Sm4(block)) => {
@@ -215,8 +222,8 @@ fn set_secured(
         None => {}
     }
     message.set_some(De::PIN_CAPTURE, pin.map(|_| forms.pin_capture.as_str()));
-    let (algorithm, tracks) = (keys.algorithm_digit(), u8::from(encrypted.is_some()));
-    if pin.is_some() || encrypted.is_some() || algorithm == '3' {
+    let (algorithm, tracks) = (keys.algorithm_digit(), u8::from(encrypted));
+    if pin.is_some() || encrypted || algorithm == '3' {
         let format = if pin.is_some() { PIN_WITH_NUMBER } else { "0" };
         row.fill(message, De::SECURITY, Some(format!("{format}{algorithm}{tracks}0000000000000")));
     }

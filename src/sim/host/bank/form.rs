@@ -1,23 +1,21 @@
-//! The form of a request: the elements that the request matrix gives it, and the forms of the private ones. A request
-//! that breaks it is refused with 30, whatever it asks for.
-//!
-//! The matrix is the terminal's own table ([`matrix`]); what a value must be, and on what "may" depends, is written
-//! here again, so that the two do not share a mistake about more than which element there is.
+//! The form of a request: the elements that the bank's own request matrix gives it ([`matrix`]), on what "may" depends,
+//! and the forms of the private elements. A request that breaks it is refused with 30, whatever it asks for.
 use super::super::business::Business;
-use super::{Refusal, refuse};
+use super::{Refusal, management_code, matrix, refuse};
 use crate::domain::iso8583::{De, Message};
 use crate::domain::profile::Forms;
-use crate::domain::unionpay::matrix;
 
 /// Checks a request of this business; `None` is a reversal.
 pub(super) fn check(request: &Message, business: Option<Business>, forms: &Forms) -> Result<(), Refusal> {
-    let Some(row) = matrix::of(request) else {
-        return refuse("30", "the request matrix has no such message");
-    };
-    if row.is_scanned() {
+    let mode = request.text(De::ENTRY_MODE).unwrap_or_default();
+    if mode.starts_with("03") || mode.starts_with("04") {
         return refuse("40", "payment by code is not supported");
     }
-    row.check(request).or_else(|unfit| refuse("30", unfit.to_string()))?;
+    matrix::check(request, business)?;
+    let wanted = if business == Some(Business::ScriptResult) { "951" } else { "000" };
+    if management_code(request) != Some(wanted) {
+        return refuse("30", "DE 60.3 is not that of this transaction");
+    }
     let sixty = request.text(De::PRIVATE_60).unwrap_or_default().len();
     if !(13..=forms.private_60_digits).contains(&sixty) {
         return refuse("30", "DE 60 has not the length of this acquirer");

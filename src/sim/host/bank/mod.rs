@@ -10,6 +10,7 @@
 mod card;
 mod form;
 mod keys;
+mod matrix;
 mod original;
 mod settle;
 pub(super) mod tables;
