@@ -8,6 +8,7 @@ use crate::adapters::journal_sqlite::SqliteJournal;
 use crate::adapters::links;
 use crate::adapters::printer_escpos::{self, Device, PrinterSettings};
 use crate::adapters::system::{self, BusyLock, Machine, Zone};
+use crate::adapters::typeface::{self, Typeface};
 use crate::api::{self, Parts, Security};
 use crate::config::{self, Config, Connection, LinkControl, PrinterDevice};
 use crate::domain::calendar::WallTime;
@@ -15,6 +16,7 @@ use crate::domain::keystore::KeyStore;
 use crate::domain::link::policy::Rules;
 use crate::domain::operators;
 use crate::domain::queue::limits;
+use crate::domain::receipt::{self, Glyphs};
 use crate::domain::record::OperatorRow;
 use crate::domain::secret::{MasterKeyMaterial, TokenKey};
 use crate::domain::unionpay::Identity;
@@ -23,7 +25,7 @@ use crate::domain::way::LineManner;
 use crate::engine::handle::EngineHandle;
 use crate::engine::view::Snapshot;
 use crate::engine::{Engine, Receivers, Settings, Wiring};
-use crate::ports::{CardCommand, HostCommand, LinkCommand, Outlet, PrinterCommand};
+use crate::ports::{CardCommand, HostCommand, LinkCommand, Outlet, PrinterCommand, RenderSlip, SlipForm};
 use core::time::Duration;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -155,8 +157,9 @@ async fn serve(config: &Config, config_invalid: bool, state_dir: &Path) -> Resul
         recovered: recovery,
         ready,
     };
-    let adapters = adapters(config)?;
-    let width_dots = config.printer.width_dots;
+    let printer = printer_settings(config)?;
+    let render_slip = slip_renderer(&printer);
+    let adapters = adapters(config, printer)?;
     let wiring = Wiring {
         journal: Box::new(journal),
         key_store: Box::new(key_store),
@@ -166,9 +169,7 @@ async fn serve(config: &Config, config_invalid: bool, state_dir: &Path) -> Resul
         printer: adapters.printer,
         link: adapters.link,
         courier: Arc::new(FileCourier::new(state_dir)),
-        encode_slip: Box::new(move |slip| {
-            printer_escpos::encode(slip, width_dots).map_err(|error| error.to_string())
-        }),
+        render_slip,
         notices,
         agents,
         snapshot,
@@ -260,7 +261,7 @@ struct Adapters {
     link_events: mpsc::Receiver<crate::ports::LinkEvent>,
 }
 
-fn adapters(config: &Config) -> Result<Adapters, String> {
+fn adapters(config: &Config, printer: PrinterSettings) -> Result<Adapters, String> {
     let (card_in, card_events) = mpsc::channel(EVENTS);
     let (host_in, host_events) = mpsc::channel(EVENTS);
     let (printer_in, printer_events) = mpsc::channel(EVENTS);
@@ -276,8 +277,7 @@ fn adapters(config: &Config) -> Result<Adapters, String> {
     };
     settings.check().map_err(|error| error.to_string())?;
     let host = host_tcp::start(settings, host_in);
-    let printer =
-        printer_escpos::start(printer_settings(config)?, printer_in).map_err(|error| error.to_string())?;
+    let printer = printer_escpos::start(printer, printer_in).map_err(|error| error.to_string())?;
     let (link_in, link_events) = mpsc::channel(EVENTS);
     Ok(Adapters {
         link: link_task(config, link_in),
@@ -344,7 +344,34 @@ fn printer_settings(config: &Config) -> Result<PrinterSettings, String> {
         config::Chinese::Gb18030 => printer_escpos::Chinese::Gb18030,
         config::Chinese::Raster => printer_escpos::Chinese::Raster,
     };
-    Ok(PrinterSettings { device, width_dots: config.printer.width_dots, chinese, timing: Default::default() })
+    // Without a font the shop prints all the same: as text, with the printer's own characters.
+    let glyphs = Typeface::open().inspect_err(|error| {
+        tracing::warn!(%error, "slips are printed as text, and GetReceipt gives no png");
+    });
+    Ok(PrinterSettings {
+        device,
+        width_dots: config.printer.width_dots,
+        chinese,
+        glyphs: glyphs.ok().map(|typeface| Arc::new(typeface) as Arc<dyn Glyphs>),
+        timing: Default::default(),
+    })
+}
+
+/// What makes files of slips.
+fn slip_renderer(settings: &PrinterSettings) -> RenderSlip {
+    let pen = settings.pen();
+    Box::new(move |slip, form| match (form, pen.glyphs.as_deref()) {
+        (SlipForm::EscPos, _) => printer_escpos::encode(slip, &pen)
+            .map(|pieces| pieces.concat())
+            .map_err(|error| error.to_string()),
+        (SlipForm::Png, Some(glyphs)) => {
+            let pages = receipt::pages(slip, pen.width_dots, glyphs);
+            typeface::png(&receipt::picture(&pages)).map_err(|error| error.to_string())
+        }
+        (SlipForm::Png, None) => {
+            Err("posd has no font to draw with: install fonts-wqy-microhei and restart posd".to_owned())
+        }
+    })
 }
 
 fn store_and_forward(config: &config::StoreAndForward) -> limits::Rules {

@@ -7,3 +7,4 @@ pub mod journal_sqlite;
 pub mod links;
 pub mod printer_escpos;
 pub mod system;
+pub mod typeface;

@@ -48,8 +48,8 @@ use crate::domain::keystore::KeyStore;
 use crate::domain::record::{Committed, TxnRow};
 use crate::domain::txn::Now;
 use crate::ports::{
-    CardCommand, CardEvent, Courier, EncodeSlip, HostCommand, HostEvent, Journal, JournalError, LinkCommand,
-    LinkEvent, Outlet,
+    CardCommand, CardEvent, Courier, HostCommand, HostEvent, Journal, JournalError, LinkCommand, LinkEvent,
+    Outlet, RenderSlip,
 };
 use crate::ports::{PrinterCommand, PrinterEvent, System};
 use core::time::Duration;
@@ -76,8 +76,8 @@ pub struct Wiring {
     pub printer: Outlet<PrinterCommand>,
     /// To the link task.
     pub link: Outlet<LinkCommand>,
-    /// Slip to printer bytes.
-    pub encode_slip: EncodeSlip,
+    /// Slip to printer bytes or picture.
+    pub render_slip: RenderSlip,
     /// Carries copies of the journal.
     pub courier: Arc<dyn Courier>,
     /// To the publisher.

@@ -34,8 +34,8 @@ use crate::domain::txn::recovery::recover;
 use crate::domain::unionpay::Identity;
 use crate::domain::way::LineManner;
 use crate::ports::{
-    CardCommand, Courier, Durability, EncodeSlip, HostCommand, Journal, JournalError, Outlet, PrinterCommand,
-    PrinterStatus, ReaderStatus, System,
+    CardCommand, Courier, Durability, HostCommand, Journal, JournalError, Outlet, PrinterCommand,
+    PrinterStatus, ReaderStatus, RenderSlip, System,
 };
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -109,7 +109,7 @@ pub struct Engine {
     pub(super) card: Outlet<CardCommand>,
     pub(super) host: Outlet<HostCommand>,
     pub(super) printer: Outlet<PrinterCommand>,
-    pub(super) encode_slip: EncodeSlip,
+    pub(super) render_slip: RenderSlip,
     pub(super) notices: mpsc::Sender<Notice>,
     pub(super) agents: mpsc::Sender<AgentCommand>,
     pub(super) snapshot: watch::Sender<Arc<Snapshot>>,
@@ -207,7 +207,7 @@ impl Engine {
             host: wiring.host,
             printer: wiring.printer,
             links: LinkDesk::new(settings.links.clone(), wiring.link),
-            encode_slip: wiring.encode_slip,
+            render_slip: wiring.render_slip,
             notices: wiring.notices,
             agents: wiring.agents,
             snapshot: wiring.snapshot,

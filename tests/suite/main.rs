@@ -22,6 +22,7 @@ mod installed;
 mod journal;
 mod links;
 mod oracle;
+mod paper;
 mod printer;
 mod queue;
 mod sale;
