@@ -153,7 +153,8 @@ pub fn request(
     request_with(identity, fields, &Extra::default(), keys)
 }
 
-/// Any request for money at all, also those that posd does not offer yet ([`Name::is_offered`]): DE 36, 48, 59 and 62 too.
+/// Any request for money at all, also those that posd does not offer yet ([`Name::is_offered`]): DE 36, 48, 59 and 62
+/// too.
 ///
 /// # Errors
 /// [`BuildError`].
