@@ -14,7 +14,7 @@ export POSD_PLAIN := $(CURDIR)/$(PLAIN)/debug
 N ?= 500
 MINUTES ?= 1
 
-.PHONY: help deps build simulators sim demo storm fuzz test check lint core suite bench deb install clean
+.PHONY: help deps build simulators sim demo storm fuzz test check lint core suite machine nspawn-test bench deb install clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
@@ -53,8 +53,14 @@ core: ## the pure core alone: no C library, no bus
 	$(CARGO) check --locked --lib --no-default-features
 	$(CARGO) test --locked --lib --no-default-features
 
-suite: build
+suite: build machine
 	$(CARGO) test --locked --target-dir $(SIM) --features sim
+
+machine: build simulators
+	@tests/tools/machine
+
+nspawn-test: machine ## the packages in a booted container, as root; part of `make test`
+	$(CARGO) test --locked --target-dir $(SIM) --features sim --test suite installed::
 
 bench: deps ## counts and ratios, as a table; leaves src/docs/bench.md
 	tests/tools/bench

@@ -5,14 +5,18 @@ use crate::adapters::card_pcsc::{self, ReaderNames};
 use crate::adapters::courier::FileCourier;
 use crate::adapters::host_tcp::{self, HostSettings, TlsSettings};
 use crate::adapters::journal_sqlite::SqliteJournal;
+use crate::adapters::links;
 use crate::adapters::printer_escpos::{self, Device, PrinterSettings};
 use crate::adapters::system::{self, BusyLock, Machine, Zone};
+use crate::adapters::typeface::{self, Typeface};
 use crate::api::{self, Parts, Security};
-use crate::config::{self, Config, Connection, PrinterDevice};
+use crate::config::{self, Config, Connection, LinkControl, PrinterDevice};
 use crate::domain::calendar::WallTime;
 use crate::domain::keystore::KeyStore;
+use crate::domain::link::policy::Rules;
 use crate::domain::operators;
 use crate::domain::queue::limits;
+use crate::domain::receipt::{self, Glyphs};
 use crate::domain::record::OperatorRow;
 use crate::domain::secret::{MasterKeyMaterial, TokenKey};
 use crate::domain::unionpay::Identity;
@@ -21,7 +25,7 @@ use crate::domain::way::LineManner;
 use crate::engine::handle::EngineHandle;
 use crate::engine::view::Snapshot;
 use crate::engine::{Engine, Receivers, Settings, Wiring};
-use crate::ports::{CardCommand, HostCommand, Outlet, PrinterCommand};
+use crate::ports::{CardCommand, HostCommand, LinkCommand, Outlet, PrinterCommand, RenderSlip, SlipForm};
 use core::time::Duration;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -153,8 +157,9 @@ async fn serve(config: &Config, config_invalid: bool, state_dir: &Path) -> Resul
         recovered: recovery,
         ready,
     };
-    let adapters = adapters(config)?;
-    let width_dots = config.printer.width_dots;
+    let printer = printer_settings(config)?;
+    let render_slip = slip_renderer(&printer);
+    let adapters = adapters(config, printer)?;
     let wiring = Wiring {
         journal: Box::new(journal),
         key_store: Box::new(key_store),
@@ -162,10 +167,9 @@ async fn serve(config: &Config, config_invalid: bool, state_dir: &Path) -> Resul
         card: adapters.card,
         host: adapters.host,
         printer: adapters.printer,
+        link: adapters.link,
         courier: Arc::new(FileCourier::new(state_dir)),
-        encode_slip: Box::new(move |slip| {
-            printer_escpos::encode(slip, width_dots).map_err(|error| error.to_string())
-        }),
+        render_slip,
         notices,
         agents,
         snapshot,
@@ -173,6 +177,7 @@ async fn serve(config: &Config, config_invalid: bool, state_dir: &Path) -> Resul
             card_events: adapters.card_events,
             host_events: adapters.host_events,
             printer_events: adapters.printer_events,
+            link_events: adapters.link_events,
             commands,
             agent_events,
             stop: stopped,
@@ -252,9 +257,11 @@ struct Adapters {
     host_events: mpsc::Receiver<crate::ports::HostEvent>,
     printer: Outlet<PrinterCommand>,
     printer_events: mpsc::Receiver<crate::ports::PrinterEvent>,
+    link: Outlet<LinkCommand>,
+    link_events: mpsc::Receiver<crate::ports::LinkEvent>,
 }
 
-fn adapters(config: &Config) -> Result<Adapters, String> {
+fn adapters(config: &Config, printer: PrinterSettings) -> Result<Adapters, String> {
     let (card_in, card_events) = mpsc::channel(EVENTS);
     let (host_in, host_events) = mpsc::channel(EVENTS);
     let (printer_in, printer_events) = mpsc::channel(EVENTS);
@@ -270,9 +277,11 @@ fn adapters(config: &Config) -> Result<Adapters, String> {
     };
     settings.check().map_err(|error| error.to_string())?;
     let host = host_tcp::start(settings, host_in);
-    let printer =
-        printer_escpos::start(printer_settings(config)?, printer_in).map_err(|error| error.to_string())?;
+    let printer = printer_escpos::start(printer, printer_in).map_err(|error| error.to_string())?;
+    let (link_in, link_events) = mpsc::channel(EVENTS);
     Ok(Adapters {
+        link: link_task(config, link_in),
+        link_events,
         card: Box::new(move |command| card.try_send(command)),
         card_events,
         host: Box::new(move |command| host.try_send(command).map_err(mpsc::error::TrySendError::into_inner)),
@@ -280,6 +289,17 @@ fn adapters(config: &Config) -> Result<Adapters, String> {
         printer: Box::new(move |command| printer.try_send(command).map_err(given_back)),
         printer_events,
     })
+}
+
+/// The link task, or nobody: then commands come back, and no link is known.
+fn link_task(config: &Config, events: mpsc::Sender<crate::ports::LinkEvent>) -> Outlet<LinkCommand> {
+    match config.links.manager {
+        LinkControl::NetworkManager => {
+            let link = links::start(None, events);
+            Box::new(move |command| link.try_send(command).map_err(mpsc::error::TrySendError::into_inner))
+        }
+        LinkControl::Unmanaged => Box::new(Err),
+    }
 }
 
 fn tls_settings(host: &config::Host) -> TlsSettings {
@@ -324,7 +344,34 @@ fn printer_settings(config: &Config) -> Result<PrinterSettings, String> {
         config::Chinese::Gb18030 => printer_escpos::Chinese::Gb18030,
         config::Chinese::Raster => printer_escpos::Chinese::Raster,
     };
-    Ok(PrinterSettings { device, width_dots: config.printer.width_dots, chinese, timing: Default::default() })
+    // Without a font the shop prints all the same: as text, with the printer's own characters.
+    let glyphs = Typeface::open().inspect_err(|error| {
+        tracing::warn!(%error, "slips are printed as text, and GetReceipt gives no png");
+    });
+    Ok(PrinterSettings {
+        device,
+        width_dots: config.printer.width_dots,
+        chinese,
+        glyphs: glyphs.ok().map(|typeface| Arc::new(typeface) as Arc<dyn Glyphs>),
+        timing: Default::default(),
+    })
+}
+
+/// What makes files of slips.
+fn slip_renderer(settings: &PrinterSettings) -> RenderSlip {
+    let pen = settings.pen();
+    Box::new(move |slip, form| match (form, pen.glyphs.as_deref()) {
+        (SlipForm::EscPos, _) => printer_escpos::encode(slip, &pen)
+            .map(|pieces| pieces.concat())
+            .map_err(|error| error.to_string()),
+        (SlipForm::Png, Some(glyphs)) => {
+            let pages = receipt::pages(slip, pen.width_dots, glyphs);
+            typeface::png(&receipt::picture(&pages)).map_err(|error| error.to_string())
+        }
+        (SlipForm::Png, None) => {
+            Err("posd has no font to draw with: install fonts-wqy-microhei and restart posd".to_owned())
+        }
+    })
 }
 
 fn store_and_forward(config: &config::StoreAndForward) -> limits::Rules {
@@ -362,6 +409,11 @@ fn settings(config: &Config, config_invalid: bool, token_key: TokenKey) -> Setti
             heartbeat: config.host.heartbeat,
         },
         own_certificate_until: own_certificate(&config.host),
+        links: Rules {
+            preference: config.links.preference.clone(),
+            probe: config.links.probe,
+            metered_limit: config.links.metered_limit,
+        },
         auto_sign_on: config.host.auto_sign_on,
         pin_entry: config.reader.pin_entry,
         plies: config.printer.plies,

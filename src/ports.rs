@@ -5,6 +5,7 @@
 //! trait, because the engine owns the thread that runs it.
 pub mod commit;
 mod line;
+mod link;
 
 use crate::domain::calendar::{BootTime, LocalTime, WallTime};
 use crate::domain::emv::apdu::{CommandApdu, ResponseApdu, StatusWord};
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use line::{HostCommand, HostEvent, LineClock, WayTimes};
+pub use link::{JoinRequest, LinkCommand, LinkEvent, LinkFault, Network, Via};
 
 /// To the card thread. Every command is answered by exactly one event that carries its `id`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -444,8 +446,17 @@ pub trait System {
     fn take_restart_wish(&mut self) -> bool;
 }
 
-/// Turns a slip into the printer's own bytes, for `GetReceipt(ply, "escpos")`.
-pub type EncodeSlip = Box<dyn Fn(&Document) -> Result<Vec<u8>, String>>;
+/// Forms of a slip that need more than the domain has: printer commands, fonts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SlipForm {
+    /// The bytes that the printer would get.
+    EscPos,
+    /// A picture, one pixel a dot.
+    Png,
+}
+
+/// Turns a slip into a file of the form, or says what is missing for it; for `GetReceipt`.
+pub type RenderSlip = Box<dyn Fn(&Document, SlipForm) -> Result<Vec<u8>, String>>;
 
 /// Puts a command into an adapter's queue; gives it back when the queue is full or the adapter is gone.
 pub type Outlet<C> = Box<dyn Fn(C) -> Result<(), C>>;

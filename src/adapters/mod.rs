@@ -4,5 +4,7 @@ pub mod card_pcsc;
 pub mod courier;
 pub mod host_tcp;
 pub mod journal_sqlite;
+pub mod links;
 pub mod printer_escpos;
 pub mod system;
+pub mod typeface;

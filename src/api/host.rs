@@ -7,6 +7,7 @@ use super::path;
 use super::secret_fd::{SECRET_WAIT, SecretFdError, read_secret};
 use crate::domain::download::Kind;
 use crate::domain::fault::{Fault, FaultName};
+use crate::domain::link::LinkName;
 use crate::domain::secret::MasterKeyMaterial;
 use crate::engine::handle::{Command, Leave};
 use crate::engine::view::Snapshot;
@@ -50,7 +51,11 @@ impl HostObject {
         options: Dict,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<OwnedObjectPath, ApiError> {
-        self.desk.start_job(options, &header, Command::HostTest).await
+        let mut options = Options::new("option", options);
+        let link = options.word("link", LinkName::parse)?;
+        options.finish()?;
+        self.desk.admit(&header, Action::Trade).await?;
+        Ok(path::job(self.desk.ask_and_settle(|answer| Command::HostTest { link, answer }).await?))
     }
 
     #[zbus(out_args("check"))]

@@ -19,6 +19,7 @@ mod job;
 mod ledger;
 mod maintenance;
 mod manager;
+mod network;
 mod operators;
 mod options;
 mod path;

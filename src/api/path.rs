@@ -1,6 +1,7 @@
 //! Where the objects stand: the tree below `/org/posd/Pos1`.
 use super::proxy::ROOT_PATH;
 use crate::domain::ident::TxnId;
+use crate::domain::link::LinkName;
 use zbus::zvariant::{ObjectPath, OwnedObjectPath};
 
 /// The path that means none.
@@ -31,6 +32,11 @@ pub(super) fn reader(number: usize) -> OwnedObjectPath {
 /// `…/printer/<n>`.
 pub(super) fn printer(number: u32) -> OwnedObjectPath {
     below("printer", number)
+}
+
+/// `…/link/<name>`; a name is a kind in lower case, and a number.
+pub(super) fn link(name: LinkName) -> OwnedObjectPath {
+    below("link", name)
 }
 
 /// `…/printjob/<id>`; an id is made of `[0-9a-f_]`.

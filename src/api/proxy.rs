@@ -250,6 +250,25 @@ pub trait Host {
 }
 
 #[proxy(
+    interface = "org.posd.Pos1.Network",
+    default_service = "org.posd.Pos1",
+    default_path = "/org/posd/Pos1",
+    gen_blocking = false
+)]
+pub trait Network {
+    #[zbus(allow_interactive_auth)]
+    fn scan(&self, options: Options<'_>) -> zbus::Result<OwnedObjectPath>;
+    #[zbus(allow_interactive_auth)]
+    fn connect(&self, ssid: &[u8], secret: Fd<'_>, options: Options<'_>) -> zbus::Result<OwnedObjectPath>;
+    #[zbus(property)]
+    fn links(&self) -> zbus::Result<Vec<OwnedObjectPath>>;
+    #[zbus(property)]
+    fn active_link(&self) -> zbus::Result<OwnedObjectPath>;
+    #[zbus(property)]
+    fn preference(&self) -> zbus::Result<Vec<String>>;
+}
+
+#[proxy(
     interface = "org.posd.Pos1.Queue",
     default_service = "org.posd.Pos1",
     default_path = "/org/posd/Pos1",

@@ -9,6 +9,7 @@ use super::job::JobObject;
 use super::ledger::LedgerObject;
 use super::maintenance::MaintenanceObject;
 use super::manager::ManagerObject;
+use super::network::{LinkObject, NetworkObject};
 use super::operators::OperatorsObject;
 use super::print_job::PrintJobObject;
 use super::proxy::ROOT_PATH;
@@ -17,9 +18,10 @@ use super::queue::QueueObject;
 use super::transaction::TransactionObject;
 use super::{path, row};
 use crate::domain::ident::TxnId;
+use crate::domain::link::LinkName;
 use crate::domain::text;
 use crate::engine::handle::Notice;
-use crate::engine::view::{JobView, PrintJobView, PrinterView, ReaderView, Snapshot, TxnView};
+use crate::engine::view::{JobView, LinkView, PrintJobView, PrinterView, ReaderView, Snapshot, TxnView};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
@@ -45,6 +47,8 @@ pub(super) struct Publisher {
     transactions: BTreeMap<TxnId, Viewed<TransactionObject, TxnView>>,
     jobs: BTreeMap<u64, Viewed<JobObject, JobView>>,
     print_jobs: BTreeMap<String, Viewed<PrintJobObject, PrintJobView>>,
+    network: Published<NetworkObject>,
+    links: BTreeMap<LinkName, Viewed<LinkObject, LinkView>>,
 }
 
 impl Publisher {
@@ -71,6 +75,8 @@ impl Publisher {
                 LedgerObject { desk: d(), snapshot: s(), exporting: Arc::new(Semaphore::new(1)) },
             )
             .await?,
+            network: put(&bus, &root, NetworkObject { desk: d(), snapshot: s() }).await?,
+            links: BTreeMap::new(),
             readers: Vec::new(),
             printer: None,
             transactions: BTreeMap::new(),
@@ -86,6 +92,7 @@ impl Publisher {
         let maintenance = MaintenanceObject { desk: publisher.desk.clone() };
         publisher.bus.object_server().at(root, maintenance).await?;
         publisher.show_devices(&first).await?;
+        publisher.show_links(&first, &first).await?;
         Ok(publisher)
     }
 
@@ -202,7 +209,35 @@ impl Publisher {
         if old.ledger != snapshot.ledger {
             self.ledger.refresh().await?;
         }
-        self.show_devices(&snapshot).await
+        self.show_devices(&snapshot).await?;
+        self.show_links(&old, &snapshot).await
+    }
+
+    /// Links come, change and go; the list follows their objects.
+    async fn show_links(&mut self, old: &Snapshot, snapshot: &Snapshot) -> zbus::Result<()> {
+        for view in &snapshot.links {
+            let name = view.facts.name;
+            match self.links.get_mut(&name) {
+                Some(link) if *link.view() == *view => {}
+                Some(link) => link.show(Arc::new(view.clone())).await?,
+                None => {
+                    let make = |view| LinkObject { view };
+                    let put = Viewed::put(&self.bus, path::link(name), Arc::new(view.clone()), make);
+                    self.links.insert(name, put.await?);
+                }
+            }
+        }
+        let here = |name: &LinkName| snapshot.links.iter().any(|view| view.facts.name == *name);
+        let lost: Vec<LinkName> = self.links.keys().copied().filter(|name| !here(name)).collect();
+        for name in lost {
+            gone(self.links.remove(&name)).await?;
+        }
+        let names =
+            |snapshot: &Snapshot| snapshot.links.iter().map(|view| view.facts.name).collect::<Vec<_>>();
+        if old.network != snapshot.network || names(old) != names(snapshot) {
+            self.network.refresh().await?;
+        }
+        Ok(())
     }
 
     /// Adds, refreshes and removes devices. A reader keeps its number as long as those before it stay.

@@ -291,6 +291,9 @@ fn job_value(value: &JobValue) -> Value<'static> {
         JobValue::Count(count) => Value::from(*count),
         JobValue::Money(minor) => Value::from(*minor),
         JobValue::Text(text) => Value::from(text.clone()),
+        JobValue::Bytes(bytes) => Value::from(bytes.clone()),
+        JobValue::Byte(byte) => Value::from(*byte),
+        JobValue::Flag(flag) => Value::from(*flag),
         JobValue::Transaction(id) => Value::from(super::path::transaction(id)),
         JobValue::Rows(rows) => Value::from(rows.iter().map(|row| dict(row)).collect::<Vec<_>>()),
     }

@@ -271,10 +271,9 @@ impl TransactionObject {
         self.view.borrow().attempt
     }
 
-    /// This version knows no links.
     #[zbus(property)]
     fn attempt_link(&self) -> OwnedObjectPath {
-        path::none()
+        self.view.borrow().attempt_link.map_or_else(path::none, path::link)
     }
 
     #[zbus(property)]

@@ -6,7 +6,7 @@ pub(crate) mod trade;
 
 use super::words::Lang;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use shop::{Backup, Host, Ledger, Operator, Queue, Settle};
+use shop::{Backup, Host, Ledger, Link, Operator, Queue, Settle};
 use std::path::PathBuf;
 use trade::{Balance, PreAuth, Refund, Sale, Void};
 
@@ -78,6 +78,9 @@ pub(crate) enum Command {
     /// Copy the journal, check a copy, put one back
     #[command(subcommand)]
     Backup(Backup),
+    /// Ethernet, Wi-Fi and mobile network
+    #[command(subcommand)]
+    Link(Link),
     /// Card readers
     #[command(subcommand)]
     Reader(Reader),

@@ -14,6 +14,7 @@ mod failure;
 mod follow;
 mod jobs;
 mod leave;
+mod link;
 mod queue;
 mod reconcile;
 mod screen;
@@ -113,6 +114,7 @@ async fn command(screen: &Screen, cli: Cli) -> Result<Exit, Failure> {
         Command::Explain { which } => explain::explain(screen, address, &which).await,
         Command::Txn(verb) => txn::txn(screen, address, &verb).await,
         Command::Reprint(wanted) => txn::reprint(screen, address, &wanted).await,
+        Command::Link(verb) => link::link(screen, address, &verb).await,
         Command::Reader(verb) => status::readers(screen, address, &verb).await,
         Command::Printer(verb) => status::printer(screen, address, &verb).await,
         Command::Decode(what) => decode::run(screen, &what),

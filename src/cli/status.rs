@@ -8,7 +8,7 @@ use crate::domain::text::names;
 use serde_json::{Map, Value as Json, json};
 
 /// Properties of one object.
-type Properties = Map<String, Json>;
+pub(crate) type Properties = Map<String, Json>;
 
 /// `posctl status`
 pub(crate) async fn status(screen: &Screen, address: Option<&str>) -> Result<Exit, Failure> {
@@ -74,7 +74,7 @@ fn root_part(objects: &Objects, interface: &str) -> Properties {
 }
 
 /// All objects with an interface, each with its path.
-fn listed(objects: &Objects, interface: &str) -> Vec<Properties> {
+pub(crate) fn listed(objects: &Objects, interface: &str) -> Vec<Properties> {
     let with_path = |(path, interfaces): (&String, &std::collections::BTreeMap<String, Properties>)| {
         let mut properties = interfaces.get(interface)?.clone();
         properties.insert("path".to_owned(), path.as_str().into());

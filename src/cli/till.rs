@@ -186,7 +186,10 @@ pub(crate) async fn host(screen: &Screen, address: Option<&str>, verb: &Host) ->
     let job = match verb {
         Host::SignOn => host.sign_on(Options::new()).await?,
         Host::SignOff => host.sign_off(Options::new()).await?,
-        Host::Test => return way::test(screen, &terminal, host.test(Options::new()).await?).await,
+        Host::Test { link } => {
+            let job = host.test(way::options(link.as_deref())).await?;
+            return way::test(screen, &terminal, job).await;
+        }
         Host::Parameters { download: false, .. } => return show_parameters(screen, &host).await,
         Host::Parameters { download: true, kinds, leave } => {
             download(screen, &terminal, kinds, leave).await?

@@ -4,6 +4,7 @@ use super::failure::{Exit, Failure};
 use super::jobs;
 use super::screen::{Screen, Tone, pairs};
 use super::words::{self, Pair};
+use crate::api::proxy::Options;
 use crate::domain::text::way::next_step;
 use crate::domain::way::{Stage, WayCause};
 use serde_json::{Map, Value as Json};
@@ -36,8 +37,13 @@ pub(crate) async fn test(
     }
 }
 
+/// Of `Host.Test`: over a link that somebody named.
+pub(crate) fn options(link: Option<&str>) -> Options<'_> {
+    link.map(|name| ("link", name.into())).into_iter().collect()
+}
+
 /// A row for each stage that was reached; the last one says why it is the last.
-fn stages(screen: &Screen, told: &Map<String, Json>) -> Vec<(&'static str, String)> {
+pub(crate) fn stages(screen: &Screen, told: &Map<String, Json>) -> Vec<(&'static str, String)> {
     let failed = Stage::from_word(told.text("stage"));
     let row = |stage: &Stage| {
         let label = screen.word(label(*stage));

@@ -3,10 +3,14 @@
 //! The geometry is that of Chinese receipt printers: a cell is 12 dots wide, an ASCII character takes one cell, every
 //! other character two, and doubled text twice of that. The ESC/POS renderer is an adapter; those for people and
 //! screens are here. It does not decide what a slip says: that is [`crate::domain::slip`].
+mod bitmap;
 mod layout;
+mod raster;
 mod svg;
 
+pub use bitmap::{Bitmap, Glyph};
 pub use layout::{COLUMNS_MIN, Line, Row, cells, lines, text};
+pub use raster::{Glyphs, LINE_DOTS, Page, blank, draw, pages, picture, unknown};
 pub use svg::svg;
 
 /// Dots of one cell: ASCII of font A is 12 x 24, hanzi are 24 x 24. Source: printer manuals; 384 dots are 32 cells.

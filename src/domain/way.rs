@@ -26,6 +26,10 @@ words! {
         NoName = "no-name",
         /// Nobody listens there, or the network does not lead there.
         NoConnection = "no-connection",
+        /// Somebody is there and takes no connections.
+        Refused = "refused",
+        /// The link does not take a socket of this terminal, or is gone.
+        LinkGone = "link-gone",
         /// The connect time-out.
         Timeout = "timeout",
         /// The line was open and broke.

@@ -14,6 +14,7 @@ impl Engine {
         let Some(command) = self.refused_when_behind(command) else { return };
         let Some(command) = self.people_command(command) else { return };
         let Some(command) = self.upkeep_command(command) else { return };
+        let Some(command) = self.link_command(command) else { return };
         match command {
             Command::Start(request, caller, answer) => self.start(*request, caller, answer),
             Command::Expose(id, answer) => self.expose(id, answer),
@@ -44,7 +45,6 @@ impl Engine {
             }
             Command::HostSignOn(answer) => self.errand_command(Errand::SignOn, answer),
             Command::HostSignOff(answer) => self.errand_command(Errand::SignOff, answer),
-            Command::HostTest(answer) => self.errand_command(Errand::Echo, answer),
             Command::Flush(answer) => {
                 let result = self.flush();
                 reply(answer, result);
@@ -96,6 +96,18 @@ impl Engine {
             Command::Explain(_, answer) => reply(answer, Err(busy())),
             other => return Some(other),
         }
+        None
+    }
+
+    /// What concerns links; gives everything else back.
+    fn link_command(&mut self, command: Command) -> Option<Command> {
+        let (answer, result) = match command {
+            Command::HostTest { link, answer } => (answer, self.test_over(link)),
+            Command::Scan(answer) => (answer, self.scan()),
+            Command::Join { wanted, answer } => (answer, self.join(*wanted)),
+            other => return Some(other),
+        };
+        reply(answer, result);
         None
     }
 

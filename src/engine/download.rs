@@ -101,7 +101,7 @@ impl Engine {
         caller: &Caller,
     ) -> Result<u64, Fault> {
         let operator = self.may(&Deed::of("parameters"), leave, caller)?;
-        if self.stopping {
+        if self.stopping() {
             return Err(Fault::new(FaultName::NotReady, "the terminal is stopping"));
         }
         if let Some(error) = &self.storage_trouble {
@@ -259,7 +259,7 @@ impl Engine {
     fn may_download(&self) -> bool {
         self.active.is_none()
             && !self.settling()
-            && !self.stopping
+            && !self.stopping()
             && self.storage_trouble.is_none()
             && !self.upkeep.holds_money()
     }

@@ -6,11 +6,13 @@ use crate::domain::download;
 use crate::domain::emv::kernel::Candidate;
 use crate::domain::fault::{Fault, FaultName};
 use crate::domain::ident::{AuthCode, OperatorId, RequestId, Rrn, TxnId};
+use crate::domain::link::LinkName;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::outcome::{Kind, Outcome, Ply, Prompt, Resolution, TxnState};
 use crate::domain::record::{EntryId, TimelineRow, TotalsRow, TxnFilter};
 use crate::domain::secret::{ClearPin, MasterKeyMaterial, Password};
 use crate::domain::txn::PinAsk;
+pub use crate::ports::JoinRequest;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -161,8 +163,12 @@ pub enum Command {
     HostSignOn(Answer<u64>),
     /// `Host.SignOff`: number of the job.
     HostSignOff(Answer<u64>),
-    /// `Host.Test`: number of the job.
-    HostTest(Answer<u64>),
+    /// `Host.Test`: number of the job. With a link: over that one.
+    HostTest { link: Option<LinkName>, answer: Answer<u64> },
+    /// `Network.Scan`: number of the job.
+    Scan(Answer<u64>),
+    /// `Network.Connect`: number of the job.
+    Join { wanted: Box<JoinRequest>, answer: Answer<u64> },
     /// `Host.LoadMasterKey`: the check value.
     LoadMasterKey { key: MasterKeyMaterial, leave: Leave, caller: Caller, answer: Answer<String> },
     /// `Host.DownloadParameters`: number of the job. Without kinds those of the profile.

@@ -20,6 +20,7 @@ mod jobs;
 mod journal_thread;
 mod keys;
 mod line;
+mod links;
 mod operators;
 mod owed;
 mod paper;
@@ -38,6 +39,7 @@ mod undo;
 mod upkeep;
 pub mod view;
 mod views;
+mod wifi;
 
 use crate::domain::calendar::{BootTime, WallTime};
 use crate::domain::fault::Fault;
@@ -46,7 +48,8 @@ use crate::domain::keystore::KeyStore;
 use crate::domain::record::{Committed, TxnRow};
 use crate::domain::txn::Now;
 use crate::ports::{
-    CardCommand, CardEvent, Courier, EncodeSlip, HostCommand, HostEvent, Journal, JournalError, Outlet,
+    CardCommand, CardEvent, Courier, HostCommand, HostEvent, Journal, JournalError, LinkCommand, LinkEvent,
+    Outlet, RenderSlip,
 };
 use crate::ports::{PrinterCommand, PrinterEvent, System};
 use core::time::Duration;
@@ -71,8 +74,10 @@ pub struct Wiring {
     pub host: Outlet<HostCommand>,
     /// To the printer thread.
     pub printer: Outlet<PrinterCommand>,
-    /// Slip to printer bytes.
-    pub encode_slip: EncodeSlip,
+    /// To the link task.
+    pub link: Outlet<LinkCommand>,
+    /// Slip to printer bytes or picture.
+    pub render_slip: RenderSlip,
     /// Carries copies of the journal.
     pub courier: Arc<dyn Courier>,
     /// To the publisher.
@@ -153,12 +158,13 @@ impl Engine {
             let wait = self.next_wake();
             tokio::select! {
                 biased;
-                _ = &mut wiring.stop, if !self.stopping => self.stop(),
+                _ = &mut wiring.stop, if !self.stopping() => self.stop(),
                 Some(answer) = self.journal.answers.recv() => self.journal_answered(answer),
                 Some(event) = wiring.host_events.recv() => self.host_event(event),
                 Some(event) = wiring.card_events.recv() => self.card_event(event),
                 Some(event) = wiring.agent_events.recv() => self.agent_event(event),
                 Some(event) = wiring.printer_events.recv() => self.printer_event(event),
+                Some(event) = wiring.link_events.recv() => self.link_event(event),
                 Some((visit, checked)) = self.door.judged() => self.judged(visit, checked),
                 Some(done) = self.upkeep.done.recv() => self.copy_moved(done),
                 Some(command) = wiring.commands.recv() => self.command(command),
@@ -166,7 +172,7 @@ impl Engine {
             }
             self.tick();
             self.settle().await?;
-            if self.stopping && self.may_end() {
+            if self.stopping() && self.may_end() {
                 return Ok(());
             }
         }
@@ -202,7 +208,7 @@ impl Engine {
     }
 
     /// Every point in time at which something is to happen.
-    fn deadlines(&self) -> [Option<BootTime>; 17] {
+    fn deadlines(&self) -> [Option<BootTime>; 18] {
         let care = self.cares.iter().filter_map(|care| care.machine.deadline()).min();
         [
             self.active.as_ref().and_then(|active| active.txn.deadline().map(|(at, _)| at)),
@@ -221,6 +227,7 @@ impl Engine {
             self.next_forget_at(),
             Some(self.upkeep.next_at()),
             Some(self.next_day_at()),
+            self.next_link_at(),
             self.stop_by,
         ]
     }
@@ -239,6 +246,7 @@ impl Engine {
         self.tick_storage();
         self.tick_upkeep();
         self.tick_day();
+        self.tick_links();
     }
 
     /// Starts what has become possible and publishes what has changed.
@@ -251,6 +259,7 @@ impl Engine {
         self.watch_settlement();
         self.begin_when_ready();
         self.pump_printer();
+        self.watch_links();
         if let Some(lost) = self.lost.take() {
             return Err(EngineError::Lost(lost));
         }
@@ -261,7 +270,6 @@ impl Engine {
     /// has three seconds.
     fn stop(&mut self) {
         tracing::info!("stopping");
-        self.stopping = true;
         let now = self.now();
         self.stop_by = Some(now.boot.after(STOP_PATIENCE));
         self.stop_txn();
@@ -359,6 +367,8 @@ pub struct Receivers {
     pub host_events: mpsc::Receiver<HostEvent>,
     /// From the printer thread.
     pub printer_events: mpsc::Receiver<PrinterEvent>,
+    /// From the link task.
+    pub link_events: mpsc::Receiver<LinkEvent>,
     /// From the bus.
     pub commands: mpsc::Receiver<Command>,
     /// From the agents' keeper.

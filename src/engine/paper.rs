@@ -154,7 +154,7 @@ impl Engine {
         while self.desk.current.is_none() {
             let Some(key) = self.desk.queue.pop_front() else { return };
             let ready = self.printer_status.as_ref().is_some_and(|status| status.online);
-            if !ready || self.stopping {
+            if !ready || self.stopping() {
                 let reason = if self.printer_status.is_some() { "printer-not-ready" } else { "no-printer" };
                 self.ply_ended(&key, PrintState::Held, reason);
                 continue;

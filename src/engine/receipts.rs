@@ -8,7 +8,7 @@ use crate::domain::outcome::{Ply, PrintState};
 use crate::domain::receipt::{self, Document};
 use crate::domain::record::{PlyRow, TxnRow};
 use crate::domain::slip::{self, Shop};
-use crate::ports::JournalError;
+use crate::ports::{JournalError, SlipForm};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -28,10 +28,6 @@ impl Engine {
         format: String,
         answer: oneshot::Sender<Result<Vec<u8>, Fault>>,
     ) {
-        if !matches!(format.as_str(), "text" | "svg" | "escpos") {
-            let fault = Fault::new(FaultName::NotSupported, "this version gives text, svg and escpos");
-            return reply(answer, Err(fault));
-        }
         self.find(Note::Receipt(Box::new(ReceiptWish { ply, format, answer })), id);
     }
 
@@ -63,7 +59,14 @@ impl Engine {
         match format {
             "text" => Ok(receipt::text(&document, columns).into_bytes()),
             "svg" => Ok(receipt::svg(&document, self.settings.width_dots).into_bytes()),
-            _ => (self.encode_slip)(&document).map_err(|text| Fault::new(FaultName::Failed, text)),
+            other => {
+                // A picture fails where the machine has no font.
+                let (form, name) = match other {
+                    "png" => (SlipForm::Png, FaultName::NotSupported),
+                    _ => (SlipForm::EscPos, FaultName::Failed),
+                };
+                (self.render_slip)(&document, form).map_err(|text| Fault::new(name, text))
+            }
         }
     }
 

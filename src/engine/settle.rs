@@ -45,7 +45,7 @@ impl Engine {
         caller: &Caller,
     ) -> Result<u64, Fault> {
         let operator = self.session_of(caller)?.operator.clone();
-        if self.stopping {
+        if self.stopping() {
             return Err(Fault::new(FaultName::NotReady, "the terminal is stopping"));
         }
         if let Some(error) = &self.storage_trouble {

@@ -103,7 +103,7 @@ impl Engine {
             return fault(FaultName::CurrencyMismatch, &text);
         }
         self.session_of(caller)?;
-        if self.stopping {
+        if self.stopping() {
             return fault(FaultName::NotReady, "the terminal is stopping");
         }
         match &self.storage_trouble {

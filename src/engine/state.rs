@@ -5,6 +5,7 @@ use super::handle::{AgentCommand, Notice};
 use super::jobs::Jobs;
 use super::journal_thread::{JournalThread, Task};
 use super::line::Line;
+use super::links::LinkDesk;
 use super::operators::{Door, Session};
 use super::owed::Owed;
 use super::paper::PrintDesk;
@@ -21,6 +22,7 @@ use crate::domain::calendar::{BootTime, LocalTime, WallTime};
 use crate::domain::emv::params::EmvConfig;
 use crate::domain::ident::{BatchNumber, Stan, TxnId};
 use crate::domain::keystore::{KeyStore, SessionKeys};
+use crate::domain::link::policy::Rules;
 use crate::domain::money::Currency;
 use crate::domain::outcome::{Kind, PinEntry};
 use crate::domain::queue::limits;
@@ -32,8 +34,8 @@ use crate::domain::txn::recovery::recover;
 use crate::domain::unionpay::Identity;
 use crate::domain::way::LineManner;
 use crate::ports::{
-    CardCommand, Courier, Durability, EncodeSlip, HostCommand, Journal, JournalError, Outlet, PrinterCommand,
-    PrinterStatus, ReaderStatus, System,
+    CardCommand, Courier, Durability, HostCommand, Journal, JournalError, Outlet, PrinterCommand,
+    PrinterStatus, ReaderStatus, RenderSlip, System,
 };
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -69,6 +71,8 @@ pub struct Settings {
     pub line_manner: LineManner,
     /// When this terminal's own certificate ends; `None` where the host wants none.
     pub own_certificate_until: Option<WallTime>,
+    /// Which link to use.
+    pub links: Rules,
     /// Sign on by itself.
     pub auto_sign_on: bool,
     /// Where a PIN is typed.
@@ -105,7 +109,7 @@ pub struct Engine {
     pub(super) card: Outlet<CardCommand>,
     pub(super) host: Outlet<HostCommand>,
     pub(super) printer: Outlet<PrinterCommand>,
-    pub(super) encode_slip: EncodeSlip,
+    pub(super) render_slip: RenderSlip,
     pub(super) notices: mpsc::Sender<Notice>,
     pub(super) agents: mpsc::Sender<AgentCommand>,
     pub(super) snapshot: watch::Sender<Arc<Snapshot>>,
@@ -124,6 +128,8 @@ pub struct Engine {
     /// Why a person holds the uploads back.
     pub(super) queue_paused: Option<String>,
     pub(super) line: Line,
+    /// Links, and which one is used.
+    pub(super) links: LinkDesk,
     pub(super) jobs: Jobs,
     pub(super) upkeep: Upkeep,
     pub(super) desk: PrintDesk,
@@ -173,7 +179,7 @@ pub struct Engine {
     pub(super) shown_on: Option<LocalTime>,
     pub(super) commits_in_flight: u32,
     pub(super) next_id: u64,
-    pub(super) stopping: bool,
+    /// The service is to end, at the latest then.
     pub(super) stop_by: Option<BootTime>,
     pub(super) lost: Option<String>,
     /// Notices that wait for the end of the handler, in order.
@@ -199,7 +205,8 @@ impl Engine {
             card: wiring.card,
             host: wiring.host,
             printer: wiring.printer,
-            encode_slip: wiring.encode_slip,
+            links: LinkDesk::new(settings.links.clone(), wiring.link),
+            render_slip: wiring.render_slip,
             notices: wiring.notices,
             agents: wiring.agents,
             snapshot: wiring.snapshot,
@@ -248,7 +255,6 @@ impl Engine {
             shown_on: None,
             commits_in_flight: 0,
             next_id: 0,
-            stopping: false,
             stop_by: None,
             lost: None,
             outbox: Vec::new(),
@@ -272,6 +278,11 @@ impl Engine {
         self.restore_refused(refused);
         self.use_tables();
         self.resume_interrupted();
+    }
+
+    /// The service is to end: no new work.
+    pub(super) const fn stopping(&self) -> bool {
+        self.stop_by.is_some()
     }
 
     /// A number for a command, a question, a line.

@@ -129,7 +129,7 @@ impl Engine {
 
     /// A refused signature is undone as soon as the terminal is free and may trade.
     pub(super) fn undo_when_free(&mut self) {
-        if self.active.is_some() || self.stopping {
+        if self.active.is_some() || self.stopping() {
             return;
         }
         let Some(asks_bank) = self.refused.next(self.system.boot()) else { return };

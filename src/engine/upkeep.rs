@@ -151,7 +151,7 @@ impl Engine {
     }
 
     fn may_move_copy(&self) -> Result<(), Fault> {
-        if self.stopping {
+        if self.stopping() {
             return Err(Fault::new(FaultName::NotReady, "the terminal is stopping"));
         }
         if self.upkeep.moving.is_some() {
@@ -281,7 +281,7 @@ impl Engine {
         if self.upkeep.end_at.take_if(|at| now >= *at).is_some() || self.restart_due(now) {
             self.stop();
         }
-        if now < self.upkeep.due || self.stopping {
+        if now < self.upkeep.due || self.stopping() {
             return;
         }
         let busy = self.active.is_some() || self.settling() || self.upkeep.holds_money();
@@ -300,7 +300,7 @@ impl Engine {
     /// Somebody wants a restart, and this is a safe moment. The service manager starts the process again, as after a
     /// restore. Looked for when something else has woken the engine, so it costs no wake-up.
     fn restart_due(&mut self, now: BootTime) -> bool {
-        if self.stopping || now < self.upkeep.wish_at {
+        if self.stopping() || now < self.upkeep.wish_at {
             return false;
         }
         if self.upkeep.moving.is_some() || !self.update_blockers().is_empty() {

@@ -3,6 +3,7 @@
 use crate::domain::calendar::{BootTime, WallTime};
 use crate::domain::fault::FaultName;
 use crate::domain::ident::TxnId;
+use crate::domain::link::{LinkFacts, LinkKind, LinkName, LinkReason};
 use crate::domain::money::Amount;
 use crate::domain::outcome::{
     BatchState, EntryType, Kind, Outcome, Ply, PrintState, QueueState, ResultCode, Role, TerminalState,
@@ -30,6 +31,10 @@ pub struct Snapshot {
     pub readers: Vec<ReaderView>,
     /// The printer, object 0, if there is one.
     pub printer: Option<PrinterView>,
+    /// Network.
+    pub network: NetworkView,
+    /// Links, in the order of preference.
+    pub links: Vec<LinkView>,
 }
 
 impl Snapshot {
@@ -74,6 +79,8 @@ impl Snapshot {
             },
             readers: Vec::new(),
             printer: None,
+            network: NetworkView::default(),
+            links: Vec::new(),
         }
     }
 }
@@ -212,6 +219,28 @@ pub struct PrinterView {
     pub statistics: Vec<(String, u64)>,
 }
 
+/// `org.posd.Pos1.Network`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NetworkView {
+    /// `ActiveLink`; `None` = `/`.
+    pub active: Option<LinkName>,
+    /// `Preference`.
+    pub preference: Vec<LinkKind>,
+}
+
+/// `org.posd.Pos1.Link`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkView {
+    /// What its manager says.
+    pub facts: LinkFacts,
+    /// `Reason`; `None` = empty.
+    pub reason: Option<LinkReason>,
+    /// `Verified`: the acquirer answers over it.
+    pub verified: bool,
+    /// `LastVerified`; 0 = never.
+    pub last_verified: WallTime,
+}
+
 /// `org.posd.Pos1.Transaction`: one object's properties.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TxnView {
@@ -271,6 +300,8 @@ pub struct TxnView {
     pub deadline_kind: &'static str,
     /// `Attempt`: this one and how many there are.
     pub attempt: (u32, u32),
+    /// `AttemptLink`; `None` = no link is known.
+    pub attempt_link: Option<LinkName>,
     /// `Outcome`.
     pub outcome: Outcome,
     /// `ResponseCode`.
@@ -352,6 +383,12 @@ pub enum JobValue {
     Rows(Vec<Vec<(String, JobValue)>>),
     /// Text (`s`).
     Text(String),
+    /// Bytes (`ay`).
+    Bytes(Vec<u8>),
+    /// Unsigned byte (`y`).
+    Byte(u8),
+    /// Yes or no (`b`).
+    Flag(bool),
 }
 
 /// `Transaction.Explain`: what the journal knows of one transaction, for support. Masked, no secrets.

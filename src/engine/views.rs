@@ -62,6 +62,7 @@ pub(super) fn of_start(start: &TxnStart, batch: BatchNumber) -> TxnView {
         deadline: BootTime::default(),
         deadline_kind: "",
         attempt: (0, 0),
+        attempt_link: None,
         outcome: Outcome::None,
         response_code: String::new(),
         result_code: None,
@@ -335,6 +336,8 @@ impl Engine {
             },
             readers: self.reader_views(),
             printer: self.printer_view(),
+            network: self.network_view(),
+            links: self.link_views(),
         }
     }
 

@@ -1,4 +1,5 @@
 //! What the engine and the host task say to each other about the one line to the bank.
+use super::Via;
 use crate::domain::calendar::WallTime;
 use crate::domain::way::WayFault;
 use core::fmt;
@@ -15,6 +16,20 @@ pub enum HostCommand {
         endpoint: usize,
         /// By which certificates are judged.
         clock: LineClock,
+        /// Over which link; `None` = the system's own route.
+        via: Option<Via>,
+    },
+    /// See whether the acquirer can be reached over a link: connection and handshake, no message. The line is not
+    /// touched. Answered by [`HostEvent::Probed`] within the connect time-out, or after the probe before it.
+    Probe {
+        /// Answer carries it.
+        id: u64,
+        /// As in [`HostCommand::Connect`].
+        endpoint: usize,
+        /// By which certificates are judged.
+        clock: LineClock,
+        /// Over which link.
+        via: Via,
     },
     /// Write one whole frame, length prefix included. Answered by [`HostEvent::Sent`] or [`HostEvent::Lost`].
     Send {
@@ -71,6 +86,13 @@ pub enum HostEvent {
         /// Where and why it ended.
         fault: WayFault,
     },
+    /// A probe has ended.
+    Probed {
+        /// Of the command.
+        id: u64,
+        /// The acquirer was reached, or where and why not.
+        result: Result<WayTimes, WayFault>,
+    },
     /// The frame was handed to the socket as a whole.
     Sent {
         /// The line.
@@ -98,7 +120,11 @@ impl fmt::Debug for HostCommand {
     /// Frames by their length: they hold card data.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Connect { line, endpoint, .. } => write!(f, "connect line {line} to endpoint {endpoint}"),
+            Self::Connect { line, endpoint, via, .. } => {
+                write!(f, "connect line {line} to endpoint {endpoint}")?;
+                via.as_ref().map_or(Ok(()), |via| write!(f, " over {}", via.link))
+            }
+            Self::Probe { id, via, .. } => write!(f, "probe {id} over {}", via.link),
             Self::Send { line, frame } => write!(f, "send {} bytes on line {line}", frame.len()),
             Self::Close { line } => write!(f, "close line {line}"),
         }
@@ -111,6 +137,8 @@ impl fmt::Debug for HostEvent {
         match self {
             Self::Connected { line, times, .. } => write!(f, "line {line} connected, {times:?}"),
             Self::ConnectFailed { line, fault, .. } => write!(f, "line {line} not connected: {fault}"),
+            Self::Probed { id, result: Ok(times) } => write!(f, "probe {id}: {times:?}"),
+            Self::Probed { id, result: Err(fault) } => write!(f, "probe {id}: {fault}"),
             Self::Sent { line } => write!(f, "sent on line {line}"),
             Self::Frame { line, bytes } => write!(f, "{} bytes on line {line}", bytes.len()),
             Self::Lost { line, wrote, fault } => write!(f, "line {line} lost, wrote {wrote}: {fault}"),

@@ -241,7 +241,7 @@ fn write_configuration(
     fs::write(folder.join("credentials/storage-key"), sealing)?;
     let text = format!(
         "[terminal]\nid = \"10000001\"\nmerchant-id = \"102100058120001\"\nmerchant-name = \"示例商户\"\n\
-         [host]\nendpoints = [\"{}\"]\n{}\n[printer]\ndevice = \"tcp:{}\"\ntear-pause-s = {}\n\
+         [host]\nendpoints = [\"{}\"]\n{}\n[printer]\ndevice = \"tcp:{}\"\nchinese = \"gb18030\"\ntear-pause-s = {}\n\
          [emv]\nparameters = \"{}\"\n[links]\nmanager = \"none\"\n[security]\npolkit = false\n{}",
         acquirer.address(),
         plan.host,

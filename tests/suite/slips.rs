@@ -154,55 +154,66 @@ fn offline() -> TxnRow {
     row
 }
 
-fn check(name: &str, row: &TxnRow, ply: Ply, copy: bool) {
-    for language in [Language::Zh, Language::En] {
-        let path =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/receipts/{name}-{language}.txt"));
-        let shown = text(&slip(row, language, ply, copy), 32);
+/// A slip of every kind: its name, what it is of, the ply, and whether it is a copy.
+fn cases() -> Vec<(String, TxnRow, Ply, bool)> {
+    use Ply::{Customer, Merchant};
+    let mut partial = approved();
+    partial.start.amount = Amount::from_minor(2000).unwrap();
+    partial.result = Some(ResultCode::Partial);
+    let mut voice = offline();
+    voice.start.terms.auth_code = Some(AuthCode::new("V12345").unwrap());
+    Arc::make_mut(voice.card.as_mut().unwrap()).chip.clear();
+    let mut hold = signed();
+    hold.start.kind = Kind::PreAuth;
+    let mut advice = follow_up(Kind::PreAuthAdvice);
+    advice.outcome = Outcome::StoredOffline;
+    advice.host = HostFacts::default();
+    let mut cases = vec![
+        ("sale-pin-merchant", approved(), Merchant, false),
+        ("sale-pin-customer", approved(), Customer, false),
+        ("sale-signature-merchant", signed(), Merchant, false),
+        ("sale-reprint-customer", signed(), Customer, true),
+        ("sale-partial-customer", partial, Customer, false),
+        ("offline-sale-merchant", offline(), Merchant, false),
+        ("offline-sale-customer", offline(), Customer, false),
+        ("offline-sale-voice-customer", voice, Customer, false),
+        ("pre-auth-merchant", hold.clone(), Merchant, false),
+        ("pre-auth-customer", hold, Customer, false),
+        ("pre-auth-advice-merchant", advice, Merchant, false),
+    ]
+    .into_iter()
+    .map(|(name, row, ply, copy)| (name.to_owned(), row, ply, copy))
+    .collect::<Vec<_>>();
+    for kind in
+        [Kind::Void, Kind::Refund, Kind::PreAuthVoid, Kind::PreAuthComplete, Kind::PreAuthCompleteVoid]
+    {
+        cases.push((format!("{kind}-merchant"), follow_up(kind), Merchant, false));
+        cases.push((format!("{kind}-customer"), follow_up(kind), Customer, false));
+    }
+    cases
+}
+
+/// Every slip in both languages, by the name of its golden file.
+pub(crate) fn kinds() -> Vec<(String, Document)> {
+    let both = |(name, row, ply, copy): (String, TxnRow, Ply, bool)| {
+        [Language::Zh, Language::En]
+            .map(|language| (format!("{name}-{language}"), slip(&row, language, ply, copy)))
+    };
+    cases().into_iter().flat_map(both).collect()
+}
+
+/// Goal: what stands on the slips of each kind, character by character.
+#[test]
+fn slips_say_what_the_golden_files_say() {
+    for (name, document) in kinds() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/receipts/{name}.txt"));
+        let shown = text(&document, 32);
         if std::env::var_os("POSD_BLESS").is_some() {
             std::fs::write(&path, &shown).unwrap();
         }
         let golden = std::fs::read_to_string(&path).unwrap_or_default();
-        assert_eq!(shown, golden, "{name}-{language}:\n{shown}");
+        assert_eq!(shown, golden, "{name}:\n{shown}");
     }
-}
-
-/// Goal: what stands on the slips of a sale, character by character.
-#[test]
-fn slips_of_a_sale_say_what_the_golden_files_say() {
-    check("sale-pin-merchant", &approved(), Ply::Merchant, false);
-    check("sale-pin-customer", &approved(), Ply::Customer, false);
-    check("sale-signature-merchant", &signed(), Ply::Merchant, false);
-    check("sale-reprint-customer", &signed(), Ply::Customer, true);
-    let mut partial = approved();
-    partial.start.amount = Amount::from_minor(2000).unwrap();
-    partial.result = Some(ResultCode::Partial);
-    check("sale-partial-customer", &partial, Ply::Customer, false);
-    check("offline-sale-merchant", &offline(), Ply::Merchant, false);
-    check("offline-sale-customer", &offline(), Ply::Customer, false);
-    let mut voice = offline();
-    voice.start.terms.auth_code = Some(AuthCode::new("V12345").unwrap());
-    Arc::make_mut(voice.card.as_mut().unwrap()).chip.clear();
-    check("offline-sale-voice-customer", &voice, Ply::Customer, false);
-}
-
-/// Goal: each other kind has its own type, remarks and foot.
-#[test]
-fn slips_of_other_kinds_say_what_the_golden_files_say() {
-    let mut hold = signed();
-    hold.start.kind = Kind::PreAuth;
-    check("pre-auth-merchant", &hold, Ply::Merchant, false);
-    check("pre-auth-customer", &hold, Ply::Customer, false);
-    for kind in
-        [Kind::Void, Kind::Refund, Kind::PreAuthVoid, Kind::PreAuthComplete, Kind::PreAuthCompleteVoid]
-    {
-        check(&format!("{kind}-merchant"), &follow_up(kind), Ply::Merchant, false);
-        check(&format!("{kind}-customer"), &follow_up(kind), Ply::Customer, false);
-    }
-    let mut advice = follow_up(Kind::PreAuthAdvice);
-    advice.outcome = Outcome::StoredOffline;
-    advice.host = HostFacts::default();
-    check("pre-auth-advice-merchant", &advice, Ply::Merchant, false);
 }
 
 /// Goal: only what stands goes on paper, and a balance never.

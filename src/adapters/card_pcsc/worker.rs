@@ -8,6 +8,7 @@
 //! In a conversation each command is two wakings of a thread: the supervisor's and this one's. The answer of a card
 //! goes to the engine at once, not through the supervisor; whoever claims the command first, the worker with its
 //! answer or the supervisor with the end of its patience, answers it.
+//! Measured over a virtual reader: these wakings and the engine's own take 20 to 50 µs of a command's 130 to 160 µs.
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -1,12 +1,12 @@
 //! From an endpoint to an open stream: name, connection, handshake, all within one time-out.
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::mpsc as thread_mpsc;
 use std::time::Duration;
 
 use rustls::pki_types::{ServerName, UnixTime};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
@@ -18,7 +18,7 @@ use super::stream::Stream;
 use super::tls::{self, Loaded, TlsFileError};
 use crate::domain::calendar::WallTime;
 use crate::domain::way::{Stage, WayCause, WayFault};
-use crate::ports::{LineClock, WayTimes};
+use crate::ports::{LineClock, Via, WayTimes};
 
 /// Addresses of one name that are tried. Choice: a list longer than this is a mistake in the zone.
 const ADDRESSES_MAX: usize = 8;
@@ -62,6 +62,7 @@ impl Dialler {
         &self,
         endpoint: usize,
         clock: LineClock,
+        via: Option<&Via>,
         times: &mut WayTimes,
     ) -> Result<Dialled, WayFault> {
         let endpoint = self
@@ -69,7 +70,7 @@ impl Dialler {
             .endpoint(endpoint)
             .map_err(|error| WayFault::new(Stage::Dns, WayCause::NoName, error.to_string()))?;
         let within = self.settings.connect_timeout;
-        let attempt = timeout(within, self.attempt(endpoint, clock, times)).await;
+        let attempt = timeout(within, self.attempt(endpoint, clock, via, times)).await;
         attempt.unwrap_or_else(|_| {
             let stage = match *times {
                 WayTimes { name: None, .. } => Stage::Dns,
@@ -86,13 +87,14 @@ impl Dialler {
         &self,
         endpoint: Endpoint<'_>,
         clock: LineClock,
+        via: Option<&Via>,
         times: &mut WayTimes,
     ) -> Result<Dialled, WayFault> {
         let mut begun = Instant::now();
         let addresses = self.resolver.resolve(endpoint.address).await;
         let addresses = addresses.map_err(|words| WayFault::new(Stage::Dns, WayCause::NoName, words))?;
         times.name = Some(lap(&mut begun));
-        let stream = connect(endpoint, addresses).await?;
+        let stream = connect(endpoint, addresses, via).await?;
         times.tcp = Some(lap(&mut begun));
         let (stream, certificate_until) = if endpoint.tls {
             let secured = self.shake_hands(endpoint, stream, clock).await?;
@@ -151,18 +153,54 @@ fn lap(begun: &mut Instant) -> u64 {
     u64::try_from(took.as_millis()).unwrap_or(u64::MAX)
 }
 
-async fn connect(endpoint: Endpoint<'_>, addresses: Vec<SocketAddr>) -> Result<TcpStream, WayFault> {
-    let fault = |words: String| {
-        WayFault::new(Stage::Tcp, WayCause::NoConnection, format!("{}: {words}", endpoint.text))
+async fn connect(
+    endpoint: Endpoint<'_>,
+    addresses: Vec<SocketAddr>,
+    via: Option<&Via>,
+) -> Result<TcpStream, WayFault> {
+    let fault = |cause, words: String| {
+        let over = via.map(|via| format!(" over {} ({})", via.link, via.interface)).unwrap_or_default();
+        WayFault::new(Stage::Tcp, cause, format!("{}{over}: {words}", endpoint.text))
     };
-    let mut cause = "the name has no address".to_owned();
+    let mut cause = (WayCause::NoConnection, "the name has no address".to_owned());
     for address in addresses.into_iter().take(ADDRESSES_MAX) {
-        match TcpStream::connect(address).await {
-            Ok(stream) => return prepare(stream).map_err(|error| fault(error.to_string())),
-            Err(error) => cause = error.to_string(),
+        let opened = match via {
+            None => TcpStream::connect(address).await.map_err(|error| (why(&error), error)),
+            Some(via) => match bound(address, via) {
+                Ok(socket) => socket.connect(address).await.map_err(|error| (why(&error), error)),
+                Err(error) => Err((WayCause::LinkGone, error)),
+            },
+        };
+        match opened {
+            Ok(stream) => {
+                return prepare(stream).map_err(|error| fault(WayCause::NoConnection, error.to_string()));
+            }
+            Err((word, error)) => cause = (word, error.to_string()),
         }
     }
-    Err(fault(cause))
+    Err(fault(cause.0, cause.1))
+}
+
+fn why(error: &io::Error) -> WayCause {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => WayCause::Refused,
+        _ => WayCause::NoConnection,
+    }
+}
+
+/// A socket that leaves by this link and no other. Since Linux 5.7 SO_BINDTODEVICE needs no capability on a socket
+/// that is not bound yet; where it is refused all the same the address of the link is what the socket is bound to, and
+/// then the routes decide.
+fn bound(to: SocketAddr, via: &Via) -> io::Result<TcpSocket> {
+    let socket = if to.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    match socket.bind_device(Some(via.interface.as_bytes())) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            let own: IpAddr = via.address.parse().map_err(|_| error)?;
+            socket.bind(SocketAddr::new(own, 0))?;
+        }
+        done => done?,
+    }
+    Ok(socket)
 }
 
 /// A frame goes out at once, and a dead peer is noticed.

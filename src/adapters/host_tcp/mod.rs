@@ -5,6 +5,7 @@
 mod certificate;
 mod dial;
 mod endpoint;
+mod probe;
 mod refusal;
 mod stream;
 mod tls;
@@ -18,7 +19,7 @@ pub use endpoint::{EndpointError, HostSettings};
 pub use tls::{TlsFileError, TlsSettings};
 
 use crate::domain::way::{Stage, WayCause, WayFault};
-use crate::ports::{HostCommand, HostEvent, LineClock, WayTimes};
+use crate::ports::{HostCommand, HostEvent, LineClock, Via, WayTimes};
 use dial::Dialler;
 use stream::{Broken, Line, Unwritten};
 
@@ -35,7 +36,8 @@ const WRITE_MAX: Duration = Duration::from_secs(10);
 /// cannot be used answers [`HostEvent::ConnectFailed`] with the words of [`EndpointError`].
 pub fn start(settings: HostSettings, events: mpsc::Sender<HostEvent>) -> mpsc::Sender<HostCommand> {
     let (sender, commands) = mpsc::channel(COMMANDS_MAX);
-    tokio::spawn(HostTask { commands, events, dialler: Dialler::new(settings) }.run());
+    let probes = probe::start(settings.clone(), events.clone());
+    tokio::spawn(HostTask { commands, events, probes, dialler: Dialler::new(settings) }.run());
     sender
 }
 
@@ -45,6 +47,7 @@ struct EngineGone;
 struct HostTask {
     commands: mpsc::Receiver<HostCommand>,
     events: mpsc::Sender<HostEvent>,
+    probes: mpsc::Sender<probe::Wanted>,
     dialler: Dialler,
 }
 
@@ -53,6 +56,7 @@ struct Wanted {
     line: u64,
     endpoint: usize,
     clock: LineClock,
+    via: Option<Via>,
 }
 
 /// What the task does next.
@@ -83,19 +87,23 @@ impl HostTask {
 
     /// Waits for the line, but obeys a close or a newer connect at once.
     async fn connecting(&mut self, wanted: Wanted) -> Result<Option<State>, EngineGone> {
-        let Wanted { line, endpoint, clock } = wanted;
+        let Wanted { line, endpoint, clock, via } = wanted;
         self.dialler.prepare();
         let mut times = WayTimes::default();
         let result = {
-            let attempt = self.dialler.dial(endpoint, clock, &mut times);
+            let attempt = self.dialler.dial(endpoint, clock, via.as_ref(), &mut times);
             tokio::pin!(attempt);
             loop {
                 tokio::select! {
                     biased;
                     command = self.commands.recv() => match command {
                         None => return Ok(None),
-                        Some(HostCommand::Connect { line, endpoint, clock }) => {
-                            return Ok(Some(State::Connecting(Wanted { line, endpoint, clock })));
+                        Some(HostCommand::Connect { line, endpoint, clock, via }) => {
+                            return Ok(Some(State::Connecting(Wanted { line, endpoint, clock, via })));
+                        }
+                        Some(HostCommand::Probe { id, endpoint, clock, via }) => {
+                            let wanted = probe::Wanted { id, endpoint, clock, via };
+                            probe(&self.probes, &self.events, wanted).await?;
                         }
                         Some(HostCommand::Close { line: closed }) if closed == line => {
                             return Ok(Some(State::Idle));
@@ -152,9 +160,13 @@ impl HostTask {
 
     async fn take(&mut self, command: HostCommand, open: Option<Line>) -> Result<Option<State>, EngineGone> {
         let state = match (command, open) {
-            (HostCommand::Connect { line, endpoint, clock }, older) => {
+            (HostCommand::Connect { line, endpoint, clock, via }, older) => {
                 drop(older);
-                State::Connecting(Wanted { line, endpoint, clock })
+                State::Connecting(Wanted { line, endpoint, clock, via })
+            }
+            (HostCommand::Probe { id, endpoint, clock, via }, open) => {
+                probe(&self.probes, &self.events, probe::Wanted { id, endpoint, clock, via }).await?;
+                open.map_or(State::Idle, State::Open)
             }
             (HostCommand::Send { line, frame }, Some(open)) if open.id == line => {
                 self.send(open, &frame).await?
@@ -209,6 +221,20 @@ impl HostTask {
 
 async fn tell(events: &mpsc::Sender<HostEvent>, event: HostEvent) -> Result<(), EngineGone> {
     events.send(event).await.map_err(|_| EngineGone)
+}
+
+/// Hands a probe on. One too many is answered at once: the acquirer was not reached, and nobody waits for it.
+async fn probe(
+    probes: &mpsc::Sender<probe::Wanted>,
+    events: &mpsc::Sender<HostEvent>,
+    wanted: probe::Wanted,
+) -> Result<(), EngineGone> {
+    let id = wanted.id;
+    if probes.try_send(wanted).is_ok() {
+        return Ok(());
+    }
+    let fault = WayFault::new(Stage::Tcp, WayCause::Timeout, "too many links are being tried already");
+    tell(events, HostEvent::Probed { id, result: Err(fault) }).await
 }
 
 fn not_open(line: u64) -> HostEvent {

@@ -28,6 +28,13 @@ impl Stream {
         matches!(self, Self::Tls(_))
     }
 
+    /// Closes it, under TLS with a word of goodbye. Nobody waits for a socket that takes none.
+    pub(super) async fn goodbye(mut self) {
+        if self.tls() {
+            drop(timeout(GOODBYE_MAX, self.shutdown()).await);
+        }
+    }
+
     fn socket(&self) -> &TcpStream {
         match self {
             Self::Plain(stream) => stream,
@@ -201,11 +208,9 @@ impl Line {
         }
     }
 
-    /// Closes it, under TLS with a word of goodbye. Nobody waits for a socket that takes none.
-    pub(super) async fn goodbye(mut self) {
-        if self.stream.tls() {
-            drop(timeout(GOODBYE_MAX, self.stream.shutdown()).await);
-        }
+    /// Closes it.
+    pub(super) async fn goodbye(self) {
+        self.stream.goodbye().await;
     }
 
     /// The end of the line as the engine hears it.

@@ -1,13 +1,15 @@
 //! Documents as ESC/POS bytes. Pure: the crate `escpos` writes into memory, all sending is ours.
 //!
 //! What the crate (0.20.1) gets wrong goes out as `custom` bytes; the tests below name each bug, so that an upgrade
-//! that changes one is noticed.
-use crate::domain::receipt::{Align, Document, Line, Row, columns, lines};
+//! that changes one is noticed. Pictures are packed here: the crate wants image files, scales them, and is slow.
+use crate::domain::receipt::{Align, Bitmap, Document, Glyphs, Line, Row, columns, draw, lines};
 use escpos::driver::Driver;
 use escpos::errors::PrinterError;
 use escpos::printer::Printer;
 use escpos::utils::{Encoder, JustifyMode, Protocol};
 use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
 
 /// FS &: multi-byte characters on. ESC @ may turn them off, so it follows each one.
 const MULTI_BYTE_ON: &[u8] = &[0x1c, b'&'];
@@ -16,6 +18,11 @@ const PARTIAL_CUT: &[u8] = &[0x1d, b'V', 66, 0];
 /// Lines between the last text and the cut. Choice: 4, which is the way from the head to the tear bar of printers
 /// without a cutter; those ignore the cut itself.
 const FEED_BEFORE_CUT: u8 = 4;
+/// Rows of dots in one GS v 0. Choice: four lines of text, 5.8 kB on 58 mm: a printer with a small buffer takes it, and
+/// trouble is noticed after 15 mm.
+const BAND_ROWS: u32 = 120;
+/// Lines of text in one piece. Choice: as much paper as three bands.
+const PIECE_ROWS: usize = 12;
 /// Dots per mm of receipt heads (203 dpi), and per text line at the default spacing of 30.
 const DOTS_PER_MM: u64 = 8;
 const LINE_DOTS: u64 = 30;
@@ -31,26 +38,118 @@ impl From<PrinterError> for EncodeError {
     }
 }
 
-/// Encodes a document for a printer with so many dots on a line: text in GB18030, from ESC @ to the cut.
+/// With what a document is written.
+#[derive(Clone, Debug)]
+pub struct Pen {
+    /// Dots on a line.
+    pub width_dots: u32,
+    /// All lines as pictures; else only those with characters that GB18030 writes in four bytes, because printers that
+    /// say GB18030 mostly have the two-byte areas alone.
+    pub raster: bool,
+    /// Shapes of characters. Without them every line is text.
+    pub glyphs: Option<Arc<dyn Glyphs>>,
+}
+
+impl Pen {
+    /// The shapes for a row that is to be a picture.
+    fn shapes(&self, row: &Row) -> Option<&dyn Glyphs> {
+        let rare = |c: char| {
+            let mut utf8 = [0; 4];
+            let (code, _, unmappable) = encoding_rs::GB18030.encode(c.encode_utf8(&mut utf8));
+            unmappable || code.len() > 2
+        };
+        self.glyphs.as_deref().filter(|_| self.raster || row.text.chars().any(rare))
+    }
+}
+
+/// Encodes a document, from ESC @ to the cut, in pieces between which a printer may be asked how it is: no command and
+/// no character is divided.
 ///
 /// # Errors
 /// A character that GB18030 does not have; the layout lets none pass.
-pub fn encode(document: &Document, width_dots: u32) -> Result<Vec<u8>, EncodeError> {
-    let mut printer = blank();
-    printer.init()?.custom(MULTI_BYTE_ON)?;
-    let mut style = Style { align: Align::Left, double: false, bold: false };
-    for line in lines(document, columns(width_dots)) {
+pub fn encode(document: &Document, pen: &Pen) -> Result<Vec<Vec<u8>>, EncodeError> {
+    let mut paper = Paper::new(pen)?;
+    for line in lines(document, columns(pen.width_dots)) {
         match line {
-            Line::Row(row) => {
-                style.follow(&row, &mut printer)?;
-                printer.write(&format!("{}\n", row.text))?;
-            }
+            Line::Row(row) => match pen.shapes(&row) {
+                Some(_) => paper.drawn.push(row),
+                None => paper.write(&row)?,
+            },
             Line::Cut => {
-                printer.feeds(FEED_BEFORE_CUT)?.custom(PARTIAL_CUT)?;
+                paper.draw()?;
+                paper.printer.feeds(FEED_BEFORE_CUT)?.custom(PARTIAL_CUT)?;
+                paper.end_piece()?;
             }
         }
     }
-    finish(printer)
+    paper.draw()?;
+    paper.end_piece()?;
+    Ok(paper.pieces)
+}
+
+/// What has been written, and what waits.
+struct Paper<'a> {
+    pen: &'a Pen,
+    printer: Printer<Memory>,
+    /// What the printer has been given since the last piece.
+    memory: Rc<RefCell<Vec<u8>>>,
+    style: Style,
+    /// Lines of text since the last piece.
+    rows: usize,
+    /// Lines that become one picture.
+    drawn: Vec<Row>,
+    pieces: Vec<Vec<u8>>,
+}
+
+impl<'a> Paper<'a> {
+    fn new(pen: &'a Pen) -> Result<Self, EncodeError> {
+        let (mut printer, memory) = blank();
+        printer.init()?.custom(MULTI_BYTE_ON)?;
+        let style = Style { align: Align::Left, double: false, bold: false };
+        Ok(Self { pen, printer, memory, style, rows: 0, drawn: Vec::new(), pieces: Vec::new() })
+    }
+
+    fn write(&mut self, row: &Row) -> Result<(), EncodeError> {
+        self.draw()?;
+        self.style.follow(row, &mut self.printer)?;
+        self.printer.write(&format!("{}\n", row.text))?;
+        self.rows = self.rows.saturating_add(1);
+        if self.rows >= PIECE_ROWS { self.end_piece() } else { Ok(()) }
+    }
+
+    /// Puts the lines that wait onto paper, as bands of dots.
+    fn draw(&mut self) -> Result<(), EncodeError> {
+        let Some(glyphs) = self.pen.glyphs.as_deref().filter(|_| !self.drawn.is_empty()) else {
+            return Ok(());
+        };
+        let picture = draw(&self.drawn, self.pen.width_dots, glyphs);
+        self.drawn.clear();
+        for band in bands(&picture) {
+            self.printer.custom(&band)?;
+            self.end_piece()?;
+        }
+        Ok(())
+    }
+
+    fn end_piece(&mut self) -> Result<(), EncodeError> {
+        self.printer.print()?;
+        let piece = self.memory.take();
+        if !piece.is_empty() {
+            self.pieces.push(piece);
+        }
+        self.rows = 0;
+        Ok(())
+    }
+}
+
+/// A picture as GS v 0 commands, each with at most [`BAND_ROWS`] rows.
+fn bands(picture: &Bitmap) -> impl Iterator<Item = Vec<u8>> {
+    let row = picture.row_bytes().max(1);
+    let [low, high, ..] = row.to_le_bytes();
+    picture.bytes().chunks(row.saturating_mul(BAND_ROWS as usize)).map(move |dots| {
+        let [rows_low, rows_high, ..] = (dots.len() / row).to_le_bytes();
+        [&[0x1d, b'v', b'0', 0, low, high, rows_low, rows_high], dots].concat()
+    })
 }
 
 /// How much paper a document takes, in mm and rounded up.
@@ -99,7 +198,7 @@ impl Style {
 
 /// The crate's driver that only remembers.
 #[derive(Default)]
-struct Memory(RefCell<Vec<u8>>);
+struct Memory(Rc<RefCell<Vec<u8>>>);
 
 impl Driver for Memory {
     fn name(&self) -> String {
@@ -120,30 +219,45 @@ impl Driver for Memory {
     }
 }
 
-fn blank() -> Printer<Memory> {
-    Printer::new(Memory::default(), Protocol::new(Encoder::new(encoding_rs::GB18030)), None)
-}
-
-fn finish(mut printer: Printer<Memory>) -> Result<Vec<u8>, EncodeError> {
-    printer.print()?;
-    Ok(printer.driver().0.into_inner())
+fn blank() -> (Printer<Memory>, Rc<RefCell<Vec<u8>>>) {
+    let memory = Memory::default();
+    let bytes = Rc::clone(&memory.0);
+    (Printer::new(memory, Protocol::new(Encoder::new(encoding_rs::GB18030)), None), bytes)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::receipt::Block;
+    use crate::domain::receipt::{Block, Glyph, unknown};
     use escpos::utils::RealTimeStatusRequest;
     use proptest::prelude::*;
 
-    type Bytes = Result<Vec<u8>, EncodeError>;
+    /// In one piece, as text where no glyphs are at hand.
+    fn bytes(document: &Document) -> Vec<u8> {
+        encode(document, &Pen { width_dots: 384, raster: true, glyphs: None }).unwrap().concat()
+    }
+
+    /// Every character is its code box.
+    #[derive(Debug)]
+    struct Boxes;
+
+    impl Glyphs for Boxes {
+        fn glyph(&self, c: char, double: bool) -> Arc<Glyph> {
+            Arc::new(unknown(c, double))
+        }
+    }
+
+    fn drawn(document: &Document, raster: bool) -> Vec<Vec<u8>> {
+        encode(document, &Pen { width_dots: 384, raster, glyphs: Some(Arc::new(Boxes)) }).unwrap()
+    }
 
     fn crate_bytes(
         write: impl for<'p> Fn(&'p mut Printer<Memory>) -> Result<&'p mut Printer<Memory>, PrinterError>,
     ) -> Vec<u8> {
-        let mut printer = blank();
+        let (mut printer, memory) = blank();
         write(&mut printer).unwrap();
-        finish(printer).unwrap()
+        printer.print().unwrap();
+        memory.take()
     }
 
     #[test]
@@ -155,14 +269,37 @@ mod tests {
             b"\x1ba\x00\x1d!\x00\x1bE\x0012\n",
             b"\x1bd\x04\x1dV\x42\x00",
         ];
-        assert_eq!(encode(&Document { blocks }, 384).unwrap(), expected.concat());
+        assert_eq!(bytes(&Document { blocks }), expected.concat());
     }
 
     /// Characters outside the two-byte areas go out as the four bytes of GB18030.
     #[test]
     fn rare_characters_take_four_bytes() {
-        let bytes: Bytes = encode(&Document { blocks: vec![Block::text("𠮷")] }, 384);
-        assert_eq!(bytes.unwrap(), b"\x1b@\x1c&\x95\x34\xb2\x35\n");
+        let rare = Document { blocks: vec![Block::text("𠮷")] };
+        assert_eq!(bytes(&rare), b"\x1b@\x1c&\x95\x34\xb2\x35\n");
+    }
+
+    /// … where no font is at hand; with one they are drawn, because few printers know four bytes.
+    #[test]
+    fn a_line_with_a_rare_character_is_drawn_in_text_mode_too() {
+        let blocks = vec![Block::text("客户"), Block::text("𠮷先生"), Block::text("12")];
+        let pieces = drawn(&Document { blocks }, false);
+        let picture = [b"\x1dv0\0\x30\0\x1e\0".as_slice(), &[0; 48]].concat();
+        assert_eq!(pieces.len(), 3);
+        assert!(pieces[0].starts_with(b"\x1b@\x1c&\xbf\xcd\xbb\xa7\n"), "{:02x?}", pieces[0]);
+        assert_eq!(pieces[1].len(), 8 + 48 * 30);
+        assert!(pieces[1].starts_with(&picture));
+        assert_eq!(pieces[2], b"12\n");
+    }
+
+    /// A picture goes out in bands; between two pieces nothing is left open.
+    #[test]
+    fn a_picture_is_cut_into_bands() {
+        let blocks = vec![Block::Feed(9), Block::text("末"), Block::Cut];
+        let pieces = drawn(&Document { blocks }, true);
+        let lengths: Vec<usize> = pieces.iter().map(Vec::len).collect();
+        assert_eq!(lengths, [4 + 8 + 48 * 120, 8 + 48 * 120, 8 + 48 * 60, 7]);
+        assert_eq!(pieces[3], b"\x1bd\x04\x1dV\x42\x00");
     }
 
     /// Crate bug, 0.20.1: `partial_cut` sends m = 65, which is the full cut. We send GS V 66 ourselves.
@@ -182,22 +319,22 @@ mod tests {
     #[test]
     fn the_crate_still_lets_commands_pass_in_text_and_the_layout_does_not() {
         assert_eq!(crate_bytes(|p| p.write("a\u{1b}@\u{1d}V\0")), b"a\x1b@\x1dV\0");
-        let bytes = encode(&Document { blocks: vec![Block::text("a\u{1b}@\u{1d}V\0")] }, 384).unwrap();
-        assert_eq!(bytes, b"\x1b@\x1c&a@V\n");
+        let document = Document { blocks: vec![Block::text("a\u{1b}@\u{1d}V\0")] };
+        assert_eq!(bytes(&document), b"\x1b@\x1c&a@V\n");
     }
 
     /// Crate behaviour, 0.20.1: the one code point that GB18030 lacks is an error; the layout replaces it.
     #[test]
     fn the_crate_refuses_what_gb18030_lacks() {
-        assert!(blank().write("\u{e5e5}").is_err());
-        assert!(encode(&Document { blocks: vec![Block::text("\u{e5e5}")] }, 384).is_ok());
+        assert!(blank().0.write("\u{e5e5}").is_err());
+        assert_eq!(bytes(&Document { blocks: vec![Block::text("\u{e5e5}")] }), b"\x1b@\x1c&?\n");
     }
 
     proptest! {
         /// Whatever a text holds, it can be encoded, and no byte of it is taken for a command.
         #[test]
         fn any_text_is_encoded_and_none_of_it_is_a_command(text in any::<String>()) {
-            let bytes = encode(&Document { blocks: vec![Block::text(text)] }, 384).unwrap();
+            let bytes = bytes(&Document { blocks: vec![Block::text(text)] });
             let body = bytes.strip_prefix(b"\x1b@\x1c&").unwrap();
             prop_assert!(body.iter().all(|b| *b == b'\n' || *b >= 0x20), "{body:02x?}");
         }

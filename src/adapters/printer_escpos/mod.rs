@@ -3,7 +3,7 @@
 //! A job ends in one of the four ways of `PrintEnd`: nothing is sent to a printer that is not ready (`Held`), and
 //! nothing counts as printed that the printer has not said to have printed (`Unconfirmed`). The thread never repeats a
 //! job; that is the engine's decision. The connection lives for one job or one look at the status, so that other hosts
-//! can use a network printer. Text goes out as GB18030; pictures are not printed.
+//! can use a network printer. A document goes out in pieces, and before each the printer is asked whether it still can.
 //!
 //! Facts about commands and answers: Epson ESC/POS reference (DLE EOT, GS r, GS ( H, GS I); Linux `usblp` driver.
 mod encode;
@@ -11,14 +11,16 @@ mod port;
 mod talk;
 mod worker;
 
+use crate::domain::receipt::Glyphs;
 use crate::ports::{PrinterCommand, PrinterEvent};
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-pub use encode::{EncodeError, encode};
+pub use encode::{EncodeError, Pen, encode};
 
 /// Commands that may wait; a full queue refuses.
 const COMMANDS_MAX: usize = 8;
@@ -71,16 +73,16 @@ impl FromStr for Device {
 /// How Chinese is put on paper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Chinese {
-    /// As text in GB18030, which all printers sold in China know.
+    /// As pictures over USB and networks, where they cost nothing that can be seen; as text elsewhere.
     Auto,
-    /// As text in GB18030.
+    /// As text in GB18030, which all printers sold in China know; lines with rare characters as pictures.
     Gb18030,
-    /// As pictures. Not available in this version: jobs end as `Failed` and say so.
+    /// As pictures.
     Raster,
 }
 
 /// What the thread must know.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct PrinterSettings {
     /// Which printer.
     pub device: Device,
@@ -88,8 +90,22 @@ pub struct PrinterSettings {
     pub width_dots: u32,
     /// How Chinese is printed.
     pub chinese: Chinese,
+    /// Shapes of characters. Without them all is printed as text.
+    pub glyphs: Option<Arc<dyn Glyphs>>,
     /// How long to wait for what.
     pub timing: Timing,
+}
+
+impl PrinterSettings {
+    /// How documents are written for this printer.
+    #[must_use]
+    pub fn pen(&self) -> Pen {
+        let raster = match (self.chinese, &self.device) {
+            (Chinese::Auto, Device::Auto | Device::Lp(_) | Device::Tcp(..)) | (Chinese::Raster, _) => true,
+            (Chinese::Auto, Device::File(_)) | (Chinese::Gb18030, _) => false,
+        };
+        Pen { width_dots: self.width_dots, raster, glyphs: self.glyphs.clone() }
+    }
 }
 
 /// How long the thread waits. The defaults suit printers as they are sold; tests shorten them.

@@ -9,6 +9,8 @@ const RESET: &[u8] = b"\x1b@\x1c&";
 const BARRIER: &[u8] = b"\x1dr\x01";
 /// GS I 67: the model's name.
 const MODEL: &[u8] = b"\x1dI\x43";
+/// DLE EOT 1: it cannot print now.
+const OFFLINE: u8 = 0x08;
 /// Answers kept unread; more means that the other side is not a printer.
 const INBOX_MAX: usize = 1024;
 const BLOCK_MAX: usize = 80;
@@ -41,7 +43,7 @@ impl Condition {
     pub(super) const fn of(answers: [u8; 4]) -> Self {
         let [printer, offline, error, paper] = answers;
         Self {
-            offline: printer & 0x08 != 0,
+            offline: printer & OFFLINE != 0,
             cover_open: offline & 0x04 != 0,
             paper_out: offline & 0x20 != 0 || paper & 0x60 != 0,
             paper_low: paper & 0x0c != 0,
@@ -131,6 +133,15 @@ impl Talk {
             *answer = self.real_time_status(which)?;
         }
         Ok(Condition::of(answers))
+    }
+
+    /// Asks by one question whether it can print, and by all four why not.
+    pub(super) fn trouble(&mut self) -> Result<Option<(&'static str, Condition)>, NoAnswer> {
+        if self.real_time_status(1)? & OFFLINE == 0 {
+            return Ok(None);
+        }
+        let condition = self.condition()?;
+        Ok(condition.trouble().map(|reason| (reason, condition)))
     }
 
     fn real_time_status(&mut self, which: u8) -> Result<u8, NoAnswer> {

@@ -1,8 +1,8 @@
 //! What the thread does: jobs one after the other, a look at the printer at start and while it is in trouble.
-use super::encode::{encode, height_mm};
+use super::encode::{Pen, encode, height_mm};
 use super::port::{self, Stop};
 use super::talk::{Condition, NoAnswer, Talk, process_id, process_id_request};
-use super::{Chinese, Device, PrinterSettings};
+use super::{Device, PrinterSettings};
 use crate::domain::receipt::{Document, columns};
 use crate::ports::{PrintEnd, PrinterCommand, PrinterEvent, PrinterStatus};
 use std::path::Path;
@@ -10,8 +10,6 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
-/// Ends a command that an earlier job left unfinished; printers skip zeros elsewhere.
-const FINISH_COMMAND: [u8; 4] = [0; 4];
 /// Between two looks at a printer that is printing.
 const WATCH: Duration = Duration::from_millis(250);
 const CLOSE: Duration = Duration::from_secs(1);
@@ -55,6 +53,7 @@ struct Job<'a> {
 
 pub(super) struct Worker {
     settings: PrinterSettings,
+    pen: Pen,
     events: mpsc::Sender<PrinterEvent>,
     /// It has answered a status request. Forgotten, with the next, when it is gone: it may come back as another.
     answers: bool,
@@ -63,13 +62,14 @@ pub(super) struct Worker {
     told: Option<Option<PrinterStatus>>,
     /// Look again soon: it is in trouble, or the last job was.
     watch: bool,
-    /// The last job was cut off; its command may be unfinished.
-    cut_off: bool,
+    /// The last job was cut off; its command may want so many bytes more, at most.
+    open_bytes: usize,
 }
 
 impl Worker {
-    pub(super) const fn new(settings: PrinterSettings, events: mpsc::Sender<PrinterEvent>) -> Self {
-        Self { settings, events, answers: false, known: None, told: None, watch: false, cut_off: false }
+    pub(super) fn new(settings: PrinterSettings, events: mpsc::Sender<PrinterEvent>) -> Self {
+        let pen = settings.pen();
+        Self { settings, pen, events, answers: false, known: None, told: None, watch: false, open_bytes: 0 }
     }
 
     /// Works until the last handle or the engine is gone.
@@ -118,12 +118,8 @@ impl Worker {
 
     /// One job from its encoding to its end.
     fn attempt(&mut self, job: &Job<'_>) -> Result<PrintEnd, EngineGone> {
-        if self.settings.chinese == Chinese::Raster {
-            let why = "[printer] chinese = \"raster\" is not available in this version; use auto or gb18030";
-            return Ok(PrintEnd::Failed(why.to_owned()));
-        }
-        let mut bytes = match encode(job.document, self.settings.width_dots) {
-            Ok(bytes) => bytes,
+        let mut pieces = match encode(job.document, &self.pen) {
+            Ok(pieces) => pieces,
             Err(error) => return Ok(PrintEnd::Failed(error.to_string())),
         };
         let (mut talk, condition) = match self.look() {
@@ -135,23 +131,56 @@ impl Worker {
             return self.held_by(reason, condition);
         }
         self.tell_condition(condition)?;
-        if self.cut_off {
-            bytes.splice(..0, FINISH_COMMAND);
+        if self.open_bytes > 0 {
+            // Ends the command that the earlier job left unfinished; printers skip zeros elsewhere.
+            pieces.insert(0, vec![0; self.open_bytes]);
         }
         let evidence = self.known.as_ref().map_or(Evidence::Nothing, |known| known.evidence);
         if evidence == Evidence::ProcessId {
-            bytes.extend(process_id_request(process_id(job.number)));
+            pieces.push(process_id_request(process_id(job.number)));
         }
         self.tell(PrinterEvent::Started { job: job.number })?;
-        let sent = talk.send(&bytes, self.settings.timing.stall);
-        if sent.accepted > 0 {
-            self.cut_off = sent.stop.is_some();
+        let (accepted, stop) = self.send(&mut talk, &pieces, condition.is_some());
+        if accepted > 0 {
+            let longest = pieces.iter().map(Vec::len).max().unwrap_or(0);
+            self.open_bytes = if stop.is_some() { longest } else { 0 };
         }
-        match sent.stop {
-            Some(stop) if sent.accepted == 0 => self.held(stop.word()),
-            Some(stop) => self.unconfirmed(stop.word(), None),
+        match stop {
+            Some((reason, _)) if accepted == 0 => self.held(reason),
+            Some((reason, condition)) => {
+                talk.close(CLOSE);
+                self.unconfirmed(reason, condition)
+            }
             None => self.prove(job, talk, evidence),
         }
+    }
+
+    /// Sends piece after piece, and looks at the printer between two of them: what is sent to one without paper comes
+    /// out when somebody loads it, perhaps for the next customer. Gives the bytes accepted, and why not all.
+    fn send(
+        &self,
+        talk: &mut Talk,
+        pieces: &[Vec<u8>],
+        mut ask: bool,
+    ) -> (usize, Option<(&'static str, Option<Condition>)>) {
+        let mut accepted = 0_usize;
+        for piece in pieces {
+            if ask && accepted > 0 {
+                match talk.trouble() {
+                    Ok(None) => {}
+                    Ok(Some((reason, condition))) => return (accepted, Some((reason, Some(condition)))),
+                    // It answers when it has done what it has: no more questions.
+                    Err(NoAnswer::Silent) => ask = false,
+                    Err(NoAnswer::Gone) => return (accepted, Some((Stop::Gone.word(), None))),
+                }
+            }
+            let sent = talk.send(piece, self.settings.timing.stall);
+            accepted = accepted.saturating_add(sent.accepted);
+            if let Some(stop) = sent.stop {
+                return (accepted, Some((stop.word(), None)));
+            }
+        }
+        (accepted, None)
     }
 
     /// All bytes were accepted: finds out whether they are on paper.

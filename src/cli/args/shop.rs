@@ -77,7 +77,11 @@ pub(crate) enum Host {
     /// Sign off
     SignOff,
     /// Measure the way: DNS, TCP, TLS and an echo message, each apart
-    Test,
+    Test {
+        /// Over this link, not the one in use: ethernet, wifi, cellular
+        #[arg(long, value_name = "LINK")]
+        link: Option<String>,
+    },
     /// Show the version of the downloaded tables, or download them; downloading needs the administrator
     #[command(
         after_help = "What was begun goes on by itself after an interruption; the old tables stay in use until \
@@ -292,5 +296,34 @@ pub(crate) enum Backup {
     Confirm {
         #[command(flatten)]
         leave: LeaveOptions,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Link {
+    /// Show Ethernet, Wi-Fi and mobile network: state, signal, and whether the acquirer answers
+    List,
+    /// Look for wireless networks
+    Scan,
+    /// Join a wireless network; it stays only if the acquirer can be reached over it
+    Connect {
+        /// Name of the network
+        ssid: String,
+        /// The name is given as hexadecimal digits, for names that are no text
+        #[arg(long)]
+        hex: bool,
+        /// The network does not tell its name
+        #[arg(long)]
+        hidden: bool,
+        /// The network has no password
+        #[arg(long)]
+        open: bool,
+        #[command(flatten)]
+        secret: SecretSource,
+    },
+    /// Measure the way to the acquirer over each link, or over one
+    Test {
+        /// Only this one: ethernet, wifi, cellular
+        link: Option<String>,
     },
 }

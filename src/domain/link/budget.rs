@@ -44,10 +44,14 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn any_lives() -> impl Strategy<Value = Vec<Vec<u32>>> {
+        prop::collection::vec(prop::collection::vec(0_u32..1000, 1..5), 1..6)
+    }
+
     proptest! {
         /// Goal: however often an interface comes up anew, no byte is forgotten and none counted twice.
         #[test]
-        fn counters_that_begin_anew_lose_nothing(lives in prop::collection::vec(prop::collection::vec(0_u32..1000, 1..5), 1..6)) {
+        fn counters_that_begin_anew_lose_nothing(lives in any_lives()) {
             let mut usage = Usage::default().read(Some(0), 1);
             let mut sum = 0_u64;
             for life in lives {

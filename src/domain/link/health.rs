@@ -142,6 +142,11 @@ impl Health {
         self.connected && self.standing != Standing::Dead && !self.is_held(now)
     }
 
+    /// It is not known to be dead, or has answered since.
+    pub(super) fn may_answer(&self) -> bool {
+        self.standing != Standing::Dead || self.answers > 0
+    }
+
     pub(super) fn is_held(&self, now: BootTime) -> bool {
         now < self.held_until
     }
@@ -195,6 +200,10 @@ impl Health {
         }
         let reconnected = (Repair::Reconnected { at: now }, Some(Measure::Reconnect));
         let (repair, measure) = match self.repair {
+            // The manager connects by itself what it can; it is given its time.
+            Repair::Nothing if facts.state != LinkState::Connected => {
+                return (Self { repair: Repair::Resting { until: now.after(MEASURE) }, ..self }, None);
+            }
             Repair::Nothing | Repair::Resting { .. } => reconnected,
             Repair::Reconnected { .. } if facts.name.kind == LinkKind::Cellular => {
                 (Repair::Reset { at: now }, Some(Measure::Reset))

@@ -10,7 +10,7 @@ use crate::domain::calendar::BootTime;
 use core::time::Duration;
 
 /// What the configuration says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
     /// Best kind first. Kinds that are not listed are not used.
     pub preference: Vec<LinkKind>,
@@ -216,22 +216,23 @@ impl Links {
         order.into_iter().map(|link| link.facts.name).collect()
     }
 
-    /// Over which link an attempt goes; attempts count from 1. Payment is never refused.
+    /// Over which link an attempt goes, after those that this dialling has tried already: first all that were not. One
+    /// that dies between two attempts is not met twice because the order has changed. Payment is never refused.
     #[must_use]
-    pub fn choose(&self, attempt: u32, class: Class, now: BootTime) -> Choice {
+    pub fn choose(&self, tried: &[LinkName], class: Class, now: BootTime) -> Choice {
         let all = self.order(now);
         let fits = |name: &LinkName| class == Class::Payment || self.has_room(*name);
         let order: Vec<LinkName> = all.iter().copied().filter(fits).collect();
-        let turn = usize::try_from(attempt.saturating_sub(1)).unwrap_or(usize::MAX);
-        let Some(name) = turn.checked_rem(order.len()).and_then(|turn| order.get(turn)).copied() else {
+        let often = |name: &&LinkName| tried.iter().filter(|other| other == name).count();
+        let Some(name) = order.iter().min_by_key(often).copied() else {
             return if all.is_empty() { Choice::Unbound } else { Choice::OverBudget };
         };
         let good = self.link(name).is_some_and(|link| link.health.is_good(now));
-        let why = match (order.len(), good, turn) {
+        let why = match (order.len(), good, tried.is_empty()) {
             (1, ..) => Why::Only,
             (_, false, _) => Why::LastResort,
-            (_, true, 0) => Why::InUse,
-            (_, true, _) => Why::NextAfterFailure,
+            (_, true, true) => Why::InUse,
+            (_, true, false) => Why::NextAfterFailure,
         };
         Choice::Link(name, why)
     }
@@ -326,7 +327,7 @@ impl Links {
     /// What the links say about the way to the bank.
     #[must_use]
     pub fn outlook(&self) -> Outlook {
-        let lives = |link: &Link| link.facts.is_usable() && link.health.standing != Standing::Dead;
+        let lives = |link: &Link| link.facts.is_usable() && link.health.may_answer();
         match self.links.is_empty() {
             true => Outlook::Unknown,
             false if self.links.iter().any(lives) => Outlook::Yes,

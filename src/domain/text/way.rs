@@ -8,6 +8,13 @@ pub fn next_step(cause: WayCause) -> Bilingual {
     let (zh, en) = match cause {
         WayCause::NoName => ("请检查主机名和 DNS", "check the host's name and the DNS of the network"),
         WayCause::NoConnection => ("请检查网络, 地址和端口", "check the link, the address and the port"),
+        WayCause::Refused => (
+            "主机拒绝连接, 请核对端口, 或稍后重试",
+            "compare the port with the acquirer's paper, or try again later",
+        ),
+        WayCause::LinkGone => {
+            ("该网络已断开, 请查看 posctl link list", "the link is gone: see posctl link list")
+        }
         WayCause::Timeout => ("网络超时, 请检查线路后重试", "check the link and try again"),
         WayCause::Broken => ("连接中断, 请检查线路后重试", "the line broke: check the link and try again"),
         WayCause::TlsFiles => (

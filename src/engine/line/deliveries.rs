@@ -91,7 +91,7 @@ impl Engine {
 
     /// The entry that goes now, if any. Nothing is flushed at the end of the service.
     pub(super) fn next_entry(&self) -> Option<Entry> {
-        if self.keys.is_none() || self.stopping {
+        if self.keys.is_none() || self.stopping() {
             return None;
         }
         self.look(|present| self.line.schedule.next(&self.queue, present).cloned())
@@ -99,7 +99,7 @@ impl Engine {
 
     /// When the next entry is to be tried although nothing happens.
     pub(in crate::engine) fn next_entry_at(&self) -> Option<BootTime> {
-        if self.keys.is_none() || self.stopping || self.line.busy() {
+        if self.keys.is_none() || self.stopping() || self.line.busy() {
             return None;
         }
         self.look(|present| self.line.schedule.next_at(&self.queue, present))

@@ -198,7 +198,7 @@ impl Engine {
             && self.settings.auto_sign_on
             && self.has_master_key()
             && !self.master_changing
-            && !self.stopping
+            && !self.stopping()
             && !self.line.signing_on()
     }
 
@@ -220,7 +220,7 @@ impl Engine {
 
     /// When the line is to be tested because nobody uses it.
     pub(in crate::engine) fn next_heartbeat_at(&self) -> Option<BootTime> {
-        let idle = !self.stopping
+        let idle = !self.stopping()
             && self.line.user.is_none()
             && self.active.is_none()
             && matches!(self.line.state, LineState::Open { .. });

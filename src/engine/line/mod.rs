@@ -11,10 +11,12 @@ mod incoming;
 use super::Engine;
 use super::cut;
 use super::handle::Notice;
+use super::links::Way;
 use crate::domain::calendar::{BootTime, WallTime};
 use crate::domain::download::machine;
 use crate::domain::ident::{BatchNumber, TxnId};
 use crate::domain::keystore::SessionKeys;
+use crate::domain::link::{LinkName, Trial};
 use crate::domain::outcome::{QueueState, ResultCode};
 use crate::domain::profile::Profile;
 use crate::domain::queue::Entry;
@@ -118,6 +120,17 @@ enum Heard {
     Lost { wrote: bool, cause: String },
 }
 
+/// What a line is wanted for, as far as the choice of a link depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LineNeed {
+    /// Money, and what it rests on.
+    Payment,
+    /// Downloads and tests.
+    Rest,
+    /// A test of one link.
+    Named(LinkName),
+}
+
 /// Nothing was written, for a reason of our own.
 fn unsent(cause: &str) -> Heard {
     Heard::Lost { wrote: false, cause: cause.to_owned() }
@@ -184,6 +197,16 @@ impl Line {
         matches!(&self.user, Some(User::Entry(machine)) if machine.entry().id == *id)
     }
 
+    /// Something that moves money is on its way, or may be on the next step.
+    pub(super) fn carries_money(&self) -> bool {
+        self.pending.is_some() && matches!(self.user, Some(User::Txn | User::Entry(_) | User::Settlement))
+    }
+
+    /// The endpoint that is dialled next.
+    pub(super) const fn endpoint(&self) -> usize {
+        self.endpoint
+    }
+
     fn id(&self) -> Option<u64> {
         match self.state {
             LineState::Closed => None,
@@ -204,8 +227,9 @@ impl Engine {
             let money = matches!(user, User::Txn | User::Settlement);
             self.line.user = Some(user);
             match self.line.state {
-                LineState::Open { .. } if money && self.line_is_stale() => {
-                    // Nobody may be there any more, and a request that is lost is a reversal.
+                LineState::Open { .. } if (money && self.line_is_stale()) || self.line_link_is_down() => {
+                    // Nobody may be there any more, and a request that is lost is a reversal. What is owed goes on the
+                    // line of its original only while that one's link is there.
                     self.hang_up();
                     self.dial(1);
                 }
@@ -216,14 +240,14 @@ impl Engine {
     }
 
     fn line_is_stale(&self) -> bool {
-        self.settings.line_manner.is_stale(self.line.heard_at, self.system.boot())
+        self.settings.line_manner.is_stale(self.line.heard_at, self.system.boot()) || self.line_link_is_down()
     }
 
     fn close_idle_line(&mut self) {
         // A transaction between its question and its outcome keeps the line: its reversal goes out on it.
         let moving = self.active.as_ref().is_some_and(|active| active.txn.money_may_move());
         let kept = self.settings.line_manner.long
-            && !self.stopping
+            && !self.stopping()
             && matches!(self.line.state, LineState::Open { .. });
         if !moving && !kept && self.line.unread.is_empty() {
             self.hang_up();
@@ -280,17 +304,51 @@ impl Engine {
         self.line.state = LineState::Dialling { id, attempt };
         self.line.strays = 0;
         let endpoint = self.line.endpoint;
-        self.show_attempt(attempt);
+        let via = match self.choose_link(attempt, self.line_need()) {
+            Way::Goes(via, why) => {
+                self.links.line = via.as_ref().map(|via| via.link);
+                tracing::info!(attempt, way = %why, "dialling");
+                self.show_attempt(attempt, &why);
+                via
+            }
+            Way::Shut(fault) => return self.way_is_shut(fault),
+        };
+        let clock = self.line_clock();
+        self.put_host(HostCommand::Connect { line: id, endpoint, clock, via });
+    }
+
+    /// What the present user of the line wants it for.
+    fn line_need(&self) -> LineNeed {
+        match &self.line.user {
+            Some(User::Management { machine, job, .. }) if machine.errand() == Errand::Echo => {
+                self.links.tests.get(job).map_or(LineNeed::Rest, |name| LineNeed::Named(*name))
+            }
+            Some(User::Download) => LineNeed::Rest,
+            Some(User::Txn | User::Entry(_) | User::Settlement | User::Management { .. }) | None => {
+                LineNeed::Payment
+            }
+        }
+    }
+
+    /// No attempt can be made at all.
+    fn way_is_shut(&mut self, fault: WayFault) {
+        self.line.state = LineState::Closed;
+        let words = fault.to_string();
+        self.line.fault = Some(fault);
+        self.tell_user(Heard::NoLine(words));
+    }
+
+    /// By which time certificates are judged.
+    pub(super) fn line_clock(&self) -> LineClock {
         // A clock behind the build date is dead, and the newest record knows better. One behind a record only may be
         // the record's fault: certificates are judged by the clock then, or one wrong record would shut the line for
         // good.
         let wall = self.wall();
         let now = if wall < self.settings.built_at { self.clock_floor } else { wall };
-        let clock = LineClock { now, trusted: self.clock_trusted() };
-        self.put_host(HostCommand::Connect { line: id, endpoint, clock });
+        LineClock { now, trusted: self.clock_trusted() }
     }
 
-    fn put_host(&mut self, command: HostCommand) {
+    pub(super) fn put_host(&mut self, command: HostCommand) {
         if (self.host)(command).is_err() {
             self.lost = Some("the host task does not take commands".to_owned());
         }
@@ -312,6 +370,7 @@ impl Engine {
                     self.downloads.hurry(self.system.boot());
                 }
                 self.reachable = "yes";
+                self.line_link_tried(Trial::Answered);
                 self.tell_user(Heard::Ready);
             }
             HostEvent::ConnectFailed { line, times, fault } if current == Some(line) => {
@@ -319,11 +378,18 @@ impl Engine {
                 self.connect_failed(fault);
             }
             HostEvent::Sent { line } if current == Some(line) => self.tell_user(Heard::Sent),
-            HostEvent::Frame { line, bytes } if current == Some(line) => self.frame(&bytes),
+            HostEvent::Frame { line, bytes } if current == Some(line) => {
+                self.line_link_tried(Trial::Answered);
+                self.frame(&bytes);
+            }
+            HostEvent::Probed { id, result } => self.probed(id, result),
             HostEvent::Lost { line, wrote, fault } if current == Some(line) => {
                 tracing::info!(%fault, wrote, "line lost");
                 let cause = fault.to_string();
                 self.line.fault = Some(fault);
+                if wrote {
+                    self.line_link_tried(Trial::Silent);
+                }
                 self.line_is_closed();
                 self.tell_user(Heard::Lost { wrote, cause });
             }
@@ -340,7 +406,8 @@ impl Engine {
         self.line.state = LineState::Closed;
         self.line.endpoint = self.line.endpoint.wrapping_add(1);
         tracing::info!(attempt, stage = %fault.stage, cause = %fault.cause, %fault, "no connection");
-        if attempt < self.settings.connect_attempts && !self.stopping && self.line.user.is_some() {
+        self.attempt_failed(attempt, &fault);
+        if attempt < self.settings.connect_attempts && !self.stopping() && self.line.user.is_some() {
             return self.dial(attempt.saturating_add(1));
         }
         self.reachable = "no";
@@ -519,15 +586,34 @@ impl Engine {
         }
     }
 
-    /// The attempt is shown where somebody looks at it.
-    fn show_attempt(&mut self, attempt: u32) {
+    /// The attempt is shown where somebody looks at it; where links are known, its timeline says which and why.
+    fn show_attempt(&mut self, attempt: u32, why: &str) {
         let most = self.settings.connect_attempts;
-        let Some(id) = self.active.as_ref().filter(|a| a.txn.wants_line()).map(|a| a.txn.id().clone()) else {
-            return;
-        };
+        let link = self.links.line;
+        let Some(id) = self.waits_for_line() else { return };
         if let Some(entry) = self.entries.get_mut(&id) {
             entry.view.attempt = (attempt, most);
+            entry.view.attempt_link = link;
         }
+        if link.is_some() {
+            self.timeline(&id, "attempt", &format!("{attempt} of {most} {why}"));
+        }
+    }
+
+    /// An attempt over a link came to nothing: the link's name suffers, and the timeline says why.
+    fn attempt_failed(&mut self, attempt: u32, fault: &WayFault) {
+        let Some(link) = self.links.line else { return };
+        if let Some(id) = self.waits_for_line() {
+            let most = self.settings.connect_attempts;
+            let words = format!("{attempt} of {most} over {link}: {} at {}", fault.cause, fault.stage);
+            self.timeline(&id, "no-connection", &words);
+        }
+        self.link_tried(link, Some(fault));
+    }
+
+    /// The transaction that waits for the line.
+    fn waits_for_line(&self) -> Option<TxnId> {
+        self.active.as_ref().filter(|a| a.txn.wants_line()).map(|a| a.txn.id().clone())
     }
 
     /// Tells the bus at once; for things that must keep their order.

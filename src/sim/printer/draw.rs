@@ -1,6 +1,6 @@
 //! Paper: lines of characters on a grid of cells, as text and as a picture. One dot of the head is one pixel.
 use super::mechanism::Message;
-use fontdue::{Font, FontSettings};
+use ab_glyph::{Font as _, FontVec, PxScale};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender};
 
@@ -42,6 +42,13 @@ impl Glyph {
 struct PaperLine {
     glyphs: Vec<Glyph>,
     align: u8,
+    /// A picture in place of characters.
+    dots: Option<Dots>,
+}
+
+struct Dots {
+    row_bytes: usize,
+    bytes: Vec<u8>,
 }
 
 impl PaperLine {
@@ -69,8 +76,16 @@ impl Strip {
     pub(super) fn add(&mut self, glyphs: Vec<Glyph>, align: u8) -> Result<(), String> {
         let dots: usize = glyphs.iter().map(|glyph| glyph.dots()).sum();
         let text: String = glyphs.iter().map(|glyph| glyph.c).collect();
-        self.lines.push(PaperLine { glyphs, align });
+        self.lines.push(PaperLine { glyphs, align, dots: None });
         if dots <= self.dots { Ok(()) } else { Err(format!("a line of {dots} dots: {text}")) }
+    }
+
+    /// Adds a picture; says so if it is too wide, and prints it all the same.
+    pub(super) fn add_dots(&mut self, row_bytes: usize, bytes: Vec<u8>) -> Result<(), String> {
+        let fits = row_bytes * 8 <= self.dots;
+        let dots = Some(Dots { row_bytes: row_bytes.max(1), bytes });
+        self.lines.push(PaperLine { glyphs: Vec::new(), align: 0, dots });
+        if fits { Ok(()) } else { Err(format!("a picture of {row_bytes} bytes a row")) }
     }
 
     /// Takes off what has been printed.
@@ -78,15 +93,28 @@ impl Strip {
         Self { dots: self.dots, lines: std::mem::take(&mut self.lines) }
     }
 
-    /// The lines as UTF-8, doubled ones at single size and aligned as such; no empty lines at the end.
+    /// The lines as UTF-8, doubled ones at single size and aligned as such; no empty lines at the end. Pictures that
+    /// follow each other are a line with their number of rows.
     pub(super) fn text(&self) -> String {
         let mut out = String::new();
+        let mut drawn = 0;
         for line in &self.lines {
+            if let Some(dots) = &line.dots {
+                drawn += dots.bytes.len() / dots.row_bytes;
+                continue;
+            }
+            if drawn > 0 {
+                out.push_str(&format!("[{drawn} rows of dots]\n"));
+                drawn = 0;
+            }
             let cells: usize = line.glyphs.iter().map(|glyph| glyph.cells()).sum();
             let text: String = line.glyphs.iter().map(|glyph| glyph.c).collect();
             let indent = line.indent((self.dots / CELL).saturating_sub(cells));
             out.push_str(format!("{}{text}", " ".repeat(indent)).trim_end());
             out.push('\n');
+        }
+        if drawn > 0 {
+            out.push_str(&format!("[{drawn} rows of dots]\n"));
         }
         let end = out.trim_end().len();
         out.truncate(end);
@@ -112,8 +140,11 @@ pub(super) fn run(strips: &Receiver<(PathBuf, Strip)>, drawn: &SyncSender<Messag
 }
 
 /// The strip as PNG, or why it cannot be drawn.
-fn draw(font: &Font, strip: &Strip) -> Result<Vec<u8>, String> {
+fn draw(font: &FontVec, strip: &Strip) -> Result<Vec<u8>, String> {
     let heights = strip.lines.iter().map(|line| {
+        if let Some(dots) = &line.dots {
+            return dots.bytes.len() / dots.row_bytes;
+        }
         let scale = line.glyphs.iter().map(|glyph| usize::from(glyph.scale)).max().unwrap_or(1);
         LINE.max(GLYPH * scale + LINE - GLYPH)
     });
@@ -121,6 +152,9 @@ fn draw(font: &Font, strip: &Strip) -> Result<Vec<u8>, String> {
     let mut image = Image::new(strip.dots + 2 * MARGIN, height);
     let mut top = MARGIN;
     for (line, line_height) in strip.lines.iter().zip(heights) {
+        if let Some(dots) = &line.dots {
+            image.dots(dots, top);
+        }
         let dots: usize = line.glyphs.iter().map(|glyph| glyph.dots()).sum();
         let mut x = MARGIN + line.indent(strip.dots.saturating_sub(dots));
         for glyph in &line.glyphs {
@@ -132,11 +166,10 @@ fn draw(font: &Font, strip: &Strip) -> Result<Vec<u8>, String> {
     image.png()
 }
 
-fn load() -> Result<Font, String> {
+fn load() -> Result<FontVec, String> {
     for (path, face) in FONTS {
         if let Ok(bytes) = std::fs::read(path) {
-            let settings = FontSettings { collection_index: *face, ..FontSettings::default() };
-            return Font::from_bytes(bytes, settings).map_err(|why| format!("{path}: {why}"));
+            return FontVec::try_from_vec_and_index(bytes, *face).map_err(|why| format!("{path}: {why}"));
         }
     }
     Err("no font with hanzi is installed (Debian: fonts-wqy-microhei)".to_owned())
@@ -160,30 +193,37 @@ impl Image {
     }
 
     /// Draws one character into its cells; `bottom` is the lower edge of its line.
-    fn ink(&mut self, font: &Font, glyph: Glyph, left: usize, bottom: usize) {
+    fn ink(&mut self, font: &FontVec, glyph: Glyph, left: usize, bottom: usize) {
         if glyph.c == '-' {
             return self.dash(glyph, left, bottom);
         }
         let scale = usize::from(glyph.scale);
         let size = if glyph.c.is_ascii() { ASCII } else { GLYPH };
+        let em = font.units_per_em().unwrap_or(1000.0);
         #[allow(clippy::cast_precision_loss, reason = "below 50")]
-        let (metrics, coverage) = font.rasterize(glyph.c, (size * scale) as f32);
-        if metrics.width == 0 {
-            return;
-        }
+        let size = PxScale::from((size * scale) as f32 * font.height_unscaled() / em);
+        let Some(outline) = font.outline_glyph(font.glyph_id(glyph.c).with_scale(size)) else { return };
+        let bounds = outline.px_bounds();
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "whole, positive, below 50"
+        )]
+        let (width, above) = (bounds.width() as usize, (-bounds.min.y).max(0.0) as usize);
         // In the middle of its cells, on a base line a sixth above their lower edge.
-        let x = left + glyph.dots().saturating_sub(metrics.width) / 2;
-        let base = bottom.saturating_sub(GLYPH * scale / 6 + (LINE - GLYPH) / 2);
-        let below = usize::try_from(-metrics.ymin).unwrap_or(0);
-        let above = usize::try_from(metrics.ymin).unwrap_or(0);
-        let top = (base + below).saturating_sub(metrics.height + above);
-        for (row, line) in coverage.chunks(metrics.width).enumerate() {
-            for (column, ink) in line.iter().enumerate() {
-                for spread in 0..=usize::from(glyph.bold) {
-                    self.darken(x + column + spread, top + row, *ink);
-                }
+        let x = left + glyph.dots().saturating_sub(width) / 2;
+        let top = bottom.saturating_sub(GLYPH * scale / 6 + (LINE - GLYPH) / 2 + above);
+        outline.draw(|column, row, ink| {
+            #[allow(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "0 to 1 becomes a byte"
+            )]
+            let ink = (ink.clamp(0.0, 1.0) * f32::from(u8::MAX)) as u8;
+            for spread in 0..=usize::from(glyph.bold) {
+                self.darken(x + column as usize + spread, top + row as usize, ink);
             }
-        }
+        });
     }
 
     /// A hyphen as wide as its cell, so that a line of them is a rule as on real heads, with gaps of four dots.
@@ -193,6 +233,16 @@ impl Image {
         for x in left + 2 * scale..(left + glyph.dots()).saturating_sub(2 * scale) {
             for thick in 0..2 * scale {
                 self.darken(x, y + thick, u8::MAX);
+            }
+        }
+    }
+
+    fn dots(&mut self, dots: &Dots, top: usize) {
+        for (row, bytes) in dots.bytes.chunks(dots.row_bytes).enumerate() {
+            for x in (0..dots.row_bytes * 8)
+                .filter(|x| bytes.get(x / 8).is_some_and(|b| b & (0x80 >> (x % 8)) != 0))
+            {
+                self.darken(MARGIN + x, top + row, u8::MAX);
             }
         }
     }

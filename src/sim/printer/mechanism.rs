@@ -283,6 +283,14 @@ impl Mechanism {
         match command {
             Command::Char(c) => self.line.push(Glyph { c, bold: self.bold, scale: self.scale }),
             Command::LineFeed => self.end_line(),
+            Command::Dots { row_bytes, bytes } => {
+                if !self.line.is_empty() {
+                    self.error("a picture in the middle of a line".to_owned());
+                }
+                if let Err(wide) = self.paper.add_dots(row_bytes, bytes) {
+                    self.error(wide);
+                }
+            }
             Command::Init => {
                 self.line.clear();
                 (self.multi_byte, self.align, self.bold, self.scale) = (false, 0, false, 1);

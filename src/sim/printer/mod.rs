@@ -2,7 +2,7 @@
 //! receipts into text files and pictures, and fails on command.
 //!
 //! Its reader is written from the command reference and shares no code with the encoder, so that the two check each
-//! other: what the reader does not know is an error in the report. It prints no pictures and no bar codes.
+//! other: what the reader does not know is an error in the report. It prints no bar codes.
 mod control;
 mod draw;
 mod mechanism;

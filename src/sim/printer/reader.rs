@@ -3,6 +3,13 @@
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Command {
+    /// GS v 0: rows of dots, each so many bytes.
+    Dots {
+        /// Bytes of a row.
+        row_bytes: usize,
+        /// All rows.
+        bytes: Vec<u8>,
+    },
     /// A character for the line.
     Char(char),
     /// Print the line and go to the next.
@@ -50,6 +57,7 @@ pub(super) fn next(bytes: &[u8], multi_byte: bool) -> Option<(Command, usize)> {
             other => (Command::Unknown(format!("GS ! {other:#04x}: only 1x1 and 2x2 are drawn")), 3),
         },
         [0x1d, b'V', rest @ ..] => cut(rest)?,
+        [0x1d, b'v', rest @ ..] => return dots(rest),
         [0x1d, b'r', rest @ ..] => match rest.first()? {
             1 | b'1' => (Command::Barrier, 3),
             other => (unknown(&[0x1d, b'r', *other]), 3),
@@ -82,6 +90,18 @@ fn cut(rest: &[u8]) -> Option<(Command, usize)> {
         65 | 66 => rest.get(1).map(|_| (Command::Cut, 4)),
         other => Some((Command::Unknown(format!("GS V {other:#04x}")), 3)),
     }
+}
+
+/// GS v 0 m xL xH yL yH and the dots.
+fn dots(rest: &[u8]) -> Option<(Command, usize)> {
+    let [b'0', 0, x_low, x_high, y_low, y_high, bytes @ ..] = rest else {
+        let known = b"0\0".starts_with(rest.get(..2).unwrap_or(rest)) && rest.len() < 6;
+        return (!known).then(|| (Command::Unknown(format!("GS v {:02x?}", rest.first())), 2));
+    };
+    let row_bytes = usize::from(u16::from_le_bytes([*x_low, *x_high]));
+    let length = row_bytes.saturating_mul(usize::from(u16::from_le_bytes([*y_low, *y_high])));
+    let bytes = bytes.get(..length)?.to_vec();
+    Some((Command::Dots { row_bytes, bytes }, length.saturating_add(8)))
 }
 
 /// GS ( X pL pH …: the length is in the command, so unknown ones can be skipped.
@@ -135,6 +155,10 @@ mod tests {
         check(b"\x1dV\x42", None);
         check(b"\x1dV\x42\x00", Some((Command::Cut, 4)));
         check(b"\x1dr\x01", Some((Command::Barrier, 3)));
+        let dots = Command::Dots { row_bytes: 2, bytes: b"abcd".to_vec() };
+        check(b"\x1dv0\0\x02\0\x02\0abcd1", Some((dots, 12)));
+        check(b"\x1dv0\0\x02\0\x02\0abc", None);
+        check(b"\x1dv0", None);
         check(b"\x1dI\x43", Some((Command::Identify(67), 3)));
         check(b"\x1d(H\x06\x00000042", Some((Command::ProcessId(*b"0042"), 11)));
         check(b"\x1d(H\x06\x0000004", None);
@@ -156,5 +180,6 @@ mod tests {
         assert_eq!(unknown(b"\xc7\n", true), 1);
         assert_eq!(unknown(b"\x1d(L\x02\x00ab", true), 7);
         assert_eq!(unknown(b"\x1dr\x02", true), 3);
+        assert_eq!(unknown(b"\x1dv0\x03\x01\0\x01\0a", true), 2);
     }
 }

@@ -77,8 +77,15 @@ fn the_shipped_xml_is_what_the_daemon_exports() {
             TransactionProxy::builder(&world.client).path(path.as_str()).unwrap().build().await.unwrap();
         txn.reprint("merchant", Default::default()).await.unwrap();
         let mut exported = Members::new();
-        for path in ["", "/job/1", "/reader/0", "/printer/0", "/printjob/ab_1", &format!("/transaction/{id}")]
-        {
+        for path in [
+            "",
+            "/job/1",
+            "/reader/0",
+            "/printer/0",
+            "/printjob/ab_1",
+            "/link/wifi",
+            &format!("/transaction/{id}"),
+        ] {
             let object = IntrospectableProxy::builder(&world.client)
                 .destination("org.posd.Pos1")
                 .unwrap()

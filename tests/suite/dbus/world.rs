@@ -3,6 +3,7 @@ use posd::api::{Parts, Security, ServeError, proxy, serve};
 use posd::domain::calendar::{BootTime, WallTime};
 use posd::domain::fault::{Fault, FaultName};
 use posd::domain::ident::{OperatorId, RequestId, Stan, TxnId};
+use posd::domain::link::{LinkFacts, LinkKind, LinkName, LinkState};
 use posd::domain::money::{Amount, Currency};
 use posd::domain::outcome::{
     BatchState, CardClass, EntryType, Kind, Outcome, Ply, PrintState, QueueState, ResultCode, Role,
@@ -291,7 +292,9 @@ impl FakeEngine {
             Command::ChangePassword { answer, .. } => answer.send(Ok(())).unwrap(),
             Command::HostSignOn(answer)
             | Command::HostSignOff(answer)
-            | Command::HostTest(answer)
+            | Command::HostTest { answer, .. }
+            | Command::Scan(answer)
+            | Command::Join { answer, .. }
             | Command::Flush(answer) => {
                 self.jobs += 1;
                 self.tell(Notice::Job(Arc::new(job(self.jobs)))).await;
@@ -503,7 +506,21 @@ pub(crate) fn snapshot() -> Snapshot {
         },
         readers: vec![reader()],
         printer: Some(printer()),
+        network: NetworkView {
+            active: Some(LinkName::first(LinkKind::Wifi)),
+            preference: LinkKind::ALL.to_vec(),
+        },
+        links: vec![link()],
     }
+}
+
+pub(crate) fn link() -> LinkView {
+    let facts = LinkFacts {
+        interface: "wlan0".to_owned(),
+        state: LinkState::Connected,
+        ..LinkFacts::new(LinkName::first(LinkKind::Wifi))
+    };
+    LinkView { facts, reason: None, verified: true, last_verified: WallTime(9) }
 }
 
 pub(crate) fn reader() -> ReaderView {
@@ -572,6 +589,7 @@ pub(crate) fn txn(request_id: &str) -> TxnView {
         deadline: BootTime(0),
         deadline_kind: "",
         attempt: (0, 0),
+        attempt_link: None,
         outcome: Outcome::None,
         response_code: String::new(),
         result_code: None,

@@ -43,7 +43,7 @@ impl Engine {
     }
 
     pub(super) async fn connect_at(&self, line: u64, endpoint: usize, clock: LineClock) {
-        self.commands.send(HostCommand::Connect { line, endpoint, clock }).await.unwrap();
+        self.commands.send(HostCommand::Connect { line, endpoint, clock, via: None }).await.unwrap();
     }
 
     pub(super) async fn send(&self, line: u64, frame: Vec<u8>) {

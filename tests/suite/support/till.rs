@@ -229,7 +229,7 @@ impl Till {
              [host]\nendpoints = [\"{host}\"]\nconnect-timeout-s = 2\nresponse-timeout-s = {response_timeout_s}\n\
              auto-sign-on = {auto_sign_on}\nprofile = \"{profile}\"\n{host_keys}\n\
              [reader]\ncustomer-timeout-s = {customer_timeout_s}\n\
-             [printer]\ndevice = \"tcp:{printer}\"\ntear-pause-s = 0\n\
+             [printer]\ndevice = \"tcp:{printer}\"\nchinese = \"gb18030\"\ntear-pause-s = 0\n\
              [emv]\nparameters = \"{emv}\"\n\
              [links]\nmanager = \"none\"\n\
              [security]\npolkit = false\n",

@@ -15,6 +15,9 @@ use super::super::port::{Handle, Manager, Seen, Service, Waker};
 /// The reader's name.
 pub(super) const NAME: &str = "Fake PIN pad 00 00";
 
+/// A card's answers to the bytes of commands.
+type Chip = Box<dyn FnMut(&[u8]) -> Vec<u8> + Send>;
+
 /// What one call answers.
 #[derive(Clone, Debug)]
 pub(super) enum Says {
@@ -38,7 +41,7 @@ pub(super) struct Inside {
     /// Answers to SCardTransmit, one after the other.
     pub(super) answers: VecDeque<Says>,
     /// Answers to SCardTransmit and to the PIN pad's VERIFY, where none of the above is left.
-    pub(super) chip: Option<Box<dyn FnMut(&[u8]) -> Vec<u8> + Send>>,
+    pub(super) chip: Option<Chip>,
     /// Commands on the wire.
     pub(super) wire: Vec<Vec<u8>>,
     /// The answer to GET_FEATURE_REQUEST.

@@ -4,18 +4,22 @@
 use super::super::State;
 use super::kinds::{Make, makes};
 use super::world::{BankFault, ChipFault, Fault, World};
-use crate::domain::outcome::{Kind, Outcome, Prompt, ResultCode};
+use crate::domain::outcome::{Kind, Outcome, PinEntry, Prompt, ResultCode};
 use crate::domain::record::ReversalReason;
 use std::collections::BTreeMap;
 
 /// Every way to set a transaction up, and cards that talk longer: a PIN that the chip checks, counters, a choice.
 fn talkative() -> Vec<(&'static str, Make)> {
-    let more: [(&'static str, Make); 6] = [
+    let more: [(&'static str, Make); 8] = [
         ("sale, the bank declines", |faults| {
             World::sale(&[faults, &[Fault::Bank(0, BankFault::Decline)]].concat()).with_icc()
         }),
         ("sale, PIN for the chip", |faults| World::sale(faults).with_offline_pin(0).with_icc()),
         ("sale, wrong PIN for the chip", |faults| World::sale(faults).with_offline_pin(2)),
+        ("sale, PIN under the chip's key", |faults| World::sale(faults).with_enciphered_pin(1)),
+        ("sale, PIN from the reader's pad", |faults| {
+            World::sale(faults).with_offline_pin(1).with_pin_entry(PinEntry::Pinpad)
+        }),
         ("sale, counters", |faults| World::sale(faults).with_counters().with_icc()),
         ("sale, choice and confirmation", |faults| World::sale(faults).with_choice().with_confirmation()),
         ("offline sale, PIN for the chip", |faults| World::of(Kind::OfflineSale, faults).with_offline_pin(1)),
