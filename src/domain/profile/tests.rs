@@ -68,7 +68,8 @@ fn a_wrong_text_says_where_and_why() {
         "[forms]\npin = 1\n",
         &[concat!(
             "icbc.toml:2: [forms] pin is not known; allowed: entry-mode-code, entry-mode-fallback, pin-capture, ",
-            "security-pin, security-cipher, private-60-digits, refund-63, advice-63, upload-63, script-condition, sequence-number"
+            "security-pin, security-cipher, private-60-digits, refund-63, advice-63, ",
+            "upload-63, script-condition, sequence-number"
         )],
     );
     let cipher = "icbc.toml:2: [forms] security-cipher is \"66\"; allowed: by-key, or one digit";
