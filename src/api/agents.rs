@@ -468,7 +468,7 @@ fn wait_of(deadline: BootTime, remaining_ms: u32) -> Duration {
     }
 }
 
-/// The options of prompts: when it ends, absent where nothing ends it.
+/// The options of prompts: when it ends; where nothing ends it, 0 ms and no deadline.
 pub(super) fn time_options(deadline: BootTime, remaining_ms: u32) -> Row {
     let mut options = Row::from([("remaining-ms", remaining_ms.into())]);
     if deadline != BootTime::default() {

@@ -3,7 +3,7 @@
 use super::calendar::LocalTime;
 use super::fault::{Fault, FaultName};
 use super::money::Amount;
-use super::outcome::Kind;
+use super::outcome::{EntryType, Kind};
 use super::record::{CardFacts, OriginalRef, TxnRow};
 use super::rules::{self, OriginalRule, Present, Undo, rule};
 use std::sync::Arc;
@@ -66,13 +66,15 @@ pub fn judge(
     });
     let Some((row, day)) = ours else { return elsewhere(kind, amount, told) };
     let amount = rules::eligible(row, kind, amount, present)?;
+    // The bank was told of it afterwards: the RRN of its upload is not its own, and an undo says zeros.
+    let unseen = rules::undoes(kind) && row.entry(EntryType::OfflineSale).is_some();
     Ok(Followed {
         original: OriginalRef {
             txn: Some(row.start.id.clone()),
             batch: Some(row.batch),
             stan: row.stan,
             date: day.map(LocalTime::mmdd).or_else(|| told.date.clone()),
-            rrn: row.host.rrn.clone().or_else(|| told.rrn.clone()),
+            rrn: if unseen { None } else { row.host.rrn.clone().or_else(|| told.rrn.clone()) },
             auth_code: rules::auth_code_of(Some(row), told.auth_code.as_ref()),
             card_token: row.card.as_ref().map(|card| card.token.clone()),
         },
@@ -109,7 +111,9 @@ fn elsewhere(kind: Kind, amount: Amount, told: &OriginalRef) -> Result<Followed,
 mod tests {
     use super::*;
     use crate::domain::ident::{AuthCode, Rrn};
+    use crate::domain::outcome::QueueState;
     use crate::domain::profile::Profile;
+    use crate::domain::settlement::tests::rows::{approved, offline};
 
     fn judged(kind: Kind, asked: Amount, told: &OriginalRef) -> Result<Followed, Fault> {
         let profile = Profile::unionpay();
@@ -123,6 +127,24 @@ mod tests {
             auth_code: code.map(|code| AuthCode::new(code).unwrap()),
             ..OriginalRef::default()
         }
+    }
+
+    /// Goal: an undo of a sale that was made offline names no RRN, also once its upload has got one; a refund does.
+    #[test]
+    fn an_undo_of_an_offline_sale_has_no_rrn() {
+        let profile = Profile::unionpay();
+        let here = |row: &TxnRow| OriginalRef { txn: Some(row.start.id.clone()), ..OriginalRef::default() };
+        let rrn = |kind, row: &TxnRow| {
+            let present = Present { same_day: true, profile: &profile };
+            let judged = judge(kind, Amount::ZERO, &here(row), Some((row, None)), present);
+            judged.unwrap().original.rrn
+        };
+        let online = approved(Kind::Sale, 1, 500);
+        assert!(online.host.rrn.is_some() && rrn(Kind::Void, &online) == online.host.rrn);
+        let mut uploaded = offline(2, 500, QueueState::Done, "00");
+        uploaded.host.rrn = Rrn::new("680351000003").ok();
+        assert_eq!(rrn(Kind::Void, &uploaded), None);
+        assert_eq!(rrn(Kind::Refund, &uploaded), uploaded.host.rrn);
     }
 
     /// A void looks at home; a refund and the pre-authorisation family may name an original of another terminal.

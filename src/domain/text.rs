@@ -86,7 +86,10 @@ pub fn ended(
 ) -> Bilingual {
     match (outcome, result) {
         (Outcome::Reversed, _) => undone(kind),
-        (_, ResultCode::DeclinedHost) => declined(response_code.unwrap_or("--"), catalogue),
+        (_, ResultCode::DeclinedHost) => match response_code {
+            Some(code) if catalogue.look_up(code).class == Class::Approved => not_taken(code, catalogue),
+            code => declined(code.unwrap_or("--"), catalogue),
+        },
         (Outcome::Approved, ResultCode::Approved) => approved(kind, response_code, catalogue),
         (_, ResultCode::OfflineApproved) if kind == Kind::PreAuthAdvice => Bilingual::of(
             "预授权完成通知已存储, 稍后上送",
@@ -257,6 +260,18 @@ pub fn declined(code: &str, catalogue: &Catalogue) -> Bilingual {
     }
 }
 
+/// The bank approved what nobody had asked for, a part of the amount: it is given back whole.
+fn not_taken(code: &str, catalogue: &Catalogue) -> Bilingual {
+    let entry = catalogue.look_up(code);
+    Bilingual {
+        zh: format!("{}, 本终端未接受, 正在自动冲正, 请换卡或其他方式支付全额 ({code})", entry.zh),
+        en: format!(
+            "{}: not accepted here and being reversed; take the whole amount another way ({code})",
+            capitalised(&entry.en)
+        ),
+    }
+}
+
 fn capitalised(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
@@ -266,6 +281,17 @@ fn capitalised(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::domain::profile::Profile;
+
+    /// Goal: a part that was approved and not taken is not called approved, and nobody collects a rest.
+    #[test]
+    fn a_part_that_is_given_back_asks_for_the_whole_amount() {
+        let catalogue = &Profile::unionpay().catalogue;
+        let text = ended(Kind::Sale, Outcome::Declined, ResultCode::DeclinedHost, Some("10"), catalogue);
+        let expected = "Approved for a part of the amount: not accepted here and being reversed; take the whole amount \
+                        another way (10)";
+        assert_eq!(text.en, expected);
+        assert_eq!(text.zh, "部分金额批准, 本终端未接受, 正在自动冲正, 请换卡或其他方式支付全额 (10)");
+    }
 
     /// Goal: every end of every kind, and every prompt, has words in both languages.
     #[test]

@@ -194,9 +194,8 @@ impl Engine {
         }
     }
 
-    /// No record is newer than the clock. The host tells whole seconds only, so a little is forgiven.
     fn clock_trusted(&self) -> bool {
-        self.wall().0.saturating_add(CLOCK_GRAIN_US) >= self.clock_floor.0
+        agrees(self.wall(), self.clock_floor)
     }
 
     /// How long the loop may sleep: until the nearest deadline, or until the watchdog wants a sign of life.
@@ -355,6 +354,11 @@ impl Engine {
 
 /// How far the host's clock may lie behind what was recorded before: seconds of DE 12 and the way of the answer, µs.
 const CLOCK_GRAIN_US: u64 = 5_000_000;
+
+/// No record is newer than the clock. The host tells whole seconds only, so a little is forgiven.
+const fn agrees(wall: WallTime, floor: WallTime) -> bool {
+    wall.0.saturating_add(CLOCK_GRAIN_US) >= floor.0
+}
 
 /// How long stopping may take; the unit file's limit is above it.
 const STOP_PATIENCE: Duration = Duration::from_millis(4_500);

@@ -200,6 +200,7 @@ impl Engine {
         let loaded = rebuild(wiring.journal.as_mut(), wiring.system.wall())?;
         let (journal, door, upkeep) = threads(wiring.journal, wiring.courier, &loaded, wiring.system.boot())?;
         let (clock_floor, clock_offset) = clock(wiring.system.wall(), settings.built_at, &loaded);
+        let line = line(&settings, &loaded, wiring.system.as_ref(), (clock_floor, clock_offset));
         let mut engine = Self {
             journal,
             card: wiring.card,
@@ -215,7 +216,7 @@ impl Engine {
             downloads: Downloads::new(Tables::new(loaded.downloads, &settings)),
             cares: Vec::new(),
             entries: Shown::default(),
-            line: Line::new(&settings.identity.profile, &order::in_order(&loaded.open), wiring.system.boot()),
+            line,
             queue: Owed::new(order::in_order(&loaded.open)),
             queue_paused: loaded.queue_paused,
             system: wiring.system,
@@ -358,6 +359,13 @@ fn threads(
 fn clock(now: WallTime, built_at: WallTime, loaded: &Loaded) -> (WallTime, i64) {
     let floor = built_at.max(loaded.newest);
     (floor, if now < floor { loaded.clock_offset } else { 0 })
+}
+
+/// The line, which knows how long its entries have waited, where the clock is to be trusted.
+fn line(settings: &Settings, loaded: &Loaded, system: &dyn System, (floor, offset): (WallTime, i64)) -> Line {
+    let wall = WallTime(system.wall().0.saturating_add_signed(offset));
+    let trusted = super::agrees(wall, floor).then_some(wall);
+    Line::new(&settings.identity.profile, &order::in_order(&loaded.open), system.boot(), trusted)
 }
 
 /// Reads, repairs, reads again: what recovery returns is what the disk holds.

@@ -241,6 +241,7 @@ fn an_uploaded_sale_does_not_wait_any_more() {
         attempts: 1,
         ask_again: false,
         created_at: WallTime(0),
+        changed_at: WallTime(0),
         response_code: None,
         last_error: String::new(),
         resolution: None,

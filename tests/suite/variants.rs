@@ -158,17 +158,17 @@ fn sm4_unconfirmed() {
     });
 }
 
-/// Goal: forms of elements: a shorter field 60, another field 26, a field 61, other reasons of reversals.
+/// Goal: forms of elements: a shorter field 60, another field 26 and 53, a field 61, other reasons of reversals.
 #[test]
 fn forms_and_reasons() {
-    let profile = "[forms]\nprivate-60-digits = 13\npin-capture = \"06\"\n\
+    let profile = "[forms]\nprivate-60-digits = 13\npin-capture = \"06\"\nsecurity-cipher = \"0\"\n\
         [reversal]\nnames-original = \"numbers\"\nno-answer = \"06\"\nmac-error = \"A0\"\nrefused = \"96\"\n";
     with_till(speaking(profile, |_| {}), async |till| {
         day(till, "06").await;
         assert_eq!(said(till, "0200", 60).len(), 13);
         assert_eq!(
             (said(till, "0200", 26), said(till, "0200", 53)),
-            ("06".to_owned(), "2600000000000000".to_owned())
+            ("06".to_owned(), "2000000000000000".to_owned())
         );
         till.put_card("declines-after-approval");
         let refused = till.sale("s-3", 400).await;

@@ -385,6 +385,7 @@ fn entry(c: &Columns<'_>) -> Result<EntryRow, JournalError> {
         attempts: c.number("attempts")?,
         ask_again: c.flag("ask_again")?,
         created_at: c.time("created_at")?,
+        changed_at: c.time("changed_at")?,
         response_code: c.ident_or_null("response_code", ResponseCode::new)?,
         last_error: c.text("last_error")?,
         resolution: c.word_or_null("resolution", Resolution::from_word)?,

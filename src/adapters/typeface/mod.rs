@@ -141,8 +141,7 @@ impl Face {
         if let Some(outline) = outline {
             let corner = outline.px_bounds().min;
             outline.draw(|x, y, cover| {
-                let at = (dot(corner.x, x), dot(corner.y, y));
-                if let (Some(x), Some(y)) = at
+                if let (Some(x), Some(y)) = (dot(corner.x, x), dot(corner.y, y))
                     && cover >= INK
                 {
                     glyph.blacken(x, y);

@@ -79,6 +79,10 @@ pub struct Forms {
     pub entry_mode_fallback: String,
     /// DE 26, longest PIN.
     pub pin_capture: String,
+    /// DE 53, first digit where there is a PIN: 2 = the block holds the card's number, 1 = it does not.
+    pub security_pin: String,
+    /// DE 53, second digit; `None`: that of the key, 0 DES, 6 3DES, 3 SM4.
+    pub security_cipher: Option<char>,
     /// Digits of DE 60 in requests for money: 13 ends with 60.5, 14 with 60.6.
     pub private_60_digits: usize,
     /// DE 63 of a refund.

@@ -173,6 +173,17 @@ fn forms(s: &mut Section<'_>, base: Option<&Forms>) -> Option<Forms> {
         matches!(t, "80" | "02").then(|| t.to_owned())
     });
     let capture = s.text("pin-capture", of(|f| &f.pin_capture), "2 digits", digits(2));
+    let pin = s.text("security-pin", of(|f| &f.security_pin), "1, 2", |t| {
+        matches!(t, "1" | "2").then(|| t.to_owned())
+    });
+    let cipher = s.text("security-cipher", base.map(|f| f.security_cipher), "by-key, or one digit", |t| {
+        let mut characters = t.chars();
+        match (characters.next(), characters.next()) {
+            _ if t == "by-key" => Some(None),
+            (Some(digit @ '0'..='9'), None) => Some(Some(digit)),
+            _ => None,
+        }
+    });
     let private = s.number_or(
         "private-60-digits",
         base.and_then(|f| i64::try_from(f.private_60_digits).ok()),
@@ -189,6 +200,8 @@ fn forms(s: &mut Section<'_>, base: Option<&Forms>) -> Option<Forms> {
         entry_mode_code: code?,
         entry_mode_fallback: fallback?,
         pin_capture: capture?,
+        security_pin: pin?,
+        security_cipher: cipher?,
         private_60_digits: private?,
         refund_63: refund?,
         advice_63: advice?,

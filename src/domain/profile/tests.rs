@@ -68,9 +68,13 @@ fn a_wrong_text_says_where_and_why() {
         "[forms]\npin = 1\n",
         &[concat!(
             "icbc.toml:2: [forms] pin is not known; allowed: entry-mode-code, entry-mode-fallback, pin-capture, ",
-            "private-60-digits, refund-63, advice-63, upload-63, script-condition, sequence-number"
+            "security-pin, security-cipher, private-60-digits, refund-63, advice-63, ",
+            "upload-63, script-condition, sequence-number"
         )],
     );
+    let cipher = "icbc.toml:2: [forms] security-cipher is \"66\"; allowed: by-key, or one digit";
+    check("[forms]\nsecurity-cipher = \"66\"\n", &[cipher]);
+    check("[forms]\nsecurity-pin = \"3\"\n", &["icbc.toml:2: [forms] security-pin is \"3\"; allowed: 1, 2"]);
     check("[frame]\ntpdu = \"60\"\n", &["icbc.toml:2: [frame] tpdu is \"60\"; allowed: 10 hex digits"]);
     let mixed = changed("[keys]\nmac = \"sm4-ecb-unconfirmed\"\n").unwrap_err();
     let why = "an SM4 MAC needs the SM4 key block, and the other way round";

@@ -247,6 +247,7 @@ impl Delivery {
         let mut entry = self.entry.clone();
         entry.state = state;
         entry.ask_again = ask_again;
+        entry.changed_at = now.wall;
         entry.last_error.clone_from(&error);
         entry.response_code = code.clone().or(entry.response_code);
         let record = Record::QueueState {

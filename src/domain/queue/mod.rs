@@ -46,6 +46,8 @@ pub struct Entry {
     pub response_code: Option<ResponseCode>,
     /// When it became due.
     pub created_at: WallTime,
+    /// Last attempt, answer, or word of a person.
+    pub changed_at: WallTime,
     /// Last trouble in words.
     pub last_error: String,
     /// The fields of the message; `None` if nothing is sent for it, or its card data is gone.
@@ -124,6 +126,7 @@ impl Entry {
             ask_again: entry.ask_again,
             response_code: entry.response_code.clone(),
             created_at: entry.created_at,
+            changed_at: entry.changed_at,
             last_error: entry.last_error.clone(),
             content: content(row, entry).map(Box::new),
         }

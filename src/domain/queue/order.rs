@@ -8,7 +8,7 @@
 //! nothing was heard makes everybody wait for a common one, so that a silent bank does not use up all attempts at once.
 use super::delivery::End;
 use super::{Entry, EntryId};
-use crate::domain::calendar::BootTime;
+use crate::domain::calendar::{BootTime, WallTime};
 use crate::domain::ident::TxnId;
 use crate::domain::outcome::EntryType;
 use crate::domain::record::TxnRow;
@@ -65,14 +65,18 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// What is known at a start: reversals that were answered with 25 count as if they had been asked now.
+    /// What is known at a start: a reversal that was answered with 25 waits for what is left of its time by the wall
+    /// clock, or for all of it while that is not to be trusted (`wall` is `None`).
     #[must_use]
-    pub fn new(repeat_not_found: Duration, entries: &[Entry], now: BootTime) -> Self {
+    pub fn new(repeat_not_found: Duration, entries: &[Entry], now: BootTime, wall: Option<WallTime>) -> Self {
+        let again = |entry: &Entry| {
+            let waited = wall.map_or(0, |wall| wall.0.saturating_sub(entry.changed_at.0));
+            now.after(repeat_not_found.saturating_sub(Duration::from_micros(waited)))
+        };
         let waits = |entry: &&Entry| entry.waits_to_be_asked_again();
-        let again = now.after(repeat_not_found);
         Self {
             kicked: BTreeSet::new(),
-            later: entries.iter().filter(waits).map(|entry| (entry.id.clone(), again)).collect(),
+            later: entries.iter().filter(waits).map(|entry| (entry.id.clone(), again(entry))).collect(),
             quiet_until: None,
             pause: PAUSE_MIN,
             repeat_not_found,

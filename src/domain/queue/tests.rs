@@ -63,6 +63,7 @@ fn row(number: u32, kind: Kind, entry_type: EntryType) -> TxnRow {
             attempts: 0,
             ask_again: false,
             created_at: at,
+            changed_at: at,
             response_code: None,
             last_error: String::new(),
             resolution: None,

@@ -32,6 +32,8 @@ pub struct EntryRow {
     pub ask_again: bool,
     /// When it became due.
     pub created_at: WallTime,
+    /// Last attempt, answer, or word of a person.
+    pub changed_at: WallTime,
     /// DE 39 of the last answer.
     pub response_code: Option<ResponseCode>,
     /// Last trouble.

@@ -8,6 +8,7 @@ mod financial;
 mod queued;
 
 pub use download::{download, state_upload};
+pub(super) use financial::{Card, Money, common, some};
 pub use financial::{Extra, RequestFields, WireSource, request, request_with, wire_facts};
 pub use queued::{queued, queued_with};
 

@@ -3,14 +3,15 @@
 //! None of them carries a MAC. Source: field lists and the forms of DE 48 and 62 of public terminal code (LiaoYang_POS,
 //! Newland agreeing); Spec: unverified.
 use super::answers::{AnswerError, own, repeats};
-use super::messages::{BuildError, Request, management, plain};
+use super::matrix::{self, Name};
+use super::messages::{BuildError, Card, Money, Request, common, management, plain, some};
 use super::response::{Class, class};
 use super::{Identity, de55};
 use crate::domain::emv::tlv::Tag;
 use crate::domain::ident::{AuthCode, BatchNumber, OperatorId, ResponseCode, Rrn, Stan};
 use crate::domain::iso8583::{De, Message};
 use crate::domain::money::{Amount, Currency};
-use crate::domain::outcome::{CardClass, Kind, Outcome, Verdict};
+use crate::domain::outcome::{CardClass, Outcome, Verdict};
 use crate::domain::record::{TxnRow, WireFacts};
 use crate::domain::secret::Pan;
 
@@ -80,40 +81,32 @@ pub fn group(
     plain(identity, "0320", Some(stan), message)
 }
 
-/// Batch upload of one record as a copy of what was sent: the elements of its 0220 or 0200 without track, PIN and MAC,
-/// and its own STAN. `None`: the row has no request to copy.
+/// Batch upload of one record as a copy of what was sent: the elements that its 0220 or 0200 has, without track, PIN
+/// and MAC, under its own STAN; DE 63 names the card's organisation. `None`: the row has no request to copy.
 ///
 /// # Errors
 /// [`BuildError`].
 pub fn copy(identity: &Identity, row: &TxnRow) -> Option<Result<Request, BuildError>> {
     let (stan, wire, card) = (row.stan?, row.wire.as_ref()?, row.card.as_ref()?);
-    let terms = &row.start.terms;
-    let refund = matches!(row.start.kind, Kind::Refund | Kind::QrRefund);
-    let original = terms.original.as_ref();
-    let rrn = original.and_then(|original| original.rrn.as_ref()).filter(|_| refund);
-    let auth_code = terms.auth_code.as_ref().or_else(|| original.and_then(|o| o.auth_code.as_ref()));
-    let forms = &identity.profile.forms;
-    let mut message = Message::new("0320");
-    if !wire.entry_mode.starts_with("02") {
+    let original = matrix::of_facts(wire)?;
+    let (copy, terms) = (matrix::row(Name::BatchCopy), &row.start.terms);
+    let money = Money { stan, batch: row.batch, amount: row.approved_amount, currency: row.start.currency };
+    let facts = Card { pan: &card.pan, expiry: card.expiry.as_deref(), sequence: card.sequence };
+    let mut message = common(copy, original, &identity.profile.forms, wire, &money, &facts);
+    if original.must.has(De::PAN) {
         message.set(De::PAN, card.pan.reveal());
     }
-    message
-        .set(De::PROCESSING_CODE, &wire.processing_code)
-        .set(De::AMOUNT, row.approved_amount.digits12())
-        .set(De::STAN, stan.to_string())
-        .set_some(De::EXPIRY, card.expiry.as_deref())
-        .set(De::ENTRY_MODE, &wire.entry_mode)
-        .set_some(De::CARD_SEQUENCE, card.sequence.map(|number| format!("{number:03}")))
-        .set(De::CONDITION, &wire.condition)
-        .set_some(De::RRN, rrn.map(Rrn::as_str))
-        .set_some(De::AUTH_CODE, auth_code.map(AuthCode::as_str))
-        .set(De::TERMINAL, wire.terminal_id.as_str())
-        .set(De::MERCHANT, wire.merchant_id.as_str())
-        .set(De::CURRENCY, row.start.currency.numeric3())
-        .set_some(De::ICC, (!wire.icc.is_empty()).then(|| wire.icc.clone()))
-        .set(De::PRIVATE_60, forms.private_60(&wire.message_type, row.batch, &wire.capability))
-        .set_some(De::ORIGINAL, (!wire.original.is_empty()).then(|| wire.original.clone()))
-        .set(De::PRIVATE_63, if refund { &forms.refund_63 } else { organisation(row) });
+    // A void and a refund name the original by its RRN; a sale that was uploaded later has none of its own.
+    let rrn = terms.original.as_ref().and_then(|original| original.rrn.as_ref());
+    if original.must.has(De::RRN) {
+        message.set_some(De::RRN, rrn.map(Rrn::as_str));
+    }
+    if original.allows(De::AUTH_CODE) {
+        message.set_some(De::AUTH_CODE, terms.told_auth_code().map(AuthCode::as_str));
+    }
+    message.set_some(De::ICC, some(&wire.icc));
+    message.set_some(De::ORIGINAL, some(&wire.original));
+    message.set(De::PRIVATE_63, organisation(row));
     Some(plain(identity, "0320", Some(stan), message))
 }
 

@@ -137,13 +137,14 @@ fn unsent(cause: &str) -> Heard {
 }
 
 impl Line {
-    pub(super) fn new(profile: &Profile, entries: &[Entry], now: BootTime) -> Self {
+    /// `wall`: the time, if the clock is to be trusted.
+    pub(super) fn new(profile: &Profile, entries: &[Entry], now: BootTime, wall: Option<WallTime>) -> Self {
         Self {
             state: LineState::Closed,
             user: None,
             pending: None,
             errands: VecDeque::new(),
-            schedule: Schedule::new(profile.repeat_not_found, entries, now),
+            schedule: Schedule::new(profile.repeat_not_found, entries, now, wall),
             changing: BTreeSet::new(),
             served: None,
             sign_on_at: None,

@@ -116,7 +116,7 @@ impl Memory {
         Self {
             signed_on: false,
             line: false,
-            schedule: Schedule::new(Profile::unionpay().repeat_not_found, &entries, now.boot),
+            schedule: Schedule::new(Profile::unionpay().repeat_not_found, &entries, now.boot, Some(now.wall)),
             entries,
             withheld: None,
             line_of: None,

@@ -102,6 +102,7 @@ fn entry(terminal: &Terminal, wanted: &Wanted<'_>, of: EntryType, answer: Option
         ask_again: false,
         response_code: None,
         created_at: WallTime::default(),
+        changed_at: WallTime::default(),
         last_error: String::new(),
         content: Some(Box::new(Content {
             pan: Pan::new(PAN).unwrap(),

@@ -239,6 +239,7 @@ impl Terminal {
             ask_again: false,
             response_code: None,
             created_at: WallTime::default(),
+            changed_at: WallTime::default(),
             last_error: String::new(),
             content: Some(Box::new(content)),
         };

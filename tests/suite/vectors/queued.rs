@@ -28,6 +28,7 @@ fn owed(kind: Kind, entry_type: EntryType, number: u32, minor: u64) -> Entry {
         ask_again: false,
         response_code: None,
         created_at: WallTime::default(),
+        changed_at: WallTime::default(),
         last_error: String::new(),
         content: Some(Box::new(content(entry_type))),
     }

@@ -87,7 +87,7 @@ fn a_chip_sale_is_b5() {
     );
 }
 
-/// Where tracks go out in clear, DE 35 is the track, DE 53 is absent, and the rest is B5: because the profile says so,
+/// Where tracks go out in clear, DE 35 is the track, DE 53 says so, and the rest is B5: because the profile wants it,
 /// or because the host gave no TDK.
 #[test]
 fn a_track_in_clear_changes_35_53_and_64_only() {
@@ -99,7 +99,7 @@ fn a_track_in_clear_changes_35_53_and_64_only() {
 
 fn track_in_clear(request: &Request, keys: &WorkingKeys) {
     let mut theirs = entry("B5").unpacked();
-    theirs.set(De::TRACK2, "6225880012345678D30121010000012345678").remove(De::SECURITY);
+    theirs.set(De::TRACK2, "6225880012345678D30121010000012345678").set(De::SECURITY, "0600000000000000");
     theirs.set(De::MAC, request.fields.bytes(De::MAC).unwrap());
     assert_eq!(request.fields, theirs);
     assert!(keys.verifies(&request.frame[13..]));

@@ -3,9 +3,10 @@ use super::super::delivery::End;
 use super::super::order::{PAUSE_MAX, PAUSE_MIN, Present, Schedule, Trade, drained, sort};
 use super::super::{Entry, EntryId};
 use super::{entry, in_state};
-use crate::domain::calendar::BootTime;
+use crate::domain::calendar::{BootTime, WallTime};
 use crate::domain::ident::TxnId;
 use crate::domain::outcome::{EntryType, QueueState};
+use core::time::Duration;
 use proptest::prelude::*;
 
 use EntryType::{Advice, OfflineSale, RefundUnknown, Reversal, Script};
@@ -18,7 +19,7 @@ fn free(_: &EntryId) -> bool {
 }
 
 fn schedule() -> Schedule {
-    Schedule::new(PAUSE_MAX, &[], NOW)
+    Schedule::new(PAUSE_MAX, &[], NOW, None)
 }
 
 fn present(trade: Trade) -> Present<'static> {
@@ -174,7 +175,7 @@ fn no_line_ends_the_hurry_of_all() {
 #[test]
 fn a_reversal_that_was_not_found_waits_for_its_time() {
     let entries = vec![Entry { ask_again: true, ..entry(1, Reversal) }];
-    let mut schedule = Schedule::new(PAUSE_MAX, &entries, NOW);
+    let mut schedule = Schedule::new(PAUSE_MAX, &entries, NOW, None);
     let again = NOW.after(PAUSE_MAX);
     let idle = present(Trade::Idle);
     assert_eq!(schedule.next(&entries, &idle), None);
@@ -186,6 +187,24 @@ fn a_reversal_that_was_not_found_waits_for_its_time() {
     assert_eq!(schedule.next_at(&entries, &idle), Some(again));
     schedule.kick(&entries);
     assert_eq!(schedule.next(&entries, &idle), Some(&entries[0]));
+}
+
+/// Goal: a restart does not make a reversal answered with 25 wait anew: its age is that of the wall clock, never below
+/// zero, and nothing is taken off while that clock is not trusted.
+#[test]
+fn a_restart_takes_nothing_from_the_time_waited() {
+    let changed_at = WallTime(1_000_000_000);
+    let entries = vec![Entry { ask_again: true, changed_at, ..entry(1, Reversal) }];
+    let due_after = |wall: Option<i64>| {
+        let wall = wall.map(|seconds| WallTime(changed_at.0.saturating_add_signed(seconds * 1_000_000)));
+        let schedule = Schedule::new(Duration::from_secs(60), &entries, NOW, wall);
+        schedule.next_at(&entries, &present(Trade::Idle)).unwrap().since(NOW)
+    };
+    assert_eq!(due_after(None), Duration::from_secs(60));
+    assert_eq!(due_after(Some(0)), Duration::from_secs(60));
+    assert_eq!(due_after(Some(8)), Duration::from_secs(52));
+    assert_eq!(due_after(Some(-100)), Duration::from_secs(60), "the clock went back");
+    assert_eq!(due_after(Some(3_600)), Duration::ZERO);
 }
 
 /// Entries that left the queue are forgotten.

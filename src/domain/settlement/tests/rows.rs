@@ -104,6 +104,7 @@ pub(in crate::domain) fn entry(entry_type: EntryType, state: QueueState, code: &
         attempts: 1,
         ask_again: false,
         created_at: WallTime(1),
+        changed_at: WallTime(1),
         response_code: ResponseCode::new(code).ok(),
         last_error: String::new(),
         resolution: None,

@@ -144,14 +144,18 @@ fn a_chip_failure_says_what_went_wrong() {
 fn copies_repeat_what_was_sent() {
     let copy = |row: &TxnRow| settlement::copy(&identity(), row).unwrap().unwrap().fields;
     let mut refund = approved(Kind::Refund, 5, 500);
-    refund.start.terms.original =
-        Some(OriginalRef { rrn: Rrn::new("093000990011").ok(), ..OriginalRef::default() });
+    refund.start.terms.original = Some(OriginalRef {
+        rrn: Rrn::new("093000990011").ok(),
+        auth_code: AuthCode::new("B00001").ok(),
+        ..OriginalRef::default()
+    });
     "0000000000000114".clone_into(&mut refund.wire.as_mut().unwrap().original);
     let fields = copy(&refund);
     let text = |de| fields.text(de);
     assert_eq!((fields.mti(), text(De::PROCESSING_CODE)), ("0320", Some("200000")));
     assert_eq!((text(De::RRN), text(De::ORIGINAL)), (Some("093000990011"), Some("0000000000000114")));
-    assert_eq!((text(De::PRIVATE_63), text(De::PRIVATE_60)), (Some("000"), Some("25000001000500")));
+    assert_eq!((text(De::PRIVATE_63), text(De::PRIVATE_60)), (Some("CUP"), Some("25000001000500")));
+    assert_eq!((text(De::CURRENCY), text(De::AUTH_CODE)), (Some("156"), None), "as its 0220");
     assert!(!fields.has(De::TRACK2) && !fields.has(De::MAC) && !fields.has(De::ICC));
 
     let mut told = foreign(advice(6, 700, QueueState::Done));

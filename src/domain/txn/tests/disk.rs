@@ -281,6 +281,7 @@ fn waits(entry_type: EntryType, state: QueueState, created_at: WallTime, icc: Ve
         attempts: 0,
         ask_again: false,
         created_at,
+        changed_at: created_at,
         response_code: None,
         last_error: String::new(),
         resolution: None,

@@ -258,6 +258,8 @@ fn is_what_its_row_says(
     assert_eq!(third.is_some(), swiped && row.allows(De::TRACK3), "{what}");
     assert!(third.is_none_or(|track| (track == TRACK3) == in_clear && track.len() == TRACK3.len()), "{what}");
     assert_eq!(in_clear, security.get(2..3) != Some("1"), "{what}");
+    let told = has_pin || sent.is_some() || algorithm == '3';
+    assert_eq!(!security.is_empty(), told && row.allows(De::SECURITY), "{what}");
     let has_number = message.has(De::PAN);
     assert_eq!(has_number, !matches!(mode, EntryMode::Swipe | EntryMode::Code), "{what}");
 }
@@ -297,6 +299,7 @@ pub(in crate::domain::unionpay) fn entry(
         ask_again: false,
         response_code: None,
         created_at: WallTime::default(),
+        changed_at: WallTime::default(),
         last_error: String::new(),
         content: Some(Box::new(content)),
     }

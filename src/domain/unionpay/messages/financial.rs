@@ -16,9 +16,6 @@ use crate::domain::secret::{Pan, PinBlock, Track2, Track3};
 use crate::domain::unionpay::Identity;
 use crate::domain::unionpay::matrix::{self, Name, Original, Row};
 
-/// DE 53, first digit: the PIN block is made with the card number. The other form, 1, is that of transactions without a
-/// card, which this terminal does not have.
-const PIN_WITH_NUMBER: &str = "2";
 /// DE 61.1 and 61.2 where no batch and trace are told.
 const NO_NUMBERS: &str = "000000000000";
 /// DE 61.3 where the day is not known.
@@ -156,7 +153,8 @@ pub fn request(
     request_with(identity, fields, &Extra::default(), keys)
 }
 
-/// Any request for money at all, also those that posd does not offer yet ([`Name::is_offered`]): DE 36, 48, 59 and 62 too.
+/// Any request for money at all, also those that posd does not offer yet ([`Name::is_offered`]): DE 36, 48, 59 and 62
+/// too.
 ///
 /// # Errors
 /// [`BuildError`].
@@ -194,8 +192,8 @@ pub fn request_with(
     signed(identity, row.mti, stan, message, keys)
 }
 
-/// Track and PIN, and DE 53 that says how they are encrypted: PIN format, algorithm, tracks, zeros. It stands beside a
-/// PIN or an encrypted track, and with SM4 always; each as far as the row has it.
+/// Track and PIN, and DE 53 that says how they are encrypted: PIN format, algorithm, tracks (0: in clear), zeros. It
+/// stands beside a PIN or a track, and with SM4 always; each as far as the row has it.
 fn set_secured(
     row: &Row,
     message: &mut Message,
@@ -223,29 +221,32 @@ fn set_secured(
     }
     message.set_some(De::PIN_CAPTURE, pin.map(|_| forms.pin_capture.as_str()));
     let (algorithm, tracks) = (keys.algorithm_digit(), u8::from(encrypted));
-    if pin.is_some() || encrypted || algorithm == '3' {
-        let format = if pin.is_some() { PIN_WITH_NUMBER } else { "0" };
+    if pin.is_some() || message.has(De::TRACK2) || message.has(De::TRACK3) || algorithm == '3' {
+        let format = if pin.is_some() { forms.security_pin.as_str() } else { "0" };
+        let algorithm = forms.security_cipher.unwrap_or(algorithm);
         row.fill(message, De::SECURITY, Some(format!("{format}{algorithm}{tracks}0000000000000")));
     }
     Ok(())
 }
 
-pub(super) struct Money {
-    pub(super) stan: Stan,
-    pub(super) batch: BatchNumber,
-    pub(super) amount: Amount,
-    pub(super) currency: Currency,
+/// What is paid.
+pub(in crate::domain::unionpay) struct Money {
+    pub(in crate::domain::unionpay) stan: Stan,
+    pub(in crate::domain::unionpay) batch: BatchNumber,
+    pub(in crate::domain::unionpay) amount: Amount,
+    pub(in crate::domain::unionpay) currency: Currency,
 }
 
-pub(super) struct Card<'a> {
-    pub(super) pan: &'a Pan,
-    pub(super) expiry: Option<&'a str>,
-    pub(super) sequence: Option<u8>,
+/// Who pays.
+pub(in crate::domain::unionpay) struct Card<'a> {
+    pub(in crate::domain::unionpay) pan: &'a Pan,
+    pub(in crate::domain::unionpay) expiry: Option<&'a str>,
+    pub(in crate::domain::unionpay) sequence: Option<u8>,
 }
 
 /// What a request of this row and the messages that follow it have in common. `original` is the row of the request
 /// itself: what that had not, its followers do not have either.
-pub(super) fn common(
+pub(in crate::domain::unionpay) fn common(
     row: &Row,
     original: &Row,
     forms: &Forms,
@@ -279,6 +280,6 @@ pub(super) fn common(
 }
 
 /// What is not empty.
-pub(super) fn some(value: &(impl AsRef<[u8]> + ?Sized)) -> Option<&[u8]> {
+pub(in crate::domain::unionpay) fn some(value: &(impl AsRef<[u8]> + ?Sized)) -> Option<&[u8]> {
     Some(value.as_ref()).filter(|value| !value.is_empty())
 }

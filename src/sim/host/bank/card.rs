@@ -40,8 +40,8 @@ pub(super) enum Cryptogram {
 impl Bank {
     /// DE 53 says how PIN and track are encrypted, as the profile has it, and the track can be read.
     ///
-    /// Digits: PIN block (0 none, 1 without, 2 with the card number), cipher (0 DES, 6 3DES, 3 SM4), track (1 =
-    /// encrypted), zeros.
+    /// Digits: PIN block (0 none, 1 without, 2 with the card number), cipher (0 DES, 6 3DES, 3 SM4, unless the acquirer
+    /// wants another), track (1 = encrypted), zeros.
     pub(super) fn check_security(&self, request: &Message, keys: &WorkingKeys) -> Result<(), Refusal> {
         let profile = &self.settings.profile;
         let text = |de| request.text(de).unwrap_or_default();
@@ -51,12 +51,12 @@ impl Bank {
         }
         let track = request.text(De::TRACK2).is_some();
         let secret_track = track && profile.keys.track_encryption && keys.has_tdk();
-        let cipher = match profile.keys.sign_on {
+        let cipher = profile.forms.security_cipher.unwrap_or(match profile.keys.sign_on {
             SignOnKeys::Des => '0',
             SignOnKeys::Tdes | SignOnKeys::TdesTracks => '6',
             SignOnKeys::Sm4 => '3',
-        };
-        let format = if has_pin { "2" } else { "0" };
+        });
+        let format = if has_pin { profile.forms.security_pin.as_str() } else { "0" };
         let expected = format!("{format}{cipher}{}0000000000000", u8::from(secret_track));
         if text(De::SECURITY) != expected && (request.has(De::SECURITY) || has_pin || secret_track) {
             return refuse("30", "DE 53 is not what PIN, cipher and track of this acquirer make it");

@@ -60,6 +60,7 @@ impl Disk {
         let stan = if wants_stan { Some(self.take_stan()?) } else { None };
         let entry = self.entry_mut(id)?;
         entry.attempts = entry.attempts.saturating_add(1);
+        entry.changed_at = at;
         entry.state = QueueState::Sending;
         entry.stan = stan.or(entry.stan);
         Ok(entry.stan.map(|stan| (stan, batch)))
@@ -78,7 +79,7 @@ impl Disk {
         id: &EntryId,
         state: QueueState,
         code: Option<&ResponseCode>,
-        (ask_again, error): (bool, &str),
+        (ask_again, error, at): (bool, &str, WallTime),
         host: Option<&HostFacts>,
     ) -> Result<(), JournalError> {
         if !may_become(id.entry_type, state) {
@@ -87,6 +88,7 @@ impl Disk {
         let entry = self.entry_mut(id)?;
         entry.state = state;
         entry.ask_again = ask_again;
+        entry.changed_at = at;
         error.clone_into(&mut entry.last_error);
         if let Some(code) = code {
             entry.response_code = Some(code.clone());
@@ -114,6 +116,7 @@ impl Disk {
         self.newer(at);
         let entry = self.entry_mut(id)?;
         entry.state = QueueState::Done;
+        entry.changed_at = at;
         entry.ask_again = false;
         entry.resolution = Some(how);
         let row = self.row_mut(&id.txn)?;

@@ -117,7 +117,7 @@ impl Disk {
             Record::QueueState { entry, state, response_code, ask_again, error, host, at } => {
                 self.newer(*at);
                 let code = response_code.as_ref();
-                self.entry_state(entry, *state, code, (*ask_again, error), host.as_deref())?;
+                self.entry_state(entry, *state, code, (*ask_again, error, *at), host.as_deref())?;
             }
             Record::Resolved { entry, how, at, .. } => self.resolved(entry, *how, *at)?,
             Record::QueuePaused { why } => self.queue_paused.clone_from(why),
@@ -457,6 +457,7 @@ pub(super) fn entry(entry_type: EntryType, created_at: WallTime, icc: Vec<u8>) -
         attempts: 0,
         ask_again: false,
         created_at,
+        changed_at: created_at,
         response_code: None,
         last_error: String::new(),
         resolution: None,
