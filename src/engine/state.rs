@@ -200,8 +200,8 @@ impl Engine {
         let loaded = rebuild(wiring.journal.as_mut(), wiring.system.wall())?;
         let (journal, door, upkeep) = threads(wiring.journal, wiring.courier, &loaded, wiring.system.boot())?;
         let (clock_floor, clock_offset) = clock(wiring.system.wall(), settings.built_at, &loaded);
-        let line = line(&settings, &loaded, wiring.system.as_ref(), (clock_floor, clock_offset));
         let mut engine = Self {
+            line: line(&settings, &loaded, wiring.system.as_ref(), (clock_floor, clock_offset)),
             journal,
             card: wiring.card,
             host: wiring.host,
@@ -216,7 +216,6 @@ impl Engine {
             downloads: Downloads::new(Tables::new(loaded.downloads, &settings)),
             cares: Vec::new(),
             entries: Shown::default(),
-            line,
             queue: Owed::new(order::in_order(&loaded.open)),
             queue_paused: loaded.queue_paused,
             system: wiring.system,

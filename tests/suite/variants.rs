@@ -173,6 +173,7 @@ fn forms_and_reasons() {
         till.put_card("declines-after-approval");
         let refused = till.sale("s-3", 400).await;
         assert_eq!(till.finished(&refused).await.outcome, "declined");
+        till.bank_saw("0400", 2).await;
         till.nothing_owed().await;
         assert_eq!(till.asked(&["0400"]), ["0400 06", "0400 96"]);
         assert_eq!(said(till, "0400", 61).len(), 12, "named by batch and trace");

@@ -141,10 +141,10 @@ impl Face {
         if let Some(outline) = outline {
             let corner = outline.px_bounds().min;
             outline.draw(|x, y, cover| {
-                if let (Some(x), Some(y)) = (dot(corner.x, x), dot(corner.y, y)) {
-                    if cover >= INK {
-                        glyph.blacken(x, y);
-                    }
+                if let (Some(x), Some(y)) = (dot(corner.x, x), dot(corner.y, y))
+                    && cover >= INK
+                {
+                    glyph.blacken(x, y);
                 }
             });
         }

@@ -124,10 +124,10 @@ impl Glyph {
 
     /// Makes a dot black; dots outside are left out.
     pub fn blacken(&mut self, x: u32, y: u32) {
-        if x < self.width {
-            if let Some(row) = self.rows.get_mut(y as usize) {
-                *row |= (1 << 63) >> x;
-            }
+        if x < self.width
+            && let Some(row) = self.rows.get_mut(y as usize)
+        {
+            *row |= (1 << 63) >> x;
         }
     }
 

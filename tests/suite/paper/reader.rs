@@ -207,7 +207,7 @@ impl State {
 /// Two bytes, or four where the second is a digit.
 fn hanzi(first: u8, left: &mut VecDeque<u8>) -> Result<char, String> {
     let mut code = vec![first, take(left)?];
-    if matches!(code[1], b'0'..=b'9') {
+    if code[1].is_ascii_digit() {
         code.extend([take(left)?, take(left)?]);
     }
     let text = encoding_rs::GB18030.decode_without_bom_handling_and_without_replacement(&code);
