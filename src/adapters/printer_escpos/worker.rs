@@ -1,5 +1,5 @@
 //! What the thread does: jobs one after the other, a look at the printer at start and while it is in trouble.
-use super::encode::{Pen, encode, height_mm};
+use super::encode::{Pen, clearing, encode, height_mm};
 use super::port::{self, Stop};
 use super::talk::{Condition, NoAnswer, Talk, process_id, process_id_request};
 use super::{Device, PrinterSettings};
@@ -131,9 +131,9 @@ impl Worker {
             return self.held_by(reason, condition);
         }
         self.tell_condition(condition)?;
+        let longest_bytes = pieces.iter().map(Vec::len).max().unwrap_or(0).max(self.open_bytes);
         if self.open_bytes > 0 {
-            // Ends the command that the earlier job left unfinished; printers skip zeros elsewhere.
-            pieces.insert(0, vec![0; self.open_bytes]);
+            pieces.insert(0, clearing(self.open_bytes));
         }
         let evidence = self.known.as_ref().map_or(Evidence::Nothing, |known| known.evidence);
         if evidence == Evidence::ProcessId {
@@ -142,8 +142,7 @@ impl Worker {
         self.tell(PrinterEvent::Started { job: job.number })?;
         let (accepted, stop) = self.send(&mut talk, &pieces, condition.is_some());
         if accepted > 0 {
-            let longest = pieces.iter().map(Vec::len).max().unwrap_or(0);
-            self.open_bytes = if stop.is_some() { longest } else { 0 };
+            self.open_bytes = if stop.is_some() { longest_bytes } else { 0 };
         }
         match stop {
             Some((reason, _)) if accepted == 0 => self.held(reason),
