@@ -278,7 +278,7 @@ impl Engine {
     fn may_end(&self) -> bool {
         let now = self.system.boot();
         let over = self.stop_by.is_some_and(|by| now >= by);
-        let busy = self.active.is_some() || self.commits_in_flight > 0;
+        let busy = self.active.is_some() || self.commits_in_flight > 0 || !self.outbox.is_empty();
         !busy || over
     }
 

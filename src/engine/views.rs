@@ -309,11 +309,15 @@ impl Engine {
             let snapshot = Arc::new(snapshot);
             self.published = Some(Arc::clone(&snapshot));
             self.snapshot.send_replace(Arc::clone(&snapshot));
-            // Whoever hears that a transaction is finished finds what it owes in the queue.
             let end = self.outbox.iter().position(|notice| matches!(notice, Notice::Finished { .. }));
             self.outbox.insert(end.unwrap_or(self.outbox.len()), Notice::Snapshot(snapshot));
         }
-        for notice in core::mem::take(&mut self.outbox) {
+        // Whoever hears that a transaction is finished finds what it owes in the queue: until then the word waits.
+        let line = &self.line;
+        let early = |notice: &Notice| matches!(notice, Notice::Finished { id, .. } if line.awaits_row_of(id));
+        let ready = self.outbox.iter().position(early).unwrap_or(self.outbox.len());
+        let held = self.outbox.split_off(ready);
+        for notice in core::mem::replace(&mut self.outbox, held) {
             self.notices
                 .send(notice)
                 .await

@@ -152,8 +152,8 @@ fn bands(picture: &Bitmap) -> impl Iterator<Item = Vec<u8>> {
     })
 }
 
-/// Ends what a job that was cut off has left: the zeros are the dots its command may still want, and are skipped where it
-/// wants none; then its paper is cut, lest two slips are taken for one.
+/// Ends what a job that was cut off has left: the zeros are the dots its command may still want, and are skipped where
+/// it wants none; then its paper is cut, lest two slips are taken for one.
 pub(super) fn clearing(open_bytes: usize) -> Vec<u8> {
     [vec![0; open_bytes], vec![0x1b, b'd', FEED_BEFORE_CUT], PARTIAL_CUT.to_vec()].concat()
 }

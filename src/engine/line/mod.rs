@@ -181,6 +181,11 @@ impl Line {
         !self.unread.is_empty()
     }
 
+    /// What this transaction owes is being read. A row that cannot be read is not waited for.
+    pub(super) fn awaits_row_of(&self, id: &TxnId) -> bool {
+        self.read_again_at.is_none() && self.unread.contains(id)
+    }
+
     pub(super) const fn busy(&self) -> bool {
         self.user.is_some()
     }
