@@ -54,6 +54,7 @@ impl Call {
                 "s" => Value::from("x"),
                 "x" => Value::from(1_i64),
                 "u" => Value::from(1_u32),
+                "ay" => Value::from(b"x".to_vec()),
                 "o" => Value::from(ObjectPath::try_from("/none").unwrap()),
                 "h" => Value::Fd(std::os::fd::OwnedFd::from(tempfile::tempfile().unwrap()).into()),
                 "a{sv}" => Value::from(HashMap::<String, Value<'_>>::new()),
