@@ -312,12 +312,8 @@ impl Engine {
             let end = self.outbox.iter().position(|notice| matches!(notice, Notice::Finished { .. }));
             self.outbox.insert(end.unwrap_or(self.outbox.len()), Notice::Snapshot(snapshot));
         }
-        // Whoever hears that a transaction is finished finds what it owes in the queue: until then the word waits.
         let line = &self.line;
-        let early = |notice: &Notice| matches!(notice, Notice::Finished { id, .. } if line.awaits_row_of(id));
-        let ready = self.outbox.iter().position(early).unwrap_or(self.outbox.len());
-        let held = self.outbox.split_off(ready);
-        for notice in core::mem::replace(&mut self.outbox, held) {
+        for notice in due(&mut self.outbox, |id| line.awaits_row_of(id)) {
             self.notices
                 .send(notice)
                 .await
@@ -557,5 +553,47 @@ impl Engine {
             }
             Err(error) => super::start::reply(answer, Err(super::journal_thread::read_fault(&error))),
         }
+    }
+}
+
+/// What goes out now. Whoever hears that a transaction is finished finds what it owes in the queue: until its row is
+/// read that word stays, and it alone: the api hands out a path when it believes that its object's notice has gone.
+fn due(outbox: &mut Vec<Notice>, awaits_row_of: impl Fn(&TxnId) -> bool) -> Vec<Notice> {
+    let early = |notice: &Notice| matches!(notice, Notice::Finished { id, .. } if awaits_row_of(id));
+    let (stays, goes) = core::mem::take(outbox).into_iter().partition(early);
+    *outbox = stays;
+    goes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ident::RequestId;
+
+    fn txn(request: &str) -> TxnId {
+        TxnId::of(&RequestId::new(request).unwrap())
+    }
+
+    fn finished(request: &str) -> Notice {
+        Notice::Finished { id: txn(request), outcome: Outcome::Unknown }
+    }
+
+    fn names(notices: &[Notice]) -> Vec<String> {
+        let name = |notice: &Notice| match notice {
+            Notice::Finished { id, .. } => id.to_string(),
+            other => format!("{other:?}"),
+        };
+        notices.iter().map(name).collect()
+    }
+
+    /// Goal: the end of a transaction is told when its row has been read, once; nothing else waits with it.
+    #[test]
+    fn only_the_end_of_a_transaction_waits_for_its_row() {
+        let mut outbox = vec![Notice::JobGone(1), finished("owes"), Notice::JobGone(2), finished("paid")];
+        let owes = txn("owes");
+        let gone = due(&mut outbox, |id| *id == owes);
+        assert_eq!(names(&gone), names(&[Notice::JobGone(1), Notice::JobGone(2), finished("paid")]));
+        assert_eq!(names(&due(&mut outbox, |_| false)), names(&[finished("owes")]));
+        assert!(outbox.is_empty());
     }
 }

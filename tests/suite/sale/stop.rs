@@ -92,6 +92,11 @@ fn a_pending_reversal_outlives_a_kill() {
         till.put_card("unionpay");
         let sale = till.sale("s-1", 1250).await;
         assert_eq!(till.finished(&sale).await.outcome, "unknown");
+        assert_eq!(
+            till.get::<u32>(ROOT_PATH, "Queue.PendingReversals").await,
+            1,
+            "it is there when the end is told"
+        );
         till.bank_saw("0400", 1).await;
         till.kill_daemon().await;
         till.start_daemon().await;
