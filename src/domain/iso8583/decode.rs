@@ -313,8 +313,8 @@ fn check(de: De, format: Format, units: usize, raw: &[u8], offset: usize) -> Res
     let encoding = format.encoding;
     let well_formed = match encoding {
         Encoding::Text | Encoding::Bytes => true,
-        Encoding::Hex => raw.iter().all(|c| Encoding::Nibbles.allows(*c)),
-        Encoding::AsciiDigits | Encoding::AsciiTrack => raw.iter().all(|c| encoding.allows(*c)),
+        Encoding::Hex => Encoding::Nibbles.allows_all(raw),
+        Encoding::AsciiDigits | Encoding::AsciiTrack => encoding.allows_all(raw),
         Encoding::Digits | Encoding::Nibbles => {
             let (pairs, alone) = match (units % 2 == 1, format.side) {
                 (false, _) => (raw, None),

@@ -113,12 +113,12 @@ impl De {
 
     /// The elements of such a number, ascending. The highest bit is no element.
     pub(super) fn of_bits(bits: u128) -> impl Iterator<Item = Self> {
-        let mut rest = bits & (u128::MAX >> 1);
+        // Turned round, the next one is the lowest bit, which goes without a shift over two registers.
+        let mut rest = (bits & (u128::MAX >> 1)).reverse_bits();
         core::iter::from_fn(move || {
-            let number = u8::try_from(rest.leading_zeros()).ok()?.checked_add(1)?;
-            let de = Self::new(number)?;
-            rest &= !de.bit();
-            Some(de)
+            let number = u8::try_from(rest.trailing_zeros()).ok()?.checked_add(1)?;
+            rest &= rest.wrapping_sub(1);
+            Self::new(number)
         })
     }
 }

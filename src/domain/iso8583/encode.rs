@@ -58,7 +58,8 @@ pub fn pack(dialect: &Dialect, message: &Message) -> Result<Vec<u8>, PackError> 
     if !mti.iter().all(u8::is_ascii_digit) {
         return Err(PackError::Mti);
     }
-    let length = length(dialect, message)?;
+    let present = message.fields().fold(0, |bits, (de, _)| bits | de.bit());
+    let length = length(dialect, message, present)?;
     if length > MESSAGE_MAX {
         return Err(PackError::Oversize { length });
     }
@@ -67,7 +68,7 @@ pub fn pack(dialect: &Dialect, message: &Message) -> Result<Vec<u8>, PackError> 
         Form::Packed => pairs(&mut out, &mti),
         Form::Ascii => out.extend_from_slice(&mti),
     }
-    bitmaps(&mut out, dialect.bitmap(), present(message));
+    bitmaps(&mut out, dialect.bitmap(), present);
     for (de, value) in message.fields() {
         let format = dialect.element(de).ok_or(PackError::Undefined(de))?.format;
         let units = units(format, value);
@@ -81,15 +82,10 @@ pub fn pack(dialect: &Dialect, message: &Message) -> Result<Vec<u8>, PackError> 
     Ok(out)
 }
 
-/// The bits of a message's elements.
-fn present(message: &Message) -> u128 {
-    message.fields().fold(0, |bits, (de, _)| bits | de.bit())
-}
-
 /// Checks every value and counts the bytes of the whole message.
-fn length(dialect: &Dialect, message: &Message) -> Result<usize, PackError> {
+fn length(dialect: &Dialect, message: &Message, present: u128) -> Result<usize, PackError> {
     let per_form = |form, packed: usize| if form == Form::Packed { packed } else { packed * 2 };
-    let bitmaps = if present(message) & u128::from(u64::MAX) == 0 { 8 } else { 16 };
+    let bitmaps = if present & u128::from(u64::MAX) == 0 { 8 } else { 16 };
     let mut total = per_form(dialect.mti(), 2).saturating_add(per_form(dialect.bitmap(), bitmaps));
     for (de, value) in message.fields() {
         let format = dialect.element(de).ok_or(PackError::Undefined(de))?.format;
@@ -97,7 +93,7 @@ fn length(dialect: &Dialect, message: &Message) -> Result<usize, PackError> {
         if length > max || (format.is_fixed() && units != max) {
             return Err(PackError::Length { de, length, max });
         }
-        if !value.iter().all(|unit| format.encoding.allows(*unit)) {
+        if !format.encoding.allows_all(value) {
             return Err(PackError::Malformed { de, wanted: format.encoding.units() });
         }
         total = total.saturating_add(format.prefix.wire_length());
@@ -195,6 +191,7 @@ fn write(out: &mut Vec<u8>, format: Format, value: &[u8], units: usize, filler: 
             }
         }
         Encoding::Hex => out.extend(value.iter().flat_map(|byte| [character(byte >> 4), character(*byte)])),
+        _ if missing == 0 => out.extend_from_slice(value),
         _ => {
             out.extend(repeat_n(b'0', zeros));
             out.extend_from_slice(value);

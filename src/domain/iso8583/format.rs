@@ -55,6 +55,18 @@ impl Encoding {
         }
     }
 
+    /// True if all units may have their values. One loop for each encoding, without an early end: compilers make
+    /// vectors of it.
+    pub(super) fn allows_all(self, units: &[u8]) -> bool {
+        let all = |allowed: fn(u8) -> bool| units.iter().fold(true, |all, unit| all & allowed(*unit));
+        match self {
+            Self::Digits | Self::AsciiDigits => all(|unit| Self::Digits.allows(unit)),
+            Self::Nibbles => all(|unit| Self::Nibbles.allows(unit)),
+            Self::AsciiTrack => all(|unit| Self::AsciiTrack.allows(unit)),
+            Self::Text | Self::Bytes | Self::Hex => true,
+        }
+    }
+
     /// The units in words, for errors.
     pub(super) const fn units(self) -> &'static str {
         match self {

@@ -55,9 +55,8 @@ impl Message {
 
     /// An own copy of what was decoded.
     pub(super) fn of(view: &View<'_>) -> Self {
-        let units = view.fields().fold(4, |sum: usize, field| sum.saturating_add(field.len()));
-        // One unit of room for the filler that is unpacked with the last digit.
-        let buffer = Vec::with_capacity(units.saturating_add(1));
+        // Four for the MTI, and one of room for the filler that is unpacked with the last digit.
+        let buffer = Vec::with_capacity(view.units().saturating_add(5));
         let fields = Vec::with_capacity(view.count());
         let mut message = Self { buffer, mti: Span::default(), fields, other_filler: 0 };
         message.mti = message.append(view.mti().as_bytes());
@@ -193,7 +192,8 @@ impl Eq for Message {}
 
 impl Drop for Message {
     fn drop(&mut self) {
-        self.buffer.zeroize();
+        // As a slice: a vector wipes one byte after the other. Beyond its end no value ever stood.
+        self.buffer.as_mut_slice().zeroize();
     }
 }
 

@@ -22,12 +22,14 @@ pub struct View<'a> {
     mti: [u8; 4],
     present: u128,
     slots: [Slot; 128],
+    /// Of all elements.
+    units: usize,
 }
 
 impl<'a> View<'a> {
     /// A message without elements yet.
     pub(super) const fn new(dialect: &'a Dialect, bytes: &'a [u8], mti: [u8; 4]) -> Self {
-        Self { dialect, bytes, mti, present: 0, slots: [Slot { start: 0, units: 0 }; 128] }
+        Self { dialect, bytes, mti, present: 0, slots: [Slot { start: 0, units: 0 }; 128], units: 0 }
     }
 
     pub(super) const fn dialect(&self) -> &'a Dialect {
@@ -36,6 +38,7 @@ impl<'a> View<'a> {
 
     pub(super) fn put(&mut self, de: De, slot: Slot) {
         self.present |= de.bit();
+        self.units = self.units.saturating_add(slot.units.into());
         if let Some(place) = self.slots.get_mut(de.index()) {
             *place = slot;
         }
@@ -65,8 +68,14 @@ impl<'a> View<'a> {
         usize::try_from(self.present.count_ones()).unwrap_or_default()
     }
 
+    /// Units of all elements together.
+    pub(super) const fn units(&self) -> usize {
+        self.units
+    }
+
     /// An element.
     #[must_use]
+    #[inline]
     pub fn field(&self, de: De) -> Option<Field<'a>> {
         if !self.has(de) {
             return None;
