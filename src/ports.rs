@@ -188,6 +188,13 @@ pub enum PrinterCommand {
         job: u64,
         /// What to print.
         document: Document,
+        /// An earlier life of the terminal was cut off while it printed: a part of a slip may hang out.
+        after_break: bool,
+    },
+    /// Move the paper so many lines. Not answered; what is wrong with the printer is told as its status.
+    Feed {
+        /// Lines of text.
+        lines: u8,
     },
 }
 

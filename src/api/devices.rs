@@ -1,10 +1,22 @@
-//! `org.posd.Pos1.Reader` and `org.posd.Pos1.Printer`: what is known of the devices.
+//! `org.posd.Pos1.Reader` and `org.posd.Pos1.Printer`: what is known of the devices, and paper that tells of no
+//! transaction.
+use super::auth::Action;
+use super::desk::Desk;
+use super::error::{ApiError, invalid};
+use super::options::{Dict, no_options};
+use super::{free_text, path};
+use crate::engine::handle::Command;
 use crate::engine::view::{PrinterView, ReaderView};
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::watch;
 use zbus::interface;
+use zbus::message::Header;
 use zbus::object_server::SignalEmitter;
+use zbus::zvariant::OwnedObjectPath;
+
+/// Lines of one `Feed`. Choice: half a metre of paper is enough for anybody.
+const FEED_MAX: u32 = 127;
 
 /// The reader's object.
 #[derive(Clone, Debug)]
@@ -59,11 +71,52 @@ impl ReaderObject {
 /// The printer's object.
 #[derive(Clone, Debug)]
 pub(super) struct PrinterObject {
+    pub(super) desk: Desk,
     pub(super) view: watch::Receiver<Arc<PrinterView>>,
 }
 
 #[interface(name = "org.posd.Pos1.Printer", introspection_docs = false)]
 impl PrinterObject {
+    #[zbus(out_args("printjob"))]
+    async fn print_text(
+        &self,
+        text: &str,
+        options: Dict,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<OwnedObjectPath, ApiError> {
+        no_options(options)?;
+        free_text::check_slip("text", text)?;
+        let text = text.to_owned();
+        self.desk.admit(&header, Action::Reprint).await?;
+        let job = self.desk.ask_and_settle(|answer| Command::PrintText(text, answer)).await?;
+        Ok(path::print_job(&job))
+    }
+
+    #[zbus(out_args("printjob"))]
+    async fn test_page(
+        &self,
+        options: Dict,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<OwnedObjectPath, ApiError> {
+        no_options(options)?;
+        self.desk.admit(&header, Action::Reprint).await?;
+        let job = self.desk.ask_and_settle(Command::TestPage).await?;
+        Ok(path::print_job(&job))
+    }
+
+    async fn feed(
+        &self,
+        lines: u32,
+        options: Dict,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<(), ApiError> {
+        no_options(options)?;
+        let allowed = u8::try_from(lines).ok().filter(|_| (1..=FEED_MAX).contains(&lines));
+        let lines = allowed.ok_or_else(|| invalid(format!("lines must be 1 to {FEED_MAX}, not {lines}")))?;
+        self.desk.admit(&header, Action::Reprint).await?;
+        self.desk.ask(|answer| Command::Feed { lines, answer }).await
+    }
+
     #[zbus(property)]
     fn model(&self) -> String {
         self.view.borrow().status.model.clone()

@@ -1,10 +1,12 @@
 //! Guards free texts of callers: at most 256 bytes, and no card number in them. They are stored and shown in
-//! clear.
+//! clear. A slip of the shop's own is longer, and has the same guard.
 use super::error::invalid;
 use crate::domain::fault::Fault;
 
 /// Longest free text, bytes.
 const BYTES_MAX: usize = 256;
+/// Longest slip of the shop's own, bytes. Choice: 30 cm of Chinese text on the narrowest paper.
+const SLIP_MAX: usize = 4096;
 /// Digits of a card number that is guarded; ISO/IEC 7812-1 allows 19 at most. Spec: unverified.
 const PAN_DIGITS: core::ops::RangeInclusive<usize> = 13..=19;
 
@@ -13,8 +15,23 @@ const PAN_DIGITS: core::ops::RangeInclusive<usize> = 13..=19;
 /// # Errors
 /// `InvalidArgument` if it is longer than 256 bytes or [`holds_card_number`].
 pub(super) fn check(what: &str, text: &str) -> Result<(), Fault> {
-    if text.len() > BYTES_MAX {
-        return Err(invalid(format!("{what} must have at most {BYTES_MAX} bytes, not {}", text.len())));
+    bounded(what, text, BYTES_MAX)
+}
+
+/// Checks a text that goes on paper as a slip of its own.
+///
+/// # Errors
+/// `InvalidArgument` if there is nothing to see in it, it is longer than 4096 bytes, or [`holds_card_number`].
+pub(super) fn check_slip(what: &str, text: &str) -> Result<(), Fault> {
+    if text.chars().all(|c| c.is_whitespace() || c.is_control()) {
+        return Err(invalid(format!("{what} has nothing in it that could be seen on paper")));
+    }
+    bounded(what, text, SLIP_MAX)
+}
+
+fn bounded(what: &str, text: &str, bytes_max: usize) -> Result<(), Fault> {
+    if text.len() > bytes_max {
+        return Err(invalid(format!("{what} must have at most {bytes_max} bytes, not {}", text.len())));
     }
     if holds_card_number(text) {
         return Err(invalid(format!("{what} seems to hold a card number; leave it out")));
@@ -137,6 +154,10 @@ mod tests {
         assert_eq!(error.text, "option cashier-ref seems to hold a card number; leave it out");
         assert!(check("why", &"x".repeat(257)).unwrap_err().text.contains("at most 256 bytes"));
         assert_eq!(check("why", &"x".repeat(256)), Ok(()));
+        assert!(check_slip("text", &"x".repeat(4097)).unwrap_err().text.contains("at most 4096 bytes"));
+        assert_eq!(check_slip("text", &"x".repeat(4096)), Ok(()));
+        assert!(check_slip("text", " \n\u{1b}").unwrap_err().text.contains("nothing in it"));
+        assert!(check_slip("text", "6225880012345675").unwrap_err().text.contains("card number"));
     }
 
     /// Appends the digit that makes the number pass.

@@ -39,12 +39,12 @@ pub(super) fn link(name: LinkName) -> OwnedObjectPath {
     below("link", name)
 }
 
-/// `…/printjob/<id>`; an id is made of `[0-9a-f_]`.
+/// `…/printjob/<id>`; an id is made of `[0-9a-z_]`.
 pub(super) fn print_job(id: &str) -> OwnedObjectPath {
     below("printjob", id)
 }
 
-/// The name is one of ours: digits, lower-case hex and underscores, which a path element may hold.
+/// The name is one of ours: digits, lower-case letters and underscores, which a path element may hold.
 fn below(folder: &str, name: impl core::fmt::Display) -> OwnedObjectPath {
     ObjectPath::from_string_unchecked(format!("{ROOT_PATH}/{folder}/{name}")).into()
 }

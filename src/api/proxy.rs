@@ -423,6 +423,12 @@ pub trait Reader {
 
 #[proxy(interface = "org.posd.Pos1.Printer", default_service = "org.posd.Pos1", gen_blocking = false)]
 pub trait Printer {
+    #[zbus(allow_interactive_auth)]
+    fn print_text(&self, text: &str, options: Options<'_>) -> zbus::Result<OwnedObjectPath>;
+    #[zbus(allow_interactive_auth)]
+    fn test_page(&self, options: Options<'_>) -> zbus::Result<OwnedObjectPath>;
+    #[zbus(allow_interactive_auth)]
+    fn feed(&self, lines: u32, options: Options<'_>) -> zbus::Result<()>;
     #[zbus(property)]
     fn model(&self) -> zbus::Result<String>;
     #[zbus(property)]

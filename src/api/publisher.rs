@@ -260,7 +260,8 @@ impl Publisher {
             (Some(printer), Some(view)) if *printer.view() == *view => Ok(()),
             (Some(printer), Some(view)) => printer.show(Arc::new(view.clone())).await,
             (None, Some(view)) => {
-                let make = |view| PrinterObject { view };
+                let desk = self.desk.clone();
+                let make = |view| PrinterObject { desk, view };
                 let view = Arc::new(view.clone());
                 self.printer = Some(Viewed::put(&self.bus, path::printer(0), view, make).await?);
                 Ok(())

@@ -295,8 +295,10 @@ pub(crate) enum Reader {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Printer {
-    /// Show paper, cover and what is known of the last print
+    /// Show paper, cover, what the printer can prove, and how many slips it did
     Status,
+    /// Print a page that shows width, places, sizes and Chinese as they must look
+    Test,
 }
 
 #[derive(Debug, Subcommand)]

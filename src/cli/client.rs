@@ -3,7 +3,7 @@ use super::args::Which;
 use super::failure::{Exit, Failure};
 use crate::api::proxy::{
     BUS_NAME, Dict, HostProxy, LedgerProxy, MaintenanceProxy, ManagerProxy, OBJECT_MANAGER_PATH,
-    OperatorsProxy, Options, QueueProxy, ROOT_PATH, TransactionProxy,
+    OperatorsProxy, Options, PrinterProxy, QueueProxy, ROOT_PATH, TransactionProxy,
 };
 use serde_json::{Map, Value as Json};
 use std::collections::{BTreeMap, HashMap};
@@ -91,6 +91,13 @@ impl Terminal {
         path: &OwnedObjectPath,
     ) -> Result<TransactionProxy<'static>, Failure> {
         let builder = TransactionProxy::builder(&self.bus).path(path.clone())?;
+        Ok(builder.cache_properties(zbus::proxy::CacheProperties::No).build().await?)
+    }
+
+    pub(crate) async fn printer(&self, path: &str) -> Result<PrinterProxy<'_>, Failure> {
+        let path = OwnedObjectPath::try_from(path)
+            .map_err(|_| Failure::usage(format!("{path} is not an object path")))?;
+        let builder = PrinterProxy::builder(&self.bus).path(path)?;
         Ok(builder.cache_properties(zbus::proxy::CacheProperties::No).build().await?)
     }
 

@@ -15,6 +15,7 @@ mod follow;
 mod jobs;
 mod leave;
 mod link;
+mod printer;
 mod queue;
 mod reconcile;
 mod screen;
@@ -116,7 +117,7 @@ async fn command(screen: &Screen, cli: Cli) -> Result<Exit, Failure> {
         Command::Reprint(wanted) => txn::reprint(screen, address, &wanted).await,
         Command::Link(verb) => link::link(screen, address, &verb).await,
         Command::Reader(verb) => status::readers(screen, address, &verb).await,
-        Command::Printer(verb) => status::printer(screen, address, &verb).await,
+        Command::Printer(verb) => printer::printer(screen, address, &verb).await,
         Command::Decode(what) => decode::run(screen, &what),
         Command::Completions { shell } => Ok(completions(screen, shell)),
     }

@@ -1,7 +1,8 @@
-//! `posctl status`, `reader list`, `printer status`: the terminal on one screen, from one call.
-use super::args::{Printer, Reader};
+//! `posctl status`, `reader list`: the terminal on one screen, from one call.
+use super::args::Reader;
 use super::client::{Fields as _, Objects, Terminal, root};
 use super::failure::{Exit, Failure};
+use super::printer::printer_line;
 use super::screen::{Screen, Tone, major, pairs, table};
 use super::words;
 use crate::domain::text::names;
@@ -51,20 +52,6 @@ pub(crate) async fn readers(screen: &Screen, address: Option<&str>, verb: &Reade
         table(&head.map(|label| screen.word(label)), &readers.iter().map(cells).collect::<Vec<_>>())
     };
     screen.answer(json!({ "readers": readers }), &text);
-    Ok(Exit::Done)
-}
-
-/// `posctl printer status`
-pub(crate) async fn printer(screen: &Screen, address: Option<&str>, verb: &Printer) -> Result<Exit, Failure> {
-    let Printer::Status = verb;
-    let objects = Terminal::connect(address).await?.objects().await?;
-    let printers = listed(&objects, "Printer");
-    let Some(printer) = printers.first() else {
-        return Err(Failure::named("DeviceAbsent", "no printer is connected; check cable and power"));
-    };
-    let value = |value: &Json| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let rows: Vec<(&str, String)> = printer.iter().map(|(key, item)| (key.as_str(), value(item))).collect();
-    screen.answer(json!({ "printer": printer }), &pairs(&rows));
     Ok(Exit::Done)
 }
 
@@ -244,26 +231,4 @@ fn reader_line(screen: &Screen, reader: &Properties) -> String {
         why if why.is_empty() => line,
         why => format!("{line} ({why})"),
     }
-}
-
-fn printer_line(screen: &Screen, printer: &Properties) -> String {
-    let online = if printer.yes("online") {
-        screen.tone(Tone::Good, screen.word(words::ONLINE))
-    } else {
-        screen.tone(Tone::Bad, screen.word(words::OFFLINE))
-    };
-    let model = match printer.text("model") {
-        "" => printer.text("device"),
-        model => model,
-    };
-    let mut line = format!("{model}  {online}");
-    for (key, label) in [("paper", words::PAPER), ("cover", words::COVER)] {
-        if !matches!(printer.text(key), "" | "unknown") {
-            line.push_str(&format!(", {} {}", screen.word(label), printer.text(key)));
-        }
-    }
-    if printer.number("queue-depth") > 0 {
-        line.push_str(&format!(", {} {}", printer.number("queue-depth"), screen.word(words::JOBS_WAITING)));
-    }
-    line
 }

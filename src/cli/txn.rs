@@ -1,13 +1,14 @@
 //! `posctl txn …` and `posctl reprint`: what happened, what it came to, and its slips.
 use super::args::{AgentOptions, Format, Ply, Reprint, Txn, Which};
 use super::books::read_filter;
-use super::client::{Fields as _, Terminal, next, plain_dict};
+use super::client::{Fields as _, Terminal, plain_dict};
 use super::failure::{Exit, Failure};
 use super::follow::{Event, Follower, show_on};
+use super::printer::{printed, watch_print};
 use super::screen::{Screen, money, pairs, table};
 use super::trade::{detached, report, said};
 use super::{agent, words};
-use crate::api::proxy::{BUS_NAME, LedgerProxy, Options};
+use crate::api::proxy::{LedgerProxy, Options};
 use crate::domain::outcome::TxnState;
 use crate::domain::text::names;
 use serde_json::{Map, Value as Json, json};
@@ -15,13 +16,10 @@ use std::fs::File;
 use std::io::Read as _;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::time::Duration;
 use zbus::zvariant::OwnedObjectPath;
 
 /// The largest slip taken; a long one as PNG has some 100 kB.
 const SLIP_MAX: u64 = 8 << 20;
-/// How long a reprint is watched. After it the job goes on by itself.
-const PRINT_MAX: Duration = Duration::from_secs(60);
 
 /// `posctl txn …`
 pub(crate) async fn txn(screen: &Screen, address: Option<&str>, verb: &Txn) -> Result<Exit, Failure> {
@@ -253,28 +251,6 @@ async fn reprint_settlement(screen: &Screen, terminal: &Terminal, batch: u32) ->
     printed(screen, &jobs, &json!({ "print-jobs": jobs }))
 }
 
-/// What came of print jobs; a slip that is not out is a device that is not ready.
-fn printed(screen: &Screen, jobs: &[Map<String, Json>], data: &Json) -> Result<Exit, Failure> {
-    let states: Vec<&str> = jobs.iter().map(|job| job.text("state")).collect();
-    let text: String = jobs.iter().map(|job| print_line(screen, job)).collect();
-    if states.iter().any(|state| matches!(*state, "held" | "failed")) {
-        let failure =
-            Failure::new(Exit::Device, "NotReady", "the printer is not ready; a held slip prints by itself");
-        return Err(failure.with("print-jobs", json!(jobs)));
-    }
-    screen.answer(data.clone(), &text);
-    Ok(Exit::Done)
-}
-
-fn print_line(screen: &Screen, job: &Map<String, Json>) -> String {
-    let more = match job.text("state") {
-        "unconfirmed" => screen.word(words::UNCONFIRMED),
-        "held" => screen.word(words::HELD),
-        _ => "",
-    };
-    format!("{}  {}  {more}\n", screen.term(job.text("ply")), screen.term(job.text("state")))
-}
-
 /// The newest transaction of the ledger that has a slip.
 async fn last(terminal: &Terminal) -> Result<OwnedObjectPath, Failure> {
     let approved = Options::from([("outcome", zbus::zvariant::Value::from("approved"))]);
@@ -283,33 +259,4 @@ async fn last(terminal: &Terminal) -> Result<OwnedObjectPath, Failure> {
     let path = rows.first().map(|row| row.text("path")).unwrap_or_default();
     OwnedObjectPath::try_from(path)
         .map_err(|_| Failure::new(Exit::Failed, "NotFound", "there is no transaction to print"))
-}
-
-/// Watches a print job until nothing more happens to it by itself.
-async fn watch_print(
-    terminal: &Terminal,
-    ply: Ply,
-    job: &OwnedObjectPath,
-) -> Result<Map<String, Json>, Failure> {
-    let rule = zbus::MatchRule::builder().msg_type(zbus::message::Type::Signal).sender(BUS_NAME)?;
-    let rule = rule.path(job.clone())?.build();
-    let mut changes = zbus::MessageStream::for_match_rule(rule, &terminal.bus, Some(64)).await?;
-    let settle = async {
-        loop {
-            let properties = terminal.properties(job, "PrintJob").await?;
-            if !matches!(properties.text("state"), "queued" | "printing") {
-                return Ok(properties);
-            }
-            if next(&mut changes).await.is_none() {
-                return Err(Failure::no_daemon("the bus is gone"));
-            }
-        }
-    };
-    let mut properties = match tokio::time::timeout(PRINT_MAX, settle).await {
-        Ok(properties) => properties?,
-        Err(_) => terminal.properties(job, "PrintJob").await?,
-    };
-    properties.insert("path".to_owned(), job.as_str().into());
-    properties.insert("ply".to_owned(), ply.word().into());
-    Ok(properties)
 }

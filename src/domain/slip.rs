@@ -3,8 +3,9 @@
 //! Order and Chinese labels follow the layout common among Chinese acquirers: title, ply, shop, card, numbers, amount,
 //! remarks, chip, signature. Spec: unverified (taken from bank-approved layouts of the 2010s, no document of the scheme
 //! was at hand). It does not decide how lines fall: that is [`crate::domain::receipt`]. The whole card number and the
-//! expiry never stand here. What stands below the amount is in `foot`.
+//! expiry never stand here. What stands below the amount is in `foot`; paper that tells of no transaction is in `page`.
 mod foot;
+pub mod page;
 
 use super::calendar::LocalTime;
 use super::ident::{MerchantId, TerminalId};
@@ -118,8 +119,7 @@ impl Slip {
         };
         self.blocks.push(Block::centred(self.label(zh, en), false, false));
         if copy {
-            let mark = self.word("****重打印/DUPLICATED****", "****DUPLICATED****");
-            self.blocks.push(Block::centred(mark, false, true));
+            self.blocks.push(page::mark(self.language));
         }
         self.blocks.push(Block::Rule);
     }

@@ -15,6 +15,7 @@ impl Engine {
         let Some(command) = self.people_command(command) else { return };
         let Some(command) = self.upkeep_command(command) else { return };
         let Some(command) = self.link_command(command) else { return };
+        let Some(command) = self.paper_command(command) else { return };
         match command {
             Command::Start(request, caller, answer) => self.start(*request, caller, answer),
             Command::Expose(id, answer) => self.expose(id, answer),
@@ -31,18 +32,6 @@ impl Engine {
                 self.put_task(Task::Timeline { id, answer });
             }
             Command::Receipt { id, ply, format, answer } => self.receipt(id, ply, format, answer),
-            Command::Reprint { id, ply, answer } => {
-                let result = self.reprint(&id, ply);
-                reply(answer, result);
-            }
-            Command::RetryPrint(job, answer) => {
-                let result = self.retry_print(&job);
-                reply(answer, result);
-            }
-            Command::AbandonPrint { job, why, answer } => {
-                let result = self.abandon_print(&job, &why);
-                reply(answer, result);
-            }
             Command::HostSignOn(answer) => self.errand_command(Errand::SignOn, answer),
             Command::HostSignOff(answer) => self.errand_command(Errand::SignOff, answer),
             Command::Flush(answer) => {
@@ -66,7 +55,6 @@ impl Engine {
                 let result = self.settle_batch(force_close, &leave, &caller);
                 reply(answer, result);
             }
-            Command::ReprintSettlement { batch, answer } => self.reprint_settlement(batch, answer),
             Command::CancelJob(job, answer) => {
                 let result = self.cancel_job(job);
                 reply(answer, result);
@@ -74,7 +62,7 @@ impl Engine {
             Command::Query { filter, limit, cursor, answer } => self.query(filter, limit, cursor, answer),
             Command::Explain(id, answer) => self.explain(id, answer),
             Command::Totals { filter, answer } => self.put_task(Task::Totals { filter, answer }),
-            // People and upkeep have taken theirs above.
+            // The others have taken theirs above.
             _ => {}
         }
     }
@@ -108,6 +96,39 @@ impl Engine {
             other => return Some(other),
         };
         reply(answer, result);
+        None
+    }
+
+    /// What concerns paper; gives everything else back.
+    fn paper_command(&mut self, command: Command) -> Option<Command> {
+        match command {
+            Command::Reprint { id, ply, answer } => {
+                let result = self.reprint(&id, ply);
+                reply(answer, result);
+            }
+            Command::ReprintSettlement { batch, answer } => self.reprint_settlement(batch, answer),
+            Command::PrintText(text, answer) => {
+                let result = self.print_text(&text);
+                reply(answer, result);
+            }
+            Command::TestPage(answer) => {
+                let result = self.print_test_page();
+                reply(answer, result);
+            }
+            Command::Feed { lines, answer } => {
+                let result = self.feed(lines);
+                reply(answer, result);
+            }
+            Command::RetryPrint(job, answer) => {
+                let result = self.retry_print(&job);
+                reply(answer, result);
+            }
+            Command::AbandonPrint { job, why, answer } => {
+                let result = self.abandon_print(&job, &why);
+                reply(answer, result);
+            }
+            other => return Some(other),
+        }
         None
     }
 

@@ -149,6 +149,12 @@ pub enum Command {
     Receipt { id: TxnId, ply: Ply, format: String, answer: Answer<Vec<u8>> },
     /// `Transaction.Reprint`: id of the print job.
     Reprint { id: TxnId, ply: Ply, answer: Answer<String> },
+    /// `Printer.PrintText`: id of the print job.
+    PrintText(String, Answer<String>),
+    /// `Printer.TestPage`: id of the print job.
+    TestPage(Answer<String>),
+    /// `Printer.Feed`.
+    Feed { lines: u8, answer: Answer<()> },
     /// `PrintJob.Retry`.
     RetryPrint(String, Answer<()>),
     /// `PrintJob.Abandon`.

@@ -23,6 +23,7 @@ mod line;
 mod links;
 mod operators;
 mod owed;
+mod own_paper;
 mod paper;
 mod password_thread;
 mod queue;

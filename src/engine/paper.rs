@@ -4,6 +4,7 @@
 //! prints it twice unasked. The mark for both plies is one commit; what is learned later is written lazily, because
 //! losing it only makes the terminal more careful. A printer that is away costs no commit: the plies stay `held`.
 use super::handle::Notice;
+use super::own_paper::OwnPapers;
 use super::settle_paper::Wish;
 use super::view::PrintJobView;
 use super::{Engine, Note, cut};
@@ -14,7 +15,7 @@ use crate::domain::receipt::Document;
 use crate::domain::record::{PlyRow, Record, TxnRow};
 use crate::domain::txn::aftercare::Event;
 use crate::ports::{Durability, JournalError, PrintEnd, PrinterCommand, PrinterEvent, PrinterStatus};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// Plies that may wait for the printer.
@@ -27,9 +28,29 @@ pub(super) enum Of {
     Txn(TxnId),
     /// A settled batch.
     Batch(BatchNumber),
+    /// Nothing that the journal knows; by its number since the start.
+    Own(OwnKind, u64),
 }
 
-/// One ply of one transaction, or the slip of one settlement; copies count from 1.
+/// Paper of the shop's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum OwnKind {
+    /// A text of an application.
+    Text,
+    /// The test page.
+    Test,
+}
+
+impl OwnKind {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Test => "test",
+        }
+    }
+}
+
+/// One ply of one transaction, the slip of one settlement, or one paper of the shop's own; copies count from 1.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct PrintKey {
     pub(super) of: Of,
@@ -47,6 +68,11 @@ impl PrintKey {
         Self { of: Of::Batch(batch), ply: Ply::Merchant, copy }
     }
 
+    /// A paper of the shop's own.
+    pub(super) const fn own(kind: OwnKind, number: u64, copy: u32) -> Self {
+        Self { of: Of::Own(kind, number), ply: Ply::Merchant, copy }
+    }
+
     pub(super) const fn is_copy(&self) -> bool {
         self.copy > 0
     }
@@ -54,7 +80,7 @@ impl PrintKey {
     fn txn(&self) -> Option<&TxnId> {
         match &self.of {
             Of::Txn(id) => Some(id),
-            Of::Batch(_) => None,
+            Of::Batch(_) | Of::Own(..) => None,
         }
     }
 
@@ -63,6 +89,16 @@ impl PrintKey {
         match &self.of {
             Of::Txn(id) => format!("{id}_{}_{}", self.ply, self.copy),
             Of::Batch(batch) => format!("settlement_{batch}_{}", self.copy),
+            Of::Own(kind, number) => format!("{}_{number:012x}_{}", kind.word(), self.copy),
+        }
+    }
+
+    /// `Kind` on the bus.
+    const fn kind(&self) -> &'static str {
+        match self.of {
+            Of::Txn(_) => "receipt",
+            Of::Batch(_) => "settlement",
+            Of::Own(kind, _) => kind.word(),
         }
     }
 }
@@ -74,12 +110,22 @@ struct PrintJob {
     begun: bool,
 }
 
+impl PrintJob {
+    /// Nothing more happens to it by itself.
+    const fn has_ended(&self) -> bool {
+        !matches!(self.state, PrintState::Queued | PrintState::Printing | PrintState::Held)
+    }
+}
+
 /// The print queue.
 #[derive(Default)]
 pub(super) struct PrintDesk {
     jobs: BTreeMap<PrintKey, PrintJob>,
     queue: VecDeque<PrintKey>,
     current: Option<Current>,
+    pub(super) own: OwnPapers,
+    /// A part of a slip may hang out of the printer since before the start; told with the first job.
+    after_break: bool,
     /// jobs, confirmed, unconfirmed, held.
     pub(super) counts: [u64; 4],
 }
@@ -91,12 +137,14 @@ struct Current {
 }
 
 impl PrintDesk {
+    /// An empty queue. `after_break`: a part of a slip may hang out of the printer since before the start.
+    pub(super) fn new(after_break: bool) -> Self {
+        Self { after_break, ..Self::default() }
+    }
+
     /// True while a ply of this transaction may still print by itself.
     pub(super) fn has_open(&self, id: &TxnId) -> bool {
-        self.jobs.iter().any(|(key, job)| {
-            key.txn() == Some(id)
-                && matches!(job.state, PrintState::Queued | PrintState::Printing | PrintState::Held)
-        })
+        self.jobs.iter().any(|(key, job)| key.txn() == Some(id) && !job.has_ended())
     }
 
     pub(super) fn depth(&self) -> u32 {
@@ -115,11 +163,35 @@ impl PrintDesk {
 
     /// The papers on settlements, oldest batch first, and whether each has ended.
     pub(super) fn settlements(&self) -> Vec<(PrintKey, bool)> {
-        let ended = |job: &PrintJob| {
-            !matches!(job.state, PrintState::Queued | PrintState::Printing | PrintState::Held)
-        };
-        let all = self.jobs.iter().filter(|(key, _)| key.txn().is_none());
-        all.map(|(key, job)| (key.clone(), ended(job))).collect()
+        let all = self.jobs.iter().filter(|(key, _)| matches!(key.of, Of::Batch(_)));
+        all.map(|(key, job)| (key.clone(), job.has_ended())).collect()
+    }
+
+    /// The shop's own papers that have ended, oldest first.
+    pub(super) fn ended_own(&self) -> Vec<PrintKey> {
+        let own = |key: &PrintKey| if let Of::Own(_, number) = key.of { Some(number) } else { None };
+        let ended = self.jobs.iter().filter(|(_, job)| job.has_ended());
+        let mut ended: Vec<(u64, PrintKey)> =
+            ended.filter_map(|(key, _)| Some((own(key)?, key.clone()))).collect();
+        ended.sort();
+        ended.into_iter().map(|(_, key)| key).collect()
+    }
+
+    /// Numbers of the shop's own papers that have an object.
+    pub(super) fn own_numbers(&self) -> BTreeSet<u64> {
+        let own = |key: &PrintKey| if let Of::Own(_, number) = key.of { Some(number) } else { None };
+        self.jobs.keys().filter_map(own).collect()
+    }
+
+    /// The number of the next copy of a paper.
+    pub(super) fn next_copy(&self, of: &Of) -> u32 {
+        let copies = self.jobs.keys().filter(|key| key.of == *of).map(|key| key.copy);
+        copies.max().unwrap_or(0).saturating_add(1)
+    }
+
+    /// True while a job is at the printer, or about to be.
+    pub(super) const fn is_printing(&self) -> bool {
+        self.current.is_some()
     }
 
     /// A ply that waits, and has no byte on paper.
@@ -163,6 +235,10 @@ impl Engine {
             match key.of.clone() {
                 Of::Txn(id) => self.find(Note::PrintRow(key), id),
                 Of::Batch(batch) => self.read_settled(Wish::Print(key), Some(batch)),
+                Of::Own(..) => {
+                    let document = self.own_document(&key);
+                    self.print_document(&key, document);
+                }
             }
         }
     }
@@ -221,7 +297,10 @@ impl Engine {
         if let Some(current) = &mut self.desk.current {
             current.command = job;
         }
-        let sent = stored && (self.printer)(PrinterCommand::Print { job, document }).is_ok();
+        let after_break = self.desk.after_break;
+        let command = PrinterCommand::Print { job, document, after_break };
+        let sent = stored && (self.printer)(command).is_ok();
+        self.desk.after_break &= !sent;
         if !sent {
             self.desk.current = None;
             return self.ply_ended(key, PrintState::Held, "storage-fault");
@@ -322,7 +401,7 @@ impl Engine {
         let Some(job) = self.desk.jobs.get(key) else { return };
         let view = PrintJobView {
             id: key.object(),
-            kind: if key.txn().is_some() { "receipt" } else { "settlement" },
+            kind: key.kind(),
             ply: key.ply,
             state: job.state,
             reason: job.reason.clone(),
@@ -418,6 +497,7 @@ impl Engine {
                 match &key.of {
                     Of::Txn(id) => self.reprint(id, key.ply).map(|_| ()),
                     Of::Batch(batch) => self.print_settlement(*batch, true).map(|_| ()),
+                    Of::Own(kind, number) => self.reprint_own(*kind, *number),
                 }
             }
             PrintState::Queued | PrintState::Printing => {

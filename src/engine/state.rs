@@ -24,7 +24,7 @@ use crate::domain::ident::{BatchNumber, Stan, TxnId};
 use crate::domain::keystore::{KeyStore, SessionKeys};
 use crate::domain::link::policy::Rules;
 use crate::domain::money::Currency;
-use crate::domain::outcome::{Kind, PinEntry};
+use crate::domain::outcome::{Kind, PinEntry, PrintState};
 use crate::domain::queue::limits;
 use crate::domain::queue::order;
 use crate::domain::record::{Begun, KeyRecord, Loaded, OperatorRow, Record, TimelineRow, TxnRow};
@@ -197,7 +197,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError`] if the journal cannot be read or written, or a thread cannot be started.
     pub fn recover(settings: Settings, mut wiring: Wiring) -> Result<(Self, Receivers), EngineError> {
-        let loaded = rebuild(wiring.journal.as_mut(), wiring.system.wall())?;
+        let (loaded, after_break) = rebuild(wiring.journal.as_mut(), wiring.system.wall())?;
         let (journal, door, upkeep) = threads(wiring.journal, wiring.courier, &loaded, wiring.system.boot())?;
         let (clock_floor, clock_offset) = clock(wiring.system.wall(), settings.built_at, &loaded);
         let mut engine = Self {
@@ -221,7 +221,7 @@ impl Engine {
             system: wiring.system,
             jobs: Jobs::default(),
             upkeep,
-            desk: PrintDesk::default(),
+            desk: PrintDesk::new(after_break),
             readers: Vec::new(),
             reader_counts: [0; 3],
             printer_status: None,
@@ -367,13 +367,17 @@ fn line(settings: &Settings, loaded: &Loaded, system: &dyn System, (floor, offse
     Line::new(&settings.identity.profile, &order::in_order(&loaded.open), system.boot(), trusted)
 }
 
-/// Reads, repairs, reads again: what recovery returns is what the disk holds.
-fn rebuild(journal: &mut dyn Journal, now: WallTime) -> Result<Loaded, EngineError> {
+/// Reads, repairs, reads again: what recovery returns is what the disk holds. Tells besides whether the interruption
+/// cut a slip off, a part of which may hang out of the printer.
+fn rebuild(journal: &mut dyn Journal, now: WallTime) -> Result<(Loaded, bool), EngineError> {
     let loaded = journal.load().map_err(EngineError::Recovery)?;
     let records = recover(&loaded, now);
     if records.is_empty() {
-        return Ok(loaded);
+        return Ok((loaded, false));
     }
+    let broken_off =
+        |record: &Record| matches!(record, Record::PlyState { state: PrintState::Unconfirmed, .. });
+    let after_break = records.iter().any(broken_off);
     tracing::warn!(records = records.len(), "recovering from an interruption");
     if let Err(error) = journal.commit(&records, Durability::Full) {
         tracing::warn!(%error, "recovery's commit failed; looking again");
@@ -384,5 +388,6 @@ fn rebuild(journal: &mut dyn Journal, now: WallTime) -> Result<Loaded, EngineErr
             journal.commit(&records, Durability::Full).map_err(EngineError::Recovery)?;
         }
     }
-    journal.load().map_err(EngineError::Recovery)
+    let repaired = journal.load().map_err(EngineError::Recovery)?;
+    Ok((repaired, after_break))
 }

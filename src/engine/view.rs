@@ -329,17 +329,17 @@ pub struct TxnView {
 /// `org.posd.Pos1.PrintJob`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PrintJobView {
-    /// Id of the object, `[0-9a-f_]+`.
+    /// Id of the object, `[0-9a-z_]+`.
     pub id: String,
-    /// `Kind`: `receipt` or `settlement`.
+    /// `Kind`: receipt, settlement, text or test.
     pub kind: &'static str,
-    /// `Ply`; a settlement slip is the merchant's.
+    /// `Ply`; what tells of no transaction is the merchant's.
     pub ply: Ply,
     /// `State`.
     pub state: PrintState,
     /// `Reason`.
     pub reason: String,
-    /// `Transaction`; `None` for a settlement slip.
+    /// `Transaction`; `None` where it tells of none.
     pub transaction: Option<TxnId>,
     /// `Copy`: true for a reprint.
     pub copy: bool,

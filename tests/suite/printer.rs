@@ -9,6 +9,8 @@
     clippy::disallowed_methods,
     reason = "helpers of tests fail like tests, and read golden and output files"
 )]
+mod faults;
+
 use crate::slips::{approved, signed, slip};
 use posd::adapters::printer_escpos::{
     Chinese, Device, Pen, PrinterHandle, PrinterSettings, Timing, encode, start,
@@ -85,7 +87,9 @@ impl Bench {
     fn print(&mut self, document: &Document) -> (PrintEnd, bool, Vec<Option<PrinterStatus>>) {
         let job = self.next_job;
         self.next_job += 1;
-        self.handle.try_send(PrinterCommand::Print { job, document: document.clone() }).unwrap();
+        self.handle
+            .try_send(PrinterCommand::Print { job, document: document.clone(), after_break: false })
+            .unwrap();
         let (mut started, mut statuses) = (false, Vec::new());
         loop {
             match self.event() {
@@ -152,11 +156,11 @@ fn a_slip_comes_out_of_the_printer_as_it_was_laid_out() {
 #[test]
 fn a_printer_that_is_not_ready_gets_no_byte_and_its_return_is_told() {
     for (fault, reason) in [
-        (Fault::PaperOut(0), "paper-out"),
+        (Fault::PaperOut, "paper-out"),
         (Fault::CoverOpen, "cover-open"),
         (Fault::Offline, "offline"),
         (Fault::Mute, "no-answer"),
-        (Fault::Stall(0), "no-answer"),
+        (Fault::Stall, "no-answer"),
     ] {
         let printer = Printer::on_loopback().unwrap();
         let mut bench = Bench::on(printer.address());
@@ -185,7 +189,7 @@ fn the_status_names_paper_and_cover() {
         assert_eq!(told, (paper, cover, online), "{fault:?}");
     };
     check(Fault::PaperLow, "low", "closed", true);
-    check(Fault::PaperOut(0), "out", "closed", false);
+    check(Fault::PaperOut, "out", "closed", false);
     check(Fault::CoverOpen, "ok", "open", false);
     check(Fault::Mute, "unknown", "unknown", true);
 }
@@ -198,7 +202,7 @@ fn paper_that_ends_inside_a_slip_leaves_it_unconfirmed() {
         evidence.into_iter().for_each(|fault| printer.set(fault));
         let mut bench = Bench::on(printer.address());
         bench.online();
-        printer.set(Fault::PaperOut(300));
+        printer.set_after(300, Fault::PaperOut);
         let (end, started, statuses) = bench.print(&a_slip());
         assert_eq!((end, started), (unconfirmed("paper-out"), true));
         assert_eq!(statuses.last().unwrap().as_ref().unwrap().paper, "out");
@@ -214,7 +218,7 @@ fn a_printer_that_stops_reading_inside_a_slip_leaves_it_unconfirmed() {
     let printer = Printer::on_loopback().unwrap();
     let mut bench = Bench::on(printer.address());
     bench.online();
-    printer.set(Fault::Stall(100));
+    printer.set_after(100, Fault::Stall);
     let (end, started, _) = bench.print(&a_slip());
     assert_eq!((end, started), (unconfirmed("no-answer"), true));
     printer.set(Fault::Nothing);
@@ -228,7 +232,7 @@ fn a_stall_that_fills_all_buffers_ends_in_time() {
     let printer = Printer::on_loopback().unwrap();
     let mut bench = Bench::on(printer.address());
     bench.online();
-    printer.set(Fault::Stall(100));
+    printer.set_after(100, Fault::Stall);
     let long = Document { blocks: vec![Block::Rule; 200_000] };
     assert_eq!(bench.end(&long), unconfirmed("stalled"));
 }
@@ -238,7 +242,7 @@ fn a_connection_that_closes_inside_a_slip_leaves_it_unconfirmed() {
     let printer = Printer::on_loopback().unwrap();
     let mut bench = Bench::on(printer.address());
     bench.online();
-    printer.set(Fault::CloseAfter(100));
+    printer.set_after(100, Fault::Unplugged);
     let (end, started, _) = bench.print(&a_slip());
     assert_eq!((end, started), (unconfirmed("gone"), true));
     printer.set(Fault::Nothing);
@@ -335,7 +339,7 @@ fn pictures_are_proven_like_text_and_stop_at_a_band() {
     let report = printer.report();
     assert_eq!(report.errors, Vec::<String>::new());
     assert!(report.receipts[0].text.ends_with(" rows of dots]\n"), "{}", report.receipts[0].text);
-    printer.set(Fault::PaperOut(4000));
+    printer.set_after(4000, Fault::PaperOut);
     let before = printer.report().bytes;
     assert_eq!(bench.end(&a_slip()), unconfirmed("paper-out"));
     let sent = printer.report().bytes - before;
@@ -343,7 +347,7 @@ fn pictures_are_proven_like_text_and_stop_at_a_band() {
     printer.set(Fault::Nothing);
     bench.online();
     // What was cut off is ended with white dots: the next slip is whole.
-    printer.set(Fault::CloseAfter(9000));
+    printer.set_after(9000, Fault::Unplugged);
     assert_eq!(bench.end(&a_slip()), unconfirmed("gone"));
     printer.set(Fault::Nothing);
     bench.online();

@@ -155,7 +155,12 @@ fn bands(picture: &Bitmap) -> impl Iterator<Item = Vec<u8>> {
 /// Ends what a job that was cut off has left: the zeros are the dots its command may still want, and are skipped where
 /// it wants none; then its paper is cut, lest two slips are taken for one.
 pub(super) fn clearing(open_bytes: usize) -> Vec<u8> {
-    [vec![0; open_bytes], vec![0x1b, b'd', FEED_BEFORE_CUT], PARTIAL_CUT.to_vec()].concat()
+    [&vec![0; open_bytes], feeding(FEED_BEFORE_CUT).as_slice(), PARTIAL_CUT].concat()
+}
+
+/// ESC d: so many lines of paper.
+pub(super) const fn feeding(lines: u8) -> [u8; 3] {
+    [0x1b, b'd', lines]
 }
 
 /// How much paper a document takes, in mm and rounded up.

@@ -208,6 +208,14 @@ impl Port for FdPort {
             // Closing kills the transfer under way, and its errors are never told: wait for the last one.
             return if self.wait(PollFlags::OUT, until) { Ok(()) } else { Err(Stop::Stalled) };
         }
+        // Who has let go already may not have read all.
+        loop {
+            match self.receive(Instant::now()) {
+                Received::Bytes(_) if Instant::now() < until => {}
+                Received::Bytes(_) | Received::Silence => break,
+                Received::Gone => return Err(Stop::Gone),
+            }
+        }
         // Closing a socket with unread answers resets it, and a reset throws away what is on its way to the paper.
         let stream = TcpStream::from(self.fd.as_fd().try_clone_to_owned().map_err(|_| Stop::Gone)?);
         stream.shutdown(Shutdown::Write).map_err(|_| Stop::Gone)?;

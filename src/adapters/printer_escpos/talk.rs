@@ -1,6 +1,6 @@
 //! Questions to a printer and its answers: status (DLE EOT 1 to 4), model (GS I), the barrier (GS r 1) and the process
 //! id (GS ( H) that comes back when everything before it is on paper. Source: Epson ESC/POS reference.
-use super::port::{Port, Received, Sent};
+use super::port::{Port, Received, Sent, Stop};
 use std::time::{Duration, Instant};
 
 /// ESC @ FS &: forget a half line, multi-byte characters on.
@@ -207,16 +207,19 @@ impl Talk {
         Ok(true)
     }
 
-    /// Ends the conversation; true if what was sent has left in order.
-    pub(super) fn close(self, wait: Duration) -> bool {
-        self.port.close(wait).is_ok()
+    /// Ends the conversation.
+    ///
+    /// # Errors
+    /// It is not known that what was sent has left in order.
+    pub(super) fn close(self, wait: Duration) -> Result<(), Stop> {
+        self.port.close(wait)
     }
 
     fn ask(&mut self, bytes: &[u8]) -> Result<(), NoAnswer> {
         match self.port.send(bytes, self.answer).stop {
             None => Ok(()),
-            Some(super::port::Stop::Stalled) => Err(NoAnswer::Silent),
-            Some(super::port::Stop::Gone) => Err(NoAnswer::Gone),
+            Some(Stop::Stalled) => Err(NoAnswer::Silent),
+            Some(Stop::Gone) => Err(NoAnswer::Gone),
         }
     }
 

@@ -1,5 +1,5 @@
 //! What the thread does: jobs one after the other, a look at the printer at start and while it is in trouble.
-use super::encode::{Pen, clearing, encode, height_mm};
+use super::encode::{Pen, clearing, encode, feeding, height_mm};
 use super::port::{self, Stop};
 use super::talk::{Condition, NoAnswer, Talk, process_id, process_id_request};
 use super::{Device, PrinterSettings};
@@ -13,6 +13,8 @@ use tokio::sync::mpsc;
 /// Between two looks at a printer that is printing.
 const WATCH: Duration = Duration::from_millis(250);
 const CLOSE: Duration = Duration::from_secs(1);
+/// Why a slip is unconfirmed of which nothing can be proven.
+const NO_EVIDENCE: &str = "no-evidence";
 
 /// How the end of a job can be proven.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +51,7 @@ struct EngineGone;
 struct Job<'a> {
     number: u64,
     document: &'a Document,
+    after_break: bool,
 }
 
 pub(super) struct Worker {
@@ -62,14 +65,23 @@ pub(super) struct Worker {
     told: Option<Option<PrinterStatus>>,
     /// Look again soon: it is in trouble, or the last job was.
     watch: bool,
-    /// The last job was cut off; its command may want so many bytes more, at most.
-    open_bytes: usize,
+    /// The last paper may not be cut off, and its last command may want so many bytes more, at most.
+    open_bytes: Option<usize>,
 }
 
 impl Worker {
     pub(super) fn new(settings: PrinterSettings, events: mpsc::Sender<PrinterEvent>) -> Self {
         let pen = settings.pen();
-        Self { settings, pen, events, answers: false, known: None, told: None, watch: false, open_bytes: 0 }
+        Self {
+            settings,
+            pen,
+            events,
+            answers: false,
+            known: None,
+            told: None,
+            watch: false,
+            open_bytes: None,
+        }
     }
 
     /// Works until the last handle or the engine is gone.
@@ -85,7 +97,10 @@ impl Worker {
                 queue.recv().map_err(|_| RecvTimeoutError::Disconnected)
             };
             let done = match command {
-                Ok(PrinterCommand::Print { job, document }) => self.print(job, &document),
+                Ok(PrinterCommand::Print { job, document, after_break }) => {
+                    self.print(&Job { number: job, document: &document, after_break })
+                }
+                Ok(PrinterCommand::Feed { lines }) => self.feed(lines),
                 Err(RecvTimeoutError::Timeout) => self.probe(),
                 Err(RecvTimeoutError::Disconnected) => return,
             };
@@ -104,16 +119,37 @@ impl Worker {
     fn probe(&mut self) -> Result<(), EngineGone> {
         match self.look() {
             Ok((talk, condition)) => {
-                talk.close(CLOSE);
+                talk.close(CLOSE).ok();
                 self.tell_condition(condition)
             }
             Err(reason) => self.tell_trouble(reason),
         }
     }
 
-    fn print(&mut self, number: u64, document: &Document) -> Result<(), EngineGone> {
-        let end = self.attempt(&Job { number, document })?;
-        self.tell(PrinterEvent::Done { job: number, end })
+    fn print(&mut self, job: &Job<'_>) -> Result<(), EngineGone> {
+        let end = self.attempt(job)?;
+        self.tell(PrinterEvent::Done { job: job.number, end })
+    }
+
+    /// Moves the paper of a printer that can. What a cut-off job has left is cut off first, as before a slip.
+    fn feed(&mut self, lines: u8) -> Result<(), EngineGone> {
+        let (mut talk, condition) = match self.look() {
+            Ok(found) => found,
+            Err(reason) => return self.tell_trouble(reason),
+        };
+        if condition.and_then(Condition::trouble).is_none() {
+            let mut bytes = self.open_bytes.map(clearing).unwrap_or_default();
+            bytes.extend(feeding(lines));
+            let sent = talk.send(&bytes, self.settings.timing.stall);
+            if let Some(stop) = sent.stop {
+                // A part of the clearing is none: it begins anew.
+                talk.close(CLOSE).ok();
+                return self.tell_trouble(stop.word());
+            }
+            self.open_bytes = None;
+        }
+        talk.close(CLOSE).ok();
+        self.tell_condition(condition)
     }
 
     /// One job from its encoding to its end.
@@ -127,13 +163,13 @@ impl Worker {
             Err(reason) => return self.held(reason),
         };
         if let Some(reason) = condition.and_then(Condition::trouble) {
-            talk.close(CLOSE);
+            talk.close(CLOSE).ok();
             return self.held_by(reason, condition);
         }
         self.tell_condition(condition)?;
-        let longest_bytes = pieces.iter().map(Vec::len).max().unwrap_or(0).max(self.open_bytes);
-        if self.open_bytes > 0 {
-            pieces.insert(0, clearing(self.open_bytes));
+        let longest_bytes = pieces.iter().map(Vec::len).max().unwrap_or(0).max(self.open_bytes.unwrap_or(0));
+        if job.after_break || self.open_bytes.is_some() {
+            pieces.insert(0, clearing(longest_bytes));
         }
         let evidence = self.known.as_ref().map_or(Evidence::Nothing, |known| known.evidence);
         if evidence == Evidence::ProcessId {
@@ -141,17 +177,23 @@ impl Worker {
         }
         self.tell(PrinterEvent::Started { job: job.number })?;
         let (accepted, stop) = self.send(&mut talk, &pieces, condition.is_some());
-        if accepted > 0 {
-            self.open_bytes = if stop.is_some() { longest_bytes } else { 0 };
-        }
-        match stop {
-            Some((reason, _)) if accepted == 0 => self.held(reason),
+        let end = match stop {
+            Some((reason, _)) if accepted == 0 => self.held(reason)?,
             Some((reason, condition)) => {
-                talk.close(CLOSE);
-                self.unconfirmed(reason, condition)
+                talk.close(CLOSE).ok();
+                self.unconfirmed(reason, condition)?
             }
-            None => self.prove(job, talk, evidence),
+            None => self.prove(job, talk, evidence)?,
+        };
+        // What is not proven may hang out of the printer, cut nowhere. Where nothing is ever proven that says nothing.
+        let cut = match &end {
+            PrintEnd::Unconfirmed(why) => why == NO_EVIDENCE,
+            PrintEnd::Confirmed | PrintEnd::Held(_) | PrintEnd::Failed(_) => end == PrintEnd::Confirmed,
+        };
+        if accepted > 0 || job.after_break {
+            self.open_bytes = (!cut).then_some(longest_bytes);
         }
+        Ok(end)
     }
 
     /// Sends piece after piece, and looks at the printer between two of them: what is sent to one without paper comes
@@ -186,7 +228,7 @@ impl Worker {
     fn prove(&mut self, job: &Job<'_>, mut talk: Talk, evidence: Evidence) -> Result<PrintEnd, EngineGone> {
         if !talk.answers() {
             // Choice: a file is printed when it is on the disk.
-            return if talk.close(CLOSE) {
+            return if talk.close(CLOSE).is_ok() {
                 Ok(PrintEnd::Confirmed)
             } else {
                 self.unconfirmed("not-written", None)
@@ -201,9 +243,13 @@ impl Worker {
             Evidence::Poll => self.await_paper(&mut talk, printing),
             Evidence::Nothing => self.await_nothing(&mut talk),
         };
-        talk.close(CLOSE);
+        let closed = talk.close(CLOSE);
         match proof {
             Ok(()) => Ok(PrintEnd::Confirmed),
+            // A printer that says nothing, and has let go while it was being sent to.
+            Err((NO_EVIDENCE, None)) if closed == Err(Stop::Gone) => {
+                self.unconfirmed(Stop::Gone.word(), None)
+            }
             Err((reason, condition)) => self.unconfirmed(reason, condition),
         }
     }
@@ -254,7 +300,7 @@ impl Worker {
         if self.answers {
             in_order(talk.condition().map_err(gone)?)?;
         }
-        Err(("no-evidence", None))
+        Err((NO_EVIDENCE, None))
     }
 
     /// Opens the way and asks for the condition, `None` where the printer says nothing; learns what it can do at the
@@ -280,7 +326,7 @@ impl Worker {
             }
             // One that has answered before is not ready now; one that never did cannot.
             Err(NoAnswer::Silent) if self.answers => {
-                talk.close(CLOSE);
+                talk.close(CLOSE).ok();
                 Err("no-answer")
             }
             Err(NoAnswer::Silent) => Ok((talk, None)),
@@ -309,7 +355,7 @@ impl Worker {
     ) -> Result<PrintEnd, EngineGone> {
         if condition.is_some() {
             self.tell_condition(condition)?;
-        } else if reason != "no-evidence" {
+        } else if reason != NO_EVIDENCE {
             self.known = None; // what it can prove is asked anew
             self.tell_trouble(reason)?;
         }

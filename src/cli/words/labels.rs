@@ -84,6 +84,19 @@ pairs! {
     OFFLINE = "离线", "offline";
     PAPER = "纸", "paper";
     COVER = "盖", "cover";
+    MODEL = "型号", "Model";
+    DEVICE = "接口", "Device";
+    PAPER_LABEL = "纸", "Paper";
+    COVER_LABEL = "盖", "Cover";
+    CUTTER = "切刀", "Cutter";
+    TOO_HOT = "打印头过热, 请稍候", "the head is too hot: wait a moment";
+    WIDTH = "行宽", "Width";
+    PROOF = "打印证明", "Proof";
+    QUIRKS = "已应对", "Works around";
+    WAITING_JOBS = "等待", "Waiting";
+    SLIPS = "已打印", "Slips";
+    LOOK_AT_TEST_PAGE = "请看测试页: 数字行须到纸边, 不换行; 汉字清楚, 无方框无问号; 纸已切断",
+        "look at the page: the digits reach the edge on one line; Chinese is legible; the paper is cut";
     JOBS_WAITING = "个打印任务等待", "jobs waiting";
     CLOCK_UNTRUSTED = "不可信, 签到后校准", "not trusted; a sign-on sets it right";
     ABSENT = "未连接", "not connected";

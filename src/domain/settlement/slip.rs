@@ -10,7 +10,7 @@ use crate::domain::money::{Amount, Currency};
 use crate::domain::outcome::{CardClass, Kind, Outcome, QueueState, Verdict};
 use crate::domain::receipt::{Align, Block, Document};
 use crate::domain::record::{BatchRow, TxnRow};
-use crate::domain::slip::{Language, Shop};
+use crate::domain::slip::{Language, Shop, page};
 use crate::domain::text;
 
 /// A settled batch, as it is put on paper.
@@ -100,8 +100,7 @@ impl Slip {
         }
         self.blocks.push(Block::centred("SETTLEMENT SLIP", !zh, true));
         if copy {
-            let mark = self.word("****重打印/DUPLICATED****", "****DUPLICATED****");
-            self.blocks.push(Block::centred(mark, false, true));
+            self.blocks.push(page::mark(self.language));
         }
         self.blocks.push(Block::Rule);
         // The ids under which the bank booked it, also if the terminal has others by now.

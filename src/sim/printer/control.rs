@@ -1,14 +1,12 @@
 //! The control socket: one request a line, answered by lines of which the last begins with `ok`, `timeout` or `error`.
 use super::mechanism::{Message, Order};
-use super::{Fault, Report, spawn, wait_briefly};
+use super::{Fault, Report, fault_names, spawn, wait_briefly};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-const HELP: &str = "faults: ok, paper-out [BYTES], paper-low, cover-open, offline, stall [BYTES], close-after BYTES, \
-                    no-process-id, mute\nquestions: receipts, errors, text NUMBER, wait-for COUNT TIMEOUT_MS\nok\n";
 /// Bytes that one client may send.
 const REQUESTS_MAX: u64 = 64 * 1024;
 
@@ -44,7 +42,11 @@ fn talk(client: &UnixStream, orders: &SyncSender<Message>) {
 fn answer(request: &str, orders: &SyncSender<Message>) -> String {
     let words: Vec<&str> = request.split_whitespace().collect();
     match words.as_slice() {
-        ["help"] => HELP.to_owned(),
+        ["help"] => format!(
+            "faults, after so many bytes if said: [after BYTES] {}\n\
+             questions: receipts, errors, text NUMBER, wait-for COUNT TIMEOUT_MS\nok\n",
+            fault_names()
+        ),
         ["receipts"] => {
             let report = report(orders);
             let numbers = report.receipts.iter().map(|receipt| format!("receipt-{}\n", receipt.number));
@@ -66,15 +68,23 @@ fn answer(request: &str, orders: &SyncSender<Message>) -> String {
             (Ok(count), Ok(timeout_ms)) => wait_for(count, Duration::from_millis(timeout_ms), orders),
             _ => "error: wait-for COUNT TIMEOUT_MS\n".to_owned(),
         },
-        _ => match request.parse::<Fault>() {
-            Ok(fault) => {
-                let (done, wait) = sync_channel(1);
-                orders.send(Message::Order(Order::Set(fault, done))).ok();
-                wait_briefly(&wait, ());
-                "ok\n".to_owned()
-            }
-            Err(why) => format!("error: {why}\n"),
+        ["after", bytes, fault] => match bytes.parse() {
+            Ok(after) => set(fault, after, orders),
+            Err(_) => format!("error: {bytes} is not a number of bytes\n"),
         },
+        _ => set(request, 0, orders),
+    }
+}
+
+fn set(fault: &str, after: usize, orders: &SyncSender<Message>) -> String {
+    match fault.parse::<Fault>() {
+        Ok(fault) => {
+            let (done, wait) = sync_channel(1);
+            orders.send(Message::Order(Order::Set { fault, after, done })).ok();
+            wait_briefly(&wait, ());
+            "ok\n".to_owned()
+        }
+        Err(why) => format!("error: {why}\n"),
     }
 }
 

@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 /// Bytes that wait while it cannot print; then it reads no more.
 const BUFFER_MAX: usize = 64 * 1024;
 const RECEIPTS_MAX: usize = 1000;
+/// A slow printer takes so many bytes, and pauses.
+const PORTION: usize = 64;
+const PAUSE: Duration = Duration::from_millis(10);
 const ERRORS_MAX: usize = 1000;
 /// No connection: nobody hears the answers.
 const NOBODY: u64 = u64::MAX;
@@ -39,9 +42,18 @@ pub(super) enum Message {
 
 /// From the library or the control socket.
 pub(super) enum Order {
-    Set(Fault, SyncSender<()>),
+    Set {
+        fault: Fault,
+        /// So many document bytes from now.
+        after: usize,
+        done: SyncSender<()>,
+    },
     Report(SyncSender<Report>),
-    WaitFor { count: usize, until: Instant, answer: SyncSender<bool> },
+    WaitFor {
+        count: usize,
+        until: Instant,
+        answer: SyncSender<bool>,
+    },
     Stop,
 }
 
@@ -55,30 +67,41 @@ pub(super) struct Out {
 #[derive(Default)]
 struct Faults {
     paper_out: bool,
-    paper_out_after: Option<usize>,
     paper_low: bool,
     cover_open: bool,
     offline: bool,
-    stall_after: Option<usize>,
-    close_after: Option<usize>,
+    overheated: bool,
+    /// At the next cut.
+    cutter_jams: bool,
+    cutter_error: bool,
+    stalled: bool,
+    unplugged: bool,
+    slow: bool,
     no_process_id: bool,
     mute: bool,
+    /// What comes after so many bytes.
+    later: Vec<(usize, Fault)>,
 }
 
 impl Faults {
     const fn ready(&self) -> bool {
-        !self.paper_out && !self.cover_open && !self.offline
+        !(self.paper_out || self.cover_open || self.offline || self.overheated || self.cutter_error)
     }
 
     /// The answer to DLE EOT n, as recorded from an emulator for each fault.
-    const fn real_time(&self, which: u8) -> u8 {
-        0x12 | match which {
-            1 if !self.ready() => 0x08,
-            2 => (if self.cover_open { 0x04 } else { 0 }) | (if self.paper_out { 0x20 } else { 0 }),
-            4 if self.paper_out => 0x6c,
-            4 if self.paper_low => 0x0c,
-            _ => 0,
-        }
+    fn real_time(&self, which: u8) -> u8 {
+        let bits: &[(bool, u8)] = match which {
+            1 => &[(!self.ready(), 0x08)],
+            2 => &[
+                (self.cover_open, 0x04),
+                (self.paper_out, 0x20),
+                (self.cutter_error || self.overheated, 0x40),
+            ],
+            3 => &[(self.cutter_error, 0x08), (self.overheated, 0x40)],
+            4 => &[(self.paper_out, 0x6c), (self.paper_low, 0x0c)],
+            _ => &[],
+        };
+        bits.iter().filter(|(set, _)| *set).fold(0x12, |answer, (_, bit)| answer | bit)
     }
 }
 
@@ -93,11 +116,34 @@ struct Connection {
     buffer: Vec<u8>,
     /// A fault has stopped it: that it ends inside a command is no surprise.
     broken: bool,
+    /// What a slow printer has taken since its last pause, and when it goes on.
+    portion: usize,
+    rests_until: Option<Instant>,
 }
 
 impl Connection {
     const fn new(stream: TcpStream) -> Self {
-        Self { stream, carry: Vec::new(), rest: Vec::new(), more: None, buffer: Vec::new(), broken: false }
+        Self {
+            stream,
+            carry: Vec::new(),
+            rest: Vec::new(),
+            more: None,
+            buffer: Vec::new(),
+            broken: false,
+            portion: 0,
+            rests_until: None,
+        }
+    }
+}
+
+impl Connection {
+    /// The cable is out: what has not been taken is lost.
+    fn cut_off(&mut self) {
+        self.broken = true;
+        self.stream.shutdown(Shutdown::Both).ok();
+        self.rest.clear();
+        self.carry.clear();
+        self.rests_until = None;
     }
 }
 
@@ -143,7 +189,9 @@ impl Mechanism {
     pub(super) fn run(mut self, messages: &Receiver<Message>) {
         loop {
             let now = Instant::now();
-            let next = self.waiting.iter().map(|(_, until, _)| *until).min().unwrap_or(now + IDLE);
+            let waits = self.waiting.iter().map(|(_, until, _)| *until);
+            let rests = self.connections.values().filter_map(|open| open.rests_until);
+            let next = waits.chain(rests).min().unwrap_or(now + IDLE);
             match messages.recv_timeout(next.saturating_duration_since(now)) {
                 Ok(Message::Opened { connection, stream }) => {
                     stream.set_write_timeout(Some(Duration::from_secs(1))).ok();
@@ -161,8 +209,8 @@ impl Mechanism {
                     self.left = self.left.saturating_add(1);
                     self.report.no_pictures = drawn.err();
                 }
-                Ok(Message::Order(Order::Set(fault, done))) => {
-                    self.set(fault);
+                Ok(Message::Order(Order::Set { fault, after, done })) => {
+                    self.set(fault, after);
                     done.send(()).ok();
                 }
                 Ok(Message::Order(Order::Report(answer))) => {
@@ -174,6 +222,7 @@ impl Mechanism {
                 Ok(Message::Order(Order::Stop)) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {}
             }
+            self.wake_slow();
             self.answer_waiting();
         }
         for connection in self.connections.values() {
@@ -181,19 +230,12 @@ impl Mechanism {
         }
     }
 
-    fn set(&mut self, fault: Fault) {
-        match fault {
-            Fault::Nothing => self.faults = Faults::default(),
-            Fault::PaperOut(0) => self.faults.paper_out = true,
-            Fault::PaperOut(after) => self.faults.paper_out_after = Some(after),
-            Fault::PaperLow => self.faults.paper_low = true,
-            Fault::CoverOpen => self.faults.cover_open = true,
-            Fault::Offline => self.faults.offline = true,
-            Fault::Stall(after) => self.faults.stall_after = Some(after),
-            Fault::CloseAfter(after) => self.faults.close_after = Some(after),
-            Fault::NoProcessId => self.faults.no_process_id = true,
-            Fault::Mute => self.faults.mute = true,
+    fn set(&mut self, fault: Fault, after: usize) {
+        if after > 0 {
+            self.faults.later.push((after, fault));
+            return;
         }
+        self.apply(fault);
         let orphaned = std::mem::take(&mut self.orphaned);
         self.orphaned = self.carry_out(NOBODY, orphaned);
         let open: Vec<u64> = self.connections.keys().copied().collect();
@@ -203,18 +245,61 @@ impl Mechanism {
         }
     }
 
+    fn apply(&mut self, fault: Fault) {
+        match fault {
+            Fault::Nothing => self.faults = Faults::default(),
+            Fault::PaperOut => self.faults.paper_out = true,
+            Fault::PaperLow => self.faults.paper_low = true,
+            Fault::CoverOpen => self.faults.cover_open = true,
+            Fault::Offline => self.faults.offline = true,
+            Fault::Overheated => self.faults.overheated = true,
+            Fault::CutterError => self.faults.cutter_jams = true,
+            Fault::Stall => self.faults.stalled = true,
+            Fault::Unplugged => self.faults.unplugged = true,
+            Fault::Reboot => self.reboot(),
+            Fault::Slow => self.faults.slow = true,
+            Fault::NoProcessId => self.faults.no_process_id = true,
+            Fault::Mute => self.faults.mute = true,
+        }
+    }
+
+    /// Everything that power keeps is gone; the paper is not.
+    fn reboot(&mut self) {
+        for open in self.connections.values_mut() {
+            open.cut_off();
+            open.buffer.clear();
+        }
+        self.orphaned.clear();
+        self.obey(NOBODY, Command::Init);
+    }
+
+    /// Goes on with what a slow printer has put off.
+    fn wake_slow(&mut self) {
+        let now = Instant::now();
+        let due = |open: &Connection| open.rests_until.is_some_and(|until| until <= now);
+        let due: Vec<u64> =
+            self.connections.iter().filter(|(_, open)| due(open)).map(|(id, _)| *id).collect();
+        for connection in due {
+            if let Some(open) = self.connections.get_mut(&connection) {
+                (open.rests_until, open.portion) = (None, 0);
+            }
+            self.take(connection);
+        }
+    }
+
     /// Takes the bytes of a connection one by one, until they are used up or a fault stops it.
     fn take(&mut self, connection: u64) {
         loop {
             let Some(open) = self.connections.get_mut(&connection) else { return };
-            if self.faults.stall_after == Some(0) || open.buffer.len() > BUFFER_MAX {
+            if self.faults.stalled || open.buffer.len() > BUFFER_MAX {
                 open.broken = true;
                 return;
             }
-            if self.faults.close_after == Some(0) {
-                open.broken = true;
-                open.stream.shutdown(Shutdown::Both).ok();
-                open.rest.clear();
+            if open.rests_until.is_some() {
+                return;
+            }
+            if self.faults.unplugged {
+                open.cut_off();
             }
             if open.rest.is_empty() {
                 if let Some(more) = open.more.take() {
@@ -232,6 +317,10 @@ impl Mechanism {
                 }
                 _ => {
                     let bytes = std::mem::take(&mut open.carry);
+                    open.portion = open.portion.saturating_add(bytes.len());
+                    if self.faults.slow && open.portion >= PORTION {
+                        open.rests_until = Some(Instant::now() + PAUSE);
+                    }
                     self.report.bytes = self.report.bytes.saturating_add(bytes.len());
                     open.buffer.extend(&bytes);
                     self.count_down(bytes.len());
@@ -241,14 +330,16 @@ impl Mechanism {
         }
     }
 
+    /// Faults that wait come nearer.
     fn count_down(&mut self, bytes: usize) {
-        let faults = &mut self.faults;
-        for left in [&mut faults.paper_out_after, &mut faults.stall_after, &mut faults.close_after] {
-            *left = left.map(|left| left.saturating_sub(bytes));
+        for (left, _) in &mut self.faults.later {
+            *left = left.saturating_sub(bytes);
         }
-        if faults.paper_out_after == Some(0) {
-            faults.paper_out = true;
-        }
+        let (due, later) =
+            std::mem::take(&mut self.faults.later).into_iter().partition(|(left, _)| *left == 0);
+        self.faults.later = later;
+        let due: Vec<(usize, Fault)> = due;
+        due.into_iter().for_each(|(_, fault)| self.apply(fault));
     }
 
     fn closed(&mut self, connection: u64) {
@@ -304,6 +395,13 @@ impl Mechanism {
                     self.end_line();
                 }
                 (0..lines).for_each(|_| self.end_line());
+            }
+            Command::Cut if self.faults.cutter_jams => {
+                // The blade hangs: nothing goes on until somebody frees it.
+                (self.faults.cutter_jams, self.faults.cutter_error) = (false, true);
+                if !self.line.is_empty() {
+                    self.end_line();
+                }
             }
             Command::Cut => self.cut_paper(),
             Command::Barrier => {
@@ -377,7 +475,7 @@ impl Mechanism {
     }
 
     fn reported(&self) -> Report {
-        Report { uncut: self.paper.text(), ..self.report.clone() }
+        Report { uncut: self.paper.text(), connections: self.connections.len(), ..self.report.clone() }
     }
 
     fn error(&mut self, what: String) {

@@ -53,56 +53,65 @@ pub fn run(args: &Args) -> std::io::Result<()> {
     Ok(())
 }
 
-/// What goes wrong. Byte counts are of document bytes from now on; status requests do not count.
+/// What goes wrong, now or later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// Nothing: clears all others; what waits in the buffer is printed.
     Nothing,
-    /// No paper, after so many bytes.
-    PaperOut(usize),
+    /// No paper.
+    PaperOut,
     /// Little paper left.
     PaperLow,
     /// The cover is open.
     CoverOpen,
     /// Switched offline.
     Offline,
-    /// Stops reading, after so many bytes; connections stay open.
-    Stall(usize),
-    /// Closes the connection, after so many bytes.
-    CloseAfter(usize),
+    /// The head is too hot.
+    Overheated,
+    /// The cutter jams at its next cut.
+    CutterError,
+    /// Stops reading; connections stay open.
+    Stall,
+    /// Closes every connection on which something comes.
+    Unplugged,
+    /// Loses power and comes back at once: connections, buffer and settings are gone, paper stays.
+    Reboot,
+    /// Takes 64 bytes, pauses for 10 ms, takes the next.
+    Slow,
     /// Does not know GS ( H.
     NoProcessId,
     /// Answers nothing at all.
     Mute,
 }
 
+/// Faults by their names on the control socket.
+const FAULTS: [(&str, Fault); 13] = [
+    ("ok", Fault::Nothing),
+    ("paper-out", Fault::PaperOut),
+    ("paper-low", Fault::PaperLow),
+    ("cover-open", Fault::CoverOpen),
+    ("offline", Fault::Offline),
+    ("overheated", Fault::Overheated),
+    ("cutter-error", Fault::CutterError),
+    ("stall", Fault::Stall),
+    ("unplugged", Fault::Unplugged),
+    ("reboot", Fault::Reboot),
+    ("slow", Fault::Slow),
+    ("no-process-id", Fault::NoProcessId),
+    ("mute", Fault::Mute),
+];
+
 impl FromStr for Fault {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let mut words = text.split_whitespace();
-        let (name, count) = (words.next().unwrap_or_default(), words.next());
-        let after = match count.map(str::parse::<usize>) {
-            None => 0,
-            Some(Ok(after)) => after,
-            Some(Err(_)) => return Err(format!("{name}: the number of bytes is not a number")),
-        };
-        match name {
-            "ok" => Ok(Self::Nothing),
-            "paper-out" => Ok(Self::PaperOut(after)),
-            "paper-low" => Ok(Self::PaperLow),
-            "cover-open" => Ok(Self::CoverOpen),
-            "offline" => Ok(Self::Offline),
-            "stall" => Ok(Self::Stall(after)),
-            "close-after" if count.is_some() => Ok(Self::CloseAfter(after)),
-            "no-process-id" => Ok(Self::NoProcessId),
-            "mute" => Ok(Self::Mute),
-            _ => Err(format!(
-                "{text:?} is none of ok, paper-out [BYTES], paper-low, cover-open, offline, stall [BYTES], \
-                 close-after BYTES, no-process-id, mute"
-            )),
-        }
+        let found = FAULTS.iter().find(|(name, _)| *name == text).map(|(_, fault)| *fault);
+        found.ok_or_else(|| format!("{text:?} is none of {}", fault_names()))
     }
+}
+
+fn fault_names() -> String {
+    FAULTS.map(|(name, _)| name).join(", ")
 }
 
 /// A piece of paper that was cut off.
@@ -125,6 +134,8 @@ pub struct Report {
     pub errors: Vec<String>,
     /// Document bytes received.
     pub bytes: usize,
+    /// Connections that are open.
+    pub connections: usize,
     /// Why pictures are not drawn, if they are not.
     pub no_pictures: Option<String>,
 }
@@ -196,8 +207,13 @@ impl Printer {
 
     /// Sets a fault on top of those that are set; [`Fault::Nothing`] clears them. In force on return.
     pub fn set(&self, fault: Fault) {
+        self.set_after(0, fault);
+    }
+
+    /// Sets a fault that comes when so many more document bytes have been taken; status requests do not count.
+    pub fn set_after(&self, bytes: usize, fault: Fault) {
         let (done, wait) = sync_channel(1);
-        if self.orders.send(Message::Order(Order::Set(fault, done))).is_ok() {
+        if self.orders.send(Message::Order(Order::Set { fault, after: bytes, done })).is_ok() {
             wait_briefly(&wait, ());
         }
     }

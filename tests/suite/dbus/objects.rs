@@ -173,6 +173,7 @@ fn every_method_names_an_unknown_option() {
         txn.reprint("merchant", Options::new()).await.unwrap();
         let (txn, job) = (txn.inner().path().to_string(), "/org/posd/Pos1/job/1".to_owned());
         let (root, print_job) = (ROOT_PATH.to_owned(), "/org/posd/Pos1/printjob/ab_1".to_owned());
+        let printer = format!("{ROOT_PATH}/printer/0");
         let odd = || option("colour", "red");
         let none = || Options::new();
         let agent = ObjectPath::try_from("/a").unwrap();
@@ -237,6 +238,9 @@ fn every_method_names_an_unknown_option() {
         check!(txn, "Transaction", "GetReceipt", ("merchant", "text", odd()));
         check!(txn, "Transaction", "Reprint", ("merchant", odd()));
         check!(job, "Job", "Cancel", (odd(),));
+        check!(printer, "Printer", "PrintText", ("x", odd()));
+        check!(printer, "Printer", "TestPage", (odd(),));
+        check!(printer, "Printer", "Feed", (1_u32, odd()));
         check!(print_job, "PrintJob", "Retry", (odd(),));
         check!(print_job, "PrintJob", "Abandon", ("paper", odd()));
     });

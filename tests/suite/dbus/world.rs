@@ -276,6 +276,16 @@ impl FakeEngine {
                 self.tell(Notice::PrintJob(Arc::new(print_job("ab_1", &id, ply)))).await;
                 answer.send(Ok("ab_1".to_owned())).unwrap();
             }
+            Command::PrintText(_, answer) | Command::TestPage(answer) => {
+                let slip = PrintJobView {
+                    transaction: None,
+                    kind: "text",
+                    ..print_job("text_1_0", &txn_id("x"), Ply::Merchant)
+                };
+                self.tell(Notice::PrintJob(Arc::new(slip))).await;
+                answer.send(Ok("text_1_0".to_owned())).unwrap();
+            }
+            Command::Feed { answer, .. } => answer.send(Ok(())).unwrap(),
             Command::RetryPrint(_, answer) => answer.send(Ok(())).unwrap(),
             Command::AbandonPrint { answer, .. } => answer.send(Ok(())).unwrap(),
             Command::OperatorSignOn { operator, password, answer, .. } => {

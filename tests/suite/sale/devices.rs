@@ -1,6 +1,6 @@
 //! Reader and printer that are late, vanish, or run dry.
-use crate::support::{Options, PASSWORD, with_till};
-use posd::api::proxy::{PrintJobProxy, ROOT_PATH};
+use crate::support::{Options, PASSWORD, audit_trail, fault, with_till};
+use posd::api::proxy::{PrintJobProxy, PrinterProxy, ROOT_PATH};
 use posd::sim::printer::Fault;
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ fn a_ply_that_ran_out_of_paper_is_unconfirmed() {
     with_till(Options::default(), async |till| {
         till.open().await;
         let printer = Arc::clone(till.printer.as_ref().unwrap());
-        printer.set(Fault::PaperOut(300));
+        printer.set_after(300, Fault::PaperOut);
         till.put_card("unionpay");
         let sale = till.sale("s-1", 1250).await;
         assert_eq!(till.finished(&sale).await.outcome, "approved");
@@ -58,6 +58,64 @@ fn a_ply_that_ran_out_of_paper_is_unconfirmed() {
     });
 }
 
+/// Goal: a shop's own slip has the guards of a receipt: its commands are text, no card number passes, it waits for paper,
+/// a part of it is not repeated unasked, and who printed it is on record.
+#[test]
+fn a_shops_own_slip_goes_through_the_daemon() {
+    with_till(Options::default(), async |till| {
+        let path = format!("{ROOT_PATH}/printer/0");
+        till.until::<bool>(&path, "Printer.Online", |online| *online).await;
+        let desk = PrinterProxy::builder(&till.client).path(path.as_str()).unwrap().build().await.unwrap();
+        let none = Default::default;
+        assert_eq!(fault(desk.print_text("寄存牌", none()).await), "OperatorRequired");
+        till.open().await;
+        assert_eq!(fault(desk.print_text("6225880012345675", none()).await), "InvalidArgument");
+        assert_eq!(fault(desk.print_text(" \n ", none()).await), "InvalidArgument");
+        assert_eq!(fault(desk.feed(128, none()).await), "InvalidArgument");
+
+        let text = "寄存牌 17\n\u{1b}@\u{1d}V\u{1}谢谢惠顾";
+        let job = desk.print_text(text, none()).await.unwrap();
+        till.until_is(job.as_str(), "PrintJob.State", "confirmed").await;
+        assert_eq!(till.paper(1).await, ["寄存牌 17\n@V谢谢惠顾\n"]);
+        assert_eq!(till.text(job.as_str(), "PrintJob.Kind").await, "text");
+        let number = job.as_str().rsplit('/').next().unwrap_or_default().to_owned();
+        let told = format!("01 text of {} bytes to paper: {number}", text.len());
+        till.until::<u32>(&path, "Printer.QueueDepth", |depth| *depth == 0).await;
+        desk.feed(3, none()).await.unwrap();
+
+        let page = desk.test_page(none()).await.unwrap();
+        till.until_is(page.as_str(), "PrintJob.State", "confirmed").await;
+        let paper = till.paper(2).await;
+        assert!(
+            paper[1].trim_start().starts_with("打印测试页") && paper[1].contains("SIM-58"),
+            "{}",
+            paper[1]
+        );
+
+        let printer = Arc::clone(till.printer.as_ref().unwrap());
+        printer.set(Fault::PaperOut);
+        let held = desk.print_text("later", none()).await.unwrap();
+        till.until_is(held.as_str(), "PrintJob.State", "held").await;
+        assert_eq!(fault(desk.feed(1, none()).await), "PaperOut");
+        printer.set(Fault::Nothing);
+        till.until_is(held.as_str(), "PrintJob.State", "confirmed").await;
+
+        printer.set_after(20, Fault::PaperOut);
+        let torn = desk.print_text("a slip that meets the end of the paper", none()).await.unwrap();
+        till.until_is(torn.as_str(), "PrintJob.State", "unconfirmed").await;
+        printer.set(Fault::Nothing);
+        till.until::<bool>(&path, "Printer.Online", |online| *online).await;
+        let job = PrintJobProxy::builder(&till.client).path(torn.as_str()).unwrap().build().await.unwrap();
+        job.retry(none()).await.unwrap();
+        let again = format!("{}1", torn.as_str().strip_suffix('0').unwrap());
+        till.until_is(&again, "PrintJob.State", "confirmed").await;
+        let last = till.paper(4).await.pop().unwrap();
+        assert!(last.contains("DUPLICATED") && last.contains("meets the end"), "{last}");
+        till.stop_daemon().await;
+        assert!(audit_trail(till).contains(&told), "{:?}", audit_trail(till));
+    });
+}
+
 /// Goal: pcscd may come late, die and come back; the reader's state tells, and a sale works afterwards.
 #[test]
 fn a_reader_service_that_dies_is_found_again() {
@@ -68,7 +126,7 @@ fn a_reader_service_that_dies_is_found_again() {
         till.until::<bool>(ROOT_PATH, "Host.SignedOn", |on| *on).await;
         let missing = |reasons: &Vec<String>| reasons.iter().any(|reason| reason == "no-reader");
         till.until::<Vec<String>>(ROOT_PATH, "Manager.StateReasons", missing).await;
-        assert_eq!(crate::support::fault(till.try_sale("s-0", 1).await), "DeviceAbsent");
+        assert_eq!(fault(till.try_sale("s-0", 1).await), "DeviceAbsent");
         till.bench.start_pcscd().unwrap();
         till.reader_ready().await;
         let reader = till.reader().await;
