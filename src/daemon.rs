@@ -366,6 +366,7 @@ fn slip_renderer(settings: &PrinterSettings) -> RenderSlip {
             .map_err(|error| error.to_string()),
         (SlipForm::Png, Some(glyphs)) => {
             let pages = receipt::pages(slip, pen.width_dots, glyphs);
+            glyphs.rest();
             typeface::png(&receipt::picture(&pages)).map_err(|error| error.to_string())
         }
         (SlipForm::Png, None) => {

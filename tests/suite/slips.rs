@@ -15,6 +15,7 @@ use posd::domain::outcome::{
 use posd::domain::receipt::{Document, text};
 use posd::domain::record::{CardFacts, EntryRow, HostFacts, OriginalRef, Terms, TxnRow, TxnStart};
 use posd::domain::secret::Pan;
+use posd::domain::slip::page::{PrinterFacts, marked, own_slip, test_page};
 use posd::domain::slip::{Language, Shop, receipt};
 use std::path::Path;
 use std::sync::Arc;
@@ -199,7 +200,20 @@ pub(crate) fn kinds() -> Vec<(String, Document)> {
         [Language::Zh, Language::En]
             .map(|language| (format!("{name}-{language}"), slip(&row, language, ply, copy)))
     };
-    cases().into_iter().flat_map(both).collect()
+    cases().into_iter().flat_map(both).chain(pages()).collect()
+}
+
+/// Paper that tells of no transaction.
+fn pages() -> Vec<(String, Document)> {
+    let facts = PrinterFacts { model: "SIM-58", device: "/dev/usb/lp0", evidence: "process-id", dots: 384 };
+    let page = |language: Language| test_page(&shop(language), facts, TERMINAL_TIME);
+    let deposit = own_slip("寄存牌 17\n\n物品: 雨伞一把\n请妥善保管, 凭牌领取");
+    vec![
+        ("test-page-zh".to_owned(), page(Language::Zh)),
+        ("test-page-en".to_owned(), page(Language::En)),
+        ("own-slip-zh".to_owned(), deposit.clone()),
+        ("own-slip-reprint-zh".to_owned(), marked(deposit, Language::Zh)),
+    ]
 }
 
 /// Goal: what stands on the slips of each kind, character by character.

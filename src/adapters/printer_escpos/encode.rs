@@ -84,6 +84,9 @@ pub fn encode(document: &Document, pen: &Pen) -> Result<Vec<Vec<u8>>, EncodeErro
     }
     paper.draw()?;
     paper.end_piece()?;
+    if let Some(glyphs) = &pen.glyphs {
+        glyphs.rest();
+    }
     Ok(paper.pieces)
 }
 

@@ -316,8 +316,14 @@ mod tests {
         assert_eq!(port.close(SHORT), Err(Stop::Stalled));
         let (port, mut theirs) = pair(true);
         theirs.write_all(b"late answer").unwrap();
-        theirs.shutdown(Shutdown::Write).unwrap();
+        let reads_all = std::thread::spawn(move || theirs.read_to_end(&mut Vec::new()));
         assert_eq!(port.close(LONG), Ok(()));
+        assert!(reads_all.join().unwrap().is_ok());
+        // Who has let go before may not have read all.
+        let (port, mut theirs) = pair(true);
+        theirs.write_all(b"late answer").unwrap();
+        theirs.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(port.close(LONG), Err(Stop::Gone));
     }
 
     #[test]

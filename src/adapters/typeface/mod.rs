@@ -10,7 +10,7 @@ use crate::domain::receipt::{CELL_DOTS, Glyph, Glyphs, LINE_DOTS, blank, unknown
 use ab_glyph::{Font as _, FontVec, PxScale, ScaleFont as _, point};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub use png::png;
 
@@ -41,12 +41,21 @@ const INK: f32 = 0.5;
 #[error("no font for receipts: {} is missing or broken; install fonts-wqy-microhei", .0.display())]
 pub struct NoFont(PathBuf);
 
-/// Fonts, and the glyphs already drawn.
+/// Fonts, and the glyphs already drawn. The files are in memory only while a slip is drawn that has new characters.
 pub struct Typeface {
-    main: Face,
-    rare: OnceLock<Vec<Face>>,
     folder: PathBuf,
-    cache: Mutex<HashMap<(char, bool), Arc<Glyph>>>,
+    /// File of the main font, and which face of it.
+    main: (PathBuf, u32),
+    desk: Mutex<Desk>,
+}
+
+/// What is drawn, and what it is drawn with.
+#[derive(Default)]
+struct Desk {
+    glyphs: HashMap<(char, bool), Arc<Glyph>>,
+    /// `None`: not opened; empty: none there.
+    main: Option<Vec<Face>>,
+    rare: Option<Vec<Face>>,
 }
 
 impl core::fmt::Debug for Typeface {
@@ -56,7 +65,8 @@ impl core::fmt::Debug for Typeface {
 }
 
 impl Typeface {
-    /// Opens the main font of the machine; the others when a character first wants them.
+    /// Finds the main font of the machine. Files are read when a character is wanted that has not been drawn, and let
+    /// go by [`Glyphs::rest`].
     ///
     /// # Errors
     /// [`NoFont`]: none of the known ones is there.
@@ -64,45 +74,47 @@ impl Typeface {
         Self::open_in(Path::new(FOLDER))
     }
 
-    /// Opens the fonts below another folder.
+    /// Finds the fonts below another folder.
     ///
     /// # Errors
     /// [`NoFont`].
     pub fn open_in(folder: &Path) -> Result<Self, NoFont> {
-        let main = MAIN.iter().find_map(|(name, face)| Face::open(&folder.join(name), *face));
+        let places = MAIN.iter().map(|(name, face)| (folder.join(name), *face));
+        let main = places.into_iter().find(|(path, face)| Face::open(path, *face).is_some());
         let missing = || NoFont(folder.join(MAIN.first().map_or("", |(name, _)| name)));
-        Ok(Self {
-            main: main.ok_or_else(missing)?,
-            rare: OnceLock::new(),
-            folder: folder.to_owned(),
-            cache: Mutex::new(HashMap::new()),
-        })
+        let (folder, main) = (folder.to_owned(), main.ok_or_else(missing)?);
+        Ok(Self { folder, main, desk: Mutex::new(Desk::default()) })
     }
 
-    fn draw(&self, c: char, double: bool) -> Glyph {
-        let rare = || {
-            let open = |name: &&str| Face::open(&self.folder.join(name), 0);
-            self.rare.get_or_init(|| RARE.iter().filter_map(open).collect())
-        };
-        let drawn = self.main.draw(c, double);
-        drawn
-            .or_else(|| rare().iter().find_map(|face| face.draw(c, double)))
-            .unwrap_or_else(|| unknown(c, double))
+    fn draw(&self, desk: &mut Desk, c: char, double: bool) -> Glyph {
+        let (path, face) = &self.main;
+        let main = desk.main.get_or_insert_with(|| Face::open(path, *face).into_iter().collect());
+        if let Some(glyph) = main.iter().find_map(|face| face.draw(c, double)) {
+            return glyph;
+        }
+        let open = |name: &&str| Face::open(&self.folder.join(name), 0);
+        let rare = desk.rare.get_or_insert_with(|| RARE.iter().filter_map(open).collect());
+        rare.iter().find_map(|face| face.draw(c, double)).unwrap_or_else(|| unknown(c, double))
     }
 }
 
 impl Glyphs for Typeface {
     fn glyph(&self, c: char, double: bool) -> Arc<Glyph> {
-        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(glyph) = cache.get(&(c, double)) {
+        let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(glyph) = desk.glyphs.get(&(c, double)) {
             return Arc::clone(glyph);
         }
-        if cache.len() >= CACHE_MAX {
-            cache.clear();
+        if desk.glyphs.len() >= CACHE_MAX {
+            desk.glyphs.clear();
         }
-        let glyph = Arc::new(self.draw(c, double));
-        cache.insert((c, double), Arc::clone(&glyph));
+        let glyph = Arc::new(self.draw(&mut desk, c, double));
+        desk.glyphs.insert((c, double), Arc::clone(&glyph));
         glyph
+    }
+
+    fn rest(&self) {
+        let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
+        (desk.main, desk.rare) = (None, None);
     }
 }
 

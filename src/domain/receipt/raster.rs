@@ -18,6 +18,8 @@ pub trait Glyphs: core::fmt::Debug + Send + Sync {
     /// The character in a box of its cells: [`CELL_DOTS`] times one or two wide, [`LINE_DOTS`] high; both twice if
     /// `double`.
     fn glyph(&self, c: char, double: bool) -> Arc<Glyph>;
+    /// A slip is done: what is held only to draw may be let go.
+    fn rest(&self) {}
 }
 
 /// A piece of paper from one cut to the next.

@@ -112,7 +112,7 @@ mod tests {
         let document = own_slip("寄存牌 17\n\u{1b}@\u{1d}V\0谢谢");
         assert_eq!(text(&document, 16), "寄存牌 17\n@V谢谢\n- - - - - - - -\n");
         let again = marked(document, Language::Zh);
-        assert!(text(&again, 32).starts_with("    ****重打印/DUPLICATED****\n寄存牌 17\n"));
+        assert!(text(&again, 32).starts_with("   ****重打印/DUPLICATED****\n寄存牌 17\n"));
     }
 
     /// The ruler ends at the edge of the paper, whatever the width.
