@@ -116,6 +116,47 @@ fn a_shops_own_slip_goes_through_the_daemon() {
     });
 }
 
+/// Goal: a technician sees the printer in words, tries it, and is told what to look for.
+#[test]
+fn posctl_shows_and_tries_the_printer() {
+    with_till(Options::default(), async |till| {
+        till.open().await;
+        let path = format!("{ROOT_PATH}/printer/0");
+        till.until::<bool>(&path, "Printer.Online", |online| *online).await;
+        let address = till.bus.address.clone();
+        let posctl = async |words: &'static [&'static str]| {
+            let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_posctl"));
+            command.args(words).args(["--address", &address]).stdin(std::process::Stdio::null());
+            tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+        };
+        let tried = posctl(&["printer", "test", "--lang", "zh"]).await;
+        assert_eq!(tried.status.code(), Some(0), "{}", String::from_utf8_lossy(&tried.stderr));
+        assert!(String::from_utf8_lossy(&tried.stdout).contains("已打印"));
+        assert!(String::from_utf8_lossy(&tried.stderr).contains("请看测试页"));
+        assert!(till.paper(1).await[0].contains("PRINTER TEST PAGE"));
+        let shown = posctl(&["printer", "status", "--lang", "en"]).await;
+        let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+        let expected = [
+            "Model         SIM-58",
+            "Paper         ok",
+            "Cover         closed",
+            "Width         384 dots, 32 columns",
+            "Proof         it tells when each slip is out (GS ( H)",
+            "Slips         1: 1 confirmed, 0 unconfirmed, 0 held",
+        ];
+        for line in expected {
+            assert!(shown.lines().any(|shown| shown == line), "{line:?} is missing in\n{shown}");
+        }
+
+        till.printer.as_ref().unwrap().set(Fault::CoverOpen);
+        let held = posctl(&["printer", "test", "--json"]).await;
+        assert_eq!(held.status.code(), Some(6), "{}", String::from_utf8_lossy(&held.stdout));
+        let shown = posctl(&["printer", "status", "--lang", "zh"]).await;
+        let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+        assert!(shown.contains("打开, 请合上"), "{shown}");
+    });
+}
+
 /// Goal: pcscd may come late, die and come back; the reader's state tells, and a sale works afterwards.
 #[test]
 fn a_reader_service_that_dies_is_found_again() {
