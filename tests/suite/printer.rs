@@ -256,6 +256,32 @@ fn a_connection_that_closes_inside_a_slip_leaves_it_unconfirmed() {
     assert!(matches!(papers[..], [half, next] if half != next && next == on_paper(&whole)), "{papers:?}");
 }
 
+/// What hung out of the printer before the terminal started is cut off before the first slip, also if that one had to wait.
+#[test]
+fn what_an_earlier_life_left_is_cut_off_once() {
+    let printer = Printer::on_loopback().unwrap();
+    printer.set(Fault::PaperOut);
+    let mut bench = Bench::on(printer.address());
+    let slip = a_slip();
+    let first = PrinterCommand::Print { job: 1, document: slip.clone(), after_break: true };
+    bench.handle.try_send(first).unwrap();
+    let end = loop {
+        if let PrinterEvent::Done { end, .. } = bench.event() {
+            break end;
+        }
+    };
+    assert_eq!(end, held("paper-out"));
+    printer.set(Fault::Nothing);
+    bench.online();
+    for _ in 0..2 {
+        assert_eq!(bench.end(&slip), PrintEnd::Confirmed);
+    }
+    let papers: Vec<String> = printer.report().receipts.into_iter().map(|receipt| receipt.text).collect();
+    assert_eq!(papers.len(), 3, "{papers:?}");
+    assert_eq!(papers[0].trim(), "");
+    assert_eq!(papers[1..], [on_paper(&slip), on_paper(&slip)]);
+}
+
 /// Without process ids the barrier and the status afterwards are the proof.
 #[test]
 fn a_printer_without_process_ids_proves_by_its_status() {

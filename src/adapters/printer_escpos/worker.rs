@@ -142,7 +142,10 @@ impl Worker {
             bytes.extend(feeding(lines));
             let sent = talk.send(&bytes, self.settings.timing.stall);
             if let Some(stop) = sent.stop {
-                // A part of the clearing is none: it begins anew.
+                // A part of the clearing is none, and a command may be open: it begins anew.
+                if sent.accepted > 0 {
+                    self.open_bytes = Some(bytes.len());
+                }
                 talk.close(CLOSE).ok();
                 return self.tell_trouble(stop.word());
             }
@@ -154,6 +157,9 @@ impl Worker {
 
     /// One job from its encoding to its end.
     fn attempt(&mut self, job: &Job<'_>) -> Result<PrintEnd, EngineGone> {
+        if job.after_break {
+            self.open_bytes.get_or_insert(0); // told once, true until a printer has been cleared
+        }
         let mut pieces = match encode(job.document, &self.pen) {
             Ok(pieces) => pieces,
             Err(error) => return Ok(PrintEnd::Failed(error.to_string())),
@@ -168,7 +174,7 @@ impl Worker {
         }
         self.tell_condition(condition)?;
         let longest_bytes = pieces.iter().map(Vec::len).max().unwrap_or(0).max(self.open_bytes.unwrap_or(0));
-        if job.after_break || self.open_bytes.is_some() {
+        if self.open_bytes.is_some() {
             pieces.insert(0, clearing(longest_bytes));
         }
         let evidence = self.known.as_ref().map_or(Evidence::Nothing, |known| known.evidence);
@@ -190,7 +196,7 @@ impl Worker {
             PrintEnd::Unconfirmed(why) => why == NO_EVIDENCE,
             PrintEnd::Confirmed | PrintEnd::Held(_) | PrintEnd::Failed(_) => end == PrintEnd::Confirmed,
         };
-        if accepted > 0 || job.after_break {
+        if accepted > 0 {
             self.open_bytes = (!cut).then_some(longest_bytes);
         }
         Ok(end)
