@@ -37,6 +37,9 @@ pub enum CardCommand {
         id: u64,
         /// What to send.
         command: CommandApdu,
+        /// What will be sent next if the card answers 9000, and changes nothing in it: it may go to the card while
+        /// the answer is still being read.
+        next: Option<CommandApdu>,
     },
     /// Have the reader's own PIN pad ask for a PIN and give it to the powered card. Answered by
     /// [`CardEvent::PinPresented`], at the latest after the time in `ask` and that of a command. It cannot be

@@ -96,7 +96,8 @@ impl Engine {
             }
             Local::Transmit(command) => {
                 let what = format!("transmit {:02X}", command.ins);
-                let sent = self.card_command(&what, |id| CardCommand::Transmit { id, command });
+                let next = self.active.as_ref().and_then(|active| active.txn.ahead());
+                let sent = self.card_command(&what, |id| CardCommand::Transmit { id, command, next });
                 self.answered_by_nobody(sent);
             }
             // A card that is not powered down is powered down when the next one is powered up.

@@ -117,6 +117,9 @@ pub enum End {
 pub trait Chip {
     /// Answers one command, 61xx and 6Cxx done.
     fn answer(&mut self, command: &CommandApdu) -> Option<ResponseApdu>;
+
+    /// Is told what will follow the next command.
+    fn follows(&mut self, _next: Option<CommandApdu>) {}
 }
 
 impl Chip for Card {
@@ -150,10 +153,13 @@ pub fn hold<C: Chip>(
     let (mut kernel, mut output) = Kernel::start(config, params.clone());
     for _ in 0..STEPS_MAX {
         let input = match output {
-            Output::Transmit(command) => match chip.answer(&command) {
-                Some(answer) => Input::Response(answer),
-                None => return kernel.gone().map_or(End::Gone, |end| End::Concluded(Box::new(end))),
-            },
+            Output::Transmit(command) => {
+                chip.follows(kernel.ahead());
+                match chip.answer(&command) {
+                    Some(answer) => Input::Response(answer),
+                    None => return kernel.gone().map_or(End::Gone, |end| End::Concluded(Box::new(end))),
+                }
+            }
             Output::Choose(candidates) => match candidates.get(holder.choice).or_else(|| candidates.last()) {
                 Some(chosen) => Input::Chosen(chosen.aid.clone()),
                 None => return End::Endless,

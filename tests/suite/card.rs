@@ -147,7 +147,7 @@ impl Engine {
         let id = self.id();
         let [cla, ins, p1, p2] = header;
         let command = CommandApdu { cla, ins, p1, p2, data: data.to_vec(), le: Some(0) };
-        self.handle.try_send(CardCommand::Transmit { id, command }).unwrap();
+        self.handle.try_send(CardCommand::Transmit { id, command, next: None }).unwrap();
         match self.answer() {
             CardEvent::Response { result, .. } => result,
             event => panic!("{event:?}"),
@@ -484,7 +484,7 @@ fn a_command_under_a_dying_pcscd_is_answered() {
         let id = engine.id();
         let command = CommandApdu { cla: 0, ins: 0xA4, p1: 4, p2: 0, data: PSE.to_vec(), le: Some(0) };
         let begun = Instant::now();
-        engine.handle.try_send(CardCommand::Transmit { id, command }).unwrap();
+        engine.handle.try_send(CardCommand::Transmit { id, command, next: None }).unwrap();
         while bench.apdus().unwrap().is_empty() {
             assert!(begun.elapsed() < WITHIN, "the card sees the command");
         }
@@ -507,7 +507,7 @@ fn commands_behind_a_hung_one_are_answered_in_order() {
         engine.expect(&CardEvent::Inserted);
         engine.power_on().unwrap();
         let command = CommandApdu { cla: 0, ins: 0xA4, p1: 4, p2: 0, data: PSE.to_vec(), le: Some(0) };
-        engine.handle.try_send(CardCommand::Transmit { id: 100, command }).unwrap();
+        engine.handle.try_send(CardCommand::Transmit { id: 100, command, next: None }).unwrap();
         while bench.apdus().unwrap().is_empty() {}
         let taken =
             (101..120).take_while(|id| engine.handle.try_send(CardCommand::PowerOff { id: *id }).is_ok());

@@ -4,25 +4,21 @@
 //! from `posd-card-wake`, because it talks to pcscd itself and would block with it. It costs pcscd a connection and a
 //! thread, so it is called only while the worker says that it waits. A cancel that comes just before the wait begins
 //! is lost, so it is repeated, and the wait is bounded anyhow.
-//!
-//! In a conversation each command is two wakings of a thread: the supervisor's and this one's. The answer of a card
-//! goes to the engine at once, not through the supervisor; whoever claims the command first, the worker with its
-//! answer or the supervisor with the end of its patience, answers it.
-//! Measured over a virtual reader: these wakings and the engine's own take 20 to 50 µs of a command's 130 to 160 µs.
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::sync::mpsc::RecvTimeoutError;
+use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use pcsc::Error;
 
+use super::desk::{CrewNumber, Desk, GivenUp, Job};
 use super::holder::{self, Holder};
 use super::port::{Manager, Seen, Service};
 use super::roster::{follow_names, name_of, reported};
 use super::session::{Failure, Session, is_service_gone, pin_pad_of};
-use super::talk::{Claim, Job, Line, Report, Wake, answer};
+use super::talk::{Wake, answer};
 use super::watch::{PCSCD_ABSENT, ReaderNames, Reported, View};
+use crate::domain::emv::apdu::{CommandApdu, ResponseApdu};
 use crate::ports::{CardCommand, CardEvent, CardFault};
 
 /// Longest wait for a change. Bounded because a cancel or a plug event may be lost.
@@ -34,9 +30,6 @@ const LINGER: Duration = Duration::from_millis(20);
 const BACKOFF_FIRST: Duration = Duration::from_millis(200);
 /// Longest pause before pcscd is tried again.
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
-
-/// The supervisor is gone or has given this worker up.
-struct GivenUp;
 
 /// Why the watch over one context ended.
 enum Ended {
@@ -59,6 +52,12 @@ enum Power {
     Pulled,
 }
 
+/// A command that went to the card before it was asked for, and what came of it.
+struct Ahead {
+    command: CommandApdu,
+    outcome: Result<ResponseApdu, Failure>,
+}
+
 /// The worker. Runs on its own thread until it is given up.
 pub(super) struct Worker {
     service: Arc<dyn Service>,
@@ -67,7 +66,11 @@ pub(super) struct Worker {
     view: View,
     /// A view has been reported by this worker.
     shown: bool,
-    line: Line,
+    desk: Arc<Desk>,
+    /// Who this one is at the desk.
+    crew: CrewNumber,
+    /// To the waking thread.
+    wake: SyncSender<Wake>,
     /// Which of the plugged readers have a PIN pad. Each reader is asked once: one that hangs at the question costs one
     /// worker, and the next one goes by the view.
     pin_pads: BTreeMap<String, bool>,
@@ -75,16 +78,24 @@ pub(super) struct Worker {
     holders: Option<Vec<Holder>>,
     /// A command that came while pcscd was away.
     next: Option<Job>,
+    /// What the card said to a command that nobody has asked for yet.
+    ahead: Option<Ahead>,
     /// Pause before pcscd is tried again.
     pause: Duration,
 }
 
 impl Worker {
-    /// Makes a worker that goes on from this view.
-    pub(super) fn new(service: Arc<dyn Service>, names: ReaderNames, view: View, line: Line) -> Self {
+    /// Signs a new worker on at the desk.
+    pub(super) fn new(
+        service: Arc<dyn Service>,
+        names: ReaderNames,
+        desk: Arc<Desk>,
+        wake: SyncSender<Wake>,
+    ) -> Self {
+        let (crew, view) = desk.sign_on();
         let pin_pads = view.readers.iter().map(|reader| (reader.name.clone(), reader.pin_pad)).collect();
-        let pause = BACKOFF_FIRST;
-        Self { service, names, view, shown: false, line, pin_pads, holders: None, next: None, pause }
+        let (shown, holders, next, ahead, pause) = (false, None, None, None, BACKOFF_FIRST);
+        Self { service, names, view, shown, desk, crew, wake, pin_pads, holders, next, ahead, pause }
     }
 
     /// Connects to pcscd, watches and works, again and again.
@@ -96,7 +107,7 @@ impl Worker {
     fn once(&mut self) -> Result<(), GivenUp> {
         if let Ok(manager) = self.service.connect() {
             // Without a waker a command waits for the bounded wait to end.
-            drop(self.line.wake.try_send(Wake::Connection(manager.waker())));
+            drop(self.wake.try_send(Wake::Connection(manager.waker())));
             match self.watch(&*manager) {
                 Ended::GivenUp => return Err(GivenUp),
                 Ended::ServiceGone => {}
@@ -115,7 +126,7 @@ impl Worker {
         self.show(self.view.without_pcscd(&self.names))?;
         if let Some(job) = self.next.take() {
             let absent = || CardFault::NoReader(PCSCD_ABSENT.to_owned());
-            self.report(Report::Done(answer(&job.command, absent())))?;
+            self.desk.answer(self.crew, answer(&job.command, absent()))?;
         }
         Ok(())
     }
@@ -150,11 +161,7 @@ impl Worker {
         if self.next.is_some() {
             return Ok(self.next.take());
         }
-        match self.line.jobs.recv_timeout(linger) {
-            Ok(job) => Ok(Some(job)),
-            Err(RecvTimeoutError::Timeout) => Ok(None),
-            Err(RecvTimeoutError::Disconnected) => Err(GivenUp),
-        }
+        self.desk.next(self.crew, linger)
     }
 
     /// Waits for a change of the readers, or for being woken, and shows what there is.
@@ -167,13 +174,9 @@ impl Worker {
     ) -> Result<(), Ended> {
         let plugged = follow_names(manager, states).map_err(|_| Ended::ServiceGone)?;
         let wait = if plugged { Duration::ZERO } else { wait };
-        // Whoever hands a command over looks at this after it, and this is set before the commands are looked at.
-        self.line.watching.store(!wait.is_zero(), Ordering::SeqCst);
-        if !wait.is_zero() {
-            self.next = self.next_job(Duration::ZERO)?;
-        }
-        let waited = if self.next.is_none() { manager.wait(wait, states) } else { Err(Error::Cancelled) };
-        self.line.watching.store(false, Ordering::SeqCst);
+        let is_free = wait.is_zero() || self.desk.watches(self.crew)?;
+        let waited = if is_free { manager.wait(wait, states) } else { Err(Error::Cancelled) };
+        self.desk.is_back(self.crew)?;
         match waited {
             Ok(()) => states.iter_mut().for_each(Seen::keep),
             // The states are fresh all the same, and pcsc-lite does not call it a change when another program
@@ -255,38 +258,25 @@ impl Worker {
         }
         self.shown = true;
         self.view = view.clone();
-        self.report(Report::View(view))?;
-        self.line.bell.ring();
-        Ok(())
-    }
-
-    fn report(&self, report: Report) -> Result<(), GivenUp> {
-        self.line.reports.send(report).map_err(|_| GivenUp)
-    }
-
-    /// Answers a command. A card's answer goes to the engine at once: nothing that was shown before can be meant to
-    /// reach it first. All else goes through the supervisor, which knows more.
-    fn answered(&self, event: CardEvent, claim: &Claim) -> Result<(), GivenUp> {
-        let CardEvent::Response { id, result: Ok(_) } = event else {
-            return self.report(Report::Done(event));
-        };
-        if !claim.take() {
-            return Err(GivenUp);
-        }
-        self.line.events.blocking_send(event).map_err(|_| GivenUp)?;
-        self.report(Report::Told(id))
+        self.desk.show(self.crew, view)
     }
 
     fn perform(&mut self, manager: &dyn Manager, job: Job, power: &mut Power) -> Result<(), Ended> {
-        let Job { command, deadline, claim } = job;
+        let Job { command, deadline } = job;
+        let ahead = self.ahead.take();
+        let mut follows = None;
         let (event, gone) = match command {
             CardCommand::PowerOn { id } => {
                 let (result, gone) = split(self.power_on(manager, power));
                 (CardEvent::Powered { id, result }, gone)
             }
-            CardCommand::Transmit { id, command } => {
-                let outcome = powered(power, |session| session.exchange(manager, command, deadline));
+            CardCommand::Transmit { id, command, next } => {
+                let outcome = match ahead.filter(|ahead| ahead.command == command) {
+                    Some(ahead) => ahead.outcome,
+                    None => powered(power, |session| session.exchange(manager, command, deadline)),
+                };
                 let (result, gone) = split(outcome);
+                follows = next.filter(|_| result.as_ref().is_ok_and(|answer| answer.status.is_ok()));
                 (CardEvent::Response { id, result }, gone)
             }
             CardCommand::PresentPin { id, ask } => {
@@ -299,8 +289,16 @@ impl Worker {
                 (CardEvent::PoweredOff { id }, false)
             }
         };
-        self.answered(event, &claim)?;
-        if gone { Err(Ended::ServiceGone) } else { Ok(()) }
+        self.desk.answer(self.crew, event)?;
+        if gone {
+            return Err(Ended::ServiceGone);
+        }
+        // While the engine is woken and judges the answer, the card is at work on what follows.
+        self.ahead = follows.map(|command| {
+            let outcome = powered(power, |session| session.exchange(manager, command.clone(), deadline));
+            Ahead { command, outcome }
+        });
+        Ok(())
     }
 
     fn power_on(&mut self, manager: &dyn Manager, power: &mut Power) -> Result<Vec<u8>, Failure> {

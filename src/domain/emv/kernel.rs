@@ -281,6 +281,18 @@ impl Kernel {
         matches!(self.0, State::PinTries(_) | State::PinChallenge(_) | State::PinVerify(_))
     }
 
+    /// The command that will follow if the card's answer to the last one is as it should be, where that can be told and
+    /// the command changes nothing in a card: it reads a record or a counter.
+    #[must_use]
+    pub fn ahead(&self) -> Option<CommandApdu> {
+        match &self.0 {
+            State::DirectoryRecord(state) => state.ahead(),
+            State::Record(state) => state.ahead(),
+            State::Counter(state) => state.ahead(),
+            _ => None,
+        }
+    }
+
     /// True where [`Kernel::card`] tells something.
     #[must_use]
     pub const fn knows_card(&self) -> bool {

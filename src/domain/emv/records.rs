@@ -166,6 +166,11 @@ impl AwaitRecord {
         oda::authenticate(Box::new(session))
     }
 
+    /// The record that is read after this one.
+    pub(super) fn ahead(&self) -> Option<CommandApdu> {
+        self.left.as_slice().first().map(|at| read_record(at.sfi, at.record))
+    }
+
     fn take(&mut self, record: &[u8]) -> Result<(), KernelError> {
         let template = tlv::single(record).map_err(broken)?;
         let Some(template) = template.filter(|object| object.tag == Tag::RECORD_TEMPLATE) else {

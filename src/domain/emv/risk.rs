@@ -2,6 +2,7 @@
 //!
 //! What the terminal remembers of cards comes with the parameters: the log of split sales and the exception file. Spec:
 //! unverified.
+use super::apdu::CommandApdu;
 use super::kernel::{Input, Output, State, Step, response};
 use super::params::{AidEntry, Purpose};
 use super::results::{Tsi, Tvr};
@@ -69,6 +70,11 @@ impl AwaitCounter {
 
     fn ask(self, tag: Tag) -> (State, Output) {
         (State::Counter(self), Output::Transmit(get_data::command(tag)))
+    }
+
+    /// The other counter.
+    pub(super) fn ahead(&self) -> Option<CommandApdu> {
+        self.counted.is_none().then(|| get_data::command(Tag::LAST_ONLINE_ATC))
     }
 
     pub(super) fn step(mut self, input: Input) -> Step {

@@ -126,6 +126,12 @@ impl AwaitDirectoryRecord {
         if self.selection.found.is_empty() { Ok(self.selection.list()) } else { Ok(self.selection.choose()) }
     }
 
+    /// The record that is read after this one.
+    pub(super) fn ahead(&self) -> Option<CommandApdu> {
+        let is_last = self.record >= DIRECTORY_RECORDS_MAX;
+        (!is_last).then(|| records::read_record(self.sfi, self.record.saturating_add(1)))
+    }
+
     fn take(&mut self, record: &[u8]) {
         let Ok(Some(template)) = tlv::single(record) else { return };
         if template.tag != Tag::RECORD_TEMPLATE {

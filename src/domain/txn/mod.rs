@@ -22,6 +22,7 @@ pub use event::{
 };
 
 use super::calendar::{BootTime, WallTime};
+use super::emv::apdu::CommandApdu;
 use super::emv::kernel::{CardSummary, Kernel, PinKind};
 use super::emv::params::{Aid, EmvConfig, TxnParams};
 use super::fault::{Fault, FaultName};
@@ -402,6 +403,15 @@ impl Txn {
     pub fn asked_pin(&self) -> Option<(PinKind, &Pan)> {
         match &self.state {
             State::AwaitPin { known, .. } => Some((known.asked_pin(), &known.card.pan)),
+            _ => None,
+        }
+    }
+
+    /// The command that will follow the one to the chip, where that is known. See [`Kernel::ahead`].
+    #[must_use]
+    pub fn ahead(&self) -> Option<CommandApdu> {
+        match &self.state {
+            State::AwaitChip { kernel, .. } => kernel.ahead(),
             _ => None,
         }
     }

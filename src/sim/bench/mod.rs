@@ -23,6 +23,7 @@ use disk::Commits;
 pub use disk::OpenJournal;
 use kinds::{Diary, Kinds};
 use machine::{Cpu, Memory};
+use reader::Turns;
 pub use reader::{OpenReader, ToCard};
 use std::fs;
 use std::io::{Error, Write as _};
@@ -69,6 +70,9 @@ pub struct Args {
     /// What tests/tools/codec-bench/run measured
     #[arg(long, value_name = "FILE")]
     codecs: Option<PathBuf>,
+    /// Only the conversations over pcscd, on standard error
+    #[arg(long, requires = "emv_terminal")]
+    only_conversations: bool,
     /// Print JSON instead of Markdown
     #[arg(long)]
     json: bool,
@@ -77,12 +81,32 @@ pub struct Args {
 /// Measures and prints. Progress goes to standard error.
 #[must_use]
 pub fn run(args: &Args, open_journal: OpenJournal) -> ExitCode {
+    if args.only_conversations {
+        return only_conversations(args);
+    }
     let measured = measure(args, open_journal).and_then(|table| {
         let text = if args.json { table.json() } else { table.markdown() };
         writeln!(std::io::stdout(), "{}", text.trim_end())
     });
     match measured {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tell(&format!("broken off: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn only_conversations(args: &Args) -> ExitCode {
+    let program = std::env::current_exe();
+    let turns =
+        program.and_then(|program| reader::measure(&program, args.emv_terminal.as_deref(), &args.disk));
+    match turns {
+        Ok(Some(Turns { ours: (count, ours), theirs: (others, theirs) })) => {
+            tell(&format!("{ours:?} for {count} commands against {theirs:?} for {others}"));
+            ExitCode::SUCCESS
+        }
+        Ok(None) => ExitCode::FAILURE,
         Err(error) => {
             tell(&format!("broken off: {error}"));
             ExitCode::FAILURE

@@ -16,7 +16,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
 /// How often each terminal has its turn.
-const ROUNDS: usize = 9;
+const ROUNDS: usize = 25;
 /// Longest wait for the card to be noticed.
 const NOTICED_IN: Duration = Duration::from_secs(10);
 /// Longest turn of one terminal.
@@ -38,6 +38,7 @@ struct Reader {
     events: mpsc::Receiver<CardEvent>,
     runtime: Runtime,
     id: u64,
+    next: Option<CommandApdu>,
 }
 
 impl Reader {
@@ -64,9 +65,14 @@ impl Reader {
 }
 
 impl Chip for Reader {
+    fn follows(&mut self, next: Option<CommandApdu>) {
+        self.next = next;
+    }
+
     fn answer(&mut self, command: &CommandApdu) -> Option<ResponseApdu> {
         let id = self.next_id();
-        if !(self.send)(CardCommand::Transmit { id, command: command.clone() }) {
+        let next = self.next.take();
+        if !(self.send)(CardCommand::Transmit { id, command: command.clone(), next }) {
             return None;
         }
         self.until(|event| match event {
@@ -91,7 +97,7 @@ pub(super) fn wait_until_empty(open: OpenReader) -> Result<(), Error> {
 fn start(open: OpenReader) -> Result<Reader, Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (sender, events) = mpsc::channel(16);
-    Ok(Reader { send: open(sender)?, events, runtime, id: 0 })
+    Ok(Reader { send: open(sender)?, events, runtime, id: 0, next: None })
 }
 
 /// One purchase with the card in the reader. The bank approves and proves nothing, as the other test terminal has it.

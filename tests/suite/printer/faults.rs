@@ -128,6 +128,12 @@ fn cell(fault: Fault, moment: usize, evidence: Option<Fault>) -> String {
         assert!(matches!(end, PrintEnd::Unconfirmed(_)), "{fault:?} {moment}: {end:?}");
         return "unconfirmed: perhaps a part, perhaps joined".to_owned();
     }
+    if fault == Fault::Stall && moment == 2 {
+        // posd hangs up on a printer that reads no more; whether that one still gets what was on its way, the network
+        // decides.
+        assert!(matches!(last, "a part" | "whole"), "{last} {report:?}");
+        return format!("{job}: {then} → perhaps whole");
+    }
     let came = if last == then { String::new() } else { format!(" → {last}") };
     format!("{job}: {then}{came}{}", if joined { ", joined" } else { "" })
 }

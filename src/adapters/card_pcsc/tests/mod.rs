@@ -86,7 +86,7 @@ impl Engine {
     }
 
     fn exchange(&mut self, command: CommandApdu) -> Result<ResponseApdu, CardFault> {
-        self.handle.try_send(CardCommand::Transmit { id: 2, command }).unwrap();
+        self.handle.try_send(CardCommand::Transmit { id: 2, command, next: None }).unwrap();
         match self.until(|event| matches!(event, CardEvent::Response { .. })) {
             CardEvent::Response { result, .. } => result,
             event => panic!("{event:?}"),
@@ -137,6 +137,60 @@ fn t_0_is_spoken_on_the_wire() {
     reader.set(|inside| (inside.answers, inside.wire) = (says(&[&[0x6C, 2], &[7, 8, 0x90, 0]]), Vec::new()));
     assert_eq!(engine.send(&[]).unwrap().bytes(), [7, 8, 0x90, 0]);
     assert_eq!(reader.inside().wire, [[0, 0xA4, 4, 0, 0], [0, 0xA4, 4, 0, 2]]);
+}
+
+fn read_record(record: u8) -> CommandApdu {
+    CommandApdu { cla: 0, ins: 0xB2, p1: record, p2: 0x0C, data: Vec::new(), le: Some(0) }
+}
+
+/// Goal: what is said to follow goes to the card once, before it is asked for, and only after 9000; it is answered when
+/// it is asked for, and nobody hears of it otherwise.
+#[test]
+fn what_follows_goes_to_the_card_ahead() {
+    let reader = Reader::new();
+    let mut engine = Engine::powered(&reader, LONG);
+    let sent = |engine: &mut Engine, id, command, next| {
+        engine.handle.try_send(CardCommand::Transmit { id, command, next }).unwrap();
+        match engine.until(|event| matches!(event, CardEvent::Response { .. })) {
+            CardEvent::Response { id: of, result } if of == id => result,
+            event => panic!("{event:?}"),
+        }
+    };
+    let wire = |count: u8| -> Vec<[u8; 5]> { (1..=count).map(|record| [0, 0xB2, record, 0x0C, 0]).collect() };
+    reader.set(|inside| inside.answers = says(&[&[1, 0x90, 0], &[2, 0x90, 0], &[3, 0x6A, 0x83]]));
+    assert_eq!(sent(&mut engine, 11, read_record(1), Some(read_record(2))).unwrap().data, [1]);
+    reader.wait_for_wire(2);
+    assert_eq!(sent(&mut engine, 12, read_record(2), Some(read_record(3))).unwrap().data, [2]);
+    reader.wait_for_wire(3);
+    assert_eq!(sent(&mut engine, 13, read_record(3), Some(read_record(4))).unwrap().data, [3]);
+    assert_eq!(reader.inside().wire, wire(3), "after another status nothing follows");
+
+    // Something else is asked: the answer that is there is not its own.
+    reader.set(|inside| inside.answers = says(&[&[1, 0x90, 0], &[2, 0x90, 0], &[9, 0x90, 0]]));
+    assert_eq!(sent(&mut engine, 14, read_record(1), Some(read_record(2))).unwrap().data, [1]);
+    assert_eq!(sent(&mut engine, 15, read_record(7), None).unwrap().data, [9]);
+
+    // It fails: that is the answer of the command it belongs to.
+    reader.set(|inside| {
+        inside.answers = [Says::Bytes(vec![1, 0x90, 0]), Says::Fails(Error::RemovedCard)].into();
+    });
+    assert_eq!(sent(&mut engine, 16, read_record(1), Some(read_record(2))).unwrap().data, [1]);
+    assert_eq!(sent(&mut engine, 17, read_record(2), None), Err(CardFault::Removed));
+}
+
+/// Goal: a card that hangs at what it was not asked for yet costs the command that is asked next its deadline.
+#[test]
+fn what_hangs_ahead_is_late_when_it_is_asked_for() {
+    let reader = Reader::new();
+    let mut engine = Engine::powered(&reader, SHORT);
+    reader.set(|inside| inside.answers = [Says::Bytes(vec![1, 0x90, 0]), Says::Hangs].into());
+    let (command, next) = (read_record(1), Some(read_record(2)));
+    engine.handle.try_send(CardCommand::Transmit { id: 2, command, next }).unwrap();
+    engine.until(|event| matches!(event, CardEvent::Response { id: 2, result: Ok(_) }));
+    reader.wait_for_hanging(1);
+    assert_eq!(engine.exchange(read_record(2)), Err(CardFault::Timeout(200)));
+    engine.power_on().unwrap();
+    reader.let_go();
 }
 
 /// Goal: in T=0 a warning takes the place of 61xx; the data is fetched, the warning stays. Without data it stands

@@ -109,6 +109,17 @@ impl Reader {
         self.set(|inside| inside.let_go = true);
     }
 
+    /// Waits until so many commands were on the wire.
+    pub(super) fn wait_for_wire(&self, commands: usize) {
+        let until = Instant::now() + Duration::from_secs(10);
+        let mut inside = self.inside();
+        while inside.wire.len() < commands {
+            let left = until.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "{:02X?}", inside.wire);
+            inside = self.0.1.wait_timeout(inside, left).unwrap().0;
+        }
+    }
+
     /// Waits until so many calls hang.
     pub(super) fn wait_for_hanging(&self, calls: usize) {
         let until = Instant::now() + Duration::from_secs(10);
@@ -230,6 +241,7 @@ impl Handle for Open {
         let says = {
             let mut inside = self.reader.inside();
             inside.wire.push(command.to_vec());
+            self.reader.0.1.notify_all();
             let next = inside.answers.pop_front();
             next.unwrap_or_else(|| {
                 Says::Bytes(inside.chip.as_mut().map_or(vec![0x90, 0], |chip| chip(command)))

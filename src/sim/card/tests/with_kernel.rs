@@ -4,7 +4,7 @@ use super::*;
 use crate::domain::emv::kernel::{CardSummary, Conclusion, HostAnswer, KernelError, Verdict};
 use crate::domain::emv::params::EmvConfig;
 use crate::domain::outcome::CvmMethod;
-use crate::sim::conversation::{End, Holder};
+use crate::sim::conversation::{Chip, End, Holder};
 
 /// What the bank does when the card goes online.
 #[derive(Clone, Copy)]
@@ -130,5 +130,54 @@ fn faults_of_the_card_never_end_in_approval() {
             let may_approve = step == "external-authenticate";
             assert!(may_approve || end != Ok(Verdict::Approved), "{step} {kind}: {end:?}");
         }
+    }
+}
+
+/// A card that compares what is asked with what was said to follow.
+struct Foretold {
+    card: Card,
+    /// What follows the next command.
+    next: Option<CommandApdu>,
+    /// What had to follow the last one.
+    expected: Option<CommandApdu>,
+    foretold: usize,
+}
+
+impl Chip for Foretold {
+    fn answer(&mut self, command: &CommandApdu) -> Option<ResponseApdu> {
+        if let Some(expected) = self.expected.take() {
+            assert_eq!(*command, expected);
+            self.foretold += 1;
+        }
+        let answer = self.card.answer(command)?;
+        self.expected = self.next.take().filter(|_| answer.status.is_ok());
+        if let Some(next) = &self.expected {
+            assert!(matches!(next.ins, 0xB2 | 0xCA), "{next:?} could change the card");
+        }
+        Some(answer)
+    }
+
+    fn follows(&mut self, next: Option<CommandApdu>) {
+        self.next = next;
+    }
+}
+
+/// Goal: where the kernel says what follows, that follows, and it only reads; it says so of most records.
+#[test]
+fn what_is_said_to_follow_follows() {
+    for name in PRESETS {
+        let (card, bank) = (Bench::preset(name).0, Bank::Approves);
+        let mut chip = Foretold { card, next: None, expected: None, foretold: 0 };
+        chip.card.inserted();
+        let holder = Holder { choice: 0, pin: Some("1234".to_owned()) };
+        let answer = |chip: &mut Foretold, summary: &CardSummary| bank.answer(&chip.card, &summary.tags);
+        let end = conversation::hold(
+            &conversation::terminal(),
+            &conversation::purchase(),
+            &mut chip,
+            &holder,
+            answer,
+        );
+        assert!(chip.foretold >= 2, "{name}: {} {end:?}", chip.foretold);
     }
 }
