@@ -18,6 +18,7 @@ mod download;
 mod durability;
 mod fuzz;
 mod host;
+mod hostile;
 mod installed;
 mod journal;
 mod links;

@@ -87,11 +87,17 @@ struct Link {
 /// A probe that does not end is forgotten after so long; the connect time-out is below it.
 const PROBE_MAX: Duration = Duration::from_secs(60);
 
+/// Links that are gone and remembered.
+const GONE_MAX: usize = 8;
+
 /// All links.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Links {
     rules: Rules,
     links: Vec<Link>,
+    /// Links that were there and are not now, the last one to go at the end: a plug that comes and goes has not earned
+    /// new trust by it.
+    gone: Vec<Link>,
     in_use: Option<LinkName>,
     /// The link over which there is a way, as it was last told.
     told: Option<LinkName>,
@@ -118,7 +124,7 @@ impl Links {
     /// Nothing is known yet.
     #[must_use]
     pub const fn new(rules: Rules) -> Self {
-        Self { rules, links: Vec::new(), in_use: None, told: None, exchange: None }
+        Self { rules, links: Vec::new(), gone: Vec::new(), in_use: None, told: None, exchange: None }
     }
 
     /// One step. Total: an event that does not fit changes nothing.
@@ -145,7 +151,8 @@ impl Links {
     }
 
     fn seen(&mut self, links: Vec<LinkFacts>, month: u32, now: BootTime) {
-        let known = core::mem::take(&mut self.links);
+        let mut known = core::mem::take(&mut self.links);
+        known.append(&mut self.gone);
         for facts in links {
             if self.rank(facts.name).is_none() || self.links.iter().any(|link| link.facts.name == facts.name)
             {
@@ -161,6 +168,13 @@ impl Links {
             let probing = old.and_then(|old| old.probing).filter(|_| !moved);
             self.links.push(Link { facts, health, usage, probing });
         }
+        known.retain(|old| self.link(old.facts.name).is_none());
+        self.gone = known;
+        for link in &mut self.gone {
+            (link.health, link.probing) = (link.health.seen(false, now), None);
+        }
+        let surplus = self.gone.len().saturating_sub(GONE_MAX);
+        self.gone.drain(..surplus);
         self.links.sort_by_key(|link| {
             (self.rules.preference.iter().position(|k| *k == link.facts.name.kind), link.facts.name)
         });

@@ -1,5 +1,5 @@
 //! The policy over arbitrary days of links: what must hold whatever they do, and the named cases.
-use super::policy::{Choice, Effect, Event, Links, Outlook, Rules};
+use super::policy::{Choice, Effect, Event, LinkStatus, Links, Outlook, Rules};
 use super::{Class, LinkFacts, LinkKind, LinkName, LinkReason, LinkState, Trial, Why};
 use crate::domain::calendar::BootTime;
 use core::time::Duration;
@@ -188,21 +188,62 @@ proptest! {
     /// twice the trust of the one before.
     #[test]
     fn a_flapping_link_moves_the_line_seldom(ups in prop::collection::vec((1_u64..400, 1_u64..60), 1..120)) {
-        let mut day = Day::of(&[CABLE, WIFI]);
-        let (mut moves, begun) = (0_u32, day.now);
-        for (good, bad) in ups {
-            for (seconds, links) in [(good, vec![CABLE, WIFI]), (bad, vec![WIFI])] {
-                let before = day.links.in_use();
-                day.does(seen(links.into_iter().map(up).collect()));
-                moves += u32::from(before != day.links.in_use());
-                let before = day.links.in_use();
-                day.runs(seconds, |_| true);
-                moves += u32::from(before != day.links.in_use());
-            }
-        }
-        let minutes = day.now.since(begun).as_secs() / 60;
-        prop_assert!(u64::from(moves) <= 6 + minutes / 2, "{moves} moves in {minutes} minutes");
+        let (moves, most) = moves_of(&ups);
+        prop_assert!(moves <= most, "{moves} moves, {most} are seldom");
     }
+}
+
+/// How often the line moves while the cable is there and gone for so many seconds, and how often it may.
+fn moves_of(ups: &[(u64, u64)]) -> (u64, u64) {
+    let mut day = Day::of(&[CABLE, WIFI]);
+    let (mut moves, begun) = (0, day.now);
+    for (good, bad) in ups {
+        for (seconds, links) in [(good, vec![CABLE, WIFI]), (bad, vec![WIFI])] {
+            let before = day.links.in_use();
+            day.does(seen(links.into_iter().map(up).collect()));
+            moves += u64::from(before != day.links.in_use());
+            let before = day.links.in_use();
+            day.runs(*seconds, |_| true);
+            moves += u64::from(before != day.links.in_use());
+        }
+    }
+    (moves, 6 + day.now.since(begun).as_secs() / 60 / 2)
+}
+
+/// Goal: the same, where each fall took the device away and with it, once, what was known of it.
+#[test]
+fn a_plug_that_comes_and_goes_moves_the_line_seldom() {
+    let (moves, most) = moves_of(&[(1, 1), (1, 1), (1, 1), (60, 1), (60, 1), (1, 1), (60, 1), (60, 1)]);
+    assert!(moves <= most, "{moves} moves, {most} are seldom");
+}
+
+/// Goal: a link whose device is pulled and plugged again is the one that fell before, with its falls and its bytes.
+#[test]
+fn a_device_that_was_pulled_is_remembered() {
+    let with_bytes = |bytes| LinkFacts { bytes: Some(bytes), ..up(LTE) };
+    let mut day = Day::of(&[WIFI]);
+    day.does(seen(vec![with_bytes(1_000), up(WIFI)]));
+    let month = |day: &Day| {
+        let of = |status: &LinkStatus| status.facts.name == LTE;
+        day.links.status(day.now).into_iter().find(of).map(|status| (status.month_bytes, status.reason))
+    };
+    let mut total = month(&day).unwrap().0;
+    for fall in 1..=3 {
+        day.does(Event::Tried(LTE, Trial::Answered));
+        day.does(seen(vec![with_bytes(5_000), up(WIFI)]));
+        total = month(&day).unwrap().0.max(total);
+        day.does(seen(vec![up(WIFI)]));
+        assert_eq!(month(&day), None, "it is not there");
+        day.does(seen(vec![with_bytes(0), up(WIFI)]));
+        let (bytes, reason) = month(&day).unwrap();
+        assert_eq!((bytes, reason.is_some()), (total, fall > 1), "after fall {fall}");
+    }
+    // Any number of devices that come once: the memory has a size.
+    let number = |number| LinkName { kind: LinkKind::Wifi, number };
+    for other in 2..60 {
+        day.does(seen(vec![up(number(other))]));
+    }
+    assert!(format!("{:?}", day.links).matches("LinkFacts").count() < 12);
 }
 
 /// Goal: the best link is used at once at a start, and one that dies gives way at once.

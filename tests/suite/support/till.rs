@@ -303,6 +303,14 @@ impl Till {
         self.daemon.as_ref().expect("a daemon").sockets()
     }
 
+    /// The daemon's resident memory.
+    pub(crate) fn daemon_memory_kib(&self) -> u64 {
+        let id = self.daemon.as_ref().expect("a daemon").id();
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("the daemon lives");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     /// From now on the daemon can write to no file, or can again.
     pub(crate) fn break_disk(&self, broken: bool) {
         self.daemon.as_ref().expect("a daemon").break_disk(broken);
