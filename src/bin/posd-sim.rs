@@ -37,6 +37,9 @@ enum Command {
     Worlds(worlds::Args),
     /// Bytes of chance against everything that reads bytes from outside
     Fuzz(fuzz::Args),
+    /// A service that only takes a name on the bus, to compare a start with
+    #[command(hide = true)]
+    BareService,
     /// Mixed business of the real daemon, which is killed again and again
     Storm(storm::Args),
 }
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
             let handle = card_pcsc::start(ReaderNames::Auto, APDU_DEADLINE, events)?;
             Ok(Box::new(move |command| handle.try_send(command).is_ok()))
         }),
+        Command::BareService => bench::bare_service(),
         Command::Worlds(args) => worlds::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Storm(args) => storm::run(&args),

@@ -10,6 +10,7 @@
     clippy::print_stderr,
     reason = "helpers of tests fail like tests, and say why they are left out"
 )]
+mod emulator;
 mod reader;
 
 use crate::slips::kinds;

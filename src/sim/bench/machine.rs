@@ -66,6 +66,18 @@ impl Memory {
     }
 }
 
+/// How often the threads of a process have gone to sleep, and so were woken: voluntary context switches. Threads that
+/// have ended do not count.
+pub(super) fn wakings(process: u32) -> Result<u64, Error> {
+    let mut sum = 0_u64;
+    for thread in fs::read_dir(format!("/proc/{process}/task"))? {
+        let text = fs::read_to_string(thread?.path().join("status"))?;
+        let count = field(&text, "voluntary_ctxt_switches").and_then(|count| count.parse::<u64>().ok());
+        sum = sum.saturating_add(count.unwrap_or_default());
+    }
+    Ok(sum)
+}
+
 /// The value behind `NAME:` at the start of a line.
 fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let value = |line: &'a str| {

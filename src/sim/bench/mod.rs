@@ -10,6 +10,7 @@ mod kinds;
 mod ledger;
 mod machine;
 mod reader;
+mod service;
 mod stored;
 mod table;
 mod till;
@@ -25,6 +26,7 @@ use kinds::{Diary, Kinds};
 use machine::{Cpu, Memory};
 use reader::Turns;
 pub use reader::{OpenReader, ToCard};
+pub use service::bare_service;
 use std::fs;
 use std::io::{Error, Write as _};
 use std::path::{Path, PathBuf};
@@ -70,19 +72,37 @@ pub struct Args {
     /// What tests/tools/codec-bench/run measured
     #[arg(long, value_name = "FILE")]
     codecs: Option<PathBuf>,
-    /// Only the conversations over pcscd, on standard error
-    #[arg(long, requires = "emv_terminal")]
-    only_conversations: bool,
+    /// Measure only this, and tell it on standard error
+    #[arg(long)]
+    only: Option<Part>,
     /// Print JSON instead of Markdown
     #[arg(long)]
     json: bool,
 }
 
+/// Parts that can be measured alone.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Part {
+    /// Conversations over pcscd, against the test terminal of the crate emv.
+    Conversations,
+    /// Starts and wakings.
+    Service,
+}
+
 /// Measures and prints. Progress goes to standard error.
 #[must_use]
 pub fn run(args: &Args, open_journal: OpenJournal) -> ExitCode {
-    if args.only_conversations {
-        return only_conversations(args);
+    if let Some(part) = args.only {
+        return match only(args, part) {
+            Ok(told) => {
+                tell(&told);
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                tell(&format!("broken off: {error}"));
+                ExitCode::FAILURE
+            }
+        };
     }
     let measured = measure(args, open_journal).and_then(|table| {
         let text = if args.json { table.json() } else { table.markdown() };
@@ -97,19 +117,21 @@ pub fn run(args: &Args, open_journal: OpenJournal) -> ExitCode {
     }
 }
 
-fn only_conversations(args: &Args) -> ExitCode {
-    let program = std::env::current_exe();
-    let turns =
-        program.and_then(|program| reader::measure(&program, args.emv_terminal.as_deref(), &args.disk));
-    match turns {
-        Ok(Some(Turns { ours: (count, ours), theirs: (others, theirs) })) => {
-            tell(&format!("{ours:?} for {count} commands against {theirs:?} for {others}"));
-            ExitCode::SUCCESS
+/// One part of the measurements, in a line.
+fn only(args: &Args, part: Part) -> Result<String, Error> {
+    fs::create_dir_all(&args.disk)?;
+    match part {
+        Part::Conversations => {
+            let program = std::env::current_exe()?;
+            let turns = reader::measure(&program, args.emv_terminal.as_deref(), &args.disk)?;
+            let Turns { ours: (count, ours), theirs: (others, theirs) } =
+                turns.ok_or_else(|| Error::other("nothing to compare with"))?;
+            Ok(format!("{ours:?} for {count} commands against {theirs:?} for {others}"))
         }
-        Ok(None) => ExitCode::FAILURE,
-        Err(error) => {
-            tell(&format!("broken off: {error}"));
-            ExitCode::FAILURE
+        Part::Service => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let measured = runtime.block_on(service::measure(args, &args.disk))?;
+            Ok(format!("{measured:?}"))
         }
     }
 }
@@ -140,6 +162,8 @@ fn measure(args: &Args, open_journal: OpenJournal) -> Result<Table, Error> {
     let kinds = runtime.block_on(count_kinds(args, &disk))?;
     tell(&format!("{} stored sales uploaded, {} rows settled", stored::UPLOADS, stored::ROWS));
     let stored = runtime.block_on(stored::measure(args, &disk, open_journal))?;
+    tell("starts, against a bare service");
+    let service = runtime.block_on(service::measure(args, &disk))?;
     let table = Table {
         machine: machine::description(),
         file_system: machine::file_system(&disk)?,
@@ -157,6 +181,7 @@ fn measure(args: &Args, open_journal: OpenJournal) -> Result<Table, Error> {
         work,
         stored,
         worlds,
+        service,
     };
     drop(fs::remove_dir_all(&disk));
     Ok(table)

@@ -5,6 +5,7 @@ use super::kinds::Kinds;
 use super::ledger::{Ledgers, Pair, SIZES};
 use super::machine::Memory;
 use super::reader::Turns;
+use super::service::Service;
 use super::stored::{ANSWER_MS, ROWS, Stored, UPLOADS};
 use super::worlds::Worlds;
 use super::{Commits, READ_ROUNDS, READS, Syncs, Work};
@@ -30,6 +31,7 @@ pub(super) struct Table {
     pub(super) work: Work,
     pub(super) stored: Stored,
     pub(super) worlds: Worlds,
+    pub(super) service: Service,
 }
 
 impl Table {
@@ -68,6 +70,7 @@ impl Table {
             self.chip_rows(),
             codecs,
             self.daemon_rows(),
+            self.service_rows(),
         ]
         .concat()
     }
@@ -201,6 +204,30 @@ impl Table {
         ]
     }
 
+    fn service_rows(&self) -> Vec<[String; 3]> {
+        let service = &self.service;
+        vec![
+            row(
+                "from its start to READY, against a service that only takes a name on the bus, medians, turn by turn",
+                "at most 3",
+                format!(
+                    "{:.2} times ({:.1} ms against {:.1} ms)",
+                    us(service.own) / us(service.bare),
+                    millis(service.own),
+                    millis(service.bare)
+                ),
+            ),
+            row(
+                &format!(
+                    "wakings of all its threads in {} s without anything to do",
+                    Service::IDLE_FOR.as_secs()
+                ),
+                "none beyond the watchdog",
+                service.wakings.to_string(),
+            ),
+        ]
+    }
+
     /// The same as JSON: plain numbers, times in microseconds, memory in KiB.
     pub(super) fn json(&self) -> String {
         let (commits, work) = (&self.commits, &self.work);
@@ -247,6 +274,11 @@ impl Table {
                 "transactions-per-core-second": self.worlds.rate(),
                 "worlds": self.worlds.worlds,
                 "worlds-us": us(self.worlds.worlds_cpu),
+            },
+            "service": {
+                "start-us": us(self.service.own),
+                "bare-start-us": us(self.service.bare),
+                "idle-wakings": self.service.wakings,
             },
             "property-read": { "ratio": work.ratio, "read-us": us(work.read), "ping-us": us(work.ping) },
             "cpu-per-sale-us": {
