@@ -6,7 +6,7 @@ use crate::adapters::courier::FileCourier;
 use crate::adapters::host_tcp::{self, HostSettings, TlsSettings};
 use crate::adapters::journal_sqlite::SqliteJournal;
 use crate::adapters::links;
-use crate::adapters::printer_escpos::{self, Device, PrinterSettings};
+use crate::adapters::printer_escpos::{self, Device, DrawerWire, PrinterSettings};
 use crate::adapters::system::{self, BusyLock, Machine, Zone};
 use crate::adapters::typeface::{self, Typeface};
 use crate::api::{self, Parts, Security};
@@ -353,6 +353,15 @@ fn printer_settings(config: &Config) -> Result<PrinterSettings, String> {
         width_dots: config.printer.width_dots,
         chinese,
         glyphs: glyphs.ok().map(|typeface| Arc::new(typeface) as Arc<dyn Glyphs>),
+        drawer: config.printer.drawer.map(|drawer| DrawerWire {
+            pin_5: drawer.pin_5,
+            pulse_ms: drawer.pulse_ms,
+            open_is_high: match drawer.sensor {
+                config::DrawerSensor::Unknown => None,
+                config::DrawerSensor::High => Some(true),
+                config::DrawerSensor::Low => Some(false),
+            },
+        }),
         timing: Default::default(),
     })
 }
@@ -417,6 +426,7 @@ fn settings(config: &Config, config_invalid: bool, token_key: TokenKey) -> Setti
         },
         auto_sign_on: config.host.auto_sign_on,
         pin_entry: config.reader.pin_entry,
+        drawer_role: config.printer.drawer.map(|drawer| drawer.role),
         plies: config.printer.plies,
         tear_pause: config.printer.tear_pause,
         width_dots: config.printer.width_dots,

@@ -199,6 +199,8 @@ pub enum PrinterCommand {
         /// Lines of text.
         lines: u8,
     },
+    /// Open the cash drawer. Not answered; what is wrong with the printer is told as its status.
+    OpenDrawer,
 }
 
 /// What is known of the printer.
@@ -224,6 +226,8 @@ pub struct PrinterStatus {
     pub dots: u32,
     /// How much the printer can prove: `process-id`, `asb`, `poll` or `none`.
     pub evidence: String,
+    /// The cash drawer is open; `None`: nothing tells. While it is, it is looked at every few seconds.
+    pub drawer_open: Option<bool>,
 }
 
 /// How a print job ended.

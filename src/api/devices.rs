@@ -1,12 +1,12 @@
-//! `org.posd.Pos1.Reader` and `org.posd.Pos1.Printer`: what is known of the devices, and paper that tells of no
-//! transaction.
+//! `org.posd.Pos1.Reader`, `org.posd.Pos1.Printer`, `org.posd.Pos1.Drawer`: what is known of the devices, and paper
+//! that tells of no transaction.
 use super::auth::Action;
 use super::desk::Desk;
 use super::error::{ApiError, invalid};
-use super::options::{Dict, no_options};
+use super::options::{Dict, leave_only, no_options};
 use super::{free_text, path};
 use crate::engine::handle::Command;
-use crate::engine::view::{PrinterView, ReaderView};
+use crate::engine::view::{DrawerView, PrinterView, ReaderView};
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -65,6 +65,36 @@ impl ReaderObject {
     #[zbus(property)]
     fn statistics(&self) -> HashMap<String, u64> {
         self.view.borrow().statistics.iter().cloned().collect()
+    }
+}
+
+/// The cash drawer, on the printer's object.
+#[derive(Clone, Debug)]
+pub(super) struct DrawerObject {
+    pub(super) desk: Desk,
+    pub(super) view: watch::Receiver<Arc<DrawerView>>,
+}
+
+#[interface(name = "org.posd.Pos1.Drawer", introspection_docs = false)]
+impl DrawerObject {
+    async fn open(&self, options: Dict, #[zbus(header)] header: Header<'_>) -> Result<(), ApiError> {
+        let leave = leave_only(options)?;
+        let caller = self.desk.admit(&header, Action::Drawer).await?;
+        self.desk.ask_and_settle(|answer| Command::OpenDrawer { leave, caller, answer }).await
+    }
+
+    #[zbus(property)]
+    fn is_open(&self) -> &'static str {
+        match self.view.borrow().open {
+            Some(true) => "yes",
+            Some(false) => "no",
+            None => "unknown",
+        }
+    }
+
+    #[zbus(property)]
+    fn open_count(&self) -> u32 {
+        self.view.borrow().opens
     }
 }
 

@@ -421,6 +421,16 @@ pub trait Reader {
     fn card_removed(&self, early: bool) -> zbus::Result<()>;
 }
 
+#[proxy(interface = "org.posd.Pos1.Drawer", default_service = "org.posd.Pos1", gen_blocking = false)]
+pub trait Drawer {
+    #[zbus(allow_interactive_auth)]
+    fn open(&self, options: Options<'_>) -> zbus::Result<()>;
+    #[zbus(property)]
+    fn is_open(&self) -> zbus::Result<String>;
+    #[zbus(property)]
+    fn open_count(&self) -> zbus::Result<u32>;
+}
+
 #[proxy(interface = "org.posd.Pos1.Printer", default_service = "org.posd.Pos1", gen_blocking = false)]
 pub trait Printer {
     #[zbus(allow_interactive_auth)]

@@ -3,7 +3,7 @@
 //! first, then the signal that speaks of them.
 use super::agents::{AgentsView, time_options};
 use super::desk::Desk;
-use super::devices::{PrinterObject, ReaderObject};
+use super::devices::{DrawerObject, PrinterObject, ReaderObject};
 use super::host::HostObject;
 use super::job::JobObject;
 use super::ledger::LedgerObject;
@@ -21,7 +21,9 @@ use crate::domain::ident::TxnId;
 use crate::domain::link::LinkName;
 use crate::domain::text;
 use crate::engine::handle::Notice;
-use crate::engine::view::{JobView, LinkView, PrintJobView, PrinterView, ReaderView, Snapshot, TxnView};
+use crate::engine::view::{
+    DrawerView, JobView, LinkView, PrintJobView, PrinterView, ReaderView, Snapshot, TxnView,
+};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
@@ -44,6 +46,7 @@ pub(super) struct Publisher {
     ledger: Published<LedgerObject>,
     readers: Vec<Viewed<ReaderObject, ReaderView>>,
     printer: Option<Viewed<PrinterObject, PrinterView>>,
+    drawer: Option<Viewed<DrawerObject, DrawerView>>,
     transactions: BTreeMap<TxnId, Viewed<TransactionObject, TxnView>>,
     jobs: BTreeMap<u64, Viewed<JobObject, JobView>>,
     print_jobs: BTreeMap<String, Viewed<PrintJobObject, PrintJobView>>,
@@ -79,6 +82,7 @@ impl Publisher {
             links: BTreeMap::new(),
             readers: Vec::new(),
             printer: None,
+            drawer: None,
             transactions: BTreeMap::new(),
             jobs: BTreeMap::new(),
             print_jobs: BTreeMap::new(),
@@ -256,6 +260,22 @@ impl Publisher {
                 }
             }
         }
+        self.show_printer(snapshot).await?;
+        let drawer = snapshot.printer.as_ref().and_then(|printer| printer.drawer);
+        match (&mut self.drawer, drawer) {
+            (Some(shown), Some(view)) if *shown.view() == view => Ok(()),
+            (Some(shown), Some(view)) => shown.show(Arc::new(view)).await,
+            (None, Some(view)) => {
+                let desk = self.desk.clone();
+                let make = |view| DrawerObject { desk, view };
+                self.drawer = Some(Viewed::put(&self.bus, path::printer(0), Arc::new(view), make).await?);
+                Ok(())
+            }
+            (shown, None) => gone(shown.take()).await,
+        }
+    }
+
+    async fn show_printer(&mut self, snapshot: &Snapshot) -> zbus::Result<()> {
         match (&mut self.printer, &snapshot.printer) {
             (Some(printer), Some(view)) if *printer.view() == *view => Ok(()),
             (Some(printer), Some(view)) => printer.show(Arc::new(view.clone())).await,

@@ -299,6 +299,11 @@ pub(crate) enum Printer {
     Status,
     /// Print a page that shows width, places, sizes and Chinese as they must look
     Test,
+    /// Open the cash drawer
+    OpenDrawer {
+        #[command(flatten)]
+        leave: LeaveOptions,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -2,7 +2,7 @@
 use super::args::Which;
 use super::failure::{Exit, Failure};
 use crate::api::proxy::{
-    BUS_NAME, Dict, HostProxy, LedgerProxy, MaintenanceProxy, ManagerProxy, OBJECT_MANAGER_PATH,
+    BUS_NAME, Dict, DrawerProxy, HostProxy, LedgerProxy, MaintenanceProxy, ManagerProxy, OBJECT_MANAGER_PATH,
     OperatorsProxy, Options, PrinterProxy, QueueProxy, ROOT_PATH, TransactionProxy,
 };
 use serde_json::{Map, Value as Json};
@@ -98,6 +98,14 @@ impl Terminal {
         let path = OwnedObjectPath::try_from(path)
             .map_err(|_| Failure::usage(format!("{path} is not an object path")))?;
         let builder = PrinterProxy::builder(&self.bus).path(path)?;
+        Ok(builder.cache_properties(zbus::proxy::CacheProperties::No).build().await?)
+    }
+
+    /// The cash drawer of a printer.
+    pub(crate) async fn drawer(&self, path: &str) -> Result<DrawerProxy<'_>, Failure> {
+        let path = OwnedObjectPath::try_from(path)
+            .map_err(|_| Failure::usage(format!("{path} is not an object path")))?;
+        let builder = DrawerProxy::builder(&self.bus).path(path)?;
         Ok(builder.cache_properties(zbus::proxy::CacheProperties::No).build().await?)
     }
 

@@ -2,6 +2,7 @@
 use super::args::{Ply, Printer};
 use super::client::{Fields as _, Terminal, next};
 use super::failure::{Exit, Failure};
+use super::leave::{given, with_leave};
 use super::screen::{Screen, Tone, pairs};
 use super::status::{Properties, listed};
 use super::words::{self, Pair};
@@ -10,6 +11,8 @@ use serde_json::{Map, Value as Json, json};
 use std::time::Duration;
 use zbus::zvariant::OwnedObjectPath;
 
+/// The action of opening the cash drawer.
+const DRAWER: &str = "drawer";
 /// How long a print is watched. After it the job goes on by itself.
 const PRINT_MAX: Duration = Duration::from_secs(60);
 
@@ -26,6 +29,13 @@ pub(crate) async fn printer(screen: &Screen, address: Option<&str>, verb: &Print
             Ok(Exit::Done)
         }
         Printer::Test => test(screen, &terminal, printer.text("path")).await,
+        Printer::OpenDrawer { leave } => {
+            let drawer = terminal.drawer(printer.text("path")).await?;
+            let token = given(&terminal, screen, leave, DRAWER, 0).await?;
+            with_leave(&terminal, screen, token, async |options| drawer.open(options).await).await?;
+            screen.answer(json!({ "opened": true }), screen.word(words::DRAWER_OPENED));
+            Ok(Exit::Done)
+        }
     }
 }
 

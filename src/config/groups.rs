@@ -1,13 +1,13 @@
 //! The tables of `posd.toml`: every key with its default and its limits.
 use super::profiles::is_name;
 use super::{
-    Batch, Chinese, Connection, Endpoint, Host, LinkControl, Links, Operators, PinEntry, Printer,
-    PrinterDevice, Reader, Security, StoreAndForward, Terminal,
+    Batch, Chinese, Connection, Drawer, DrawerPin, DrawerSensor, Endpoint, Host, LinkControl, Links,
+    Operators, PinEntry, Printer, PrinterDevice, Reader, Security, StoreAndForward, Terminal,
 };
 use crate::domain::ident::{MerchantId, TerminalId};
 use crate::domain::link::LinkKind;
 use crate::domain::money::{Amount, Currency};
-use crate::domain::outcome::{EntryMode, Kind};
+use crate::domain::outcome::{EntryMode, Kind, Role};
 use crate::domain::profile::Profile;
 use crate::domain::settings::Section;
 use crate::domain::slip::Language;
@@ -132,6 +132,15 @@ pub(super) fn printer(mut s: Section<'_>) -> Option<Printer> {
     let chinese = s.text("chinese", Some(Chinese::Auto), &all(Chinese::ALL), Chinese::from_word);
     let full_pan =
         s.list("full-pan", Some(Vec::new()), 0..=Kind::ALL.len(), &all(Kind::ALL), Kind::from_word);
+    let drawer_pin = s.text("drawer", Some(DrawerPin::Nowhere), &all(DrawerPin::ALL), DrawerPin::from_word);
+    let pulse_ms = s.number("drawer-pulse-ms", 100, 20..=500, " ms");
+    let sensor = s.text(
+        "drawer-sensor",
+        Some(DrawerSensor::Unknown),
+        &all(DrawerSensor::ALL),
+        DrawerSensor::from_word,
+    );
+    let role = s.text("drawer-role", Some(Role::Cashier), "\"cashier\" or \"supervisor\"", drawer_role);
     let width_dots = width_dots.filter(|dots| {
         if !dots.is_multiple_of(8) {
             s.wrong_table("width-dots", "is not a multiple of 8", "192 to 1024 dots, a multiple of 8");
@@ -146,7 +155,17 @@ pub(super) fn printer(mut s: Section<'_>) -> Option<Printer> {
         tear_pause: Duration::from_secs(tear_pause?),
         chinese: chinese?,
         full_pan: full_pan?,
+        drawer: {
+            let pin = drawer_pin?;
+            let drawer =
+                Drawer { pin_5: pin == DrawerPin::Pin5, pulse_ms: pulse_ms?, sensor: sensor?, role: role? };
+            (pin != DrawerPin::Nowhere).then_some(drawer)
+        },
     })
+}
+
+fn drawer_role(word: &str) -> Option<Role> {
+    Role::from_word(word).filter(|role| matches!(role, Role::Cashier | Role::Supervisor))
 }
 
 pub(super) fn emv(mut s: Section<'_>) -> Option<PathBuf> {

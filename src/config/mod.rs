@@ -14,7 +14,7 @@ use crate::domain::ident::{MerchantId, TerminalId};
 use crate::domain::link::LinkKind;
 use crate::domain::money::{Amount, Currency};
 pub use crate::domain::outcome::PinEntry;
-use crate::domain::outcome::{EntryMode, Kind, words};
+use crate::domain::outcome::{EntryMode, Kind, Role, words};
 use crate::domain::profile::Profile;
 use crate::domain::slip::Language;
 use std::path::{Path, PathBuf};
@@ -184,6 +184,21 @@ pub struct Printer {
     pub chinese: Chinese,
     /// Kinds whose merchant ply shows the whole card number.
     pub full_pan: Vec<Kind>,
+    /// The cash drawer at it.
+    pub drawer: Option<Drawer>,
+}
+
+/// The cash drawer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drawer {
+    /// Its coil is at pin 5 of the plug, not at pin 2.
+    pub pin_5: bool,
+    /// How long the coil pulls, in milliseconds.
+    pub pulse_ms: u16,
+    /// What its switch says.
+    pub sensor: DrawerSensor,
+    /// The least role that may open it.
+    pub role: Role,
 }
 
 /// Where the printer is.
@@ -273,6 +288,30 @@ words! {
         Short = "short",
         /// As long as it holds.
         Long = "long",
+    }
+}
+
+words! {
+    /// Where the coil of a cash drawer is.
+    DrawerPin {
+        /// There is no drawer.
+        Nowhere = "none",
+        /// Pin 2 of the plug, as most have it.
+        Pin2 = "pin2",
+        /// Pin 5.
+        Pin5 = "pin5",
+    }
+}
+
+words! {
+    /// What the switch of a cash drawer, at pin 3 of the plug, says when it is open.
+    DrawerSensor {
+        /// There is none.
+        Unknown = "none",
+        /// High.
+        High = "high",
+        /// Low.
+        Low = "low",
     }
 }
 

@@ -119,6 +119,10 @@ impl Engine {
                 let result = self.feed(lines);
                 reply(answer, result);
             }
+            Command::OpenDrawer { leave, caller, answer } => {
+                let result = self.open_drawer(&leave, &caller);
+                reply(answer, result);
+            }
             Command::RetryPrint(job, answer) => {
                 let result = self.retry_print(&job);
                 reply(answer, result);

@@ -155,6 +155,8 @@ pub enum Command {
     TestPage(Answer<String>),
     /// `Printer.Feed`.
     Feed { lines: u8, answer: Answer<()> },
+    /// `Drawer.Open`.
+    OpenDrawer { leave: Leave, caller: Caller, answer: Answer<()> },
     /// `PrintJob.Retry`.
     RetryPrint(String, Answer<()>),
     /// `PrintJob.Abandon`.

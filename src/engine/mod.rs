@@ -14,6 +14,7 @@ mod commands;
 mod create;
 mod cut;
 mod download;
+mod drawer;
 mod explain;
 pub mod handle;
 mod jobs;

@@ -122,12 +122,12 @@ impl Engine {
     }
 }
 
-fn no_printer() -> Fault {
+pub(super) fn no_printer() -> Fault {
     Fault::new(FaultName::DeviceAbsent, "no printer is connected; check cable and power")
 }
 
 /// Says why no paper can be moved.
-fn can_move(status: &PrinterStatus) -> Result<(), Fault> {
+pub(super) fn can_move(status: &PrinterStatus) -> Result<(), Fault> {
     if status.online {
         return Ok(());
     }

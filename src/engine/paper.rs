@@ -126,6 +126,8 @@ pub(super) struct PrintDesk {
     pub(super) own: OwnPapers,
     /// A part of a slip may hang out of the printer since before the start; told with the first job.
     after_break: bool,
+    /// How often the cash drawer was opened since the start.
+    pub(super) drawer_opens: u32,
     /// jobs, confirmed, unconfirmed, held.
     pub(super) counts: [u64; 4],
 }

@@ -24,7 +24,7 @@ use crate::domain::ident::{BatchNumber, Stan, TxnId};
 use crate::domain::keystore::{KeyStore, SessionKeys};
 use crate::domain::link::policy::Rules;
 use crate::domain::money::Currency;
-use crate::domain::outcome::{Kind, PinEntry, PrintState};
+use crate::domain::outcome::{Kind, PinEntry, PrintState, Role};
 use crate::domain::queue::limits;
 use crate::domain::queue::order;
 use crate::domain::record::{Begun, KeyRecord, Loaded, OperatorRow, Record, TimelineRow, TxnRow};
@@ -79,6 +79,8 @@ pub struct Settings {
     pub pin_entry: PinEntry,
     /// Plies of a slip.
     pub plies: u8,
+    /// The least role that may open the cash drawer; `None`: there is none.
+    pub drawer_role: Option<Role>,
     /// Pause between them.
     pub tear_pause: Duration,
     /// A printer is configured.

@@ -217,6 +217,17 @@ pub struct PrinterView {
     pub queue_depth: u32,
     /// `Statistics`: jobs, confirmed, unconfirmed, held.
     pub statistics: Vec<(String, u64)>,
+    /// The cash drawer at it.
+    pub drawer: Option<DrawerView>,
+}
+
+/// `org.posd.Pos1.Drawer`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DrawerView {
+    /// `IsOpen`; `None` = unknown.
+    pub open: Option<bool>,
+    /// `OpenCount`, since the start.
+    pub opens: u32,
 }
 
 /// `org.posd.Pos1.Network`.

@@ -481,6 +481,7 @@ impl Engine {
                 .zip(self.desk.counts)
                 .map(|(n, count)| ((*n).to_owned(), count))
                 .collect(),
+            drawer: self.drawer_view(),
         })
     }
 

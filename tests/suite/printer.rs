@@ -52,7 +52,8 @@ impl Bench {
     fn of(device: Device, chinese: Chinese) -> Self {
         let (sender, events) = mpsc::channel(32);
         let glyphs = crate::paper::typeface();
-        let settings = PrinterSettings { device, width_dots: 384, chinese, glyphs, timing: quick() };
+        let settings =
+            PrinterSettings { device, width_dots: 384, chinese, glyphs, drawer: None, timing: quick() };
         let handle = start(settings, sender).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         Self { runtime, events, handle, next_job: 1 }
@@ -389,6 +390,7 @@ fn without_a_font_slips_are_text() {
         width_dots: 384,
         chinese,
         glyphs: None,
+        drawer: None,
         timing: quick(),
     };
     let text = encode(&a_slip(), &settings(Chinese::Gb18030).pen()).unwrap();

@@ -92,8 +92,30 @@ pub struct PrinterSettings {
     pub chinese: Chinese,
     /// Shapes of characters. Without them all is printed as text.
     pub glyphs: Option<Arc<dyn Glyphs>>,
+    /// The cash drawer at the printer.
+    pub drawer: Option<DrawerWire>,
     /// How long to wait for what.
     pub timing: Timing,
+}
+
+/// How a cash drawer hangs on the printer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DrawerWire {
+    /// Its coil is at pin 5 of the plug, not at pin 2.
+    pub pin_5: bool,
+    /// How long the coil pulls, 2 to 510 ms.
+    pub pulse_ms: u16,
+    /// What its switch, at pin 3, says when it is open; `None`: there is none.
+    pub open_is_high: Option<bool>,
+}
+
+impl DrawerWire {
+    /// ESC p m t1 t2, times in units of 2 ms. The coil rests for as long as a person needs to push the drawer in again.
+    /// Source: Epson ESC/POS reference.
+    fn pulse(self) -> [u8; 5] {
+        let on = u8::try_from(self.pulse_ms / 2).unwrap_or(u8::MAX);
+        [0x1b, b'p', u8::from(self.pin_5), on, u8::MAX]
+    }
 }
 
 impl PrinterSettings {

@@ -36,6 +36,8 @@ pub(super) struct Condition {
     pub(super) cutter_error: bool,
     pub(super) fault: bool,
     pub(super) overheated: bool,
+    /// Pin 3 of the drawer's plug.
+    pub(super) drawer_high: bool,
 }
 
 impl Condition {
@@ -50,6 +52,7 @@ impl Condition {
             cutter_error: error & 0x08 != 0,
             fault: error & 0x24 != 0 || offline & 0x40 != 0,
             overheated: error & 0x40 != 0,
+            drawer_high: printer & 0x04 != 0,
         }
     }
 

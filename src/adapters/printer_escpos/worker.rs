@@ -100,7 +100,11 @@ impl Worker {
                 Ok(PrinterCommand::Print { job, document, after_break }) => {
                     self.print(&Job { number: job, document: &document, after_break })
                 }
-                Ok(PrinterCommand::Feed { lines }) => self.feed(lines),
+                Ok(PrinterCommand::Feed { lines }) => self.order(&feeding(lines)),
+                Ok(PrinterCommand::OpenDrawer) => match self.settings.drawer {
+                    Some(drawer) => self.order(&drawer.pulse()),
+                    None => Ok(()),
+                },
                 Err(RecvTimeoutError::Timeout) => self.probe(),
                 Err(RecvTimeoutError::Disconnected) => return,
             };
@@ -131,15 +135,16 @@ impl Worker {
         self.tell(PrinterEvent::Done { job: job.number, end })
     }
 
-    /// Moves the paper of a printer that can. What a cut-off job has left is cut off first, as before a slip.
-    fn feed(&mut self, lines: u8) -> Result<(), EngineGone> {
+    /// Has a printer that can do something at once: one that cannot would do it when somebody has mended it. What a
+    /// cut-off job has left is cut off first, as before a slip.
+    fn order(&mut self, command: &[u8]) -> Result<(), EngineGone> {
         let (mut talk, condition) = match self.look() {
             Ok(found) => found,
             Err(reason) => return self.tell_trouble(reason),
         };
         if condition.and_then(Condition::trouble).is_none() {
             let mut bytes = self.open_bytes.map(clearing).unwrap_or_default();
-            bytes.extend(feeding(lines));
+            bytes.extend(command);
             let sent = talk.send(&bytes, self.settings.timing.stall);
             if let Some(stop) = sent.stop {
                 // A part of the clearing is none, and a command may be open: it begins anew.
@@ -151,8 +156,10 @@ impl Worker {
             }
             self.open_bytes = None;
         }
+        // It answers when it has come so far: the drawer's switch says what the pulse has done.
+        let after = if condition.is_some() { talk.condition().ok() } else { None };
         talk.close(CLOSE).ok();
-        self.tell_condition(condition)
+        self.tell_condition(after.or(condition))
     }
 
     /// One job from its encoding to its end.
@@ -382,6 +389,8 @@ impl Worker {
             if condition.cover_open { "open" } else { "closed" }.clone_into(&mut status.cover);
             if condition.cutter_error { "error" } else { "ok" }.clone_into(&mut status.cutter);
             status.overheated = condition.overheated;
+            let switch = self.settings.drawer.and_then(|drawer| drawer.open_is_high);
+            status.drawer_open = switch.map(|high| condition.drawer_high == high);
         }
         self.tell_status(Some(status))
     }
@@ -394,7 +403,8 @@ impl Worker {
     }
 
     fn tell_status(&mut self, status: Option<PrinterStatus>) -> Result<(), EngineGone> {
-        self.watch = !status.as_ref().is_some_and(|status| status.online);
+        let quiet = |status: &PrinterStatus| status.online && status.drawer_open != Some(true);
+        self.watch = !status.as_ref().is_some_and(quiet);
         if self.told.as_ref() == Some(&status) {
             return Ok(());
         }
@@ -423,6 +433,7 @@ impl Worker {
             columns: columns(self.settings.width_dots),
             dots: self.settings.width_dots,
             evidence: self.known.as_ref().map_or(Evidence::Nothing, |known| known.evidence).word().to_owned(),
+            drawer_open: None,
         }
     }
 }

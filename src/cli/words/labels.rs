@@ -97,6 +97,7 @@ pairs! {
     SLIPS = "已打印", "Slips";
     LOOK_AT_TEST_PAGE = "请看测试页: 数字行须到纸边, 不换行; 汉字清楚, 无方框无问号; 纸已切断",
         "look at the page: the digits reach the edge on one line; Chinese is legible; the paper is cut";
+    DRAWER_OPENED = "钱箱已打开", "the drawer opens";
     JOBS_WAITING = "个打印任务等待", "jobs waiting";
     CLOCK_UNTRUSTED = "不可信, 签到后校准", "not trusted; a sign-on sets it right";
     ABSENT = "未连接", "not connected";

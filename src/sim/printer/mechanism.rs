@@ -79,6 +79,8 @@ struct Faults {
     slow: bool,
     no_process_id: bool,
     mute: bool,
+    /// No fault: the cash drawer is open, and its switch high.
+    drawer_open: bool,
     /// What comes after so many bytes.
     later: Vec<(usize, Fault)>,
 }
@@ -91,7 +93,7 @@ impl Faults {
     /// The answer to DLE EOT n, as recorded from an emulator for each fault.
     fn real_time(&self, which: u8) -> u8 {
         let bits: &[(bool, u8)] = match which {
-            1 => &[(!self.ready(), 0x08)],
+            1 => &[(!self.ready(), 0x08), (self.drawer_open, 0x04)],
             2 => &[
                 (self.cover_open, 0x04),
                 (self.paper_out, 0x20),
@@ -247,7 +249,10 @@ impl Mechanism {
 
     fn apply(&mut self, fault: Fault) {
         match fault {
-            Fault::Nothing => self.faults = Faults::default(),
+            Fault::Nothing => {
+                self.faults = Faults { drawer_open: self.faults.drawer_open, ..Faults::default() };
+            }
+            Fault::DrawerIn => self.faults.drawer_open = false,
             Fault::PaperOut => self.faults.paper_out = true,
             Fault::PaperLow => self.faults.paper_low = true,
             Fault::CoverOpen => self.faults.cover_open = true,
@@ -385,6 +390,10 @@ impl Mechanism {
             Command::Init => {
                 self.line.clear();
                 (self.multi_byte, self.align, self.bold, self.scale) = (false, 0, false, 1);
+            }
+            Command::Pulse => {
+                self.faults.drawer_open = true;
+                self.report.pulses = self.report.pulses.saturating_add(1);
             }
             Command::MultiByte(on) => self.multi_byte = on,
             Command::Align(align) => self.align = align,

@@ -82,10 +82,12 @@ pub enum Fault {
     NoProcessId,
     /// Answers nothing at all.
     Mute,
+    /// No fault: somebody pushes the cash drawer in.
+    DrawerIn,
 }
 
 /// Faults by their names on the control socket.
-const FAULTS: [(&str, Fault); 13] = [
+const FAULTS: [(&str, Fault); 14] = [
     ("ok", Fault::Nothing),
     ("paper-out", Fault::PaperOut),
     ("paper-low", Fault::PaperLow),
@@ -99,6 +101,7 @@ const FAULTS: [(&str, Fault); 13] = [
     ("slow", Fault::Slow),
     ("no-process-id", Fault::NoProcessId),
     ("mute", Fault::Mute),
+    ("drawer-in", Fault::DrawerIn),
 ];
 
 impl FromStr for Fault {
@@ -134,6 +137,8 @@ pub struct Report {
     pub errors: Vec<String>,
     /// Document bytes received.
     pub bytes: usize,
+    /// How often the cash drawer was opened.
+    pub pulses: usize,
     /// Connections that are open.
     pub connections: usize,
     /// Why pictures are not drawn, if they are not.

@@ -28,6 +28,8 @@ pub(super) enum Command {
     Feed(u8),
     /// GS V.
     Cut,
+    /// ESC p: the drawer's coil pulls.
+    Pulse,
     /// GS r 1.
     Barrier,
     /// GS ( H function 48.
@@ -55,6 +57,11 @@ pub(super) fn next(bytes: &[u8], multi_byte: bool) -> Option<(Command, usize)> {
             0x00 => (Command::Scale(1), 3),
             0x11 => (Command::Scale(2), 3),
             other => (Command::Unknown(format!("GS ! {other:#04x}: only 1x1 and 2x2 are drawn")), 3),
+        },
+        [0x1b, b'p', rest @ ..] => match rest {
+            [0 | 1 | b'0' | b'1', _, _, ..] => (Command::Pulse, 5),
+            [_, _, _, ..] => (unknown(&[0x1b, b'p']), 5),
+            _ => return None,
         },
         [0x1d, b'V', rest @ ..] => cut(rest)?,
         [0x1d, b'v', rest @ ..] => return dots(rest),

@@ -583,6 +583,8 @@ fn devices_follow_the_snapshot() {
             ("PropertiesChanged", "/org/posd/Pos1/reader/0")
         );
         assert_eq!(next_signal(&mut heard).await.0, "InterfacesAdded");
+        // The printer, and the drawer at it.
+        assert_eq!(next_signal(&mut heard).await.0, "InterfacesRemoved");
         assert_eq!(next_signal(&mut heard).await.0, "InterfacesRemoved");
         assert_eq!(next_signal(&mut heard).await.0, "CardInserted");
         let (member, message) = next_signal(&mut heard).await;

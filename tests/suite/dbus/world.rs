@@ -276,6 +276,7 @@ impl FakeEngine {
                 self.tell(Notice::PrintJob(Arc::new(print_job("ab_1", &id, ply)))).await;
                 answer.send(Ok("ab_1".to_owned())).unwrap();
             }
+            Command::OpenDrawer { answer, .. } => answer.send(Ok(())).unwrap(),
             Command::PrintText(_, answer) | Command::TestPage(answer) => {
                 let slip = PrintJobView {
                     transaction: None,
@@ -562,9 +563,11 @@ fn printer() -> PrinterView {
             columns: 32,
             dots: 384,
             evidence: "asb".to_owned(),
+            drawer_open: Some(false),
         },
         queue_depth: 0,
         statistics: vec![("jobs".to_owned(), 9)],
+        drawer: Some(DrawerView { open: Some(false), opens: 3 }),
     }
 }
 

@@ -157,7 +157,7 @@ fn every_method_answers_everybody_as_documented() {
     machine.sh("usermod -aG posd-cashier cashier; usermod -aG posd-technician technician");
     // One that is named has an object although it is away.
     machine
-        .sh("printf '[printer]\\ndevice = \"tcp:127.0.0.1:9100\"\\n' > /etc/posd/posd.toml.d/printer.toml");
+        .sh("printf '[printer]\\ndevice = \"tcp:127.0.0.1:9100\"\\ndrawer = \"pin2\"\\n' > /etc/posd/posd.toml.d/printer.toml");
     machine.sh("chown -R posd:posd /var/lib/posd; systemctl restart posd");
     let gid = |name: &str| machine.sh(&format!("getent group {name} | cut -d: -f3")).trim().parse().unwrap();
     let objects = as_user(0, vec![0], machine.bus(), async |bus| objects(&bus).await);

@@ -1,6 +1,6 @@
 //! Reader and printer that are late, vanish, or run dry.
-use crate::support::{Options, PASSWORD, audit_trail, fault, with_till};
-use posd::api::proxy::{PrintJobProxy, PrinterProxy, ROOT_PATH};
+use crate::support::{Options, PASSWORD, SUPERVISOR, audit_trail, fault, with_till};
+use posd::api::proxy::{DrawerProxy, PrintJobProxy, PrinterProxy, ROOT_PATH};
 use posd::sim::printer::Fault;
 use std::sync::Arc;
 
@@ -181,5 +181,55 @@ fn a_reader_service_that_dies_is_found_again() {
         till.put_card("unionpay");
         let sale = till.sale("s-1", 1250).await;
         assert_eq!(till.finished(&sale).await.outcome, "approved");
+    });
+}
+
+/// Goal: a drawer opens for whom the configuration lets, once for each time it is asked, never later by itself; its switch
+/// is seen, and it is on record who opened it.
+#[test]
+fn the_cash_drawer_opens_for_whom_it_may() {
+    let options =
+        Options { printer_keys: "drawer = \"pin2\"\ndrawer-sensor = \"high\"\n", ..Options::default() };
+    with_till(options, async |till| {
+        let path = format!("{ROOT_PATH}/printer/0");
+        till.until::<bool>(&path, "Printer.Online", |online| *online).await;
+        let drawer = DrawerProxy::builder(&till.client).path(path.as_str()).unwrap().build().await.unwrap();
+        let none = Default::default;
+        assert_eq!(fault(drawer.open(none()).await), "OperatorRequired");
+        till.open().await;
+        assert_eq!(till.text(&path, "Drawer.IsOpen").await, "no");
+        drawer.open(none()).await.unwrap();
+        till.until_is(&path, "Drawer.IsOpen", "yes").await;
+        assert_eq!(till.get::<u32>(&path, "Drawer.OpenCount").await, 1);
+        let printer = Arc::clone(till.printer.as_ref().unwrap());
+        assert_eq!((printer.report().pulses, printer.report().errors), (1, Vec::new()));
+        printer.set(Fault::DrawerIn);
+        till.until_is(&path, "Drawer.IsOpen", "no").await;
+
+        // Nothing is kept for later.
+        printer.set(Fault::PaperOut);
+        let held = {
+            let desk =
+                PrinterProxy::builder(&till.client).path(path.as_str()).unwrap().build().await.unwrap();
+            desk.print_text("later", none()).await.unwrap()
+        };
+        till.until_is(held.as_str(), "PrintJob.State", "held").await;
+        assert_eq!(fault(drawer.open(none()).await), "PaperOut");
+        printer.set(Fault::Nothing);
+        till.until_is(held.as_str(), "PrintJob.State", "confirmed").await;
+        assert_eq!(printer.report().pulses, 1);
+        till.stop_daemon().await;
+        assert!(audit_trail(till).contains(&"01 drawer opened".to_owned()), "{:?}", audit_trail(till));
+
+        till.configure("drawer = ", "drawer-role = \"supervisor\"\ndrawer = ");
+        till.start_daemon().await;
+        till.open_again().await;
+        till.until::<bool>(&path, "Printer.Online", |online| *online).await;
+        assert_eq!(fault(drawer.open(none()).await), "NotAuthorized");
+        till.change_password("00", "123456", SUPERVISOR).await.unwrap();
+        till.sign_on("00", SUPERVISOR).await.unwrap();
+        drawer.open(none()).await.unwrap();
+        till.until_is(&path, "Drawer.IsOpen", "yes").await;
+        assert_eq!(printer.report().pulses, 2);
     });
 }

@@ -55,6 +55,8 @@ pub(crate) struct Options {
     pub(crate) profile: &'static str,
     /// More lines of `[host]`.
     pub(crate) host_keys: String,
+    /// More lines of `[printer]`.
+    pub(crate) printer_keys: &'static str,
     /// Longest time of the test.
     pub(crate) test_max: Duration,
 }
@@ -73,6 +75,7 @@ impl Default for Options {
             tls: None,
             profile: "",
             host_keys: String::new(),
+            printer_keys: "",
             test_max: TEST_MAX,
         }
     }
@@ -218,7 +221,8 @@ impl Till {
         let emv = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/emv.toml");
         std::fs::create_dir(dir.join("profiles")).unwrap();
         std::fs::write(dir.join("profiles/variant.toml"), options.profile).unwrap();
-        let Options { customer_timeout_s, response_timeout_s, auto_sign_on, host_keys, .. } = options;
+        let Options { customer_timeout_s, response_timeout_s, auto_sign_on, host_keys, printer_keys, .. } =
+            options;
         let profile = if options.profile.is_empty() { "unionpay" } else { "variant" };
         let host = match &options.tls {
             None => self.acquirer.address().to_string(),
@@ -229,7 +233,7 @@ impl Till {
              [host]\nendpoints = [\"{host}\"]\nconnect-timeout-s = 2\nresponse-timeout-s = {response_timeout_s}\n\
              auto-sign-on = {auto_sign_on}\nprofile = \"{profile}\"\n{host_keys}\n\
              [reader]\ncustomer-timeout-s = {customer_timeout_s}\n\
-             [printer]\ndevice = \"tcp:{printer}\"\nchinese = \"gb18030\"\ntear-pause-s = 0\n\
+             [printer]\ndevice = \"tcp:{printer}\"\nchinese = \"gb18030\"\ntear-pause-s = 0\n{printer_keys}\
              [emv]\nparameters = \"{emv}\"\n\
              [links]\nmanager = \"none\"\n\
              [security]\npolkit = false\n",
