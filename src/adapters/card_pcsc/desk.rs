@@ -4,6 +4,9 @@
 //! In a conversation a command costs one waking of a thread, the worker's: it waits here for the next one, takes it
 //! itself and answers the engine itself. The supervisor sleeps until the deadline of what is being done. It is woken by
 //! a command only when the worker is not here, because then the worker has to be fetched out of PC/SC.
+//!
+//! It is a channel that knows who waits. Its locks are those of a channel: the table's is held for a few moves; the
+//! outbox's also while an event waits for room, which only these threads do: the engine never takes it.
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
