@@ -6,6 +6,7 @@
 //! daemon has come at a kill depends on the machine. It judges: any difference is told and ends it with failure.
 mod business;
 mod judge;
+mod place;
 mod report;
 
 use super::client::{Client, Dict, Options, ROOT};
@@ -13,6 +14,7 @@ use super::shop::{Plan, Shop};
 use super::world::chance::SplitMix64;
 use business::Deed;
 use judge::Line;
+use place::Place;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{Error, Write as _};
@@ -86,10 +88,10 @@ async fn storm(args: &Args) -> Result<usize, Error> {
             Ok(Err(error)) => return Err(error),
             Ok(Ok(never)) => match never {},
         }
-        storm.shop.kill_and_restart()?;
+        storm.place.cut()?;
         if let Some(ms) = business::dies_young(&mut storm.dice) {
             tokio::time::sleep(Duration::from_millis(ms)).await;
-            storm.shop.kill_and_restart()?;
+            storm.place.cut()?;
             storm.killed_young += 1;
         }
         storm.come_back().await?;
@@ -115,7 +117,7 @@ struct Told {
 
 /// The run.
 struct Storm {
-    shop: Shop,
+    place: Place,
     client: Client,
     dice: SplitMix64,
     /// Every transaction ever asked for, by its request id.
@@ -152,7 +154,7 @@ impl Storm {
         })?;
         let client = Client::connect(&shop.address).await?;
         let mut storm = Self {
-            shop,
+            place: Place::Process(Box::new(shop)),
             client,
             dice: SplitMix64::new(seed),
             told: BTreeMap::new(),
@@ -170,9 +172,9 @@ impl Storm {
 
     /// After a start: connects anew, signs the supervisor on, and asks what has become of everything.
     async fn come_back(&mut self) -> Result<(), Error> {
-        self.shop.bench.remove()?;
-        self.shop.acquirer.accept_connections()?;
-        self.client = Client::connect(&self.shop.address).await?;
+        self.place.remove()?;
+        self.place.acquirer().accept_connections()?;
+        self.client = Client::connect(&self.place.address()).await?;
         self.client.until_it_answers().await?;
         self.client.sign_on_operator(SUPERVISOR.0, SUPERVISOR.1).await?;
         self.client.register_agent().await?;
@@ -244,7 +246,7 @@ impl Storm {
     fn look(&mut self) -> Result<(), Error> {
         let running = self.lines.iter().filter(|line| ["", "none"].contains(&line.outcome.as_str()));
         self.open.extend(running.map(|line| line.path.clone()).collect::<Vec<_>>());
-        let found = judge::compare(&self.lines, &self.shop.acquirer.ledger()?, &self.open);
+        let found = judge::compare(&self.lines, &self.place.acquirer().ledger()?, &self.open);
         for difference in &found {
             say(&format!("storm: {difference}"));
         }
@@ -309,18 +311,17 @@ impl Storm {
         bank_away: bool,
         mut options: Options<'_>,
     ) -> Result<(), Error> {
-        self.shop.acquirer.clear_rules()?;
+        self.place.acquirer().clear_rules()?;
         for rule in business::rules(&mut self.dice, kind) {
-            self.shop.acquirer.rule(rule)?;
+            self.place.acquirer().rule(rule)?;
         }
-        self.client.distrust_signatures(business::distrusts(&mut self.dice));
         if bank_away {
-            self.shop.acquirer.refuse_connections()?;
-            self.shop.acquirer.hang_up()?;
+            self.place.acquirer().refuse_connections()?;
+            self.place.acquirer().hang_up()?;
         } else {
-            self.shop.acquirer.accept_connections()?;
+            self.place.acquirer().accept_connections()?;
         }
-        self.shop.bench.insert(card)?;
+        self.place.insert(card)?;
         // A signature is asked for on the merchant ply; else nobody wants paper.
         let signed = card == "signature";
         options.insert("plies", Value::from(u32::from(signed)));
@@ -336,7 +337,7 @@ impl Storm {
                     told.outcome.clone_from(&outcome);
                 }
                 // The next customer has a card of their own.
-                self.shop.bench.remove()?;
+                self.place.remove()?;
                 match (kind, outcome.as_str()) {
                     ("refund", "unknown") => self.until_listed(&path).await?,
                     ("sale", "approved") if signed => self.until_looked_after(&path).await?,
@@ -352,7 +353,7 @@ impl Storm {
                 drop(tokio::time::timeout(Duration::from_millis(200), wait).await);
             }
         }
-        self.shop.bench.remove().map(drop)
+        self.place.remove()
     }
 
     /// The shop sees the exception before it does anything else: a settlement without it could not agree.
@@ -373,8 +374,8 @@ impl Storm {
 
     /// A job from its call to its end; `None` if it was refused.
     async fn job(&mut self, interface: &str, method: &str) -> Result<Option<(String, Dict)>, Error> {
-        self.shop.acquirer.clear_rules()?;
-        self.shop.acquirer.accept_connections()?;
+        self.place.acquirer().clear_rules()?;
+        self.place.acquirer().accept_connections()?;
         match self.client.call(ROOT, interface, method, &Options::new()).await {
             Ok(reply) => {
                 let path: OwnedObjectPath = reply.body().deserialize().map_err(Error::other)?;
@@ -405,7 +406,7 @@ impl Storm {
 
     /// The shop telephones the bank about refunds without an answer, and says what it heard.
     async fn resolve(&mut self) -> Result<(), Error> {
-        let books = self.shop.acquirer.ledger()?;
+        let books = self.place.acquirer().ledger()?;
         for row in self.queue().await? {
             if text(&row, "type") != "refund-unknown" || text(&row, "state") != "failed" {
                 continue;
@@ -423,8 +424,8 @@ impl Storm {
 
     /// The storm is over: everything owed is delivered, the batch settled, and both ends compared.
     async fn rest(&mut self) -> Result<(), Error> {
-        self.shop.acquirer.clear_rules()?;
-        self.shop.acquirer.accept_connections()?;
+        self.place.acquirer().clear_rules()?;
+        self.place.acquirer().accept_connections()?;
         self.client.until_sales_are_taken().await?;
         for _ in 0..REST_ROUNDS {
             self.resolve().await?;
@@ -438,7 +439,7 @@ impl Storm {
         self.settle().await?;
         self.ask().await?;
         self.look()?;
-        for batch in self.shop.acquirer.batches()? {
+        for batch in self.place.acquirer().batches()? {
             if !batch.agrees() || !batch.trouble.is_empty() {
                 let (number, told, known) = (batch.number, &batch.told, &batch.known);
                 let trouble = &batch.trouble;
