@@ -42,6 +42,8 @@ impl Client {
         let bus = zbus::connection::Builder::address(address)
             .and_then(|builder| builder.serve_at(AGENT, Agent))
             .map_err(Error::other)?
+            // Over TCP, too, whoever forwards it stands for us.
+            .auth_mechanism(zbus::AuthMechanism::External)
             .build()
             .await
             .map_err(Error::other)?;
@@ -64,6 +66,26 @@ impl Client {
     pub(super) async fn until_it_answers(&mut self) -> Result<(), Error> {
         while self.property::<String>(ROOT, "Manager", "State").await.is_err() {
             within("the daemon", self.owners.next()).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the daemon has lost its name.
+    pub(super) async fn until_it_is_gone(&mut self) -> Result<(), Error> {
+        loop {
+            let closed = || Error::other("the bus closed");
+            let message = self.owners.next().await.ok_or_else(closed)?.map_err(Error::other)?;
+            let (_, _, new): (String, String, String) = message.body().deserialize().map_err(Error::other)?;
+            if new.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits until somebody serves the transactions of this user: an agent of another connection.
+    pub(super) async fn until_served(&mut self) -> Result<(), Error> {
+        while self.property::<String>(ROOT, "Manager", "CurrentAgent").await?.is_empty() {
+            self.next_signal("an agent").await?;
         }
         Ok(())
     }
