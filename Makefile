@@ -14,7 +14,7 @@ export POSD_PLAIN := $(CURDIR)/$(PLAIN)/debug
 N ?= 500
 MINUTES ?= 1
 
-.PHONY: help deps build simulators sim demo storm fuzz test check lint core suite machine nspawn-test bench deb install clean
+.PHONY: help deps build simulators sim demo storm fuzz test check lint core suite machine nspawn-test vm-test bench deb install clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
@@ -61,6 +61,9 @@ machine: build simulators
 
 nspawn-test: machine ## the packages in a booted container, as root; part of `make test`
 	$(CARGO) test --locked --target-dir $(SIM) --features sim --test suite installed::
+
+vm-test: machine ## whole machines in qemu, as root: sales, devices, 20 power cuts; not part of `make test`
+	tests/tools/vm-test
 
 bench: deps ## counts and ratios, as a table; leaves src/docs/bench.md
 	tests/tools/bench
