@@ -14,7 +14,8 @@ export POSD_PLAIN := $(CURDIR)/$(PLAIN)/debug
 N ?= 500
 MINUTES ?= 1
 
-.PHONY: help deps build simulators sim demo storm fuzz test check lint core suite machine nspawn-test check-paper bench deb install clean
+.PHONY: help deps build simulators sim demo storm fuzz test check lint core suite machine nspawn-test vm-test check-paper \
+    bench deb install clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
@@ -62,8 +63,8 @@ machine: build simulators
 nspawn-test: machine ## the packages in a booted container, as root; part of `make test`
 	$(CARGO) test --locked --target-dir $(SIM) --features sim --test suite installed::
 
-check-paper: deps ## every slip on an independent printer emulator (Python 3.13); leaves src/docs/check-paper.md
-	@tests/tools/check-paper
+.PHONY: help deps build simulators sim demo storm fuzz test check lint core suite machine nspawn-test vm-test check-paper \
+    bench deb install clean
 
 bench: deps ## counts and ratios, as a table; leaves src/docs/bench.md
 	tests/tools/bench

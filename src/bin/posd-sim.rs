@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use posd::adapters::card_pcsc::{self, ReaderNames};
 use posd::adapters::journal_sqlite::SqliteJournal;
-use posd::sim::{bench, cardd, demo, fuzz, host, printer, storm, worlds};
+use posd::sim::{bench, cardd, demo, fuzz, host, printer, storm, till, worlds};
 
 /// Longest time for one command to the card.
 const APDU_DEADLINE: Duration = Duration::from_secs(10);
@@ -42,6 +42,8 @@ enum Command {
     BareService,
     /// Mixed business of the real daemon, which is killed again and again
     Storm(storm::Args),
+    /// The people at a till that others drive over the bus
+    Till(till::Args),
 }
 
 fn main() -> ExitCode {
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
         Command::Worlds(args) => worlds::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Storm(args) => storm::run(&args),
+        Command::Till(args) => till::run(&args),
         Command::Bench(args) => bench::run(&args, |folder, now| {
             Ok(Box::new(SqliteJournal::open(folder, bench::STORAGE_KEY, now, Vec::new)?))
         }),

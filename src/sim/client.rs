@@ -1,4 +1,4 @@
-//! A client on a shop's bus, with an agent that types the PIN and accepts every signature. Measurements and the storm
+//! A client on a shop's bus, with an agent that types the PIN and looks at the signature. Measurements and the storm
 //! sell with it.
 //!
 //! It speaks the contract by its names, as a client in any language does; it shares nothing with the daemon but the
@@ -9,8 +9,6 @@ use serde::Serialize;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Error, Write as _};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use zbus::export::ordered_stream::OrderedStreamExt as _;
 use zbus::message::Type;
 use zbus::zvariant::{DynamicType, Fd, ObjectPath, OwnedFd, OwnedObjectPath, OwnedValue, Value};
@@ -36,17 +34,16 @@ pub(super) struct Client {
     bus: Connection,
     signals: MessageStream,
     owners: MessageStream,
-    distrust: Arc<AtomicBool>,
 }
 
 impl Client {
     /// Connects; the daemon need not be there.
     pub(super) async fn connect(address: &str) -> Result<Self, Error> {
-        let distrust = Arc::new(AtomicBool::new(false));
-        let agent = Agent { distrust: Arc::clone(&distrust) };
         let bus = zbus::connection::Builder::address(address)
-            .and_then(|builder| builder.serve_at(AGENT, agent))
+            .and_then(|builder| builder.serve_at(AGENT, Agent))
             .map_err(Error::other)?
+            // Over TCP, too, whoever forwards it stands for us.
+            .auth_mechanism(zbus::AuthMechanism::External)
             .build()
             .await
             .map_err(Error::other)?;
@@ -62,13 +59,33 @@ impl Client {
             .build();
         let owners = MessageStream::for_match_rule(owner, &bus, Some(64)).await.map_err(Error::other)?;
         let signals = MessageStream::for_match_rule(mine, &bus, Some(1024)).await.map_err(Error::other)?;
-        Ok(Self { bus, signals, owners, distrust })
+        Ok(Self { bus, signals, owners })
     }
 
     /// Waits until the daemon answers.
     pub(super) async fn until_it_answers(&mut self) -> Result<(), Error> {
         while self.property::<String>(ROOT, "Manager", "State").await.is_err() {
             within("the daemon", self.owners.next()).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the daemon has lost its name.
+    pub(super) async fn until_it_is_gone(&mut self) -> Result<(), Error> {
+        loop {
+            let closed = || Error::other("the bus closed");
+            let message = self.owners.next().await.ok_or_else(closed)?.map_err(Error::other)?;
+            let (_, _, new): (String, String, String) = message.body().deserialize().map_err(Error::other)?;
+            if new.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits until somebody serves the transactions of this user: an agent of another connection.
+    pub(super) async fn until_served(&mut self) -> Result<(), Error> {
+        while self.property::<String>(ROOT, "Manager", "CurrentAgent").await?.is_empty() {
+            self.next_signal("an agent").await?;
         }
         Ok(())
     }
@@ -84,11 +101,6 @@ impl Client {
     pub(super) async fn sign_on_operator(&self, operator: &str, password: &[u8]) -> Result<(), Error> {
         let session = (operator, secret(password)?, Options::new());
         self.call(ROOT, "Operators", "SignOn", &session).await.map(drop)
-    }
-
-    /// From now on the cashier refuses every signature, or trusts it.
-    pub(super) fn distrust_signatures(&self, distrust: bool) {
-        self.distrust.store(distrust, Ordering::Relaxed);
     }
 
     /// Waits until the daemon has found its reader: after a start it looks for one while it already answers.
@@ -212,20 +224,28 @@ pub(super) fn secret(bytes: &[u8]) -> Result<Fd<'static>, Error> {
     sealed(bytes).map(Fd::from)
 }
 
-/// The customer, who knows the PIN, and the cashier, who trusts every signature unless told otherwise.
-struct Agent {
-    distrust: Arc<AtomicBool>,
-}
+/// The customer, who knows the PIN, and the cashier, who trusts every signature but those under an odd amount: whoever
+/// starts a transaction decides with its amount, wherever the agent is.
+struct Agent;
 
 #[zbus::interface(name = "org.posd.Pos1.Agent")]
-#[allow(clippy::unused_async, reason = "the interface is asynchronous")]
 impl Agent {
+    #[allow(clippy::unused_async, reason = "the interface is asynchronous")]
     async fn request_pin(&self, _transaction: OwnedObjectPath, _options: Dict) -> zbus::fdo::Result<OwnedFd> {
         sealed(PIN).map(OwnedFd::from).map_err(|error| zbus::fdo::Error::Failed(error.to_string()))
     }
 
-    async fn confirm_signature(&self, _transaction: OwnedObjectPath, _options: Dict) -> bool {
-        !self.distrust.load(Ordering::Relaxed)
+    async fn confirm_signature(
+        &self,
+        transaction: OwnedObjectPath,
+        _options: Dict,
+        #[zbus(connection)] bus: &Connection,
+    ) -> zbus::fdo::Result<bool> {
+        let whose = (format!("{BUS_NAME}.Transaction"), "Amount");
+        let reply = bus.call_method(Some(BUS_NAME), &transaction, Some(PROPERTIES), "Get", &whose).await?;
+        let amount: OwnedValue = reply.body().deserialize()?;
+        let amount = i64::try_from(amount).map_err(|error| zbus::fdo::Error::Failed(error.to_string()))?;
+        Ok(amount % 2 == 0)
     }
 }
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 /// Longest wait for anything in a shop.
 pub(super) const WAIT_MAX: Duration = Duration::from_secs(30);
 /// Public test key; see the key vectors in tests/data/iso8583.
-const TMK: &str = "0123456789ABCDEFFEDCBA9876543210\n";
+pub(super) const TMK: &str = "0123456789ABCDEFFEDCBA9876543210\n";
 /// The key that seals card data in a shop's journal: no secret, so that measurements can write into it.
 pub const STORAGE_KEY: [u8; 32] = [0x5a; 32];
 
@@ -176,11 +176,11 @@ impl Drop for Running {
 }
 
 /// A folder of ours: removed when dropped.
-struct Folder(PathBuf);
+pub(super) struct Folder(PathBuf);
 
 impl Folder {
     /// In the temporary directory, because the paths of sockets must be short.
-    fn make(name: &str) -> Result<Self, Error> {
+    pub(super) fn make(name: &str) -> Result<Self, Error> {
         let path = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
         fs::create_dir(&path)?;
         Ok(Self(path))
@@ -239,16 +239,46 @@ fn write_configuration(
     fs::write(folder.join("credentials/tmk"), TMK)?;
     let sealing: String = STORAGE_KEY.iter().map(|byte| format!("{byte:02x}")).collect();
     fs::write(folder.join("credentials/storage-key"), sealing)?;
-    let text = format!(
-        "[terminal]\nid = \"10000001\"\nmerchant-id = \"102100058120001\"\nmerchant-name = \"示例商户\"\n\
-         [host]\nendpoints = [\"{}\"]\n{}\n[printer]\ndevice = \"tcp:{}\"\nchinese = \"gb18030\"\ntear-pause-s = {}\n\
-         [emv]\nparameters = \"{}\"\n[links]\nmanager = \"none\"\n[security]\npolkit = false\n{}",
-        acquirer.address(),
-        plan.host,
-        printer.address(),
-        plan.tear_pause_s,
-        fs::canonicalize(plan.emv)?.display(),
-        plan.sections,
-    );
-    fs::write(folder.join("posd.toml"), text)
+    let text = Site {
+        bank: acquirer.address().to_string(),
+        printer: format!("tcp:{}", printer.address()),
+        tear_pause_s: plan.tear_pause_s,
+        emv: &fs::canonicalize(plan.emv)?,
+        host: plan.host,
+        sections: &format!("[security]\npolkit = false\n{}", plan.sections),
+    };
+    fs::write(folder.join("posd.toml"), text.configuration())
+}
+
+/// What the configuration of a shop says.
+pub(super) struct Site<'a> {
+    /// Address of the bank.
+    pub(super) bank: String,
+    /// `[printer] device`.
+    pub(super) printer: String,
+    /// `[printer] tear-pause-s`.
+    pub(super) tear_pause_s: u32,
+    /// Card parameters, as the daemon finds them.
+    pub(super) emv: &'a Path,
+    /// More lines for section `[host]`.
+    pub(super) host: &'a str,
+    /// More sections.
+    pub(super) sections: &'a str,
+}
+
+impl Site<'_> {
+    /// `posd.toml`.
+    pub(super) fn configuration(&self) -> String {
+        format!(
+            "[terminal]\nid = \"10000001\"\nmerchant-id = \"102100058120001\"\nmerchant-name = \"示例商户\"\n\
+             [host]\nendpoints = [\"{}\"]\n{}\n[printer]\ndevice = \"{}\"\nchinese = \"gb18030\"\n\
+             tear-pause-s = {}\n[emv]\nparameters = \"{}\"\n[links]\nmanager = \"none\"\n{}",
+            self.bank,
+            self.host,
+            self.printer,
+            self.tear_pause_s,
+            self.emv.display(),
+            self.sections,
+        )
+    }
 }

@@ -17,6 +17,7 @@ mod differential;
 mod download;
 mod durability;
 mod fuzz;
+mod guest;
 mod host;
 mod hostile;
 mod installed;

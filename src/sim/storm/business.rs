@@ -125,14 +125,10 @@ pub(super) fn rules(dice: &mut SplitMix64, kind: &str) -> Vec<Rule> {
     }
 }
 
-/// Draws whether the cashier refuses the signature, if there is one: then the terminal undoes the sale by itself.
-pub(super) fn distrusts(dice: &mut SplitMix64) -> bool {
-    dice.below(2) == 0
-}
-
-/// Draws whether the next kill comes before the daemon has come up, and after how many milliseconds.
-pub(super) fn dies_young(dice: &mut SplitMix64) -> Option<u64> {
-    (dice.below(8) == 0).then(|| dice.below(400).into())
+/// Draws whether the next kill comes before the daemon has come up, and after how many milliseconds of at most
+/// `start_ms`.
+pub(super) fn dies_young(dice: &mut SplitMix64, start_ms: u32) -> Option<u64> {
+    (dice.below(8) == 0).then(|| dice.below(start_ms).into())
 }
 
 /// An amount between 1.00 and 199.99: below the floor limit of the cards that approve alone.

@@ -5,39 +5,45 @@
 //! terminal and bank are compared line by line. Everything is drawn from one seed, which is printed; how far the
 //! daemon has come at a kill depends on the machine. It judges: any difference is told and ends it with failure.
 mod business;
+mod cuts;
 mod judge;
+mod place;
 mod report;
 
 use super::client::{Client, Dict, Options, ROOT};
-use super::shop::{Plan, Shop};
+use super::till::SUPERVISOR;
 use super::world::chance::SplitMix64;
 use business::Deed;
+use cuts::Cut;
 use judge::Line;
+use place::Place;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{Error, Write as _};
 use std::path::PathBuf;
-use std::process::{ExitCode, Stdio};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use zbus::zvariant::{OwnedObjectPath, OwnedValue, Value};
 
-/// The longest life of a daemon between two kills; the shortest is nothing. Choice: two or three transactions.
-const LIFE_MAX_MS: u32 = 2500;
 /// Rounds in which a terminal has to come to rest at the end.
 const REST_ROUNDS: u32 = 40;
 /// The newest originals are followed first: those of settled batches take hardly anything any more.
 const NEWEST: u32 = 6;
 /// Originals that are tried for one follow-up; looking at an old one keeps it open for a while, and only 64 may be.
 const TRIES: usize = 3;
-/// The supervisor and the factory password.
-const SUPERVISOR: (&str, &[u8]) = ("00", b"123456");
 
 /// Arguments of `posd-sim storm`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// Folder with the posd to torment
-    #[arg(long, value_name = "DIR")]
-    bin: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "guest")]
+    bin: Option<PathBuf>,
+    /// What tests/tools/guest has made: the posd in it is tormented, by cuts of its power
+    #[arg(long, value_name = "DIR", conflicts_with = "bin")]
+    guest: Option<PathBuf>,
+    /// File for a table of the cuts
+    #[arg(long, value_name = "FILE")]
+    page: Option<PathBuf>,
     /// Card parameters
     #[arg(long, value_name = "FILE")]
     emv: PathBuf,
@@ -79,27 +85,23 @@ async fn storm(args: &Args) -> Result<usize, Error> {
     let began = Instant::now();
     let mut storm = Storm::open(args, seed).await?;
     for kill in 1..=args.kills {
-        let life = Duration::from_millis(storm.dice.below(LIFE_MAX_MS).into());
+        let life_ms = storm.dice.below(storm.place.life_and_start_ms().0);
         // What is under way when the time is over is cut off.
-        match tokio::time::timeout(life, storm.trade()).await {
+        match tokio::time::timeout(Duration::from_millis(life_ms.into()), storm.trade()).await {
             Err(_) => {}
             Ok(Err(error)) => return Err(error),
             Ok(Ok(never)) => match never {},
         }
-        storm.shop.kill_and_restart()?;
-        if let Some(ms) = business::dies_young(&mut storm.dice) {
-            tokio::time::sleep(Duration::from_millis(ms)).await;
-            storm.shop.kill_and_restart()?;
-            storm.killed_young += 1;
-        }
-        storm.come_back().await?;
-        storm.look()?;
+        storm.cut(life_ms).await?;
         if kill % 50 == 0 {
             say(&format!("storm: {kill} kills, {} transactions", storm.told.len()));
         }
     }
     storm.rest().await?;
     storm.report(began.elapsed());
+    if let Some(path) = &args.page {
+        fs::write(path, storm.page(seed))?;
+    }
     Ok(storm.differences.len())
 }
 
@@ -115,7 +117,7 @@ struct Told {
 
 /// The run.
 struct Storm {
-    shop: Shop,
+    place: Place,
     client: Client,
     dice: SplitMix64,
     /// Every transaction ever asked for, by its request id.
@@ -129,30 +131,27 @@ struct Storm {
     begun: u32,
     /// Kills before the daemon had come up, beside the others.
     killed_young: u32,
+    /// What is under way.
+    doing: Doing,
+    cuts: Vec<Cut>,
+}
+
+/// What is under way.
+enum Doing {
+    /// Nothing.
+    Nothing,
+    /// The transaction of this request.
+    Transaction(String),
+    /// A job of this name.
+    Job(String),
 }
 
 impl Storm {
     async fn open(args: &Args, seed: u64) -> Result<Self, Error> {
-        if let Some(folder) = args.log.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        let shop = Shop::open(Plan {
-            name: "posd-storm",
-            posd: &args.bin.join("posd"),
-            under: &[],
-            emv: &args.emv,
-            receipts: None,
-            log: &args.log,
-            state: None,
-            tear_pause_s: 0,
-            host: "connect-attempts = 1\nconnect-timeout-s = 1\nresponse-timeout-s = 1\n",
-            sections: "[operators]\nrequire-change = false\n[store-and-forward]\nmax-count = 900\n\
-                       max-total = 100000000\n",
-            output: Stdio::null(),
-        })?;
-        let client = Client::connect(&shop.address).await?;
+        let mut place = Place::open(args)?;
+        let client = Client::connect(&place.bus()?).await?;
         let mut storm = Self {
-            shop,
+            place,
             client,
             dice: SplitMix64::new(seed),
             told: BTreeMap::new(),
@@ -162,22 +161,59 @@ impl Storm {
             refused: BTreeMap::new(),
             begun: 0,
             killed_young: 0,
+            doing: Doing::Nothing,
+            cuts: Vec::new(),
         };
-        storm.come_back().await?;
+        storm.meet().await?;
         storm.client.until_sales_are_taken().await?;
         Ok(storm)
     }
 
-    /// After a start: connects anew, signs the supervisor on, and asks what has become of everything.
-    async fn come_back(&mut self) -> Result<(), Error> {
-        self.shop.bench.remove()?;
-        self.shop.acquirer.accept_connections()?;
-        self.client = Client::connect(&self.shop.address).await?;
+    /// Cuts the daemon off, sometimes once more while it starts, and looks what has become of everything.
+    async fn cut(&mut self, life_ms: u32) -> Result<(), Error> {
+        let doing = std::mem::replace(&mut self.doing, Doing::Nothing);
+        let mut cut = Cut { life_ms, begun: self.begun, ..Cut::default() };
+        match &doing {
+            Doing::Nothing => "nothing".clone_into(&mut cut.doing),
+            Doing::Job(name) => name.clone_into(&mut cut.doing),
+            Doing::Transaction(request) => {
+                let told = self.told.get(request);
+                cut.doing = told.map_or("", |told| told.kind).to_owned();
+                cut.told = told.map(|told| told.outcome.clone()).unwrap_or_default();
+            }
+        }
+        cut.disk.push(self.place.cut()?);
+        if let Some(ms) = business::dies_young(&mut self.dice, self.place.life_and_start_ms().1) {
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+            cut.disk.push(self.place.cut()?);
+            self.killed_young += 1;
+        }
+        self.meet().await?;
+        self.ask().await?;
+        if let Doing::Transaction(request) = doing {
+            let line = self.lines.iter().find(|line| line.request == request);
+            cut.became = line.map_or("never begun", |line| &line.outcome).to_owned();
+        }
+        let before = self.differences.len();
+        self.look()?;
+        (cut.owed, cut.differences) = (self.open.len(), self.differences.len() - before);
+        self.cuts.push(cut);
+        Ok(())
+    }
+
+    /// After a start: connects anew, and there are a supervisor and an agent.
+    async fn meet(&mut self) -> Result<(), Error> {
+        self.place.remove()?;
+        self.place.acquirer().accept_connections()?;
+        self.client = Client::connect(&self.place.bus()?).await?;
         self.client.until_it_answers().await?;
-        self.client.sign_on_operator(SUPERVISOR.0, SUPERVISOR.1).await?;
-        self.client.register_agent().await?;
-        self.client.until_a_reader_is_there().await?;
-        self.ask().await
+        if self.place.has_till() {
+            self.client.until_served().await?;
+        } else {
+            self.client.sign_on_operator(SUPERVISOR.0, SUPERVISOR.1).await?;
+            self.client.register_agent().await?;
+        }
+        self.client.until_a_reader_is_there().await
     }
 
     /// Reads the journal and the queue: what has become of every transaction that was ever asked for?
@@ -244,7 +280,7 @@ impl Storm {
     fn look(&mut self) -> Result<(), Error> {
         let running = self.lines.iter().filter(|line| ["", "none"].contains(&line.outcome.as_str()));
         self.open.extend(running.map(|line| line.path.clone()).collect::<Vec<_>>());
-        let found = judge::compare(&self.lines, &self.shop.acquirer.ledger()?, &self.open);
+        let found = judge::compare(&self.lines, &self.place.acquirer().ledger()?, &self.open);
         for difference in &found {
             say(&format!("storm: {difference}"));
         }
@@ -309,18 +345,17 @@ impl Storm {
         bank_away: bool,
         mut options: Options<'_>,
     ) -> Result<(), Error> {
-        self.shop.acquirer.clear_rules()?;
+        self.place.acquirer().clear_rules()?;
         for rule in business::rules(&mut self.dice, kind) {
-            self.shop.acquirer.rule(rule)?;
+            self.place.acquirer().rule(rule)?;
         }
-        self.client.distrust_signatures(business::distrusts(&mut self.dice));
         if bank_away {
-            self.shop.acquirer.refuse_connections()?;
-            self.shop.acquirer.hang_up()?;
+            self.place.acquirer().refuse_connections()?;
+            self.place.acquirer().hang_up()?;
         } else {
-            self.shop.acquirer.accept_connections()?;
+            self.place.acquirer().accept_connections()?;
         }
-        self.shop.bench.insert(card)?;
+        self.place.insert(card)?;
         // A signature is asked for on the merchant ply; else nobody wants paper.
         let signed = card == "signature";
         options.insert("plies", Value::from(u32::from(signed)));
@@ -329,6 +364,7 @@ impl Storm {
         self.begun += 1;
         let told = Told { kind, card, number: self.begun, ..Told::default() };
         self.told.insert(request.clone(), told);
+        self.doing = Doing::Transaction(request.clone());
         match self.client.start(&request, kind, amount, options).await {
             Ok(path) => {
                 let (outcome, _): (String, Dict) = self.client.signal(&path, "Finished").await?;
@@ -336,7 +372,7 @@ impl Storm {
                     told.outcome.clone_from(&outcome);
                 }
                 // The next customer has a card of their own.
-                self.shop.bench.remove()?;
+                self.place.remove()?;
                 match (kind, outcome.as_str()) {
                     ("refund", "unknown") => self.until_listed(&path).await?,
                     ("sale", "approved") if signed => self.until_looked_after(&path).await?,
@@ -352,7 +388,8 @@ impl Storm {
                 drop(tokio::time::timeout(Duration::from_millis(200), wait).await);
             }
         }
-        self.shop.bench.remove().map(drop)
+        self.doing = Doing::Nothing;
+        self.place.remove()
     }
 
     /// The shop sees the exception before it does anything else: a settlement without it could not agree.
@@ -373,14 +410,19 @@ impl Storm {
 
     /// A job from its call to its end; `None` if it was refused.
     async fn job(&mut self, interface: &str, method: &str) -> Result<Option<(String, Dict)>, Error> {
-        self.shop.acquirer.clear_rules()?;
-        self.shop.acquirer.accept_connections()?;
-        match self.client.call(ROOT, interface, method, &Options::new()).await {
+        self.place.acquirer().clear_rules()?;
+        self.place.acquirer().accept_connections()?;
+        self.doing = Doing::Job(method.to_lowercase());
+        let called = self.client.call(ROOT, interface, method, &Options::new()).await;
+        match called {
             Ok(reply) => {
                 let path: OwnedObjectPath = reply.body().deserialize().map_err(Error::other)?;
-                self.client.job(&path).await.map(Some)
+                let ended = self.client.job(&path).await.map(Some);
+                self.doing = Doing::Nothing;
+                ended
             }
             Err(error) => {
+                self.doing = Doing::Nothing;
                 *self.refused.entry(error.to_string()).or_default() += 1;
                 Ok(None)
             }
@@ -405,7 +447,7 @@ impl Storm {
 
     /// The shop telephones the bank about refunds without an answer, and says what it heard.
     async fn resolve(&mut self) -> Result<(), Error> {
-        let books = self.shop.acquirer.ledger()?;
+        let books = self.place.acquirer().ledger()?;
         for row in self.queue().await? {
             if text(&row, "type") != "refund-unknown" || text(&row, "state") != "failed" {
                 continue;
@@ -423,8 +465,8 @@ impl Storm {
 
     /// The storm is over: everything owed is delivered, the batch settled, and both ends compared.
     async fn rest(&mut self) -> Result<(), Error> {
-        self.shop.acquirer.clear_rules()?;
-        self.shop.acquirer.accept_connections()?;
+        self.place.acquirer().clear_rules()?;
+        self.place.acquirer().accept_connections()?;
         self.client.until_sales_are_taken().await?;
         for _ in 0..REST_ROUNDS {
             self.resolve().await?;
@@ -438,7 +480,7 @@ impl Storm {
         self.settle().await?;
         self.ask().await?;
         self.look()?;
-        for batch in self.shop.acquirer.batches()? {
+        for batch in self.place.acquirer().batches()? {
             if !batch.agrees() || !batch.trouble.is_empty() {
                 let (number, told, known) = (batch.number, &batch.told, &batch.known);
                 let trouble = &batch.trouble;

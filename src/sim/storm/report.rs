@@ -36,10 +36,10 @@ impl Storm {
         let kinds = KINDS.map(|kind| format!("{kind} {}", of_kind(kind)));
         let undone = self.lines.iter().filter(|line| line.request.starts_with("linked:")).count();
         say(&format!("storm: kinds: {}; undone by the terminal itself {undone}", kinds.join(", ")));
-        let seen = self.shop.acquirer.seen().unwrap_or_default();
+        let seen = self.place.acquirer().seen().unwrap_or_default();
         let messages = MESSAGES.map(|mti| format!("{mti} {}", seen.get(mti).copied().unwrap_or(0)));
         say(&format!("storm: messages at the bank: {}", messages.join(", ")));
-        let batches = self.shop.acquirer.batches().map_or(0, |batches| batches.len());
+        let batches = self.place.acquirer().batches().map_or(0, |batches| batches.len());
         say(&format!(
             "storm: {} more kills during a start\n\
              storm: {} lines compared, {} owed, {batches} batches settled, {} differences, {} s",
