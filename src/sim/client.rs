@@ -3,12 +3,12 @@
 //!
 //! It speaks the contract by its names, as a client in any language does; it shares nothing with the daemon but the
 //! bus.
-use super::shop::WAIT_MAX;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use serde::Serialize;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Error, Write as _};
+use std::time::Duration;
 use zbus::export::ordered_stream::OrderedStreamExt as _;
 use zbus::message::Type;
 use zbus::zvariant::{DynamicType, Fd, ObjectPath, OwnedFd, OwnedObjectPath, OwnedValue, Value};
@@ -34,11 +34,13 @@ pub(super) struct Client {
     bus: Connection,
     signals: MessageStream,
     owners: MessageStream,
+    /// How long an answer or a signal may take.
+    patience: Duration,
 }
 
 impl Client {
     /// Connects; the daemon need not be there.
-    pub(super) async fn connect(address: &str) -> Result<Self, Error> {
+    pub(super) async fn connect(address: &str, patience: Duration) -> Result<Self, Error> {
         let bus = zbus::connection::Builder::address(address)
             .and_then(|builder| builder.serve_at(AGENT, Agent))
             .map_err(Error::other)?
@@ -59,13 +61,13 @@ impl Client {
             .build();
         let owners = MessageStream::for_match_rule(owner, &bus, Some(64)).await.map_err(Error::other)?;
         let signals = MessageStream::for_match_rule(mine, &bus, Some(1024)).await.map_err(Error::other)?;
-        Ok(Self { bus, signals, owners })
+        Ok(Self { bus, signals, owners, patience })
     }
 
     /// Waits until the daemon answers.
     pub(super) async fn until_it_answers(&mut self) -> Result<(), Error> {
         while self.property::<String>(ROOT, "Manager", "State").await.is_err() {
-            within("the daemon", self.owners.next()).await?;
+            within(self.patience, "the daemon", self.owners.next()).await?;
         }
         Ok(())
     }
@@ -189,7 +191,9 @@ impl Client {
         let own = format!("{BUS_NAME}.{interface}");
         let interface = if interface.contains('.') { interface } else { own.as_str() };
         let reply = self.bus.call_method(Some(BUS_NAME), path, Some(interface), method, body);
-        within(method, reply).await?.map_err(|error| Error::other(format!("{method}: {error}")))
+        within(self.patience, method, reply)
+            .await?
+            .map_err(|error| Error::other(format!("{method}: {error}")))
     }
 
     /// Waits for the next signal of this name from an object.
@@ -209,14 +213,14 @@ impl Client {
     /// Waits for the next signal of the daemon, whichever it is.
     pub(super) async fn next_signal(&mut self, what: &str) -> Result<Message, Error> {
         let closed = || Error::other(format!("the bus closed while {what} was waited for"));
-        within(what, self.signals.next()).await?.ok_or_else(closed)?.map_err(Error::other)
+        within(self.patience, what, self.signals.next()).await?.ok_or_else(closed)?.map_err(Error::other)
     }
 }
 
-async fn within<T>(what: &str, event: impl Future<Output = T>) -> Result<T, Error> {
-    tokio::time::timeout(WAIT_MAX, event)
+async fn within<T>(patience: Duration, what: &str, event: impl Future<Output = T>) -> Result<T, Error> {
+    tokio::time::timeout(patience, event)
         .await
-        .map_err(|_| Error::other(format!("{what} did not come in {} s", WAIT_MAX.as_secs())))
+        .map_err(|_| Error::other(format!("{what} did not come in {} s", patience.as_secs())))
 }
 
 /// A secret as an argument.

@@ -4,6 +4,7 @@
 //! It signs the supervisor on with the factory password, answers what an agent is asked, and does both again when the
 //! daemon comes back. Transactions of the same user are served.
 use super::client::Client;
+use super::guest::PATIENCE;
 use std::convert::Infallible;
 use std::io::{Error, Write as _};
 use std::process::ExitCode;
@@ -34,7 +35,7 @@ pub fn run(args: &Args) -> ExitCode {
 }
 
 async fn serve(address: &str) -> Result<Infallible, Error> {
-    let mut client = Client::connect(address).await?;
+    let mut client = Client::connect(address, PATIENCE).await?;
     loop {
         client.until_it_answers().await?;
         client.sign_on_operator(SUPERVISOR.0, SUPERVISOR.1).await?;

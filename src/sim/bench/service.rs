@@ -4,6 +4,7 @@ use super::machine::wakings;
 use super::till::Till;
 use super::{Args, median, open_shop, tell};
 use crate::sim::client::Client;
+use crate::sim::shop::WAIT_MAX;
 use std::fs;
 use std::io::{Error, ErrorKind};
 use std::os::unix::net::UnixDatagram;
@@ -54,7 +55,7 @@ async fn starts(args: &Args, folder: &Path) -> Result<(Duration, Duration), Erro
     let notify = format!("NOTIFY_SOCKET={}", path.display());
     let mut shop = open_shop(args, folder, &["env", &notify], Stdio::null(), "")?;
     until_ready(&socket)?;
-    Client::connect(&shop.address).await?.until_it_answers().await?;
+    Client::connect(&shop.address, WAIT_MAX).await?.until_it_answers().await?;
     let (mut own, mut bare) = (Vec::new(), Vec::new());
     for _ in 0..STARTS {
         shop.kill()?;

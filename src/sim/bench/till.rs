@@ -1,6 +1,6 @@
 //! The till that is measured with. It trades; it does not measure.
 use crate::sim::client::{Client, Dict, Options, PROPERTIES, ROOT, secret};
-use crate::sim::shop::Shop;
+use crate::sim::shop::{Shop, WAIT_MAX};
 use std::io::Error;
 use std::time::Duration;
 use zbus::zvariant::{OwnedObjectPath, Value};
@@ -27,7 +27,7 @@ impl Till {
     /// Comes to work as a cashier: waits for the daemon, gives the operator a password of his own, signs on, waits
     /// until sales are possible.
     pub(super) async fn open(shop: &Shop) -> Result<Self, Error> {
-        let mut client = Client::connect(&shop.address).await?;
+        let mut client = Client::connect(&shop.address, WAIT_MAX).await?;
         client.until_it_answers().await?;
         let change = ("01", secret(b"0000")?, secret(b"246810")?, Options::new());
         client.call(ROOT, "Operators", "ChangePassword", &change).await?;
@@ -39,7 +39,7 @@ impl Till {
 
     /// Comes to work as the supervisor, who may do everything, in a shop with `[operators] require-change = false`.
     pub(super) async fn open_supervised(shop: &Shop) -> Result<Self, Error> {
-        let mut client = Client::connect(&shop.address).await?;
+        let mut client = Client::connect(&shop.address, WAIT_MAX).await?;
         client.until_it_answers().await?;
         client.sign_on_operator("00", b"123456").await?;
         client.register_agent().await?;

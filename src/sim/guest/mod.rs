@@ -23,7 +23,7 @@ pub const GATEWAY: &str = "10.0.2.2";
 /// What the guest says on its serial line when its services run.
 const READY: &str = "guest: ready";
 /// Longest wait for a boot, and for a script: the processor is emulated and may be shared.
-const PATIENCE: Duration = Duration::from_secs(300);
+pub(super) const PATIENCE: Duration = Duration::from_secs(300);
 /// Memory in MiB.
 const MEMORY: &str = "768";
 /// Quiet, and without what only hardware needs.

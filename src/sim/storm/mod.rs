@@ -84,20 +84,10 @@ async fn storm(args: &Args) -> Result<usize, Error> {
     say(&format!("storm: {} kills, seed {seed}", args.kills));
     let began = Instant::now();
     let mut storm = Storm::open(args, seed).await?;
-    for kill in 1..=args.kills {
-        let life_ms = storm.dice.below(storm.place.life_and_start_ms().0);
-        // What is under way when the time is over is cut off.
-        match tokio::time::timeout(Duration::from_millis(life_ms.into()), storm.trade()).await {
-            Err(_) => {}
-            Ok(Err(error)) => return Err(error),
-            Ok(Ok(never)) => match never {},
-        }
-        storm.cut(life_ms).await?;
-        if kill % 50 == 0 {
-            say(&format!("storm: {kill} kills, {} transactions", storm.told.len()));
-        }
+    if let Err(error) = storm.blow(args.kills).await {
+        storm.place.tell_why(&args.log)?;
+        return Err(error);
     }
-    storm.rest().await?;
     storm.report(began.elapsed());
     if let Some(path) = &args.page {
         fs::write(path, storm.page(seed))?;
@@ -149,7 +139,7 @@ enum Doing {
 impl Storm {
     async fn open(args: &Args, seed: u64) -> Result<Self, Error> {
         let mut place = Place::open(args)?;
-        let client = Client::connect(&place.bus()?).await?;
+        let client = Client::connect(&place.bus()?, place.patience()).await?;
         let mut storm = Self {
             place,
             client,
@@ -167,6 +157,24 @@ impl Storm {
         storm.meet().await?;
         storm.client.until_sales_are_taken().await?;
         Ok(storm)
+    }
+
+    /// All cuts, with business between them, and what is to be done when it is quiet again.
+    async fn blow(&mut self, kills: u32) -> Result<(), Error> {
+        for kill in 1..=kills {
+            let life_ms = self.dice.below(self.place.life_and_start_ms().0);
+            // What is under way when the time is over is cut off.
+            match tokio::time::timeout(Duration::from_millis(life_ms.into()), self.trade()).await {
+                Err(_) => {}
+                Ok(Err(error)) => return Err(error),
+                Ok(Ok(never)) => match never {},
+            }
+            self.cut(life_ms).await?;
+            if kill % 50 == 0 {
+                say(&format!("storm: {kill} kills, {} transactions", self.told.len()));
+            }
+        }
+        self.rest().await
     }
 
     /// Cuts the daemon off, sometimes once more while it starts, and looks what has become of everything.
@@ -205,7 +213,7 @@ impl Storm {
     async fn meet(&mut self) -> Result<(), Error> {
         self.place.remove()?;
         self.place.acquirer().accept_connections()?;
-        self.client = Client::connect(&self.place.bus()?).await?;
+        self.client = Client::connect(&self.place.bus()?, self.place.patience()).await?;
         self.client.until_it_answers().await?;
         if self.place.has_till() {
             self.client.until_served().await?;

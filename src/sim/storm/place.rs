@@ -1,11 +1,13 @@
 //! Where a storm blows: what is outside the daemon, and how it is cut off.
 use super::Args;
-use crate::sim::guest::{GuestShop, Terms};
+use crate::sim::guest::{GuestShop, PATIENCE, Terms};
 use crate::sim::host::Acquirer;
-use crate::sim::shop::{Plan, Shop};
+use crate::sim::shop::{Plan, Shop, WAIT_MAX};
 use std::fs;
-use std::io::Error;
+use std::io::{Error, Write as _};
+use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 /// The bank is given up soon: time that it does not answer is time without business.
 const HOST: &str = "connect-attempts = 1\nconnect-timeout-s = 1\nresponse-timeout-s = 1\n";
@@ -98,6 +100,22 @@ impl Place {
             Self::Process(shop) => shop.kill_and_restart().map(|()| String::new()),
             Self::Guest(shop) => shop.cut(),
         }
+    }
+
+    /// How long an answer may take.
+    pub(super) const fn patience(&self) -> Duration {
+        match self {
+            Self::Process(_) => WAIT_MAX,
+            Self::Guest(_) => PATIENCE,
+        }
+    }
+
+    /// Puts what a guest's journal ends with into the log; that of a process is the log.
+    pub(super) fn tell_why(&mut self, log: &Path) -> Result<(), Error> {
+        let Self::Guest(shop) = self else { return Ok(()) };
+        let (_, journal) =
+            shop.guest()?.try_sh("journalctl --no-pager --lines 400 -u posd -u pcscd -u guest-till")?;
+        fs::OpenOptions::new().append(true).open(log)?.write_all(journal.as_bytes())
     }
 
     /// The longest life between two cuts in milliseconds, the shortest is nothing; and how long a start takes at most.

@@ -105,7 +105,8 @@ fn line(row: &Row) -> Option<String> {
         let mut shop = till.finished(&path).await.outcome;
         if shop == "unknown" {
             till.nothing_owed().await;
-            shop = format!("unknown, then {}", till.text(path.as_str(), "Transaction.Outcome").await);
+            let known = |outcome: &String| outcome != "unknown";
+            shop = format!("unknown, then {}", till.until(path.as_str(), "Transaction.Outcome", known).await);
         }
         let attempt: OwnedValue = till.get(path.as_str(), "Transaction.Attempt").await;
         let (attempt, most) = <(u32, u32)>::try_from(attempt).unwrap();
