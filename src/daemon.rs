@@ -16,6 +16,7 @@ use crate::domain::keystore::KeyStore;
 use crate::domain::link::policy::Rules;
 use crate::domain::operators;
 use crate::domain::queue::limits;
+use crate::domain::quirks::{Quirk, Traits, UsbId};
 use crate::domain::receipt::{self, Glyphs};
 use crate::domain::record::OperatorRow;
 use crate::domain::secret::{MasterKeyMaterial, TokenKey};
@@ -85,9 +86,16 @@ pub fn run(config: &Path, state_dir: Option<PathBuf>) -> ExitCode {
     for error in loaded.invalid.iter().flat_map(|errors| &errors.0) {
         tracing::error!(%error, "configuration: the last good copy is used");
     }
+    let (quirks, wrong) = config::load_quirks(config);
+    for error in wrong.iter().flat_map(|errors| &errors.0) {
+        tracing::error!(%error, "a quirk file is left out");
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let ended = match runtime {
-        Ok(runtime) => runtime.block_on(serve(&loaded.config, loaded.invalid.is_some(), &state_dir)),
+        Ok(runtime) => {
+            let printer = printer_settings(&loaded.config, quirks);
+            runtime.block_on(serve(&loaded.config, loaded.invalid.is_some(), &state_dir, printer))
+        }
         Err(error) => Err(error.to_string()),
     };
     match ended {
@@ -125,7 +133,12 @@ fn ground(config: &Config, state_dir: &Path) -> Result<Ground, String> {
     })
 }
 
-async fn serve(config: &Config, config_invalid: bool, state_dir: &Path) -> Result<(), String> {
+async fn serve(
+    config: &Config,
+    config_invalid: bool,
+    state_dir: &Path,
+    printer: PrinterSettings,
+) -> Result<(), String> {
     // Heard from the first moment on: a stop during recovery is a stop, too.
     let signals = Signals::listen().map_err(|error| format!("signals cannot be heard: {error}"))?;
     let Ground { machine, storage_key, master_key } = ground(config, state_dir)?;
@@ -157,7 +170,6 @@ async fn serve(config: &Config, config_invalid: bool, state_dir: &Path) -> Resul
         recovered: recovery,
         ready,
     };
-    let printer = printer_settings(config)?;
     let render_slip = slip_renderer(&printer);
     let adapters = adapters(config, printer)?;
     let wiring = Wiring {
@@ -325,15 +337,11 @@ fn given_back<T>(error: std::sync::mpsc::TrySendError<T>) -> T {
     }
 }
 
-fn printer_settings(config: &Config) -> Result<PrinterSettings, String> {
+fn printer_settings(config: &Config, quirks: Vec<Quirk>) -> PrinterSettings {
     let device = match &config.printer.device {
         PrinterDevice::Auto => Device::Auto,
-        // Any other printer would be the wrong one.
-        PrinterDevice::Usb { vendor, product, .. } => {
-            return Err(format!(
-                "[printer] device = \"usb:{vendor:04x}:{product:04x}\": this version takes auto, /dev/usb/lpN and \
-                 tcp:HOST:PORT; name the device file"
-            ));
+        PrinterDevice::Usb { vendor, product, serial } => {
+            Device::Usb(UsbId { vendor: *vendor, product: *product }, serial.clone())
         }
         PrinterDevice::File(path) if path.starts_with("/dev") => Device::Lp(path.clone()),
         PrinterDevice::File(path) => Device::File(path.clone()),
@@ -348,7 +356,7 @@ fn printer_settings(config: &Config) -> Result<PrinterSettings, String> {
     let glyphs = Typeface::open().inspect_err(|error| {
         tracing::warn!(%error, "slips are printed as text, and GetReceipt gives no png");
     });
-    Ok(PrinterSettings {
+    PrinterSettings {
         device,
         width_dots: config.printer.width_dots,
         chinese,
@@ -362,13 +370,14 @@ fn printer_settings(config: &Config) -> Result<PrinterSettings, String> {
                 config::DrawerSensor::Low => Some(false),
             },
         }),
+        quirks,
         timing: Default::default(),
-    })
+    }
 }
 
 /// What makes files of slips.
 fn slip_renderer(settings: &PrinterSettings) -> RenderSlip {
-    let pen = settings.pen();
+    let pen = settings.pen(&Traits::default());
     Box::new(move |slip, form| match (form, pen.glyphs.as_deref()) {
         (SlipForm::EscPos, _) => printer_escpos::encode(slip, &pen)
             .map(|pieces| pieces.concat())
@@ -429,7 +438,7 @@ fn settings(config: &Config, config_invalid: bool, token_key: TokenKey) -> Setti
         drawer_role: config.printer.drawer.map(|drawer| drawer.role),
         plies: config.printer.plies,
         tear_pause: config.printer.tear_pause,
-        width_dots: config.printer.width_dots,
+        width_dots: config.printer.width_dots.unwrap_or(printer_escpos::WIDTH_DOTS),
         batch_max: config.batch.max_transactions,
         retention_days: config.batch.retention_days,
         idle_timeout: config.operators.idle_timeout,

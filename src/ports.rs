@@ -11,6 +11,7 @@ use crate::domain::calendar::{BootTime, LocalTime, WallTime};
 use crate::domain::emv::apdu::{CommandApdu, ResponseApdu, StatusWord};
 use crate::domain::ident::{BatchNumber, TxnId};
 use crate::domain::money::Amount;
+use crate::domain::quirks::{Proof, UsbId};
 use crate::domain::receipt::Document;
 use crate::domain::record::{
     BatchRow, Committed, Loaded, OriginalRef, Record, TimelineRow, TotalsRow, TxnFilter, TxnRow,
@@ -201,6 +202,11 @@ pub enum PrinterCommand {
     },
     /// Open the cash drawer. Not answered; what is wrong with the printer is told as its status.
     OpenDrawer,
+    /// Find out all that can be found out, and print the page to be read. Answered by [`PrinterEvent::Learnt`].
+    Learn {
+        /// Answer carries it.
+        id: u64,
+    },
 }
 
 /// What is known of the printer.
@@ -228,6 +234,29 @@ pub struct PrinterStatus {
     pub evidence: String,
     /// The cash drawer is open; `None`: nothing tells. While it is, it is looked at every few seconds.
     pub drawer_open: Option<bool>,
+    /// What is known of its make and used, in words.
+    pub quirks: Vec<String>,
+}
+
+/// What a printer says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Learnt {
+    /// Which USB device it is.
+    pub usb: Option<UsbId>,
+    /// Maker, model and firmware, where it tells.
+    pub maker: String,
+    /// See above.
+    pub model: String,
+    /// See above.
+    pub firmware: String,
+    /// It answers DLE EOT.
+    pub status: bool,
+    /// How the end of a slip can be proven.
+    pub proof: Proof,
+    /// It has a cutter; `None`: it does not say.
+    pub cutter: Option<bool>,
+    /// It has Chinese characters; `None`: it does not say.
+    pub chinese: Option<bool>,
 }
 
 /// How a print job ended.
@@ -252,6 +281,13 @@ pub enum PrinterEvent {
     Started {
         /// Of the command.
         job: u64,
+    },
+    /// A printer was asked for all, or one word why not.
+    Learnt {
+        /// Of the command.
+        id: u64,
+        /// What it said.
+        result: Result<Box<Learnt>, &'static str>,
     },
     /// A job ended.
     Done {

@@ -134,6 +134,17 @@ impl PrinterObject {
         Ok(path::print_job(&job))
     }
 
+    #[zbus(out_args("job"))]
+    async fn learn(
+        &self,
+        options: Dict,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<OwnedObjectPath, ApiError> {
+        no_options(options)?;
+        self.desk.admit(&header, Action::DeviceControl).await?;
+        Ok(path::job(self.desk.ask_and_settle(Command::LearnPrinter).await?))
+    }
+
     async fn feed(
         &self,
         lines: u32,
@@ -197,10 +208,9 @@ impl PrinterObject {
         self.view.borrow().status.evidence.clone()
     }
 
-    /// This version works around no printer in particular.
     #[zbus(property)]
     fn quirks(&self) -> Vec<String> {
-        Vec::new()
+        self.view.borrow().status.quirks.clone()
     }
 
     #[zbus(property)]

@@ -437,6 +437,7 @@ pub trait Printer {
     fn print_text(&self, text: &str, options: Options<'_>) -> zbus::Result<OwnedObjectPath>;
     #[zbus(allow_interactive_auth)]
     fn test_page(&self, options: Options<'_>) -> zbus::Result<OwnedObjectPath>;
+    fn learn(&self, options: Options<'_>) -> zbus::Result<OwnedObjectPath>;
     #[zbus(allow_interactive_auth)]
     fn feed(&self, lines: u32, options: Options<'_>) -> zbus::Result<()>;
     #[zbus(property)]

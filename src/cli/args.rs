@@ -299,11 +299,34 @@ pub(crate) enum Printer {
     Status,
     /// Print a page that shows width, places, sizes and Chinese as they must look
     Test,
+    /// Ask the printer what it can do, print a page to be read, and write a quirk file
+    Learn(LearnOptions),
     /// Open the cash drawer
     OpenDrawer {
         #[command(flatten)]
         leave: LeaveOptions,
     },
+}
+
+/// What a person reads on the page; asked at a terminal.
+#[derive(Debug, Args)]
+pub(crate) struct LearnOptions {
+    /// The last number on the first line of the page
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(16..=80))]
+    pub(crate) columns: Option<u32>,
+    /// The second line shows Chinese characters
+    #[arg(long, value_name = "yes|no", value_parser = yes_or_no)]
+    pub(crate) chinese: Option<bool>,
+    /// The paper was cut
+    #[arg(long, value_name = "yes|no", value_parser = yes_or_no)]
+    pub(crate) cutter: Option<bool>,
+    /// Write the file here instead of to stdout; /etc/posd/quirks is where posd reads it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+fn yes_or_no(text: &str) -> Result<bool, String> {
+    super::learn::yes_or_no(text).ok_or_else(|| "yes or no".to_owned())
 }
 
 #[derive(Debug, Subcommand)]

@@ -13,6 +13,7 @@ mod explain;
 mod failure;
 mod follow;
 mod jobs;
+mod learn;
 mod leave;
 mod link;
 mod printer;

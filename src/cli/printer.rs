@@ -29,6 +29,9 @@ pub(crate) async fn printer(screen: &Screen, address: Option<&str>, verb: &Print
             Ok(Exit::Done)
         }
         Printer::Test => test(screen, &terminal, printer.text("path")).await,
+        Printer::Learn(options) => {
+            super::learn::learn(screen, &terminal, printer.text("path"), options).await
+        }
         Printer::OpenDrawer { leave } => {
             let drawer = terminal.drawer(printer.text("path")).await?;
             let token = given(&terminal, screen, leave, DRAWER, 0).await?;
@@ -76,7 +79,7 @@ fn facts(screen: &Screen, printer: &Properties) -> String {
         screen.term("held"),
     );
     let quirks = printer.get("quirks").and_then(Json::as_array).cloned().unwrap_or_default();
-    let quirks = quirks.iter().filter_map(Json::as_str).collect::<Vec<_>>().join(" ");
+    let quirks = quirks.iter().filter_map(Json::as_str).collect::<Vec<_>>().join(", ");
     pairs(&[
         (screen.word(words::MODEL), printer.text("model").to_owned()),
         (screen.word(words::DEVICE), printer.text("device").to_owned()),

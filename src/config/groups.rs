@@ -126,14 +126,15 @@ pub(super) fn reader(mut s: Section<'_>) -> Option<Reader> {
 
 pub(super) fn printer(mut s: Section<'_>) -> Option<Printer> {
     let device = s.text("device", Some(PrinterDevice::Auto), DEVICE, printer_device);
-    let width_dots: Option<u32> = s.number("width-dots", 384, 192..=1024, " dots, a multiple of 8");
+    let width_dots: Option<Option<u32>> =
+        s.number_if_there("width-dots", 192..=1024, " dots, a multiple of 8");
     let plies = s.number("plies", 2, 0..=2, "");
     let tear_pause = s.number("tear-pause-s", 5, 0..=60, " s");
     let chinese = s.text("chinese", Some(Chinese::Auto), &all(Chinese::ALL), Chinese::from_word);
     let full_pan =
         s.list("full-pan", Some(Vec::new()), 0..=Kind::ALL.len(), &all(Kind::ALL), Kind::from_word);
     let drawer_pin = s.text("drawer", Some(DrawerPin::Nowhere), &all(DrawerPin::ALL), DrawerPin::from_word);
-    let pulse_ms = s.number("drawer-pulse-ms", 100, 20..=500, " ms");
+    let pulse_ms = s.number_if_there("drawer-pulse-ms", 20..=500, " ms");
     let sensor = s.text(
         "drawer-sensor",
         Some(DrawerSensor::Unknown),
@@ -142,10 +143,11 @@ pub(super) fn printer(mut s: Section<'_>) -> Option<Printer> {
     );
     let role = s.text("drawer-role", Some(Role::Cashier), "\"cashier\" or \"supervisor\"", drawer_role);
     let width_dots = width_dots.filter(|dots| {
-        if !dots.is_multiple_of(8) {
+        let whole = dots.is_none_or(|dots| dots.is_multiple_of(8));
+        if !whole {
             s.wrong_table("width-dots", "is not a multiple of 8", "192 to 1024 dots, a multiple of 8");
         }
-        dots.is_multiple_of(8)
+        whole
     });
     s.finish();
     Some(Printer {

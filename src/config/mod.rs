@@ -8,6 +8,7 @@ mod emv;
 mod files;
 mod groups;
 mod profiles;
+mod quirks;
 
 use crate::domain::emv::params::EmvConfig;
 use crate::domain::ident::{MerchantId, TerminalId};
@@ -23,6 +24,7 @@ use std::time::Duration;
 
 pub use crate::domain::settings::{ConfigError, ConfigErrors};
 pub use files::{Loaded, load_or_last_good};
+pub use quirks::load_quirks;
 
 /// Exit code for a configuration that cannot be used (`EX_CONFIG` of sysexits.h).
 pub const EXIT_CONFIG: u8 = 78;
@@ -174,8 +176,8 @@ pub struct Reader {
 pub struct Printer {
     /// Where it is.
     pub device: PrinterDevice,
-    /// Dots on a line.
-    pub width_dots: u32,
+    /// Dots on a line; `None`: as the printer is known to have, else 384.
+    pub width_dots: Option<u32>,
     /// Plies of a slip, 0 to 2.
     pub plies: u8,
     /// Pause between two plies for tearing.
@@ -193,8 +195,8 @@ pub struct Printer {
 pub struct Drawer {
     /// Its coil is at pin 5 of the plug, not at pin 2.
     pub pin_5: bool,
-    /// How long the coil pulls, in milliseconds.
-    pub pulse_ms: u16,
+    /// How long the coil pulls, in milliseconds; `None`: as is known of the printer, else 100.
+    pub pulse_ms: Option<u16>,
     /// What its switch says.
     pub sensor: DrawerSensor,
     /// The least role that may open it.

@@ -20,6 +20,8 @@ pub mod operators;
 pub mod outcome;
 pub mod profile;
 pub mod queue;
+#[cfg(feature = "daemon")]
+pub mod quirks;
 pub mod receipt;
 pub mod record;
 pub mod rules;

@@ -222,6 +222,21 @@ impl<'e> Section<'e> {
         self.number_or(key, Some(default), limits, unit)
     }
 
+    /// A whole number within limits that may be absent: `Some(None)` then.
+    #[cfg(feature = "daemon")]
+    pub(crate) fn number_if_there<T: TryFrom<i64>>(
+        &mut self,
+        key: &'static str,
+        limits: RangeInclusive<i64>,
+        unit: &str,
+    ) -> Option<Option<T>> {
+        if self.entries.contains_key(key) {
+            return self.number_or(key, None, limits, unit).map(Some);
+        }
+        self.known.push(key);
+        Some(None)
+    }
+
     /// A whole number within limits, which may be one that must be there.
     pub(crate) fn number_or<T: TryFrom<i64>>(
         &mut self,
@@ -248,6 +263,16 @@ impl<'e> Section<'e> {
     #[cfg(feature = "daemon")]
     pub(crate) fn flag(&mut self, key: &'static str, default: bool) -> Option<bool> {
         self.flag_or(key, Some(default))
+    }
+
+    /// True or false, which may be absent: `Some(None)` then.
+    #[cfg(feature = "daemon")]
+    pub(crate) fn flag_if_there(&mut self, key: &'static str) -> Option<Option<bool>> {
+        if self.entries.contains_key(key) {
+            return self.flag_or(key, None).map(Some);
+        }
+        self.known.push(key);
+        Some(None)
     }
 
     /// True or false, which may have to be there.

@@ -91,6 +91,7 @@ impl Engine {
     fn link_command(&mut self, command: Command) -> Option<Command> {
         let (answer, result) = match command {
             Command::HostTest { link, answer } => (answer, self.test_over(link)),
+            Command::LearnPrinter(answer) => (answer, self.learn_printer()),
             Command::Scan(answer) => (answer, self.scan()),
             Command::Join { wanted, answer } => (answer, self.join(*wanted)),
             other => return Some(other),

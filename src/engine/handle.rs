@@ -173,6 +173,8 @@ pub enum Command {
     HostSignOff(Answer<u64>),
     /// `Host.Test`: number of the job. With a link: over that one.
     HostTest { link: Option<LinkName>, answer: Answer<u64> },
+    /// `Printer.Learn`: number of the job.
+    LearnPrinter(Answer<u64>),
     /// `Network.Scan`: number of the job.
     Scan(Answer<u64>),
     /// `Network.Connect`: number of the job.

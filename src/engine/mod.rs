@@ -20,6 +20,7 @@ pub mod handle;
 mod jobs;
 mod journal_thread;
 mod keys;
+mod learn;
 mod line;
 mod links;
 mod operators;

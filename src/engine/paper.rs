@@ -4,6 +4,7 @@
 //! prints it twice unasked. The mark for both plies is one commit; what is learned later is written lazily, because
 //! losing it only makes the terminal more careful. A printer that is away costs no commit: the plies stay `held`.
 use super::handle::Notice;
+use super::learn::Learning;
 use super::own_paper::OwnPapers;
 use super::settle_paper::Wish;
 use super::view::PrintJobView;
@@ -120,6 +121,8 @@ impl PrintJob {
 /// The print queue.
 #[derive(Default)]
 pub(super) struct PrintDesk {
+    /// The printer is being asked what it is.
+    pub(super) learning: Option<Learning>,
     jobs: BTreeMap<PrintKey, PrintJob>,
     queue: VecDeque<PrintKey>,
     current: Option<Current>,
@@ -318,6 +321,7 @@ impl Engine {
         match event {
             PrinterEvent::Status(status) => self.printer_changed(status),
             PrinterEvent::Started { .. } => {}
+            PrinterEvent::Learnt { id, result } => self.learnt(id, result),
             PrinterEvent::Done { job, end } => {
                 let Some(current) = self.desk.current.take_if(|current| current.command == job) else {
                     return;

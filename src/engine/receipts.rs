@@ -55,10 +55,11 @@ impl Engine {
         let document = self
             .document(&row, ply, row.plies.iter().any(out))
             .ok_or_else(|| Fault::new(FaultName::WrongState, "only an approved transaction has a slip"))?;
-        let columns = self.settings.width_dots / 12;
+        // As the printer at hand would print it.
+        let dots = self.printer_status.as_ref().map_or(self.settings.width_dots, |status| status.dots);
         match format {
-            "text" => Ok(receipt::text(&document, columns).into_bytes()),
-            "svg" => Ok(receipt::svg(&document, self.settings.width_dots).into_bytes()),
+            "text" => Ok(receipt::text(&document, receipt::columns(dots)).into_bytes()),
+            "svg" => Ok(receipt::svg(&document, dots).into_bytes()),
             other => {
                 // A picture fails where the machine has no font.
                 let (form, name) = match other {

@@ -122,6 +122,9 @@ fn the_manual_shows_the_defaults() {
     let whole = Files::new(WHOLE).load().unwrap();
     least.terminal.merchant_name.clone_from(&whole.terminal.merchant_name);
     least.emv_parameters.clone_from(&whole.emv_parameters);
+    // Nothing said of the width is 384 only where nothing is known of the printer.
+    assert_eq!((least.printer.width_dots, whole.printer.width_dots), (None, Some(384)));
+    least.printer.width_dots = whole.printer.width_dots;
     assert_eq!(least, whole);
     assert_eq!(whole.host.tpdu, [0x60, 0x00, 0x05, 0x00, 0x00]);
     assert_eq!(whole.host.response_timeout, Duration::from_secs(60));

@@ -39,7 +39,7 @@ fn one(text: &str) -> Document {
 }
 
 fn sent(document: &Document, width_dots: u32, raster: bool, glyphs: Option<Arc<dyn Glyphs>>) -> Vec<u8> {
-    encode(document, &Pen { width_dots, raster, glyphs }).unwrap().concat()
+    encode(document, &Pen { glyphs, ..Pen::new(width_dots, raster) }).unwrap().concat()
 }
 
 /// Text mode: every line has the characters, the place, the size and the weight of the layout.

@@ -16,9 +16,10 @@ use posd::adapters::printer_escpos::{
     Chinese, Device, Pen, PrinterHandle, PrinterSettings, Timing, encode, start,
 };
 use posd::domain::outcome::Ply;
+use posd::domain::quirks::{self, Proof, Traits};
 use posd::domain::receipt::{Block, Document, text};
 use posd::domain::slip::Language;
-use posd::ports::{PrintEnd, PrinterCommand, PrinterEvent, PrinterStatus};
+use posd::ports::{Learnt, PrintEnd, PrinterCommand, PrinterEvent, PrinterStatus};
 use posd::sim::printer::{Args, Fault, Printer};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener};
@@ -50,10 +51,23 @@ fn quick() -> Timing {
 
 impl Bench {
     fn of(device: Device, chinese: Chinese) -> Self {
+        Self::with_quirks(device, chinese, "")
+    }
+
+    /// With a quirk file of this text.
+    fn with_quirks(device: Device, chinese: Chinese, text: &str) -> Self {
+        let quirks = quirks::read(std::path::Path::new("10-test.toml"), text).unwrap();
         let (sender, events) = mpsc::channel(32);
         let glyphs = crate::paper::typeface();
-        let settings =
-            PrinterSettings { device, width_dots: 384, chinese, glyphs, drawer: None, timing: quick() };
+        let settings = PrinterSettings {
+            device,
+            width_dots: Some(384),
+            chinese,
+            glyphs,
+            drawer: None,
+            quirks,
+            timing: quick(),
+        };
         let handle = start(settings, sender).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         Self { runtime, events, handle, next_job: 1 }
@@ -103,6 +117,18 @@ impl Bench {
                     return (end, started, statuses);
                 }
                 PrinterEvent::Status(status) => statuses.push(status),
+                PrinterEvent::Learnt { .. } => panic!("nothing was to be learnt"),
+            }
+        }
+    }
+
+    /// Has the printer asked for all.
+    fn learn(&mut self) -> Result<Box<Learnt>, &'static str> {
+        self.handle.try_send(PrinterCommand::Learn { id: 7 }).unwrap();
+        loop {
+            if let PrinterEvent::Learnt { id, result } = self.event() {
+                assert_eq!(id, 7);
+                return result;
             }
         }
     }
@@ -325,6 +351,64 @@ fn an_absent_printer_holds_the_job_and_is_found_when_it_comes() {
     assert_eq!(bench.end(&a_slip()), held("absent"));
 }
 
+/// Goal: what is known of a make counts: its width, its paper without a cut, and that its word is worth nothing; and what
+/// the settings say counts over it.
+#[test]
+fn a_known_make_is_printed_on_as_it_needs() {
+    let printer = Printer::on_loopback().unwrap();
+    let device: Device = format!("tcp:{}", printer.address()).parse().unwrap();
+    let text = "[[printer]]\nmodel = \"SIM-*\"\nwidth-dots = 576\ncutter = false\nfeed-lines = 7\nproof = \"none\"\n\
+                [[printer]]\nmodel = \"other\"\nstatus = false\n";
+    let mut bench = Bench::with_quirks(device, Chinese::Gb18030, text);
+    let known =
+        |status: &Option<PrinterStatus>| status.as_ref().is_some_and(|status| !status.quirks.is_empty());
+    let status = bench.status(known).unwrap();
+    let said = ["width-dots=576", "cutter=false", "feed-lines=7", "proof=none"];
+    assert_eq!(status.quirks, said.map(|said| format!("{said} (10-test.toml)")));
+    // The settings of the bench say 384.
+    assert_eq!((status.evidence.as_str(), status.dots), ("none", 384));
+    assert_eq!(bench.end(&a_slip()), unconfirmed("no-evidence"));
+    let uncut = Pen { feed_lines: 7, cutter: false, ..Pen::new(384, false) };
+    let bytes = encode(&a_slip(), &uncut).unwrap().concat();
+    assert!(
+        !bytes.windows(2).any(|two| two == b"\x1dV") && bytes.windows(3).any(|three| three == b"\x1bd\x07")
+    );
+    assert_eq!(printer.report().receipts.len(), 0, "the simulated printer ends a slip at a cut");
+    assert_eq!(printer.report().errors, Vec::<String>::new());
+}
+
+/// Goal: a printer is asked for all it tells, and prints the page on which a person reads the rest; one in trouble is
+/// left alone.
+#[test]
+fn a_printer_is_asked_for_all() {
+    let printer = Printer::on_loopback().unwrap();
+    let mut bench = Bench::on(printer.address());
+    bench.online();
+    let expected = Learnt {
+        usb: None,
+        maker: "POSD".to_owned(),
+        model: "SIM-58".to_owned(),
+        firmware: "1.0".to_owned(),
+        status: true,
+        proof: Proof::ProcessId,
+        cutter: Some(true),
+        chinese: Some(true),
+    };
+    assert_eq!(bench.learn(), Ok(Box::new(expected)));
+    let report = printer.report();
+    // A real one goes on in the next line, which is what is to be seen; the simulated one calls it a fault of slips.
+    assert!(
+        matches!(report.errors.as_slice(), [long] if long.starts_with("a line of 768 dots")),
+        "{:?}",
+        report.errors
+    );
+    let [page] = report.receipts.as_slice() else { panic!("{:?}", report.receipts) };
+    assert!(page.text.contains("  28  32  36") && page.text.contains("汉字 ABC"), "{}", page.text);
+    printer.set(Fault::PaperOut);
+    assert_eq!(bench.learn(), Err("paper-out"));
+    assert_eq!(printer.report().receipts.len(), 1);
+}
+
 /// A network printer serves several hosts: between jobs nobody holds a connection.
 #[test]
 fn two_terminals_share_a_network_printer() {
@@ -347,7 +431,7 @@ fn a_file_takes_the_bytes_and_counts_as_printed_once_on_disk() {
     assert_eq!(bench.online().evidence, "none");
     assert_eq!(bench.end(&a_slip()), PrintEnd::Confirmed);
     assert_eq!(bench.end(&a_slip()), PrintEnd::Confirmed);
-    let pen = Pen { width_dots: 384, raster: false, glyphs: None };
+    let pen = Pen::new(384, false);
     let bytes = encode(&a_slip(), &pen).unwrap().concat();
     assert_eq!(std::fs::read(path).unwrap(), [bytes.clone(), bytes].concat());
 }
@@ -387,14 +471,15 @@ fn pictures_are_proven_like_text_and_stop_at_a_band() {
 fn without_a_font_slips_are_text() {
     let settings = |chinese| PrinterSettings {
         device: "tcp:192.0.2.1:9100".parse().unwrap(),
-        width_dots: 384,
+        width_dots: Some(384),
         chinese,
         glyphs: None,
         drawer: None,
+        quirks: Vec::new(),
         timing: quick(),
     };
-    let text = encode(&a_slip(), &settings(Chinese::Gb18030).pen()).unwrap();
-    assert_eq!(encode(&a_slip(), &settings(Chinese::Raster).pen()).unwrap(), text);
+    let text = encode(&a_slip(), &settings(Chinese::Gb18030).pen(&Traits::default())).unwrap();
+    assert_eq!(encode(&a_slip(), &settings(Chinese::Raster).pen(&Traits::default())).unwrap(), text);
 }
 
 #[test]

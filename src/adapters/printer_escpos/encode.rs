@@ -17,7 +17,7 @@ const MULTI_BYTE_ON: &[u8] = &[0x1c, b'&'];
 const PARTIAL_CUT: &[u8] = &[0x1d, b'V', 66, 0];
 /// Lines between the last text and the cut. Choice: 4, which is the way from the head to the tear bar of printers
 /// without a cutter; those ignore the cut itself.
-const FEED_BEFORE_CUT: u8 = 4;
+const FEED_LINES: u8 = 4;
 /// Rows of dots in one GS v 0. Choice: four lines of text, 5.8 kB on 58 mm: a printer with a small buffer takes it, and
 /// trouble is noticed after 15 mm.
 const BAND_ROWS: u32 = 120;
@@ -48,9 +48,41 @@ pub struct Pen {
     pub raster: bool,
     /// Shapes of characters. Without them every line is text.
     pub glyphs: Option<Arc<dyn Glyphs>>,
+    /// Lines of paper before the cut.
+    pub feed_lines: u8,
+    /// The paper is cut, not only fed.
+    pub cutter: bool,
 }
 
 impl Pen {
+    /// For a printer of which no more is known, without shapes.
+    #[must_use]
+    pub const fn new(width_dots: u32, raster: bool) -> Self {
+        Self { width_dots, raster, glyphs: None, feed_lines: FEED_LINES, cutter: true }
+    }
+
+    /// Ends what a job that was cut off has left: the zeros are the dots its command may still want, and are skipped
+    /// where it wants none; then its paper is cut, lest two slips are taken for one.
+    pub(super) fn clearing(&self, open_bytes: usize) -> Vec<u8> {
+        [&vec![0; open_bytes], feeding(self.feed_lines).as_slice(), self.cut()].concat()
+    }
+
+    /// The command that cuts, or none.
+    const fn cut(&self) -> &'static [u8] {
+        if self.cutter { PARTIAL_CUT } else { &[] }
+    }
+
+    /// How much paper a document takes, in mm and rounded up.
+    pub(super) fn height_mm(&self, document: &Document) -> u64 {
+        let height = |line: &Line| match line {
+            Line::Row(row) if row.double => LINE_DOTS * 2,
+            Line::Row(_) => LINE_DOTS,
+            Line::Cut => LINE_DOTS * u64::from(self.feed_lines),
+        };
+        let dots: u64 = lines(document, columns(self.width_dots)).iter().map(height).sum();
+        dots.div_ceil(DOTS_PER_MM)
+    }
+
     /// The shapes for a row that is to be a picture.
     fn shapes(&self, row: &Row) -> Option<&dyn Glyphs> {
         let rare = |c: char| {
@@ -77,7 +109,7 @@ pub fn encode(document: &Document, pen: &Pen) -> Result<Vec<Vec<u8>>, EncodeErro
             },
             Line::Cut => {
                 paper.draw()?;
-                paper.printer.feeds(FEED_BEFORE_CUT)?.custom(PARTIAL_CUT)?;
+                paper.printer.feeds(pen.feed_lines)?.custom(pen.cut())?;
                 paper.end_piece()?;
             }
         }
@@ -155,26 +187,9 @@ fn bands(picture: &Bitmap) -> impl Iterator<Item = Vec<u8>> {
     })
 }
 
-/// Ends what a job that was cut off has left: the zeros are the dots its command may still want, and are skipped where
-/// it wants none; then its paper is cut, lest two slips are taken for one.
-pub(super) fn clearing(open_bytes: usize) -> Vec<u8> {
-    [&vec![0; open_bytes], feeding(FEED_BEFORE_CUT).as_slice(), PARTIAL_CUT].concat()
-}
-
 /// ESC d: so many lines of paper.
 pub(super) const fn feeding(lines: u8) -> [u8; 3] {
     [0x1b, b'd', lines]
-}
-
-/// How much paper a document takes, in mm and rounded up.
-pub(super) fn height_mm(document: &Document, width_dots: u32) -> u64 {
-    let height = |line: &Line| match line {
-        Line::Row(row) if row.double => LINE_DOTS * 2,
-        Line::Row(_) => LINE_DOTS,
-        Line::Cut => LINE_DOTS * u64::from(FEED_BEFORE_CUT),
-    };
-    let dots: u64 = lines(document, columns(width_dots)).iter().map(height).sum();
-    dots.div_ceil(DOTS_PER_MM)
 }
 
 /// What the printer is set to; commands go out only where a row differs.
@@ -248,7 +263,7 @@ mod tests {
 
     /// In one piece, as text where no glyphs are at hand.
     fn bytes(document: &Document) -> Vec<u8> {
-        encode(document, &Pen { width_dots: 384, raster: true, glyphs: None }).unwrap().concat()
+        encode(document, &Pen::new(384, true)).unwrap().concat()
     }
 
     /// Every character is its code box.
@@ -262,7 +277,7 @@ mod tests {
     }
 
     fn drawn(document: &Document, raster: bool) -> Vec<Vec<u8>> {
-        encode(document, &Pen { width_dots: 384, raster, glyphs: Some(Arc::new(Boxes)) }).unwrap()
+        encode(document, &Pen { glyphs: Some(Arc::new(Boxes)), ..Pen::new(384, raster) }).unwrap()
     }
 
     fn crate_bytes(

@@ -7,10 +7,12 @@
 //!
 //! Facts about commands and answers: Epson ESC/POS reference (DLE EOT, GS r, GS ( H, GS I); Linux `usblp` driver.
 mod encode;
+mod learn;
 mod port;
 mod talk;
 mod worker;
 
+use crate::domain::quirks::{Quirk, Traits, UsbId};
 use crate::domain::receipt::Glyphs;
 use crate::ports::{PrinterCommand, PrinterEvent};
 use std::path::PathBuf;
@@ -24,12 +26,18 @@ pub use encode::{EncodeError, Pen, encode};
 
 /// Commands that may wait; a full queue refuses.
 const COMMANDS_MAX: usize = 8;
+/// Dots on a line where nobody says how many: 58 mm paper.
+pub const WIDTH_DOTS: u32 = 384;
+/// How long the coil of a drawer pulls where nobody says how long, in milliseconds.
+const DRAWER_PULSE_MS: u16 = 100;
 
 /// Which printer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Device {
     /// The first `/dev/usb/lp*` that is there.
     Auto,
+    /// The `/dev/usb/lp*` of a USB device, with its serial number where several are the same.
+    Usb(UsbId, Option<String>),
     /// A character device of the `usblp` driver.
     Lp(PathBuf),
     /// Raw printing on TCP, usually port 9100.
@@ -86,14 +94,16 @@ pub enum Chinese {
 pub struct PrinterSettings {
     /// Which printer.
     pub device: Device,
-    /// Dots on a line: 384 on 58 mm paper, 576 on 80 mm.
-    pub width_dots: u32,
+    /// Dots on a line: 384 on 58 mm paper, 576 on 80 mm. `None`: as its quirks say, else 384.
+    pub width_dots: Option<u32>,
     /// How Chinese is printed.
     pub chinese: Chinese,
     /// Shapes of characters. Without them all is printed as text.
     pub glyphs: Option<Arc<dyn Glyphs>>,
     /// The cash drawer at the printer.
     pub drawer: Option<DrawerWire>,
+    /// What is known of printers by their make.
+    pub quirks: Vec<Quirk>,
     /// How long to wait for what.
     pub timing: Timing,
 }
@@ -103,8 +113,8 @@ pub struct PrinterSettings {
 pub struct DrawerWire {
     /// Its coil is at pin 5 of the plug, not at pin 2.
     pub pin_5: bool,
-    /// How long the coil pulls, 2 to 510 ms.
-    pub pulse_ms: u16,
+    /// How long the coil pulls, 2 to 510 ms. `None`: as the printer's quirks say, else 100.
+    pub pulse_ms: Option<u16>,
     /// What its switch, at pin 3, says when it is open; `None`: there is none.
     pub open_is_high: Option<bool>,
 }
@@ -112,21 +122,30 @@ pub struct DrawerWire {
 impl DrawerWire {
     /// ESC p m t1 t2, times in units of 2 ms. The coil rests for as long as a person needs to push the drawer in again.
     /// Source: Epson ESC/POS reference.
-    fn pulse(self) -> [u8; 5] {
-        let on = u8::try_from(self.pulse_ms / 2).unwrap_or(u8::MAX);
+    fn pulse(self, traits: &Traits) -> [u8; 5] {
+        let pulse_ms = self.pulse_ms.or(traits.drawer_pulse_ms).unwrap_or(DRAWER_PULSE_MS);
+        let on = u8::try_from(pulse_ms / 2).unwrap_or(u8::MAX);
         [0x1b, b'p', u8::from(self.pin_5), on, u8::MAX]
     }
 }
 
 impl PrinterSettings {
-    /// How documents are written for this printer.
+    /// How documents are written for a printer of which this is known. What the settings say counts first.
     #[must_use]
-    pub fn pen(&self) -> Pen {
-        let raster = match (self.chinese, &self.device) {
-            (Chinese::Auto, Device::Auto | Device::Lp(_) | Device::Tcp(..)) | (Chinese::Raster, _) => true,
-            (Chinese::Auto, Device::File(_)) | (Chinese::Gb18030, _) => false,
+    pub fn pen(&self, traits: &Traits) -> Pen {
+        let raster = match (self.chinese, traits.raster, &self.device) {
+            (Chinese::Auto, Some(raster), _) => raster,
+            (Chinese::Raster, ..) => true,
+            (Chinese::Gb18030, ..) | (Chinese::Auto, None, Device::File(_)) => false,
+            (Chinese::Auto, None, Device::Auto | Device::Usb(..) | Device::Lp(_) | Device::Tcp(..)) => true,
         };
-        Pen { width_dots: self.width_dots, raster, glyphs: self.glyphs.clone() }
+        let plain = Pen::new(self.width_dots.or(traits.width_dots).unwrap_or(WIDTH_DOTS), raster);
+        Pen {
+            glyphs: self.glyphs.clone(),
+            feed_lines: traits.feed_lines.unwrap_or(plain.feed_lines),
+            cutter: traits.cutter.unwrap_or(plain.cutter),
+            ..plain
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The ways to a printer: TCP, a `usblp` device, a file. Says how many bytes were accepted and what came back, nothing
 //! about their meaning.
 use super::{Device, Timing};
+use crate::domain::quirks::UsbId;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -13,6 +14,8 @@ use std::time::{Duration, Instant};
 
 /// Bytes handed over at a time; `usblp` takes 8192 in one transfer.
 const CHUNK_MAX: usize = 4096;
+/// Where the kernel tells which device stands behind an `lp` file.
+const SYSTEM: &str = "/sys/class/usbmisc";
 /// Pause where a device says it can be written and then does not take a byte.
 const NAP: Duration = Duration::from_millis(50);
 
@@ -74,6 +77,9 @@ pub(super) trait Port {
 pub(super) fn open(device: &Device, timing: &Timing) -> Result<Box<dyn Port>, &'static str> {
     match device {
         Device::Auto => open_lp(&first_lp(Path::new("/dev/usb")).ok_or("absent")?),
+        Device::Usb(id, serial) => {
+            open_lp(&lp_of(Path::new("/dev/usb"), Path::new(SYSTEM), *id, serial.as_deref()).ok_or("absent")?)
+        }
         Device::Lp(path) => open_lp(path),
         Device::Tcp(host, port) => open_tcp(host, *port, timing.connect),
         Device::File(path) => {
@@ -85,10 +91,55 @@ pub(super) fn open(device: &Device, timing: &Timing) -> Result<Box<dyn Port>, &'
 
 /// The `lp` device with the lowest number in a directory.
 pub(super) fn first_lp(directory: &Path) -> Option<PathBuf> {
+    all_lp(directory).into_iter().next()
+}
+
+/// All `lp` devices in a directory in the order of their numbers.
+fn all_lp(directory: &Path) -> Vec<PathBuf> {
     let number = |path: &PathBuf| path.file_name()?.to_str()?.strip_prefix("lp")?.parse::<u32>().ok();
-    let entries = std::fs::read_dir(directory).ok()?;
+    let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
     let paths = entries.take(64).filter_map(|entry| entry.ok().map(|entry| entry.path()));
-    paths.filter(|path| number(path).is_some()).min_by_key(number)
+    let mut paths: Vec<PathBuf> = paths.filter(|path| number(path).is_some()).collect();
+    paths.sort_by_key(number);
+    paths
+}
+
+/// The device file of a printer, as people name it; `None`: it is not one, or not there.
+pub(super) fn file_of(device: &Device) -> Option<PathBuf> {
+    match device {
+        Device::Auto => first_lp(Path::new("/dev/usb")),
+        Device::Usb(id, serial) => lp_of(Path::new("/dev/usb"), Path::new(SYSTEM), *id, serial.as_deref()),
+        Device::Lp(path) => Some(path.clone()),
+        Device::Tcp(..) | Device::File(_) => None,
+    }
+}
+
+/// Which USB device a printer is; `None`: none, or the system does not say.
+pub(super) fn usb_of(device: &Device) -> Option<UsbId> {
+    usb_id(&usb_folder(Path::new(SYSTEM), &file_of(device)?)?)
+}
+
+/// The first `lp` device with this identity.
+fn lp_of(directory: &Path, system: &Path, id: UsbId, serial: Option<&str>) -> Option<PathBuf> {
+    all_lp(directory).into_iter().find(|path| {
+        let Some(folder) = usb_folder(system, path) else { return false };
+        let same = |serial: &str| attribute(&folder, "serial").is_some_and(|own| own == serial);
+        usb_id(&folder) == Some(id) && serial.is_none_or(same)
+    })
+}
+
+/// The system's folder of the USB device behind an `lp` device: the one above its interface.
+fn usb_folder(system: &Path, lp: &Path) -> Option<PathBuf> {
+    let interface = std::fs::canonicalize(system.join(lp.file_name()?).join("device")).ok()?;
+    interface.parent().map(Path::to_path_buf)
+}
+
+fn usb_id(folder: &Path) -> Option<UsbId> {
+    UsbId::read(&format!("{}:{}", attribute(folder, "idVendor")?, attribute(folder, "idProduct")?))
+}
+
+fn attribute(folder: &Path, name: &str) -> Option<String> {
+    std::fs::read_to_string(folder.join(name)).ok().map(|text| text.trim().to_owned())
 }
 
 fn open_lp(path: &Path) -> Result<Box<dyn Port>, &'static str> {
@@ -324,6 +375,31 @@ mod tests {
         theirs.write_all(b"late answer").unwrap();
         theirs.shutdown(Shutdown::Write).unwrap();
         assert_eq!(port.close(LONG), Err(Stop::Gone));
+    }
+
+    /// Goal: of several printers the one with the identity and the serial number that were asked for.
+    #[test]
+    fn a_usb_printer_is_found_by_its_identity() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = |name: &str| folder.path().join(name);
+        for (lp, usb, product, serial) in
+            [("lp0", "1-1", "5011", "A"), ("lp1", "1-2", "0202", "B"), ("lp2", "1-3", "0202", "C")]
+        {
+            std::fs::create_dir_all(place(&format!("devices/{usb}/{usb}:1.0"))).unwrap();
+            std::fs::create_dir_all(place(&format!("class/{lp}"))).unwrap();
+            std::fs::create_dir_all(place("dev")).unwrap();
+            std::fs::write(place(&format!("dev/{lp}")), "").unwrap();
+            let file = |name: &str| place(&format!("devices/{usb}/{name}"));
+            std::fs::write(file("idVendor"), "04b8\n").unwrap();
+            std::fs::write(file("idProduct"), format!("{product}\n")).unwrap();
+            std::fs::write(file("serial"), format!("{serial}\n")).unwrap();
+            let interface = place(&format!("devices/{usb}/{usb}:1.0"));
+            std::os::unix::fs::symlink(interface, place(&format!("class/{lp}/device"))).unwrap();
+        }
+        let find = |id: &str, serial| lp_of(&place("dev"), &place("class"), UsbId::read(id).unwrap(), serial);
+        assert_eq!(find("04b8:0202", None), Some(place("dev/lp1")));
+        assert_eq!(find("04b8:0202", Some("C")), Some(place("dev/lp2")));
+        assert_eq!(find("04b8:5011", Some("B")), None);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Questions to a printer and its answers: status (DLE EOT 1 to 4), model (GS I), the barrier (GS r 1) and the process
-//! id (GS ( H) that comes back when everything before it is on paper. Source: Epson ESC/POS reference.
+//! Questions to a printer and its answers: status (DLE EOT 1 to 4), what it is (GS I), the barrier (GS r 1) and the
+//! process id (GS ( H) that comes back when everything before it is on paper. Source: Epson ESC/POS reference.
 use super::port::{Port, Received, Sent, Stop};
 use std::time::{Duration, Instant};
 
@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 const RESET: &[u8] = b"\x1b@\x1c&";
 /// GS r 1: answered with the paper sensor when everything before it is processed.
 const BARRIER: &[u8] = b"\x1dr\x01";
-/// GS I 67: the model's name.
-const MODEL: &[u8] = b"\x1dI\x43";
+/// GS I 2: what it has, as bits.
+const KIND: &[u8] = b"\x1dI\x02";
 /// DLE EOT 1: it cannot print now.
 const OFFLINE: u8 = 0x08;
 /// Answers kept unread; more means that the other side is not a printer.
@@ -76,6 +76,17 @@ impl Condition {
     }
 }
 
+/// Texts that GS I gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Information {
+    /// GS I 65.
+    Firmware,
+    /// GS I 66.
+    Maker,
+    /// GS I 67: the model's name.
+    Model,
+}
+
 /// Why there is no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NoAnswer {
@@ -90,8 +101,8 @@ pub(super) enum NoAnswer {
 enum Reply {
     /// DLE EOT: 0xx1xx10.
     RealTime(u8),
-    /// GS r 1: 0000xxxx.
-    Barrier,
+    /// GS r 1, and GS I 2: 0000xxxx.
+    Byte(u8),
     /// GS ( H: the id that was printed.
     Printed(Vec<u8>),
     /// GS I: a text.
@@ -157,13 +168,29 @@ impl Talk {
         }
     }
 
-    /// The model's name, if it tells.
-    pub(super) fn model(&mut self) -> Result<String, NoAnswer> {
-        self.ask(&[RESET, MODEL].concat())?;
+    /// Something that it says of itself.
+    pub(super) fn information(&mut self, what: Information) -> Result<String, NoAnswer> {
+        let which = match what {
+            Information::Firmware => 65,
+            Information::Maker => 66,
+            Information::Model => 67,
+        };
+        self.ask(&[RESET, &[0x1d, b'I', which]].concat())?;
         let until = Instant::now() + self.answer;
         loop {
             if let Reply::Text(name) = self.reply(until)? {
                 return Ok(String::from_utf8_lossy(&name).chars().filter(|c| !c.is_control()).collect());
+            }
+        }
+    }
+
+    /// The bits of what it has.
+    pub(super) fn kind(&mut self) -> Result<u8, NoAnswer> {
+        self.ask(KIND)?;
+        let until = Instant::now() + self.answer;
+        loop {
+            if let Reply::Byte(bits) = self.reply(until)? {
+                return Ok(bits);
             }
         }
     }
@@ -231,7 +258,7 @@ impl Talk {
             if let Some(reply) = take_reply(&mut self.inbox) {
                 match &reply {
                     Reply::Printed(id) => self.printed.push(id.clone()),
-                    Reply::Barrier => self.barriers = self.barriers.saturating_add(1),
+                    Reply::Byte(_) => self.barriers = self.barriers.saturating_add(1),
                     Reply::RealTime(_) | Reply::Text(_) => {}
                 }
                 return Ok(reply);
@@ -285,7 +312,7 @@ fn take_reply(inbox: &mut Vec<u8>) -> Option<Reply> {
             byte => {
                 inbox.remove(0);
                 if byte & 0xf0 == 0 {
-                    return Some(Reply::Barrier);
+                    return Some(Reply::Byte(byte));
                 }
             }
         }
@@ -324,8 +351,8 @@ mod tests {
             Reply::RealTime(0x12),
             Reply::Printed(b"0042".to_vec()),
             Reply::Text(b"TM-X".to_vec()),
-            Reply::Barrier,
-            Reply::Barrier,
+            Reply::Byte(0x00),
+            Reply::Byte(0x0c),
         ];
         assert_eq!(replies, expected);
         assert_eq!(inbox, b"\x5fhalf");

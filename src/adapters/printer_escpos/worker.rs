@@ -1,11 +1,12 @@
 //! What the thread does: jobs one after the other, a look at the printer at start and while it is in trouble.
-use super::encode::{Pen, clearing, encode, feeding, height_mm};
+use super::encode::{Pen, encode, feeding};
+use super::learn::{Known, examine};
 use super::port::{self, Stop};
 use super::talk::{Condition, NoAnswer, Talk, process_id, process_id_request};
 use super::{Device, PrinterSettings};
+use crate::domain::quirks::{Proof as Evidence, Traits, UsbId, apply};
 use crate::domain::receipt::{Document, columns};
 use crate::ports::{PrintEnd, PrinterCommand, PrinterEvent, PrinterStatus};
-use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -15,34 +16,6 @@ const WATCH: Duration = Duration::from_millis(250);
 const CLOSE: Duration = Duration::from_secs(1);
 /// Why a slip is unconfirmed of which nothing can be proven.
 const NO_EVIDENCE: &str = "no-evidence";
-
-/// How the end of a job can be proven.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Evidence {
-    /// GS ( H comes back when the last line is on paper.
-    ProcessId,
-    /// GS r comes back when everything is processed; then the status stays good while it prints.
-    Poll,
-    /// Not at all.
-    Nothing,
-}
-
-impl Evidence {
-    const fn word(self) -> &'static str {
-        match self {
-            Self::ProcessId => "process-id",
-            Self::Poll => "poll",
-            Self::Nothing => "none",
-        }
-    }
-}
-
-/// What a ready printer was found to be able to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Known {
-    model: String,
-    evidence: Evidence,
-}
 
 /// The engine is gone; the thread ends.
 struct EngineGone;
@@ -56,6 +29,9 @@ struct Job<'a> {
 
 pub(super) struct Worker {
     settings: PrinterSettings,
+    /// What is known of its make, the same in words, and how documents are written for it.
+    traits: Traits,
+    quirks: Vec<String>,
     pen: Pen,
     events: mpsc::Sender<PrinterEvent>,
     /// It has answered a status request. Forgotten, with the next, when it is gone: it may come back as another.
@@ -71,9 +47,11 @@ pub(super) struct Worker {
 
 impl Worker {
     pub(super) fn new(settings: PrinterSettings, events: mpsc::Sender<PrinterEvent>) -> Self {
-        let pen = settings.pen();
+        let pen = settings.pen(&Traits::default());
         Self {
             settings,
+            traits: Traits::default(),
+            quirks: Vec::new(),
             pen,
             events,
             answers: false,
@@ -102,9 +80,10 @@ impl Worker {
                 }
                 Ok(PrinterCommand::Feed { lines }) => self.order(&feeding(lines)),
                 Ok(PrinterCommand::OpenDrawer) => match self.settings.drawer {
-                    Some(drawer) => self.order(&drawer.pulse()),
+                    Some(drawer) => self.order(&drawer.pulse(&self.traits)),
                     None => Ok(()),
                 },
+                Ok(PrinterCommand::Learn { id }) => self.learn(id),
                 Err(RecvTimeoutError::Timeout) => self.probe(),
                 Err(RecvTimeoutError::Disconnected) => return,
             };
@@ -143,7 +122,7 @@ impl Worker {
             Err(reason) => return self.tell_trouble(reason),
         };
         if condition.and_then(Condition::trouble).is_none() {
-            let mut bytes = self.open_bytes.map(clearing).unwrap_or_default();
+            let mut bytes = self.open_bytes.map(|open| self.pen.clearing(open)).unwrap_or_default();
             bytes.extend(command);
             let sent = talk.send(&bytes, self.settings.timing.stall);
             if let Some(stop) = sent.stop {
@@ -167,13 +146,17 @@ impl Worker {
         if job.after_break {
             self.open_bytes.get_or_insert(0); // told once, true until a printer has been cleared
         }
-        let mut pieces = match encode(job.document, &self.pen) {
-            Ok(pieces) => pieces,
-            Err(error) => return Ok(PrintEnd::Failed(error.to_string())),
-        };
         let (mut talk, condition) = match self.look() {
             Ok(found) => found,
             Err(reason) => return self.held(reason),
+        };
+        // Only now is it known for which printer.
+        let mut pieces = match encode(job.document, &self.pen) {
+            Ok(pieces) => pieces,
+            Err(error) => {
+                talk.close(CLOSE).ok();
+                return Ok(PrintEnd::Failed(error.to_string()));
+            }
         };
         if let Some(reason) = condition.and_then(Condition::trouble) {
             talk.close(CLOSE).ok();
@@ -182,9 +165,9 @@ impl Worker {
         self.tell_condition(condition)?;
         let longest_bytes = pieces.iter().map(Vec::len).max().unwrap_or(0).max(self.open_bytes.unwrap_or(0));
         if self.open_bytes.is_some() {
-            pieces.insert(0, clearing(longest_bytes));
+            pieces.insert(0, self.pen.clearing(longest_bytes));
         }
-        let evidence = self.known.as_ref().map_or(Evidence::Nothing, |known| known.evidence);
+        let evidence = self.evidence();
         if evidence == Evidence::ProcessId {
             pieces.push(process_id_request(process_id(job.number)));
         }
@@ -247,10 +230,9 @@ impl Worker {
                 self.unconfirmed("not-written", None)
             };
         }
-        let mm = height_mm(job.document, self.settings.width_dots);
-        let printing = Duration::from_millis(
-            mm.saturating_mul(1000) / u64::from(self.settings.timing.paper_mm_s.max(1)),
-        );
+        let mm = self.pen.height_mm(job.document);
+        let speed = self.traits.paper_mm_s.unwrap_or(self.settings.timing.paper_mm_s).max(1);
+        let printing = Duration::from_millis(mm.saturating_mul(1000) / u64::from(speed));
         let proof = match evidence {
             Evidence::ProcessId => self.await_process_id(&mut talk, process_id(job.number), printing),
             Evidence::Poll => self.await_paper(&mut talk, printing),
@@ -325,17 +307,20 @@ impl Worker {
                 (self.answers, self.known) = (false, None);
             }
         })?;
+        self.recognise(port::usb_of(&self.settings.device));
         let mut talk = Talk::new(port, timing.answer);
-        if !talk.answers() {
+        if !talk.answers() || self.traits.status == Some(false) {
             return Ok((talk, None));
         }
         match talk.condition() {
             Ok(condition) => {
                 self.answers = true;
                 if self.known.is_none() && condition.trouble().is_none() {
-                    self.known = Some(learn(&mut talk).ok_or("unreachable")?);
+                    self.known = Some(Known::of(&mut talk).ok_or("unreachable")?);
+                    self.recognise(port::usb_of(&self.settings.device));
                 }
-                Ok((talk, Some(condition)))
+                let means_something = self.traits.status != Some(false);
+                Ok((talk, means_something.then_some(condition)))
             }
             // One that has answered before is not ready now; one that never did cannot.
             Err(NoAnswer::Silent) if self.answers => {
@@ -345,6 +330,46 @@ impl Worker {
             Err(NoAnswer::Silent) => Ok((talk, None)),
             Err(NoAnswer::Gone) => Err("unreachable"),
         }
+    }
+
+    /// Takes up what is known of printers of this make.
+    fn recognise(&mut self, usb: Option<UsbId>) {
+        let model = self.known.as_ref().map_or("", |known| &known.model);
+        let (traits, quirks) = apply(&self.settings.quirks, usb, model);
+        if traits != self.traits {
+            tracing::info!(model, quirks = quirks.join(", "), "printer is of a known make");
+            self.pen = self.settings.pen(&traits);
+            self.traits = traits;
+        }
+        self.quirks = quirks;
+    }
+
+    /// How the end of a job can be proven.
+    fn evidence(&self) -> Evidence {
+        let most = self.traits.proof.unwrap_or(Evidence::ProcessId);
+        self.known.as_ref().map_or(Evidence::Nothing, |known| known.proof(most))
+    }
+
+    /// Asks a ready printer for everything, and has it print the page to be read.
+    fn learn(&mut self, id: u64) -> Result<(), EngineGone> {
+        let result = match self.look() {
+            Err(reason) => {
+                self.tell_trouble(reason)?;
+                Err(reason)
+            }
+            Ok((mut talk, condition)) => {
+                let usb = port::usb_of(&self.settings.device);
+                let known = self.known.as_ref().filter(|_| condition.is_some());
+                let result = match condition.and_then(Condition::trouble) {
+                    None => examine(&mut talk, known, usb, self.settings.timing.stall),
+                    Some(reason) => Err(reason),
+                };
+                talk.close(CLOSE).ok();
+                self.tell_condition(condition)?;
+                result
+            }
+        };
+        self.tell(PrinterEvent::Learnt { id, result: result.map(Box::new) })
     }
 
     fn held(&mut self, reason: &'static str) -> Result<PrintEnd, EngineGone> {
@@ -397,7 +422,7 @@ impl Worker {
 
     /// Tells that nothing can be printed now, and that no more is known.
     fn tell_trouble(&mut self, reason: &str) -> Result<(), EngineGone> {
-        let none_found = self.settings.device == Device::Auto && reason == "absent";
+        let none_found = matches!(self.settings.device, Device::Auto | Device::Usb(..)) && reason == "absent";
         let status = (!none_found).then(|| self.unknown_status());
         self.tell_status(status)
     }
@@ -414,11 +439,9 @@ impl Worker {
 
     fn unknown_status(&self) -> PrinterStatus {
         let device = match &self.settings.device {
-            Device::Auto => {
-                let found = port::first_lp(Path::new("/dev/usb"));
-                found.map_or_else(String::new, |path| path.display().to_string())
+            device @ (Device::Auto | Device::Usb(..) | Device::Lp(_)) => {
+                port::file_of(device).map_or_else(String::new, |path| path.display().to_string())
             }
-            Device::Lp(path) => path.display().to_string(),
             Device::File(path) => format!("file:{}", path.display()),
             Device::Tcp(host, port) => format!("tcp:{host}:{port}"),
         };
@@ -430,10 +453,11 @@ impl Worker {
             cover: "unknown".to_owned(),
             cutter: "unknown".to_owned(),
             overheated: false,
-            columns: columns(self.settings.width_dots),
-            dots: self.settings.width_dots,
-            evidence: self.known.as_ref().map_or(Evidence::Nothing, |known| known.evidence).word().to_owned(),
+            columns: columns(self.pen.width_dots),
+            dots: self.pen.width_dots,
+            evidence: self.evidence().word().to_owned(),
             drawer_open: None,
+            quirks: self.quirks.clone(),
         }
     }
 }
@@ -450,26 +474,4 @@ const fn gone(why: NoAnswer) -> (&'static str, Option<Condition>) {
 
 fn in_order(condition: Condition) -> Proof {
     condition.trouble().map_or(Ok(()), |reason| Err((reason, Some(condition))))
-}
-
-/// Finds out what a ready printer can prove; `None` if it went away meanwhile.
-fn learn(talk: &mut Talk) -> Option<Known> {
-    let model = match talk.model() {
-        Ok(model) => model,
-        Err(NoAnswer::Silent) => String::new(),
-        Err(NoAnswer::Gone) => return None,
-    };
-    let known = |can: Result<bool, NoAnswer>| match can {
-        Ok(can) => Some(can),
-        Err(NoAnswer::Silent) => Some(false),
-        Err(NoAnswer::Gone) => None,
-    };
-    let evidence = if known(talk.knows_process_ids())? {
-        Evidence::ProcessId
-    } else if known(talk.knows_barrier())? {
-        Evidence::Poll
-    } else {
-        Evidence::Nothing
-    };
-    Some(Known { model, evidence })
 }

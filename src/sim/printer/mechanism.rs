@@ -422,6 +422,10 @@ impl Mechanism {
             }
             Command::ProcessId(_) | Command::Nothing => {}
             Command::Identify(67) => self.answer(connection, b"\x5fSIM-58\0"),
+            Command::Identify(66) => self.answer(connection, b"\x5fPOSD\0"),
+            Command::Identify(65) => self.answer(connection, b"\x5f1.0\0"),
+            // Two-byte characters and a cutter.
+            Command::Identify(2) => self.answer(connection, &[0x03]),
             Command::Identify(other) => self.error(format!("GS I {other}")),
             Command::Unknown(what) => self.error(what),
         }

@@ -1,12 +1,13 @@
 //! What each cut of a storm met, and what became of it, as a table for the documents.
 use super::Storm;
+use super::moment::Moment;
 use std::fmt::Write as _;
 
 /// One cut.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Cut {
-    /// Milliseconds of business before it.
-    pub(super) life_ms: u32,
+    /// When it came.
+    pub(super) moment: Moment,
     /// Transactions begun so far.
     pub(super) begun: u32,
     /// What was under way, in words.
@@ -30,7 +31,7 @@ impl Storm {
             "# Power cuts of a whole machine\n\n\
              Written by `make vm-test`; `POSD_BLESS=1` writes it anew. The terminal is a guest with its own kernel, \
              state disk and USB reader; card, bank and printer are outside. qemu gets SIGKILL at a random moment of \
-             mixed business: what is only in the guest's memory is gone, what it has given to its disk stays. Then \
+             mixed business, two of three times within 3 s after a message that moves money: what is only in the guest's memory is gone, what it has given to its disk stays. Then \
              the disk is checked, the guest boots and the daemon recovers. After each cut every outcome that was ever \
              told must still stand and agree with the bank's books; at the end the batch is settled and both ends are \
              compared line by line. Seed {seed}; how far a guest has come at a cut depends on the machine.\n\n\
@@ -38,14 +39,15 @@ impl Storm {
              differences |\n|---|---|---|---|---|---|---|---|---|\n"
         );
         for (at, cut) in self.cuts.iter().enumerate() {
-            let Cut { life_ms, begun, doing, told, disk, became, owed, differences } = cut;
+            let Cut { moment, begun, doing, told, disk, became, owed, differences } = cut;
             let dash = |text: &str| if text.is_empty() { "–".to_owned() } else { text.to_owned() };
             // Writing into a text cannot fail.
             writeln!(
                 page,
-                "| {} | {:.1} s | {begun} | {doing} | {} | {} | {} | {owed} | {differences} |",
+                "| {} | {:.1} s{} | {begun} | {doing} | {} | {} | {} | {owed} | {differences} |",
                 at + 1,
-                f64::from(*life_ms) / 1000.0,
+                f64::from(moment.life_ms) / 1000.0,
+                moment.after_message_ms.map_or_else(String::new, |ms| format!(", {ms} ms after a message")),
                 dash(told),
                 disk.join("; again while starting: "),
                 dash(became),

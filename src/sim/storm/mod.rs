@@ -7,15 +7,18 @@
 mod business;
 mod cuts;
 mod judge;
+mod moment;
 mod place;
 mod report;
 
 use super::client::{Client, Dict, Options, ROOT};
+use super::host::Remote;
 use super::till::SUPERVISOR;
 use super::world::chance::SplitMix64;
 use business::Deed;
 use cuts::Cut;
 use judge::Line;
+use moment::Moment;
 use place::Place;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -162,14 +165,15 @@ impl Storm {
     /// All cuts, with business between them, and what is to be done when it is quiet again.
     async fn blow(&mut self, kills: u32) -> Result<(), Error> {
         for kill in 1..=kills {
-            let life_ms = self.dice.below(self.place.life_and_start_ms().0);
-            // What is under way when the time is over is cut off.
-            match tokio::time::timeout(Duration::from_millis(life_ms.into()), self.trade()).await {
-                Err(_) => {}
-                Ok(Err(error)) => return Err(error),
-                Ok(Ok(never)) => match never {},
+            let (life_ms, aims) = (self.place.life_and_start_ms().0, self.place.aims_within_ms());
+            let moment = Moment::draw(&mut self.dice, life_ms, aims);
+            let bank = Remote::clone(self.place.acquirer());
+            // What is under way when the moment comes is cut off.
+            tokio::select! {
+                come = moment.come(&bank) => come?,
+                ended = self.trade() => match ended? {},
             }
-            self.cut(life_ms).await?;
+            self.cut(moment).await?;
             if kill % 50 == 0 {
                 say(&format!("storm: {kill} kills, {} transactions", self.told.len()));
             }
@@ -178,9 +182,9 @@ impl Storm {
     }
 
     /// Cuts the daemon off, sometimes once more while it starts, and looks what has become of everything.
-    async fn cut(&mut self, life_ms: u32) -> Result<(), Error> {
+    async fn cut(&mut self, moment: Moment) -> Result<(), Error> {
         let doing = std::mem::replace(&mut self.doing, Doing::Nothing);
-        let mut cut = Cut { life_ms, begun: self.begun, ..Cut::default() };
+        let mut cut = Cut { moment, begun: self.begun, ..Cut::default() };
         match &doing {
             Doing::Nothing => "nothing".clone_into(&mut cut.doing),
             Doing::Job(name) => name.clone_into(&mut cut.doing),

@@ -102,6 +102,15 @@ impl Place {
         }
     }
 
+    /// Whether cuts are aimed at messages, and how long after one at most. Choice: what a guest needs from the answer of
+    /// the bank to the outcome.
+    pub(super) const fn aims_within_ms(&self) -> Option<u32> {
+        match self {
+            Self::Process(_) => None,
+            Self::Guest(_) => Some(3_000),
+        }
+    }
+
     /// How long an answer may take.
     pub(super) const fn patience(&self) -> Duration {
         match self {

@@ -240,6 +240,7 @@ fn every_method_names_an_unknown_option() {
         check!(job, "Job", "Cancel", (odd(),));
         check!(printer, "Printer", "PrintText", ("x", odd()));
         check!(printer, "Printer", "TestPage", (odd(),));
+        check!(printer, "Printer", "Learn", (odd(),));
         check!(printer, "Printer", "Feed", (1_u32, odd()));
         check!(print_job, "PrintJob", "Retry", (odd(),));
         check!(print_job, "PrintJob", "Abandon", ("paper", odd()));

@@ -304,6 +304,7 @@ impl FakeEngine {
             Command::HostSignOn(answer)
             | Command::HostSignOff(answer)
             | Command::HostTest { answer, .. }
+            | Command::LearnPrinter(answer)
             | Command::Scan(answer)
             | Command::Join { answer, .. }
             | Command::Flush(answer) => {
@@ -564,6 +565,7 @@ fn printer() -> PrinterView {
             dots: 384,
             evidence: "asb".to_owned(),
             drawer_open: Some(false),
+            quirks: vec!["cutter=false (10-p58.toml)".to_owned()],
         },
         queue_depth: 0,
         statistics: vec![("jobs".to_owned(), 9)],

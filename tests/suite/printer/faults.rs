@@ -80,7 +80,7 @@ fn cell(fault: Fault, moment: usize, evidence: Option<Fault>) -> String {
     bench.online();
     let (slip, other) = (a_slip(), second());
     let (text, other_text) = (on_paper(&slip), on_paper(&other));
-    let pen = Pen { width_dots: 384, raster: false, glyphs: None };
+    let pen = Pen::new(384, false);
     let bytes = encode(&slip, &pen).unwrap().concat().len();
     match moment {
         0 => printer.set(fault),

@@ -157,6 +157,46 @@ fn posctl_shows_and_tries_the_printer() {
     });
 }
 
+/// Goal: what a technician reads on the page becomes a file, and with that file in its place the printer is what the file
+/// says, on the bus and on paper.
+#[test]
+fn a_printer_that_was_learnt_is_printed_on_as_it_needs() {
+    with_till(Options::default(), async |till| {
+        let path = format!("{ROOT_PATH}/printer/0");
+        till.until::<bool>(&path, "Printer.Online", |online| *online).await;
+        let folder = till.dir().join("quirks");
+        std::fs::create_dir(&folder).unwrap();
+        let file = folder.join("50-sim.toml").display().to_string();
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_posctl"));
+        let words = ["printer", "learn", "--columns", "48", "--chinese", "no", "--cutter", "yes", "--output"];
+        command.args(words).args([&file, "--json", "--address", &till.bus.address]);
+        command.stdin(std::process::Stdio::null());
+        let learnt = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        let said = String::from_utf8_lossy(&learnt.stdout).into_owned();
+        assert_eq!(learnt.status.code(), Some(0), "{said}");
+        assert!(said.contains("\"firmware\":\"1.0\""), "{said}");
+        let wanted = "# POSD SIM-58 1.0\n[[printer]]\nmodel = \"SIM-58\"\nwidth-dots = 576\nchinese = \"raster\"\n\
+                      cutter = true\nproof = \"process-id\"\n";
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), wanted);
+        let printed = till.printer.as_ref().unwrap().report().receipts;
+        assert!(printed[0].text.contains("汉字 ABC"));
+        let texts = |texts: &[&str]| -> Vec<String> { texts.iter().map(|text| (*text).to_owned()).collect() };
+        assert_eq!(till.get::<Vec<String>>(&path, "Printer.Quirks").await, texts(&[]));
+
+        till.stop_daemon().await;
+        till.start_daemon().await;
+        till.until::<u32>(&path, "Printer.Dots", |dots| *dots == 576).await;
+        let quirks = [
+            "width-dots=576 (50-sim.toml)",
+            "chinese=raster (50-sim.toml)",
+            "cutter=true (50-sim.toml)",
+            "proof=process-id (50-sim.toml)",
+        ];
+        assert_eq!(till.get::<Vec<String>>(&path, "Printer.Quirks").await, texts(&quirks));
+        assert_eq!(till.get::<u32>(&path, "Printer.Columns").await, 48);
+    });
+}
+
 /// Goal: pcscd may come late, die and come back; the reader's state tells, and a sale works afterwards.
 #[test]
 fn a_reader_service_that_dies_is_found_again() {
