@@ -184,3 +184,56 @@ fn the_real_networkmanager_and_two_cables() {
     assert!(lab.status.success() && out.contains("all as it must be"), "{out}\n{err}");
     println!("{out}");
 }
+
+/// Goal: what a technician sees and does with `posctl link`: the links in words, the networks, the way to the bank over
+/// one link and over each, a network joined with a password from a file, and a wrong one.
+#[test]
+fn posctl_shows_tries_and_joins_links() {
+    with_links(0, async |till| {
+        let devices = [device(ETHERNET, NOWHERE, ACTIVATED), device(WIFI, "lo", ACTIVATED)];
+        let manager = Manager::start(&till.bus.address.clone(), &devices).await;
+        till.until_is(WLAN, "Link.State", "connected").await;
+        till.open().await;
+        let address = till.bus.address.clone();
+        let posctl = async |words: Vec<String>| {
+            let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_posctl"));
+            command.arg("link").args(words).args(["--address", &address]).stdin(std::process::Stdio::null());
+            let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+            let (out, err) =
+                (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+            (output.status.code(), out, err)
+        };
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+
+        let (code, shown, _) = posctl(words("list --lang en")).await;
+        assert_eq!(code, Some(0));
+        let line = |start: &str| shown.lines().find(|line| line.starts_with(start)).unwrap_or_default();
+        assert!(line("ethernet").contains(NOWHERE), "{shown}");
+        assert!(line("wifi").contains("answers") && line("wifi").contains("小店"), "{shown}");
+        let (code, shown, _) = posctl(words("scan --lang zh")).await;
+        assert_eq!(code, Some(0));
+        assert!(shown.contains("小店") && shown.contains("80 %"), "{shown}");
+
+        let (code, shown, told) = posctl(words("test wifi --json")).await;
+        assert_eq!(code, Some(0), "{shown}{told}");
+        assert!(shown.contains("\"echo-ms\""), "{shown}");
+        let (code, shown, told) = posctl(words("test ethernet --json")).await;
+        assert_ne!(code, Some(0), "{shown}{told}");
+        let (_, shown, told) = posctl(words("test --lang en")).await;
+        assert!(shown.contains("ethernet") && shown.contains("wifi"), "{shown}{told}");
+
+        let secret = till.dir().join("wifi-password");
+        let file = secret.display().to_string();
+        std::fs::write(&secret, "12345678").unwrap();
+        let (code, shown, told) =
+            posctl([words("connect 小店 --json --secret-file"), vec![file.clone()]].concat()).await;
+        assert_eq!(code, Some(0), "{shown}{told}");
+        assert_eq!(manager.asked().last().unwrap(), "kept");
+        std::fs::write(&secret, "99999999").unwrap();
+        let (code, shown, told) =
+            posctl([words("connect 小店 --json --secret-file"), vec![file]].concat()).await;
+        assert_ne!(code, Some(0), "{told}");
+        assert!(shown.contains("WrongPassword"), "{shown}{told}");
+        assert!(!shown.contains("99999999") && !told.contains("99999999"));
+    });
+}
