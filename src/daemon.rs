@@ -343,7 +343,7 @@ fn printer_settings(config: &Config, quirks: Vec<Quirk>) -> PrinterSettings {
         PrinterDevice::Usb { vendor, product, serial } => {
             Device::Usb(UsbId { vendor: *vendor, product: *product }, serial.clone())
         }
-        PrinterDevice::File(path) if path.starts_with("/dev") => Device::Lp(path.clone()),
+        PrinterDevice::File(path) if path.starts_with("/dev") => Device::Special(path.clone()),
         PrinterDevice::File(path) => Device::File(path.clone()),
         PrinterDevice::Tcp { host, port } => Device::Tcp(host.clone(), *port),
     };
@@ -358,6 +358,14 @@ fn printer_settings(config: &Config, quirks: Vec<Quirk>) -> PrinterSettings {
     });
     PrinterSettings {
         device,
+        line: printer_escpos::Line {
+            speed: config.printer.serial_speed,
+            flow: match config.printer.serial_flow {
+                config::SerialFlow::Nothing => printer_escpos::Flow::Nothing,
+                config::SerialFlow::RtsCts => printer_escpos::Flow::RtsCts,
+                config::SerialFlow::XonXoff => printer_escpos::Flow::XonXoff,
+            },
+        },
         width_dots: config.printer.width_dots,
         chinese,
         glyphs: glyphs.ok().map(|typeface| Arc::new(typeface) as Arc<dyn Glyphs>),
@@ -377,7 +385,8 @@ fn printer_settings(config: &Config, quirks: Vec<Quirk>) -> PrinterSettings {
 
 /// What makes files of slips.
 fn slip_renderer(settings: &PrinterSettings) -> RenderSlip {
-    let pen = settings.pen(&Traits::default());
+    // A file for a person, not for a line.
+    let pen = settings.pen(&Traits::default(), matches!(settings.device, Device::File(_)));
     Box::new(move |slip, form| match (form, pen.glyphs.as_deref()) {
         (SlipForm::EscPos, _) => printer_escpos::encode(slip, &pen)
             .map(|pieces| pieces.concat())

@@ -2,7 +2,7 @@
 use super::profiles::is_name;
 use super::{
     Batch, Chinese, Connection, Drawer, DrawerPin, DrawerSensor, Endpoint, Host, LinkControl, Links,
-    Operators, PinEntry, Printer, PrinterDevice, Reader, Security, StoreAndForward, Terminal,
+    Operators, PinEntry, Printer, PrinterDevice, Reader, Security, SerialFlow, StoreAndForward, Terminal,
 };
 use crate::domain::ident::{MerchantId, TerminalId};
 use crate::domain::link::LinkKind;
@@ -126,6 +126,8 @@ pub(super) fn reader(mut s: Section<'_>) -> Option<Reader> {
 
 pub(super) fn printer(mut s: Section<'_>) -> Option<Printer> {
     let device = s.text("device", Some(PrinterDevice::Auto), DEVICE, printer_device);
+    let speed = s.number("serial-speed", 115_200, 9_600..=921_600, " bit/s");
+    let flow = s.text("serial-flow", Some(SerialFlow::RtsCts), &all(SerialFlow::ALL), SerialFlow::from_word);
     let width_dots: Option<Option<u32>> =
         s.number_if_there("width-dots", 192..=1024, " dots, a multiple of 8");
     let plies = s.number("plies", 2, 0..=2, "");
@@ -152,6 +154,8 @@ pub(super) fn printer(mut s: Section<'_>) -> Option<Printer> {
     s.finish();
     Some(Printer {
         device: device?,
+        serial_speed: speed?,
+        serial_flow: flow?,
         width_dots: width_dots?,
         plies: plies?,
         tear_pause: Duration::from_secs(tear_pause?),

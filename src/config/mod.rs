@@ -176,6 +176,10 @@ pub struct Reader {
 pub struct Printer {
     /// Where it is.
     pub device: PrinterDevice,
+    /// Bits per second, where it is on a serial line.
+    pub serial_speed: u32,
+    /// What holds that line back.
+    pub serial_flow: SerialFlow,
     /// Dots on a line; `None`: as the printer is known to have, else 384.
     pub width_dots: Option<u32>,
     /// Plies of a slip, 0 to 2.
@@ -314,6 +318,18 @@ words! {
         High = "high",
         /// Low.
         Low = "low",
+    }
+}
+
+words! {
+    /// How a serial line is held back while the printer cannot take more.
+    SerialFlow {
+        /// By a wire.
+        RtsCts = "rts-cts",
+        /// By bytes of the printer.
+        XonXoff = "xon-xoff",
+        /// Not at all.
+        Nothing = "none",
     }
 }
 

@@ -13,7 +13,7 @@ mod faults;
 
 use crate::slips::{approved, signed, slip};
 use posd::adapters::printer_escpos::{
-    Chinese, Device, Pen, PrinterHandle, PrinterSettings, Timing, encode, start,
+    Chinese, Device, Flow, Line, Pen, PrinterHandle, PrinterSettings, Timing, encode, start,
 };
 use posd::domain::outcome::Ply;
 use posd::domain::quirks::{self, Proof, Traits};
@@ -61,6 +61,7 @@ impl Bench {
         let glyphs = crate::paper::typeface();
         let settings = PrinterSettings {
             device,
+            line: Line { flow: Flow::Nothing, ..Line::default() },
             width_dots: Some(384),
             chinese,
             glyphs,
@@ -346,7 +347,7 @@ fn an_absent_printer_holds_the_job_and_is_found_when_it_comes() {
     assert_eq!(bench.end(&a_slip()), PrintEnd::Confirmed);
     assert_eq!(printer.report().receipts.len(), 1);
 
-    let mut bench = Bench::of(Device::Lp("/dev/usb/no-such-printer".into()), Chinese::Auto);
+    let mut bench = Bench::of(Device::Special("/dev/usb/no-such-printer".into()), Chinese::Auto);
     assert!(!bench.status(|_| true).unwrap().online);
     assert_eq!(bench.end(&a_slip()), held("absent"));
 }
@@ -423,6 +424,48 @@ fn two_terminals_share_a_network_printer() {
     assert_eq!(printer.report().errors, Vec::<String>::new());
 }
 
+/// A pseudo-terminal as a serial line, with what goes over it led to the simulated printer and back.
+fn on_a_line(printer: &Printer) -> (std::path::PathBuf, std::thread::JoinHandle<()>) {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+    grantpt(&ours).unwrap();
+    unlockpt(&ours).unwrap();
+    let name = ptsname(&ours, Vec::new()).unwrap().into_string().unwrap();
+    // A line whose other end nobody holds ends at once.
+    let held = std::fs::OpenOptions::new().read(true).write(true).open(&name).unwrap();
+    let stream = std::net::TcpStream::connect(printer.address()).unwrap();
+    let (mut back, mut answers) =
+        (std::fs::File::from(ours.try_clone().unwrap()), stream.try_clone().unwrap());
+    std::thread::spawn(move || std::io::copy(&mut answers, &mut back));
+    let forth = std::thread::spawn(move || {
+        // It ends with the test.
+        drop(std::io::copy(&mut std::fs::File::from(ours), &mut &stream));
+        drop(held);
+    });
+    (name.into(), forth)
+}
+
+/// Goal: on a serial line slips are text, bytes arrive as they were sent, and the end is proven as on any other way.
+#[test]
+fn a_serial_line_is_printed_on_as_text() {
+    let printer = Printer::on_loopback().unwrap();
+    let (path, _forth) = on_a_line(&printer);
+    let mut bench = Bench::of(Device::Special(path.clone()), Chinese::Auto);
+    let status = bench.online();
+    assert_eq!((status.evidence.as_str(), status.model.as_str()), ("process-id", "SIM-58"));
+    assert_eq!(bench.end(&a_slip()), PrintEnd::Confirmed);
+    let report = printer.report();
+    assert_eq!(report.errors, Vec::<String>::new());
+    assert_eq!(report.receipts[0].text, on_paper(&a_slip()));
+    // Bytes that a terminal would change or take for itself: carriage return, end of file, flow control.
+    let modes = rustix::termios::tcgetattr(std::fs::File::open(&path).unwrap()).unwrap();
+    assert!(!modes.output_modes.contains(rustix::termios::OutputModes::OPOST));
+    assert!(!modes.local_modes.contains(rustix::termios::LocalModes::ICANON));
+    assert_eq!(modes.output_speed(), 115_200);
+    printer.set(Fault::PaperOut);
+    assert_eq!(bench.end(&a_slip()), held("paper-out"));
+}
+
 #[test]
 fn a_file_takes_the_bytes_and_counts_as_printed_once_on_disk() {
     let folder = tempfile::tempdir().unwrap();
@@ -471,6 +514,7 @@ fn pictures_are_proven_like_text_and_stop_at_a_band() {
 fn without_a_font_slips_are_text() {
     let settings = |chinese| PrinterSettings {
         device: "tcp:192.0.2.1:9100".parse().unwrap(),
+        line: Line::default(),
         width_dots: Some(384),
         chinese,
         glyphs: None,
@@ -478,8 +522,8 @@ fn without_a_font_slips_are_text() {
         quirks: Vec::new(),
         timing: quick(),
     };
-    let text = encode(&a_slip(), &settings(Chinese::Gb18030).pen(&Traits::default())).unwrap();
-    assert_eq!(encode(&a_slip(), &settings(Chinese::Raster).pen(&Traits::default())).unwrap(), text);
+    let text = encode(&a_slip(), &settings(Chinese::Gb18030).pen(&Traits::default(), false)).unwrap();
+    assert_eq!(encode(&a_slip(), &settings(Chinese::Raster).pen(&Traits::default(), false)).unwrap(), text);
 }
 
 #[test]

@@ -38,8 +38,8 @@ pub enum Device {
     Auto,
     /// The `/dev/usb/lp*` of a USB device, with its serial number where several are the same.
     Usb(UsbId, Option<String>),
-    /// A character device of the `usblp` driver.
-    Lp(PathBuf),
+    /// A special file: of the `usblp` driver, a serial line, a pseudo-terminal.
+    Special(PathBuf),
     /// Raw printing on TCP, usually port 9100.
     Tcp(String, u16),
     /// A file to which the bytes are appended.
@@ -48,7 +48,7 @@ pub enum Device {
 
 /// The text names no device.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("[printer] device = {given:?} is not auto, /dev/usb/lpN, tcp:HOST:PORT or file:/PATH")]
+#[error("[printer] device = {given:?} is not auto, /dev/..., tcp:HOST:PORT or file:/PATH")]
 pub struct DeviceError {
     /// What was there.
     pub given: String,
@@ -63,7 +63,7 @@ impl FromStr for Device {
             return Ok(Self::Auto);
         }
         if text.starts_with("/dev/") {
-            return Ok(Self::Lp(PathBuf::from(text)));
+            return Ok(Self::Special(PathBuf::from(text)));
         }
         if let Some(path) = text.strip_prefix("file:") {
             return if path.starts_with('/') { Ok(Self::File(PathBuf::from(path))) } else { Err(bad()) };
@@ -75,6 +75,33 @@ impl FromStr for Device {
             Ok(port) if port != 0 && !host.is_empty() => Ok(Self::Tcp(host.to_owned(), port)),
             _ => Err(bad()),
         }
+    }
+}
+
+/// How a serial line is held back while the printer cannot take more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// Not at all.
+    Nothing,
+    /// By a wire: CTS, to which a printer's DTR or RTS is led.
+    RtsCts,
+    /// By bytes of the printer.
+    XonXoff,
+}
+
+/// How a serial line is spoken on: 8 bits, no parity, one stop bit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Bits per second.
+    pub speed: u32,
+    /// What holds it back.
+    pub flow: Flow,
+}
+
+impl Default for Line {
+    /// As printers are sold: the plug's wire holds back.
+    fn default() -> Self {
+        Self { speed: 115_200, flow: Flow::RtsCts }
     }
 }
 
@@ -94,6 +121,8 @@ pub enum Chinese {
 pub struct PrinterSettings {
     /// Which printer.
     pub device: Device,
+    /// How it is spoken to where that is a serial line.
+    pub line: Line,
     /// Dots on a line: 384 on 58 mm paper, 576 on 80 mm. `None`: as its quirks say, else 384.
     pub width_dots: Option<u32>,
     /// How Chinese is printed.
@@ -130,14 +159,15 @@ impl DrawerWire {
 }
 
 impl PrinterSettings {
-    /// How documents are written for a printer of which this is known. What the settings say counts first.
+    /// How documents are written for a printer of which this is known. What the settings say counts first. `slow`: a
+    /// picture takes seconds on the way to it.
     #[must_use]
-    pub fn pen(&self, traits: &Traits) -> Pen {
-        let raster = match (self.chinese, traits.raster, &self.device) {
-            (Chinese::Auto, Some(raster), _) => raster,
-            (Chinese::Raster, ..) => true,
-            (Chinese::Gb18030, ..) | (Chinese::Auto, None, Device::File(_)) => false,
-            (Chinese::Auto, None, Device::Auto | Device::Usb(..) | Device::Lp(_) | Device::Tcp(..)) => true,
+    pub fn pen(&self, traits: &Traits, slow: bool) -> Pen {
+        let raster = match (self.chinese, traits.raster) {
+            (Chinese::Auto, Some(raster)) => raster,
+            (Chinese::Auto, None) => !slow,
+            (Chinese::Raster, _) => true,
+            (Chinese::Gb18030, _) => false,
         };
         let plain = Pen::new(self.width_dots.or(traits.width_dots).unwrap_or(WIDTH_DOTS), raster);
         Pen {
@@ -217,7 +247,7 @@ mod tests {
     fn device_texts_are_read_or_refused_with_what_is_allowed() {
         let check = |text: &str, expected: Option<Device>| assert_eq!(text.parse().ok(), expected, "{text}");
         check("auto", Some(Device::Auto));
-        check("/dev/usb/lp0", Some(Device::Lp("/dev/usb/lp0".into())));
+        check("/dev/usb/lp0", Some(Device::Special("/dev/usb/lp0".into())));
         check("tcp:192.0.2.7:9100", Some(Device::Tcp("192.0.2.7".to_owned(), 9100)));
         check("tcp:[::1]:9100", Some(Device::Tcp("::1".to_owned(), 9100)));
         check("file:/tmp/slips.bin", Some(Device::File("/tmp/slips.bin".into())));

@@ -1,10 +1,11 @@
-//! The ways to a printer: TCP, a `usblp` device, a file. Says how many bytes were accepted and what came back, nothing
-//! about their meaning.
-use super::{Device, Timing};
+//! The ways to a printer: TCP, a `usblp` device, a serial line, a file. Says how many bytes were accepted and what came
+//! back, nothing about their meaning.
+use super::{Device, Flow, Line, Timing};
 use crate::domain::quirks::UsbId;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+use rustix::termios::{ControlModes, InputModes, OptionalActions, QueueSelector};
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::net::{Shutdown, TcpStream, ToSocketAddrs as _};
@@ -66,6 +67,8 @@ pub(super) trait Port {
     fn receive(&mut self, until: Instant) -> Received;
     /// True if the printer can answer at all; a file cannot.
     fn answers(&self) -> bool;
+    /// True if a picture takes seconds on it.
+    fn is_slow(&self) -> bool;
     /// Closes in order: what was accepted has left, or `wait` is over.
     ///
     /// # Errors
@@ -74,13 +77,11 @@ pub(super) trait Port {
 }
 
 /// Opens the way, or says in one word why there is none.
-pub(super) fn open(device: &Device, timing: &Timing) -> Result<Box<dyn Port>, &'static str> {
+pub(super) fn open(device: &Device, line: Line, timing: &Timing) -> Result<Box<dyn Port>, &'static str> {
     match device {
-        Device::Auto => open_lp(&first_lp(Path::new("/dev/usb")).ok_or("absent")?),
-        Device::Usb(id, serial) => {
-            open_lp(&lp_of(Path::new("/dev/usb"), Path::new(SYSTEM), *id, serial.as_deref()).ok_or("absent")?)
+        Device::Auto | Device::Usb(..) | Device::Special(_) => {
+            open_special(&file_of(device).ok_or("absent")?, line)
         }
-        Device::Lp(path) => open_lp(path),
         Device::Tcp(host, port) => open_tcp(host, *port, timing.connect),
         Device::File(path) => {
             let file = OpenOptions::new().append(true).create(true).open(path).map_err(|_| "unreachable")?;
@@ -109,7 +110,7 @@ pub(super) fn file_of(device: &Device) -> Option<PathBuf> {
     match device {
         Device::Auto => first_lp(Path::new("/dev/usb")),
         Device::Usb(id, serial) => lp_of(Path::new("/dev/usb"), Path::new(SYSTEM), *id, serial.as_deref()),
-        Device::Lp(path) => Some(path.clone()),
+        Device::Special(path) => Some(path.clone()),
         Device::Tcp(..) | Device::File(_) => None,
     }
 }
@@ -130,6 +131,8 @@ fn lp_of(directory: &Path, system: &Path, id: UsbId, serial: Option<&str>) -> Op
 
 /// The system's folder of the USB device behind an `lp` device: the one above its interface.
 fn usb_folder(system: &Path, lp: &Path) -> Option<PathBuf> {
+    // People may name it by a link that outlives a restart.
+    let lp = std::fs::canonicalize(lp).ok()?;
     let interface = std::fs::canonicalize(system.join(lp.file_name()?).join("device")).ok()?;
     interface.parent().map(Path::to_path_buf)
 }
@@ -142,10 +145,15 @@ fn attribute(folder: &Path, name: &str) -> Option<String> {
     std::fs::read_to_string(folder.join(name)).ok().map(|text| text.trim().to_owned())
 }
 
-fn open_lp(path: &Path) -> Result<Box<dyn Port>, &'static str> {
+/// `line` counts where the device turns out to be a serial line.
+fn open_special(path: &Path, line: Line) -> Result<Box<dyn Port>, &'static str> {
     let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     match rustix::fs::open(path, flags, Mode::empty()) {
-        Ok(fd) => Ok(Box::new(FdPort { fd, socket: false })),
+        Ok(fd) if rustix::termios::isatty(&fd) => {
+            set_up(&fd, line).map_err(|_| "unreachable")?;
+            Ok(Box::new(FdPort { fd, kind: FdKind::Serial }))
+        }
+        Ok(fd) => Ok(Box::new(FdPort { fd, kind: FdKind::Lp })),
         // usblp lets one program at a time in.
         Err(Errno::BUSY) => Err("busy"),
         Err(Errno::NOENT | Errno::NODEV | Errno::NXIO) => Err("absent"),
@@ -154,22 +162,47 @@ fn open_lp(path: &Path) -> Result<Box<dyn Port>, &'static str> {
     }
 }
 
+/// Bytes as they are, at this speed, with 8 bits, no parity, one stop bit; a close does not let DTR fall, which some
+/// printers take for a switch-off.
+fn set_up(fd: &OwnedFd, line: Line) -> Result<(), Errno> {
+    let mut modes = rustix::termios::tcgetattr(fd)?;
+    modes.make_raw();
+    modes.control_modes |= ControlModes::CLOCAL | ControlModes::CREAD;
+    modes.control_modes -= ControlModes::HUPCL | ControlModes::CSTOPB | ControlModes::CRTSCTS;
+    modes.input_modes -= InputModes::IXON | InputModes::IXOFF;
+    match line.flow {
+        Flow::Nothing => {}
+        Flow::RtsCts => modes.control_modes |= ControlModes::CRTSCTS,
+        Flow::XonXoff => modes.input_modes |= InputModes::IXON,
+    }
+    modes.set_speed(line.speed)?;
+    rustix::termios::tcsetattr(fd, OptionalActions::Now, &modes)
+}
+
 /// Names are looked up by the system, whose resolver has time-outs of its own.
 fn open_tcp(host: &str, port: u16, wait: Duration) -> Result<Box<dyn Port>, &'static str> {
     let addresses = (host, port).to_socket_addrs().map_err(|_| "unreachable")?;
     for address in addresses.take(4) {
         let Ok(stream) = TcpStream::connect_timeout(&address, wait) else { continue };
         if stream.set_nonblocking(true).is_ok() && stream.set_nodelay(true).is_ok() {
-            return Ok(Box::new(FdPort { fd: stream.into(), socket: true }));
+            return Ok(Box::new(FdPort { fd: stream.into(), kind: FdKind::Socket }));
         }
     }
     Err("unreachable")
 }
 
-/// A file descriptor that does not block: a socket, or a `usblp` device.
+/// What stands behind a file descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FdKind {
+    Socket,
+    Lp,
+    Serial,
+}
+
+/// A file descriptor that does not block.
 struct FdPort {
     fd: OwnedFd,
-    socket: bool,
+    kind: FdKind,
 }
 
 impl FdPort {
@@ -231,7 +264,7 @@ impl Port for FdPort {
                 return Received::Silence;
             }
             match rustix::io::read(&self.fd, &mut buffer) {
-                Ok(0) if self.socket => return Received::Gone,
+                Ok(0) if self.kind == FdKind::Socket => return Received::Gone,
                 Ok(0) | Err(Errno::AGAIN) => {
                     if self.nap(until) {
                         return Received::Gone;
@@ -243,7 +276,7 @@ impl Port for FdPort {
                 Ok(count) => return Received::Bytes(buffer.get(..count).unwrap_or_default().to_vec()),
                 Err(Errno::INTR) => {}
                 // usblp without a way back.
-                Err(Errno::INVAL) if !self.socket => return Received::Silence,
+                Err(Errno::INVAL) if self.kind == FdKind::Lp => return Received::Silence,
                 Err(_) => return Received::Gone,
             }
         }
@@ -253,11 +286,22 @@ impl Port for FdPort {
         true
     }
 
+    fn is_slow(&self) -> bool {
+        self.kind == FdKind::Serial
+    }
+
     fn close(mut self: Box<Self>, wait: Duration) -> Result<(), Stop> {
         let until = Instant::now() + wait;
-        if !self.socket {
+        if self.kind != FdKind::Socket {
             // Closing kills the transfer under way, and its errors are never told: wait for the last one.
-            return if self.wait(PollFlags::OUT, until) { Ok(()) } else { Err(Stop::Stalled) };
+            if self.wait(PollFlags::OUT, until) {
+                return Ok(());
+            }
+            // What a stopped line still has would hold the close, and come out when somebody lets it go on.
+            if self.kind == FdKind::Serial {
+                rustix::termios::tcflush(&self.fd, QueueSelector::OFlush).ok();
+            }
+            return Err(Stop::Stalled);
         }
         // Who has let go already may not have read all.
         loop {
@@ -306,6 +350,10 @@ impl Port for FilePort {
         false
     }
 
+    fn is_slow(&self) -> bool {
+        true
+    }
+
     fn close(self: Box<Self>, _wait: Duration) -> Result<(), Stop> {
         self.file.sync_all().map_err(|_| Stop::Gone)
     }
@@ -323,9 +371,10 @@ mod tests {
     const LONG: Duration = Duration::from_secs(20);
 
     fn pair(socket: bool) -> (Box<FdPort>, UnixStream) {
+        let kind = if socket { FdKind::Socket } else { FdKind::Lp };
         let (ours, theirs) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
-        (Box::new(FdPort { fd: ours.into(), socket }), theirs)
+        (Box::new(FdPort { fd: ours.into(), kind }), theirs)
     }
 
     /// The count at a stall is exact: what the other side reads afterwards is as much as was said to be accepted.

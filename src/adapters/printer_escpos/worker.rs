@@ -31,6 +31,8 @@ pub(super) struct Worker {
     settings: PrinterSettings,
     /// What is known of its make, the same in words, and how documents are written for it.
     traits: Traits,
+    /// The way to it is.
+    slow: bool,
     quirks: Vec<String>,
     pen: Pen,
     events: mpsc::Sender<PrinterEvent>,
@@ -47,10 +49,11 @@ pub(super) struct Worker {
 
 impl Worker {
     pub(super) fn new(settings: PrinterSettings, events: mpsc::Sender<PrinterEvent>) -> Self {
-        let pen = settings.pen(&Traits::default());
+        let pen = settings.pen(&Traits::default(), false);
         Self {
             settings,
             traits: Traits::default(),
+            slow: false,
             quirks: Vec::new(),
             pen,
             events,
@@ -302,12 +305,12 @@ impl Worker {
     /// first good chance. Else one word why a job would be held.
     fn look(&mut self) -> Result<(Talk, Option<Condition>), &'static str> {
         let timing = self.settings.timing;
-        let port = port::open(&self.settings.device, &timing).inspect_err(|reason| {
+        let port = port::open(&self.settings.device, self.settings.line, &timing).inspect_err(|reason| {
             if *reason != "busy" {
                 (self.answers, self.known) = (false, None);
             }
         })?;
-        self.recognise(port::usb_of(&self.settings.device));
+        self.recognise(port::usb_of(&self.settings.device), port.is_slow());
         let mut talk = Talk::new(port, timing.answer);
         if !talk.answers() || self.traits.status == Some(false) {
             return Ok((talk, None));
@@ -317,7 +320,7 @@ impl Worker {
                 self.answers = true;
                 if self.known.is_none() && condition.trouble().is_none() {
                     self.known = Some(Known::of(&mut talk).ok_or("unreachable")?);
-                    self.recognise(port::usb_of(&self.settings.device));
+                    self.recognise(port::usb_of(&self.settings.device), self.slow);
                 }
                 let means_something = self.traits.status != Some(false);
                 Ok((talk, means_something.then_some(condition)))
@@ -333,15 +336,16 @@ impl Worker {
     }
 
     /// Takes up what is known of printers of this make.
-    fn recognise(&mut self, usb: Option<UsbId>) {
+    fn recognise(&mut self, usb: Option<UsbId>, slow: bool) {
         let model = self.known.as_ref().map_or("", |known| &known.model);
         let (traits, quirks) = apply(&self.settings.quirks, usb, model);
         if traits != self.traits {
             tracing::info!(model, quirks = quirks.join(", "), "printer is of a known make");
-            self.pen = self.settings.pen(&traits);
-            self.traits = traits;
         }
-        self.quirks = quirks;
+        if traits != self.traits || slow != self.slow {
+            self.pen = self.settings.pen(&traits, slow);
+        }
+        (self.traits, self.quirks, self.slow) = (traits, quirks, slow);
     }
 
     /// How the end of a job can be proven.
@@ -439,7 +443,7 @@ impl Worker {
 
     fn unknown_status(&self) -> PrinterStatus {
         let device = match &self.settings.device {
-            device @ (Device::Auto | Device::Usb(..) | Device::Lp(_)) => {
+            device @ (Device::Auto | Device::Usb(..) | Device::Special(_)) => {
                 port::file_of(device).map_or_else(String::new, |path| path.display().to_string())
             }
             Device::File(path) => format!("file:{}", path.display()),

@@ -168,7 +168,7 @@ impl Guest {
     /// Gives qemu's monitor one command; what it said.
     ///
     /// # Errors
-    /// qemu is gone.
+    /// It refuses; qemu is gone.
     pub fn monitor(&self, command: &str) -> Result<String, Error> {
         let mut line = UnixStream::connect(&self.monitor)?;
         line.set_read_timeout(Some(PATIENCE))?;
@@ -184,7 +184,9 @@ impl Guest {
                 said.extend(byte);
             }
         }
-        Ok(String::from_utf8_lossy(&said).into_owned())
+        let said = String::from_utf8_lossy(&said).into_owned();
+        // What works is silent, or answers a question.
+        if said.contains("Error") { Err(Error::other(said)) } else { Ok(said) }
     }
 
     /// Cuts its power: nothing in it hears of it, and nothing of its memory reaches a disk.

@@ -9,12 +9,40 @@ use std::fs;
 use std::io::Error;
 use std::path::Path;
 
+/// A USB host and a USB device in one kernel. The gadget is made once; plugging is binding it.
+const PLUG_PRINTER: &str = "
+    gadget=/sys/kernel/config/usb_gadget/receipt
+    if [ ! -d $gadget ]; then
+        modprobe dummy_hcd
+        modprobe usb_f_printer
+        mountpoint -q /sys/kernel/config || mount -t configfs none /sys/kernel/config
+        mkdir -p $gadget/strings/0x409 $gadget/configs/c.1 $gadget/functions/printer.0
+        echo 0x04b8 >$gadget/idVendor
+        echo 0x0e15 >$gadget/idProduct
+        echo 0001 >$gadget/strings/0x409/serialnumber
+        echo POSD >$gadget/strings/0x409/manufacturer
+        echo Receipt >$gadget/strings/0x409/product
+        echo 'MFG:POSD;MDL:Receipt;CLS:PRINTER;' >$gadget/functions/printer.0/pnp_string
+        ln -s $gadget/functions/printer.0 $gadget/configs/c.1/
+    fi
+    echo dummy_udc.0 >$gadget/UDC
+    udevadm wait --timeout=60 /dev/usb/lp0 /dev/g_printer0
+    systemd-run --quiet --collect --unit=guest-printer socat -b 4096 /dev/g_printer0 TCP:$gateway,nodelay
+";
+const UNPLUG_PRINTER: &str = "
+    echo >/sys/kernel/config/usb_gadget/receipt/UDC
+    systemctl stop guest-printer || true
+    udevadm wait --timeout=60 --removed /dev/usb/lp0
+";
+
 /// What a shop in a guest may choose.
 pub struct Terms<'a> {
     /// The folder that `tests/tools/guest` names.
     pub made: &'a Path,
     /// Card parameters.
     pub emv: &'a Path,
+    /// The printer is a USB device of the guest, see [`GuestShop::plug_printer`]; else it is reached over TCP.
+    pub usb_printer: bool,
     /// More lines for section `[host]` of the configuration.
     pub host: &'a str,
     /// More sections of the configuration.
@@ -50,7 +78,11 @@ impl GuestShop {
         make_state_disk(&state)?;
         let site = Site {
             bank: format!("{GATEWAY}:{}", acquirer.address().port()),
-            printer: format!("tcp:{GATEWAY}:{}", printer.address().port()),
+            printer: if terms.usb_printer {
+                "auto".to_owned()
+            } else {
+                format!("tcp:{GATEWAY}:{}", printer.address().port())
+            },
             tear_pause_s: 0,
             emv: Path::new("/etc/posd/emv.toml"),
             host: terms.host,
@@ -80,6 +112,46 @@ impl GuestShop {
     /// It could not be switched on again after a cut.
     pub fn guest(&mut self) -> Result<&mut Guest, Error> {
         self.guest.as_mut().ok_or_else(|| Error::other("the guest is off"))
+    }
+
+    /// Plugs the printer into the guest: a printer of the kernel's own making, with what it is sent going on to ours
+    /// and back. It is `/dev/usb/lp0` when this returns.
+    ///
+    /// # Errors
+    /// The guest has no such device.
+    pub fn plug_printer(&mut self) -> Result<(), Error> {
+        let port = self.printer.address().port();
+        self.guest()?.sh(&format!("gateway={GATEWAY}:{port}\n{PLUG_PRINTER}")).map(drop)
+    }
+
+    /// Pulls its plug.
+    ///
+    /// # Errors
+    /// It was not in.
+    pub fn unplug_printer(&mut self) -> Result<(), Error> {
+        self.guest()?.sh(UNPLUG_PRINTER).map(drop)
+    }
+
+    /// Plugs the reader in again.
+    ///
+    /// # Errors
+    /// qemu refuses.
+    pub fn plug_reader(&mut self) -> Result<(), Error> {
+        let card = format!("chardev-add socket,id=card,path={}", self.plan.reader.display());
+        let guest = self.guest()?;
+        guest.monitor(&card)?;
+        guest.monitor("device_add usb-ccid,id=reader")?;
+        guest.monitor("device_add ccid-card-passthru,id=slot,chardev=card").map(drop)
+    }
+
+    /// Pulls the reader's plug, with the card in it.
+    ///
+    /// # Errors
+    /// It was not in.
+    pub fn unplug_reader(&mut self) -> Result<(), Error> {
+        let guest = self.guest()?;
+        guest.monitor("device_del reader")?;
+        guest.monitor("chardev-remove card").map(drop)
     }
 
     /// Cuts the terminal's power, has the state disk checked and switches it on again. It returns at once; what the

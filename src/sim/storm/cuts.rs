@@ -31,10 +31,11 @@ impl Storm {
             "# Power cuts of a whole machine\n\n\
              Written by `make vm-test`; `POSD_BLESS=1` writes it anew. The terminal is a guest with its own kernel, \
              state disk and USB reader; card, bank and printer are outside. qemu gets SIGKILL at a random moment of \
-             mixed business, two of three times within 3 s after a message that moves money: what is only in the guest's memory is gone, what it has given to its disk stays. Then \
-             the disk is checked, the guest boots and the daemon recovers. After each cut every outcome that was ever \
-             told must still stand and agree with the bank's books; at the end the batch is settled and both ends are \
-             compared line by line. Seed {seed}; how far a guest has come at a cut depends on the machine.\n\n\
+             mixed business, two of three times within 3 s after a message that moves money: what is only in the \
+             guest's memory is gone, what it has given to its disk stays. Then the disk is checked, the guest boots \
+             and the daemon recovers. After each cut every outcome that was ever told must still stand and agree \
+             with the bank's books; at the end the batch is settled and both ends are compared line by line. Seed \
+             {seed}; how far a guest has come at a cut depends on the machine.\n\n\
              | cut | after | transactions | in the middle of | told so far | check of the disk | afterwards | owed | \
              differences |\n|---|---|---|---|---|---|---|---|---|\n"
         );

@@ -29,7 +29,14 @@ impl Place {
             fs::create_dir_all(folder)?;
         }
         if let Some(made) = &args.guest {
-            let terms = Terms { made, emv: &args.emv, host: HOST, sections: SECTIONS, log: &args.log };
+            let terms = Terms {
+                made,
+                emv: &args.emv,
+                usb_printer: false,
+                host: HOST,
+                sections: SECTIONS,
+                log: &args.log,
+            };
             return Ok(Self::Guest(Box::new(GuestShop::open(&terms)?)));
         }
         let posd = args.bin.as_ref().ok_or_else(|| Error::other("--bin or --guest is missing"))?.join("posd");
@@ -102,8 +109,8 @@ impl Place {
         }
     }
 
-    /// Whether cuts are aimed at messages, and how long after one at most. Choice: what a guest needs from the answer of
-    /// the bank to the outcome.
+    /// Whether cuts are aimed at messages, and how long after one at most. Choice: what a guest needs from the answer
+    /// of the bank to the outcome.
     pub(super) const fn aims_within_ms(&self) -> Option<u32> {
         match self {
             Self::Process(_) => None,
