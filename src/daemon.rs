@@ -7,6 +7,7 @@ use crate::adapters::host_tcp::{self, HostSettings, TlsSettings};
 use crate::adapters::journal_sqlite::SqliteJournal;
 use crate::adapters::links;
 use crate::adapters::printer_escpos::{self, Device, DrawerWire, PrinterSettings};
+use crate::adapters::survey::MachineSurveyor;
 use crate::adapters::system::{self, BusyLock, Machine, Zone};
 use crate::adapters::typeface::{self, Typeface};
 use crate::api::{self, Parts, Security};
@@ -169,6 +170,7 @@ async fn serve(config: &Config, config_invalid: bool, state_dir: &Path) -> Resul
         printer: adapters.printer,
         link: adapters.link,
         courier: Arc::new(FileCourier::new(state_dir)),
+        surveyor: Arc::new(MachineSurveyor::new(state_dir)),
         render_slip,
         notices,
         agents,

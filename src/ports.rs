@@ -6,6 +6,7 @@
 pub mod commit;
 mod line;
 mod link;
+mod survey;
 
 use crate::domain::calendar::{BootTime, LocalTime, WallTime};
 use crate::domain::emv::apdu::{CommandApdu, ResponseApdu, StatusWord};
@@ -22,6 +23,7 @@ use std::sync::Arc;
 
 pub use line::{HostCommand, HostEvent, LineClock, WayTimes};
 pub use link::{JoinRequest, LinkCommand, LinkEvent, LinkFault, Network, Via};
+pub use survey::{DiskSeen, Surveyor};
 
 /// To the card thread. Every command is answered by exactly one event that carries its `id`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +54,12 @@ pub enum CardCommand {
     },
     /// Power the card down and let go of it. Answered by [`CardEvent::PoweredOff`].
     PowerOff {
+        /// Answer carries it.
+        id: u64,
+    },
+    /// Power the card down, forget all that is known of the readers, and look at them over a new connection to pcscd.
+    /// Answered by [`CardEvent::PoweredOff`].
+    Reset {
         /// Answer carries it.
         id: u64,
     },
@@ -419,6 +427,13 @@ pub trait Journal: Send {
     /// The storage cannot be read, or the copy not be written; there is no file then. [`JournalError::Full`] also where
     /// the copy would leave the journal no room.
     fn backup(&mut self, to: &Path) -> Result<(), JournalError>;
+
+    /// Looks for damage, without comparing indexes with rows. Nothing else is done meanwhile: about half a second for
+    /// 200 MB.
+    ///
+    /// # Errors
+    /// [`JournalError::Unusable`] says what is damaged; the storage cannot be read.
+    fn quick_check(&mut self) -> Result<(), JournalError>;
 
     /// Checks copies; may be used on any thread.
     fn checker(&self) -> CheckCopy;

@@ -66,7 +66,7 @@ impl MaintenanceObject {
         #[zbus(header)] header: Header<'_>,
     ) -> Result<(), ApiError> {
         let leave = leave_only(options)?;
-        let caller = self.desk.admit(&header, Need::backup_by_cashiers("ConfirmRestore")).await?;
+        let caller = self.desk.admit(&header, Need::by_cashiers(Action::Backup, "ConfirmRestore")).await?;
         self.desk.ask_and_settle(|answer| Command::ConfirmRestore { leave, caller, answer }).await
     }
 }

@@ -44,6 +44,8 @@ pub trait Manager {
     #[zbus(allow_interactive_auth)]
     fn register_agent(&self, path: &ObjectPath<'_>, options: Options<'_>) -> zbus::Result<()>;
     fn unregister_agent(&self, path: &ObjectPath<'_>, options: Options<'_>) -> zbus::Result<()>;
+    #[zbus(allow_interactive_auth)]
+    fn self_test(&self, what: &[&str], level: &str, options: Options<'_>) -> zbus::Result<OwnedObjectPath>;
     fn get_permissions(&self, options: Options<'_>) -> zbus::Result<HashMap<String, String>>;
     #[zbus(property(emits_changed_signal = "const"))]
     fn version(&self) -> zbus::Result<String>;
@@ -401,6 +403,8 @@ pub use job::JobProxy;
 
 #[proxy(interface = "org.posd.Pos1.Reader", default_service = "org.posd.Pos1", gen_blocking = false)]
 pub trait Reader {
+    #[zbus(allow_interactive_auth)]
+    fn reset(&self, options: Options<'_>) -> zbus::Result<()>;
     #[zbus(property)]
     fn name(&self) -> zbus::Result<String>;
     #[zbus(property)]

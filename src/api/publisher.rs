@@ -254,7 +254,8 @@ impl Publisher {
                 Some(reader) if *reader.view() == *view => {}
                 Some(reader) => reader.show(Arc::new(view.clone())).await?,
                 None => {
-                    let make = |view| ReaderObject { view };
+                    let desk = self.desk.clone();
+                    let make = |view| ReaderObject { desk, view };
                     let path = path::reader(number);
                     self.readers.push(Viewed::put(&self.bus, path, Arc::new(view.clone()), make).await?);
                 }

@@ -1,10 +1,12 @@
 //! What may be typed: commands, options and their help. Decides nothing and touches nothing.
 //!
 //! The set is the contract's, cut down to what this version does: a command of a later version is a usage error.
+pub(crate) mod care;
 pub(crate) mod shop;
 pub(crate) mod trade;
 
 use super::words::Lang;
+use care::Test;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use shop::{Backup, Host, Ledger, Link, Operator, Queue, Settle};
 use std::path::PathBuf;
@@ -87,6 +89,8 @@ pub(crate) enum Command {
     /// The receipt printer
     #[command(subcommand)]
     Printer(Printer),
+    /// Look at reader, printer, drawer, host, links, storage and clock, and say what to do
+    Test(Test),
     /// Explain bytes, offline; card data is masked
     #[command(subcommand)]
     Decode(Decode),
@@ -291,6 +295,8 @@ impl Format {
 pub(crate) enum Reader {
     /// List readers and whether a card is in
     List,
+    /// Power the card down and look at all readers anew
+    Reset,
 }
 
 #[derive(Debug, Subcommand)]

@@ -7,6 +7,7 @@ mod agent;
 mod args;
 mod backup;
 mod books;
+mod care;
 mod client;
 mod decode;
 mod explain;
@@ -118,6 +119,7 @@ async fn command(screen: &Screen, cli: Cli) -> Result<Exit, Failure> {
         Command::Link(verb) => link::link(screen, address, &verb).await,
         Command::Reader(verb) => status::readers(screen, address, &verb).await,
         Command::Printer(verb) => printer::printer(screen, address, &verb).await,
+        Command::Test(wanted) => care::test(screen, address, &wanted).await,
         Command::Decode(what) => decode::run(screen, &what),
         Command::Completions { shell } => Ok(completions(screen, shell)),
     }

@@ -3,6 +3,7 @@
 //! Pure means here: no clock, no randomness, no thread, no file, no socket, no environment, no log line. Time and
 //! chance arrive as arguments. The module compiles without the feature `daemon`, so the compiler refuses IO crates.
 pub mod calendar;
+pub mod checks;
 pub mod crypto;
 pub mod download;
 pub mod emv;

@@ -78,11 +78,9 @@ impl Engine {
                     Err(fault) => self.card_failed(&fault),
                 }
             }
+            CardEvent::PoweredOff { id } => self.card_let_go(id),
             // Answers to commands that nobody waits for any more.
-            CardEvent::Powered { .. }
-            | CardEvent::Response { .. }
-            | CardEvent::PinPresented { .. }
-            | CardEvent::PoweredOff { .. } => {}
+            CardEvent::Powered { .. } | CardEvent::Response { .. } | CardEvent::PinPresented { .. } => {}
         }
     }
 

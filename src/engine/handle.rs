@@ -2,6 +2,7 @@
 //! commands; when it is full the caller hears `Busy`.
 use super::view::{ExplainView, JobView, PrintJobView, Snapshot, TxnView};
 use crate::domain::calendar::{BootTime, WallTime};
+use crate::domain::checks::{Level, Part};
 use crate::domain::download;
 use crate::domain::emv::kernel::Candidate;
 use crate::domain::fault::{Fault, FaultName};
@@ -221,6 +222,10 @@ pub enum Command {
     Restore { source: OwnedFd, leave: Leave, caller: Caller, answer: Answer<u64> },
     /// `Maintenance.ConfirmRestore`.
     ConfirmRestore { leave: Leave, caller: Caller, answer: Answer<()> },
+    /// `Manager.SelfTest`: number of the job.
+    SelfTest { what: Vec<Part>, level: Level, answer: Answer<u64> },
+    /// `Reader.Reset`.
+    ResetReader(Answer<()>),
     /// `Ledger.Query`.
     Query { filter: Box<TxnFilter>, limit: u32, cursor: String, answer: Answer<(Vec<TxnView>, String)> },
 }

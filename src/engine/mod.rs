@@ -30,6 +30,7 @@ mod password_thread;
 mod queue;
 mod receipts;
 mod recent;
+mod self_test;
 mod settle;
 mod settle_paper;
 mod shown;
@@ -51,7 +52,7 @@ use crate::domain::record::{Committed, TxnRow};
 use crate::domain::txn::Now;
 use crate::ports::{
     CardCommand, CardEvent, Courier, HostCommand, HostEvent, Journal, JournalError, LinkCommand, LinkEvent,
-    Outlet, RenderSlip,
+    Outlet, RenderSlip, Surveyor,
 };
 use crate::ports::{PrinterCommand, PrinterEvent, System};
 use core::time::Duration;
@@ -82,6 +83,8 @@ pub struct Wiring {
     pub render_slip: RenderSlip,
     /// Carries copies of the journal.
     pub courier: Arc<dyn Courier>,
+    /// Looks at the machine.
+    pub surveyor: Arc<dyn Surveyor>,
     /// To the publisher.
     pub notices: mpsc::Sender<Notice>,
     /// To the agents' keeper.
@@ -169,6 +172,7 @@ impl Engine {
                 Some(event) = wiring.link_events.recv() => self.link_event(event),
                 Some((visit, checked)) = self.door.judged() => self.judged(visit, checked),
                 Some(done) = self.upkeep.done.recv() => self.copy_moved(done),
+                Some(seen) = self.checks.seen.recv() => self.storage_seen(seen),
                 Some(command) = wiring.commands.recv() => self.command(command),
                 () = tokio::time::sleep(wait) => {}
             }
@@ -209,7 +213,7 @@ impl Engine {
     }
 
     /// Every point in time at which something is to happen.
-    fn deadlines(&self) -> [Option<BootTime>; 18] {
+    fn deadlines(&self) -> [Option<BootTime>; 19] {
         let care = self.cares.iter().filter_map(|care| care.machine.deadline()).min();
         [
             self.active.as_ref().and_then(|active| active.txn.deadline().map(|(at, _)| at)),
@@ -229,6 +233,7 @@ impl Engine {
             Some(self.upkeep.next_at()),
             Some(self.next_day_at()),
             self.next_link_at(),
+            self.checks.deadline(),
             self.stop_by,
         ]
     }
@@ -248,6 +253,7 @@ impl Engine {
         self.tick_upkeep();
         self.tick_day();
         self.tick_links();
+        self.tick_checks();
     }
 
     /// Starts what has become possible and publishes what has changed.
@@ -260,6 +266,7 @@ impl Engine {
         self.watch_settlement();
         self.begin_when_ready();
         self.pump_printer();
+        self.watch_test_page();
         self.watch_links();
         if let Some(lost) = self.lost.take() {
             return Err(EngineError::Lost(lost));

@@ -10,6 +10,7 @@ use super::operators::{Door, Session};
 use super::owed::Owed;
 use super::paper::PrintDesk;
 use super::recent::Recent;
+use super::self_test::SelfTests;
 use super::settle::Settling;
 use super::shown::Shown;
 use super::tables::Tables;
@@ -35,7 +36,7 @@ use crate::domain::unionpay::Identity;
 use crate::domain::way::LineManner;
 use crate::ports::{
     CardCommand, Courier, Durability, HostCommand, Journal, JournalError, Outlet, PrinterCommand,
-    PrinterStatus, ReaderStatus, RenderSlip, System,
+    PrinterStatus, ReaderStatus, RenderSlip, Surveyor, System,
 };
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -134,6 +135,8 @@ pub struct Engine {
     pub(super) links: LinkDesk,
     pub(super) jobs: Jobs,
     pub(super) upkeep: Upkeep,
+    /// The self-test, and the reader's reset.
+    pub(super) checks: SelfTests,
     pub(super) desk: PrintDesk,
     pub(super) readers: Vec<ReaderStatus>,
     pub(super) reader_counts: [u64; 3],
@@ -200,7 +203,8 @@ impl Engine {
     /// [`EngineError`] if the journal cannot be read or written, or a thread cannot be started.
     pub fn recover(settings: Settings, mut wiring: Wiring) -> Result<(Self, Receivers), EngineError> {
         let (loaded, after_break) = rebuild(wiring.journal.as_mut(), wiring.system.wall())?;
-        let (journal, door, upkeep) = threads(wiring.journal, wiring.courier, &loaded, wiring.system.boot())?;
+        let ports = (wiring.journal, wiring.courier, wiring.surveyor);
+        let (journal, door, upkeep, checks) = threads(ports, &loaded, wiring.system.boot())?;
         let (clock_floor, clock_offset) = clock(wiring.system.wall(), settings.built_at, &loaded);
         let mut engine = Self {
             line: line(&settings, &loaded, wiring.system.as_ref(), (clock_floor, clock_offset)),
@@ -223,6 +227,7 @@ impl Engine {
             system: wiring.system,
             jobs: Jobs::default(),
             upkeep,
+            checks,
             desk: PrintDesk::new(after_break),
             readers: Vec::new(),
             reader_counts: [0; 3],
@@ -344,16 +349,16 @@ impl Engine {
 
 /// The threads of the journal and of the passwords, and the keeper of copies that has its own when it needs one.
 fn threads(
-    journal: Box<dyn Journal>,
-    courier: Arc<dyn Courier>,
+    (journal, courier, surveyor): (Box<dyn Journal>, Arc<dyn Courier>, Arc<dyn Surveyor>),
     loaded: &Loaded,
     now: BootTime,
-) -> Result<(JournalThread<Note>, Door, Upkeep), EngineError> {
+) -> Result<(JournalThread<Note>, Door, Upkeep, SelfTests), EngineError> {
     let none = |error: std::io::Error| EngineError::Lost(error.to_string());
     let check = journal.checker();
     let journal = JournalThread::start(journal).map_err(none)?;
     let upkeep = Upkeep::new(courier, check, journal.door(), loaded, now);
-    Ok((journal, Door::open().map_err(none)?, upkeep))
+    let checks = SelfTests::new(surveyor, journal.door());
+    Ok((journal, Door::open().map_err(none)?, upkeep, checks))
 }
 
 /// Floor and offset of the clock. One that was set right since the last sign-on needs no offset: it would count twice.

@@ -190,6 +190,11 @@ pairs! {
     COPY = "重印", "copy";
     ORIGINAL_PLY = "原单", "original";
     CLOSED_BY = "人工处理", "resolved by hand";
+    PART = "部件", "Part";
+    WELL = "正常", "ok";
+    NOT_WELL = "异常", "FAILED";
+    WHAT_TO_DO = "说明", "What was seen, what to do";
+    READER_RESET = "已重置读卡器", "the reader was reset";
     MATCHED = "相符", "Matched";
     TERMINAL_SUM = "终端合计", "Terminal";
     BANK_SUM = "银行合计", "Bank";

@@ -286,6 +286,7 @@ impl FakeEngine {
                 self.tell(Notice::PrintJob(Arc::new(slip))).await;
                 answer.send(Ok("text_1_0".to_owned())).unwrap();
             }
+            Command::ResetReader(answer) => answer.send(Ok(())).unwrap(),
             Command::Feed { answer, .. } => answer.send(Ok(())).unwrap(),
             Command::RetryPrint(_, answer) => answer.send(Ok(())).unwrap(),
             Command::AbandonPrint { answer, .. } => answer.send(Ok(())).unwrap(),
@@ -306,6 +307,7 @@ impl FakeEngine {
             | Command::HostTest { answer, .. }
             | Command::Scan(answer)
             | Command::Join { answer, .. }
+            | Command::SelfTest { answer, .. }
             | Command::Flush(answer) => {
                 self.jobs += 1;
                 self.tell(Notice::Job(Arc::new(job(self.jobs)))).await;
