@@ -1,6 +1,8 @@
 //! The composition root: the only place that names every type. Reads configuration and secrets, recovers, starts the
 //! adapters and the bus, runs the engine, and says how it ended.
 #![allow(clippy::disallowed_methods, reason = "the environment is read here and nowhere else")]
+mod keeper;
+
 use crate::adapters::card_pcsc::{self, ReaderNames};
 use crate::adapters::courier::FileCourier;
 use crate::adapters::host_tcp::{self, HostSettings, TlsSettings};
@@ -28,6 +30,7 @@ use crate::engine::view::Snapshot;
 use crate::engine::{Engine, Receivers, Settings, Wiring};
 use crate::ports::{CardCommand, HostCommand, LinkCommand, Outlet, PrinterCommand, RenderSlip, SlipForm};
 use core::time::Duration;
+use keeper::Keeper;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -88,7 +91,9 @@ pub fn run(config: &Path, state_dir: Option<PathBuf>) -> ExitCode {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let ended = match runtime {
-        Ok(runtime) => runtime.block_on(serve(&loaded.config, loaded.invalid.is_some(), &state_dir)),
+        Ok(runtime) => {
+            runtime.block_on(serve((config, &loaded.config), loaded.invalid.is_some(), &state_dir))
+        }
         Err(error) => Err(error.to_string()),
     };
     match ended {
@@ -107,9 +112,13 @@ struct Ground {
     master_key: Option<MasterKeyMaterial>,
 }
 
+fn credentials_dir() -> Option<PathBuf> {
+    std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from)
+}
+
 fn ground(config: &Config, state_dir: &Path) -> Result<Ground, String> {
     let say = |error: system::SystemError| error.to_string();
-    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    let credentials = credentials_dir();
     let runtime_dir =
         std::env::var_os("RUNTIME_DIRECTORY").map_or_else(|| PathBuf::from("/run/posd"), PathBuf::from);
     let lock = BusyLock::in_dir(&runtime_dir)
@@ -126,7 +135,11 @@ fn ground(config: &Config, state_dir: &Path) -> Result<Ground, String> {
     })
 }
 
-async fn serve(config: &Config, config_invalid: bool, state_dir: &Path) -> Result<(), String> {
+async fn serve(
+    (path, config): (&Path, &Config),
+    config_invalid: bool,
+    state_dir: &Path,
+) -> Result<(), String> {
     // Heard from the first moment on: a stop during recovery is a stop, too.
     let signals = Signals::listen().map_err(|error| format!("signals cannot be heard: {error}"))?;
     let Ground { machine, storage_key, master_key } = ground(config, state_dir)?;
@@ -170,7 +183,8 @@ async fn serve(config: &Config, config_invalid: bool, state_dir: &Path) -> Resul
         printer: adapters.printer,
         link: adapters.link,
         courier: Arc::new(FileCourier::new(state_dir)),
-        surveyor: Arc::new(MachineSurveyor::new(state_dir)),
+        surveyor: Arc::new(MachineSurveyor::new(state_dir, path, credentials_dir())),
+        configurator: Box::new(Keeper::new(path, state_dir, config, config_invalid)),
         render_slip,
         notices,
         agents,
@@ -415,6 +429,8 @@ fn settings(config: &Config, config_invalid: bool, token_key: TokenKey) -> Setti
         connect_attempts: config.host.connect_attempts,
         response_timeout: config.host.response_timeout,
         tls: config.host.endpoints.iter().all(|endpoint| endpoint.tls),
+        tls_pins: config.host.tls_pins.len(),
+        polkit: config.security.polkit,
         customer_timeout: config.reader.customer_timeout,
         line_manner: LineManner {
             long: config.host.connection == Connection::Long,

@@ -343,6 +343,11 @@ pub trait Courier: Send + Sync {
     /// # Errors
     /// As in [`CourierError`].
     fn deliver(&self, from: &Path, to: OwnedFd) -> Result<(), CourierError>;
+    /// Makes a new file of these bytes.
+    ///
+    /// # Errors
+    /// The disk does not take it.
+    fn put(&self, bytes: &[u8], to: &Path) -> std::io::Result<()>;
     /// Removes a file of the daemon's own.
     fn remove(&self, path: &Path);
 }

@@ -6,7 +6,7 @@ pub(crate) mod shop;
 pub(crate) mod trade;
 
 use super::words::Lang;
-use care::Test;
+use care::{Config, Test};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use shop::{Backup, Host, Ledger, Link, Operator, Queue, Settle};
 use std::path::PathBuf;
@@ -91,6 +91,16 @@ pub(crate) enum Command {
     Printer(Printer),
     /// Look at reader, printer, drawer, host, links, storage and clock, and say what to do
     Test(Test),
+    /// What is met of what a bank asks for: keys, passwords, line, files, sandbox
+    Security,
+    /// Write a report for support: a tar of plain files without keys and card numbers
+    Report {
+        /// Must not exist
+        file: PathBuf,
+    },
+    /// Look at the configuration, and change it behind a checkpoint
+    #[command(subcommand)]
+    Config(Config),
     /// Explain bytes, offline; card data is masked
     #[command(subcommand)]
     Decode(Decode),

@@ -1,4 +1,5 @@
-//! `posctl test`: the terminal looks at its parts, and says of each that is not well why, and what to do.
+//! `posctl test`: the terminal looks at its parts, and says of each that is not well why, and what to do. `posctl
+//! security`: the same of what keeps money, keys and card data safe.
 use super::args::care::{Level, Test};
 use super::client::{Fields as _, Terminal};
 use super::failure::{Exit, Failure};
@@ -73,6 +74,31 @@ pub(crate) async fn reset_reader(screen: &Screen, address: Option<&str>) -> Resu
     terminal.reader(reader.text("path")).await?.reset(Options::new()).await?;
     screen.answer(json!({ "reset": true }), screen.word(words::READER_RESET));
     Ok(Exit::Done)
+}
+
+/// `posctl security`. What is not met is told, and status 1 where it is of level 1: no shop should open without it.
+pub(crate) async fn security(screen: &Screen, address: Option<&str>) -> Result<Exit, Failure> {
+    let terminal = Terminal::connect(address).await?;
+    let facts = terminal.maintenance().await?.security(Options::new()).await?;
+    let facts: Vec<Map<String, Json>> = facts.into_iter().map(super::client::plain_dict).collect();
+    let row = |fact: &Map<String, Json>| {
+        let (tone, label) =
+            if fact.yes("ok") { (Tone::Good, words::WELL) } else { (Tone::Careful, words::NOT_MET) };
+        let text = fact.get("text").and_then(Json::as_object).map(|text| text.text(screen.lang.key()));
+        vec![
+            fact.number("level").to_string(),
+            fact.text("id").to_owned(),
+            screen.tone(tone, screen.word(label)),
+            fact.text("evidence").to_owned(),
+            text.unwrap_or_default().to_owned(),
+        ]
+    };
+    let head = [words::LEVEL, words::GUARD, words::RESULT, words::EVIDENCE, words::WHAT_TO_DO];
+    let text = table(&head.map(|label| screen.word(label)), &facts.iter().map(row).collect::<Vec<_>>());
+    let bad = |level: u64| facts.iter().any(|fact| !fact.yes("ok") && fact.number("level") == level);
+    let met = (1..=3).take_while(|level| !bad(*level)).last().unwrap_or(0);
+    screen.answer(json!({ "level": met, "facts": facts }), &text);
+    Ok(if met == 0 { Exit::Failed } else { Exit::Done })
 }
 
 #[cfg(test)]

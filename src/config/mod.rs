@@ -8,6 +8,7 @@ mod emv;
 mod files;
 mod groups;
 mod profiles;
+mod shown;
 
 use crate::domain::emv::params::EmvConfig;
 use crate::domain::ident::{MerchantId, TerminalId};
@@ -22,7 +23,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use crate::domain::settings::{ConfigError, ConfigErrors};
-pub use files::{Loaded, load_or_last_good};
+pub use files::{Loaded, SET_FILE, load_or_last_good, load_with, write_set};
+pub use shown::shown;
 
 /// Exit code for a configuration that cannot be used (`EX_CONFIG` of sysexits.h).
 pub const EXIT_CONFIG: u8 = 78;

@@ -108,6 +108,17 @@ impl Engine {
                 reply(answer, result);
             }
             Command::ResetReader(answer) => self.reset_reader(answer),
+            Command::Inhibit { why, caller, answer } => {
+                let result = self.inhibit(why, &caller);
+                reply(answer, result);
+            }
+            Command::Security(answer) => self.security(answer),
+            Command::Report(target, answer) => {
+                let result = self.report(target);
+                reply(answer, result);
+            }
+            Command::ConfigGet { keys, answer } => self.config_get(&keys, answer),
+            Command::Config { change, leave, caller } => self.config_command(change, &leave, &caller),
             other => return Some(other),
         }
         None

@@ -11,12 +11,14 @@ mod authorize;
 mod card;
 mod care;
 mod commands;
+mod configuration;
 mod create;
 mod cut;
 mod download;
 mod drawer;
 mod explain;
 pub mod handle;
+mod inhibit;
 mod jobs;
 mod journal_thread;
 mod keys;
@@ -30,6 +32,8 @@ mod password_thread;
 mod queue;
 mod receipts;
 mod recent;
+mod report;
+mod security;
 mod self_test;
 mod settle;
 mod settle_paper;
@@ -55,6 +59,7 @@ use crate::ports::{
     Outlet, RenderSlip, Surveyor,
 };
 use crate::ports::{PrinterCommand, PrinterEvent, System};
+pub use configuration::{Configurator, LiveSettings};
 use core::time::Duration;
 use handle::{AgentCommand, AgentEvent, Command, Notice};
 use journal_thread::Answer;
@@ -83,6 +88,8 @@ pub struct Wiring {
     pub render_slip: RenderSlip,
     /// Carries copies of the journal.
     pub courier: Arc<dyn Courier>,
+    /// Reads, checks and keeps values of the configuration.
+    pub configurator: Box<dyn Configurator>,
     /// Looks at the machine.
     pub surveyor: Arc<dyn Surveyor>,
     /// To the publisher.
@@ -172,6 +179,7 @@ impl Engine {
                 Some(event) = wiring.link_events.recv() => self.link_event(event),
                 Some((visit, checked)) = self.door.judged() => self.judged(visit, checked),
                 Some(done) = self.upkeep.done.recv() => self.copy_moved(done),
+                Some(id) = self.inhibitors.gone.recv() => self.inhibitor_gone(id),
                 Some(seen) = self.checks.seen.recv() => self.storage_seen(seen),
                 Some(command) = wiring.commands.recv() => self.command(command),
                 () = tokio::time::sleep(wait) => {}
@@ -213,7 +221,7 @@ impl Engine {
     }
 
     /// Every point in time at which something is to happen.
-    fn deadlines(&self) -> [Option<BootTime>; 19] {
+    fn deadlines(&self) -> [Option<BootTime>; 20] {
         let care = self.cares.iter().filter_map(|care| care.machine.deadline()).min();
         [
             self.active.as_ref().and_then(|active| active.txn.deadline().map(|(at, _)| at)),
@@ -234,6 +242,7 @@ impl Engine {
             Some(self.next_day_at()),
             self.next_link_at(),
             self.checks.deadline(),
+            self.next_config_at(),
             self.stop_by,
         ]
     }
@@ -254,6 +263,7 @@ impl Engine {
         self.tick_day();
         self.tick_links();
         self.tick_checks();
+        self.tick_config();
     }
 
     /// Starts what has become possible and publishes what has changed.

@@ -149,6 +149,7 @@ impl Engine {
                     fault(FaultName::BatchClosing, "the batch is being settled; wait until it is closed")
                 }
                 "restore-unconfirmed" => Err(super::upkeep::restored_fault()),
+                "inhibited" => Err(self.inhibited_fault()),
                 "parameters-missing" => fault(FaultName::ParametersMissing, "emv.toml has no application"),
                 "identity-changed" => fault(
                     FaultName::WrongState,
@@ -174,6 +175,8 @@ impl Engine {
             Some("storage-fault")
         } else if self.upkeep.holds_money() {
             Some("restore-unconfirmed")
+        } else if self.inhibitors.any() {
+            Some("inhibited")
         } else if self.settling() {
             Some("batch-closing")
         } else if self.settings.emv.aids.is_empty() {

@@ -1,7 +1,9 @@
 //! What the engine holds, how it is made from the journal, and the small verbs that all its parts use.
 use super::care::Care;
+use super::configuration::ConfigDesk;
 use super::download::Downloads;
 use super::handle::{AgentCommand, Notice};
+use super::inhibit::Inhibitors;
 use super::jobs::Jobs;
 use super::journal_thread::{JournalThread, Task};
 use super::line::Line;
@@ -66,6 +68,10 @@ pub struct Settings {
     pub response_timeout: Duration,
     /// Every endpoint of the bank is spoken to under TLS.
     pub tls: bool,
+    /// Keys of the host that are pinned.
+    pub tls_pins: usize,
+    /// polkit decides who may call what; else groups do.
+    pub polkit: bool,
     /// How long a person may take.
     pub customer_timeout: Duration,
     /// How long a line to the bank lives.
@@ -137,6 +143,10 @@ pub struct Engine {
     pub(super) upkeep: Upkeep,
     /// The self-test, and the reader's reset.
     pub(super) checks: SelfTests,
+    /// What of the configuration is being changed.
+    pub(super) config: ConfigDesk,
+    /// Who holds new transactions back.
+    pub(super) inhibitors: Inhibitors,
     pub(super) desk: PrintDesk,
     pub(super) readers: Vec<ReaderStatus>,
     pub(super) reader_counts: [u64; 3],
@@ -228,6 +238,8 @@ impl Engine {
             jobs: Jobs::default(),
             upkeep,
             checks,
+            config: ConfigDesk::new(wiring.configurator),
+            inhibitors: Inhibitors::new(),
             desk: PrintDesk::new(after_break),
             readers: Vec::new(),
             reader_counts: [0; 3],

@@ -322,7 +322,7 @@ impl Engine {
         Ok(())
     }
 
-    fn snapshot(&self) -> Snapshot {
+    pub(super) fn snapshot(&self) -> Snapshot {
         Snapshot {
             terminal: self.terminal_view(),
             operators: self.operators_view(),
@@ -350,7 +350,7 @@ impl Engine {
             TerminalState::Trading
         } else if self.settling() {
             TerminalState::Settling
-        } else if self.identity_changed() || self.upkeep.is_unconfirmed() {
+        } else if self.identity_changed() || self.upkeep.is_unconfirmed() || self.inhibitors.any() {
             TerminalState::Maintenance
         } else if offline {
             TerminalState::ReadyOffline
@@ -386,6 +386,8 @@ impl Engine {
         let named = [
             (self.storage_trouble.is_some(), "storage-fault"),
             (self.upkeep.is_unconfirmed(), "restore-unconfirmed"),
+            (self.inhibitors.any(), "inhibited"),
+            (self.config.is_pending(), "config-unconfirmed"),
             (self.identity_changed(), "identity-changed"),
             (!self.has_master_key(), "keys-missing"),
             (self.settings.emv.aids.is_empty(), "parameters-missing"),
@@ -421,6 +423,7 @@ impl Engine {
             (self.desk.depth() > 0, "printing"),
             (self.queue.iter().any(|entry| entry.entry_type() == EntryType::Reversal), "reversal"),
             (self.queue.iter().any(queue::Entry::is_sendable), "queue"),
+            (self.inhibitors.any(), "inhibited"),
         ];
         named.into_iter().filter(|(holds, _)| *holds).map(|(_, word)| word.to_owned()).collect()
     }

@@ -193,6 +193,15 @@ pairs! {
     PART = "部件", "Part";
     WELL = "正常", "ok";
     NOT_WELL = "异常", "FAILED";
+    NOT_MET = "未达", "not met";
+    LEVEL = "级", "Level";
+    GUARD = "项目", "Item";
+    EVIDENCE = "依据", "Seen";
+    KEY = "键", "Key";
+    VALUE = "值", "Value";
+    CHANGE_WAITS = "已生效, 请在限时内确认:", "in use; confirm it in time, or it is taken back:";
+    CHANGE_KEPT = "已保存", "kept";
+    CHANGE_BACK = "已撤回", "taken back";
     WHAT_TO_DO = "说明", "What was seen, what to do";
     READER_RESET = "已重置读卡器", "the reader was reset";
     MATCHED = "相符", "Matched";
