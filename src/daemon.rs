@@ -1,12 +1,15 @@
 //! The composition root: the only place that names every type. Reads configuration and secrets, recovers, starts the
 //! adapters and the bus, runs the engine, and says how it ended.
 #![allow(clippy::disallowed_methods, reason = "the environment is read here and nowhere else")]
+mod keeper;
+
 use crate::adapters::card_pcsc::{self, ReaderNames};
 use crate::adapters::courier::FileCourier;
 use crate::adapters::host_tcp::{self, HostSettings, TlsSettings};
 use crate::adapters::journal_sqlite::SqliteJournal;
 use crate::adapters::links;
 use crate::adapters::printer_escpos::{self, Device, DrawerWire, PrinterSettings};
+use crate::adapters::survey::MachineSurveyor;
 use crate::adapters::system::{self, BusyLock, Machine, Zone};
 use crate::adapters::typeface::{self, Typeface};
 use crate::api::{self, Parts, Security};
@@ -28,6 +31,7 @@ use crate::engine::view::Snapshot;
 use crate::engine::{Engine, Receivers, Settings, Wiring};
 use crate::ports::{CardCommand, HostCommand, LinkCommand, Outlet, PrinterCommand, RenderSlip, SlipForm};
 use core::time::Duration;
+use keeper::Keeper;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -94,7 +98,8 @@ pub fn run(config: &Path, state_dir: Option<PathBuf>) -> ExitCode {
     let ended = match runtime {
         Ok(runtime) => {
             let printer = printer_settings(&loaded.config, quirks);
-            runtime.block_on(serve(&loaded.config, loaded.invalid.is_some(), &state_dir, printer))
+            let invalid = loaded.invalid.is_some();
+            runtime.block_on(serve((config, &loaded.config), invalid, &state_dir, printer))
         }
         Err(error) => Err(error.to_string()),
     };
@@ -114,9 +119,13 @@ struct Ground {
     master_key: Option<MasterKeyMaterial>,
 }
 
+fn credentials_dir() -> Option<PathBuf> {
+    std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from)
+}
+
 fn ground(config: &Config, state_dir: &Path) -> Result<Ground, String> {
     let say = |error: system::SystemError| error.to_string();
-    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    let credentials = credentials_dir();
     let runtime_dir =
         std::env::var_os("RUNTIME_DIRECTORY").map_or_else(|| PathBuf::from("/run/posd"), PathBuf::from);
     let lock = BusyLock::in_dir(&runtime_dir)
@@ -133,8 +142,16 @@ fn ground(config: &Config, state_dir: &Path) -> Result<Ground, String> {
     })
 }
 
+fn key_store(config: &Config, master_key: Option<&MasterKeyMaterial>) -> Result<SoftwareStore, String> {
+    let mut key_store = SoftwareStore::new(config.host.profile.keys);
+    if let Some(key) = master_key {
+        key_store.load_master(key).map_err(|error| error.to_string())?;
+    }
+    Ok(key_store)
+}
+
 async fn serve(
-    config: &Config,
+    (path, config): (&Path, &Config),
     config_invalid: bool,
     state_dir: &Path,
     printer: PrinterSettings,
@@ -145,10 +162,7 @@ async fn serve(
     let journal = SqliteJournal::open(state_dir, *storage_key, system::wall_now(), factory_operators)
         .map_err(|error| error.to_string())?;
     let settings = settings(config, config_invalid, TokenKey::derive(&storage_key));
-    let mut key_store = SoftwareStore::new(config.host.profile.keys);
-    if let Some(key) = &master_key {
-        key_store.load_master(key).map_err(|error| error.to_string())?;
-    }
+    let key_store = key_store(config, master_key.as_ref())?;
 
     let (commands_in, commands) = mpsc::channel(32);
     let (notices, notices_out) = mpsc::channel(NOTICES);
@@ -181,6 +195,8 @@ async fn serve(
         printer: adapters.printer,
         link: adapters.link,
         courier: Arc::new(FileCourier::new(state_dir)),
+        surveyor: Arc::new(MachineSurveyor::new(state_dir, path, credentials_dir())),
+        configurator: Box::new(Keeper::new(path, state_dir, config, config_invalid)),
         render_slip,
         notices,
         agents,
@@ -431,6 +447,8 @@ fn settings(config: &Config, config_invalid: bool, token_key: TokenKey) -> Setti
         connect_attempts: config.host.connect_attempts,
         response_timeout: config.host.response_timeout,
         tls: config.host.endpoints.iter().all(|endpoint| endpoint.tls),
+        tls_pins: config.host.tls_pins.len(),
+        polkit: config.security.polkit,
         customer_timeout: config.reader.customer_timeout,
         line_manner: LineManner {
             long: config.host.connection == Connection::Long,

@@ -6,6 +6,7 @@
 pub mod commit;
 mod line;
 mod link;
+mod survey;
 
 use crate::domain::calendar::{BootTime, LocalTime, WallTime};
 use crate::domain::emv::apdu::{CommandApdu, ResponseApdu, StatusWord};
@@ -23,6 +24,7 @@ use std::sync::Arc;
 
 pub use line::{HostCommand, HostEvent, LineClock, WayTimes};
 pub use link::{JoinRequest, LinkCommand, LinkEvent, LinkFault, Network, Via};
+pub use survey::{DiskSeen, Surveyor};
 
 /// To the card thread. Every command is answered by exactly one event that carries its `id`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +55,12 @@ pub enum CardCommand {
     },
     /// Power the card down and let go of it. Answered by [`CardEvent::PoweredOff`].
     PowerOff {
+        /// Answer carries it.
+        id: u64,
+    },
+    /// Power the card down, forget all that is known of the readers, and look at them over a new connection to pcscd.
+    /// Answered by [`CardEvent::PoweredOff`].
+    Reset {
         /// Answer carries it.
         id: u64,
     },
@@ -371,6 +379,11 @@ pub trait Courier: Send + Sync {
     /// # Errors
     /// As in [`CourierError`].
     fn deliver(&self, from: &Path, to: OwnedFd) -> Result<(), CourierError>;
+    /// Makes a new file of these bytes.
+    ///
+    /// # Errors
+    /// The disk does not take it.
+    fn put(&self, bytes: &[u8], to: &Path) -> std::io::Result<()>;
     /// Removes a file of the daemon's own.
     fn remove(&self, path: &Path);
 }
@@ -455,6 +468,13 @@ pub trait Journal: Send {
     /// The storage cannot be read, or the copy not be written; there is no file then. [`JournalError::Full`] also where
     /// the copy would leave the journal no room.
     fn backup(&mut self, to: &Path) -> Result<(), JournalError>;
+
+    /// Looks for damage, without comparing indexes with rows. Nothing else is done meanwhile: about half a second for
+    /// 200 MB.
+    ///
+    /// # Errors
+    /// [`JournalError::Unusable`] says what is damaged; the storage cannot be read.
+    fn quick_check(&mut self) -> Result<(), JournalError>;
 
     /// Checks copies; may be used on any thread.
     fn checker(&self) -> CheckCopy;

@@ -69,6 +69,11 @@ impl Courier for FileCourier {
         if target.pipe { Ok(()) } else { Ok(target.file.sync_all()?) }
     }
 
+    fn put(&self, bytes: &[u8], to: &Path) -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to)?;
+        file.write_all(bytes).inspect_err(|_| remove(to))
+    }
+
     fn remove(&self, path: &Path) {
         remove(path);
     }

@@ -6,5 +6,6 @@ pub mod host_tcp;
 pub mod journal_sqlite;
 pub mod links;
 pub mod printer_escpos;
+pub mod survey;
 pub mod system;
 pub mod typeface;

@@ -67,9 +67,9 @@ impl From<Action> for Need {
 }
 
 impl Need {
-    /// One of the methods of `backup` that cashiers may do too.
-    pub(super) const fn backup_by_cashiers(method: &'static str) -> Self {
-        Self { action: Action::Backup, method }
+    /// One of the methods of an action that is closed to cashiers, which they may do too.
+    pub(super) const fn by_cashiers(action: Action, method: &'static str) -> Self {
+        Self { action, method }
     }
 
     /// True if the group `posd-cashier` may do it where there is no polkit; the group `posd-technician` may
@@ -314,8 +314,8 @@ mod tests {
         let closed: Vec<_> = Action::ALL.iter().filter(|action| !may(&[10], **action)).collect();
         assert_eq!(closed, [&Action::Parameters, &Action::Keys, &Action::DeviceControl, &Action::Backup]);
         assert!(
-            judged(&[10], Need::backup_by_cashiers("Export"))
-                && !judged(&[5], Need::backup_by_cashiers("Export"))
+            judged(&[10], Need::by_cashiers(Action::Backup, "Export"))
+                && !judged(&[5], Need::by_cashiers(Action::Backup, "Export"))
         );
         assert!(!matches!(Security::default().by_groups(&[0], Action::Trade.into()), Verdict::Yes { .. }));
     }

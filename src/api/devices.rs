@@ -21,11 +21,18 @@ const FEED_MAX: u32 = 127;
 /// The reader's object.
 #[derive(Clone, Debug)]
 pub(super) struct ReaderObject {
+    pub(super) desk: Desk,
     pub(super) view: watch::Receiver<Arc<ReaderView>>,
 }
 
 #[interface(name = "org.posd.Pos1.Reader", introspection_docs = false)]
 impl ReaderObject {
+    async fn reset(&self, options: Dict, #[zbus(header)] header: Header<'_>) -> Result<(), ApiError> {
+        no_options(options)?;
+        self.desk.admit(&header, Action::DeviceControl).await?;
+        self.desk.ask_and_settle(Command::ResetReader).await
+    }
+
     #[zbus(signal)]
     pub(super) async fn card_inserted(emitter: &SignalEmitter<'_>) -> zbus::Result<()>;
 

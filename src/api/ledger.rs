@@ -97,7 +97,7 @@ impl LedgerObject {
         let mut options = Options::new("option", options);
         let filter = take_filter(&mut options)?;
         options.finish()?;
-        self.desk.admit(&header, Need::backup_by_cashiers("Export")).await?;
+        self.desk.admit(&header, Need::by_cashiers(Action::Backup, "Export")).await?;
         let busy = |_| Fault::new(FaultName::Busy, "another export is being written; wait for it");
         // Held to the end: each export keeps a page and a growing file.
         let _one_at_a_time = self.exporting.try_acquire().map_err(busy)?;

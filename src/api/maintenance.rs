@@ -1,16 +1,20 @@
-//! `org.posd.Pos1.Maintenance`: backup of the journal, its proof, and the way back.
+//! `org.posd.Pos1.Maintenance`: backup of the journal, its proof, and the way back; inhibitors, facts of security, a
+//! report for support.
 use super::auth::{Action, Need};
 use super::desk::Desk;
 use super::error::{ApiError, invalid};
 use super::options::{Dict, leave_only, no_options};
-use super::path;
+use super::row::{Row, bilingual};
+use super::{free_text, inhibit, path};
 use crate::domain::fault::Fault;
+use crate::domain::guard::Fact;
 use crate::engine::handle::Command;
 use rustix::fs::{FileType, OFlags};
 use std::os::fd::OwnedFd as StdFd;
+use zbus::Connection;
 use zbus::interface;
 use zbus::message::Header;
-use zbus::zvariant::{OwnedFd, OwnedObjectPath};
+use zbus::zvariant::{OwnedFd, OwnedObjectPath, Value};
 
 /// The object.
 #[derive(Clone, Debug)]
@@ -60,15 +64,72 @@ impl MaintenanceObject {
         Ok(path::job(self.desk.ask_and_settle(restore).await?))
     }
 
+    #[zbus(out_args("inhibitor"))]
+    async fn inhibit(
+        &self,
+        why: &str,
+        options: Dict,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] bus: &Connection,
+    ) -> Result<OwnedFd, ApiError> {
+        no_options(options)?;
+        free_text::check("why", why)?;
+        if why.is_empty() {
+            return Err(invalid("why must say what is being done").into());
+        }
+        let caller = self.desk.admit(&header, Action::DeviceControl).await?;
+        let (why, peer) = (why.to_owned(), caller.peer.clone());
+        let ticket = self.desk.ask_and_settle(|answer| Command::Inhibit { why, caller, answer }).await?;
+        Ok(inhibit::hold(bus, peer, ticket).await?.into())
+    }
+
+    #[zbus(out_args("facts"))]
+    async fn security(
+        &self,
+        options: Dict,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<Vec<Row>, ApiError> {
+        no_options(options)?;
+        self.desk.admit(&header, Need::by_cashiers(Action::Backup, "Security")).await?;
+        let facts = self.desk.ask(Command::Security).await?;
+        Ok(facts.iter().map(fact).collect())
+    }
+
+    #[zbus(out_args("job"))]
+    async fn report(
+        &self,
+        target: OwnedFd,
+        options: Dict,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<OwnedObjectPath, ApiError> {
+        no_options(options)?;
+        let target = checked("target", target, Use::Write)?;
+        self.desk.admit(&header, Need::by_cashiers(Action::Backup, "Report")).await?;
+        Ok(path::job(self.desk.ask_and_settle(|answer| Command::Report(target, answer)).await?))
+    }
+
     async fn confirm_restore(
         &self,
         options: Dict,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<(), ApiError> {
         let leave = leave_only(options)?;
-        let caller = self.desk.admit(&header, Need::backup_by_cashiers("ConfirmRestore")).await?;
+        let caller = self.desk.admit(&header, Need::by_cashiers(Action::Backup, "ConfirmRestore")).await?;
         self.desk.ask_and_settle(|answer| Command::ConfirmRestore { leave, caller, answer }).await
     }
+}
+
+fn fact(fact: &Fact) -> Row {
+    let mut row = Row::from([
+        ("id", Value::from(fact.guard.word())),
+        ("level", fact.guard.level().into()),
+        ("ok", fact.ok.into()),
+        ("evidence", fact.evidence.clone().into()),
+    ]);
+    if let Some(text) = fact.text() {
+        row.insert("text", bilingual(&text).into());
+    }
+    row
 }
 
 /// What a descriptor is wanted for.

@@ -1,12 +1,13 @@
 //! `org.posd.Pos1.Manager`: starts and finds transactions, keeps agents, shows the terminal's state.
 use super::agent_call::Capability;
 use super::agents::AgentsView;
-use super::auth::Action;
+use super::auth::{Action, Need};
 use super::desk::Desk;
 use super::error::{ApiError, invalid};
 use super::options::{Dict, Options, is_token, no_options, shorten};
 use super::row::Row;
 use super::{path, start};
+use crate::domain::checks::{Level, Part};
 use crate::domain::fault::Fault;
 use crate::domain::ident::{RequestId, TxnId};
 use crate::domain::outcome::Kind;
@@ -43,6 +44,7 @@ const FEATURES: &[&str] = &[
     "operators",
     "authorize",
     "agents",
+    "self-test",
 ];
 
 /// The object.
@@ -111,6 +113,21 @@ impl ManagerObject {
         no_options(options)?;
         let caller = self.desk.admit(&header, Action::Agent).await?;
         Ok(self.desk.agents.unregister(caller, path).await?)
+    }
+
+    #[zbus(out_args("job"))]
+    async fn self_test(
+        &self,
+        what: Vec<String>,
+        level: &str,
+        options: Dict,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<OwnedObjectPath, ApiError> {
+        no_options(options)?;
+        let (what, level) = read_test(&what, level)?;
+        self.desk.admit(&header, Need::by_cashiers(Action::DeviceControl, "SelfTest")).await?;
+        let test = |answer| Command::SelfTest { what, level, answer };
+        Ok(path::job(self.desk.ask_and_settle(test).await?))
     }
 
     #[zbus(out_args("permissions"))]
@@ -217,6 +234,21 @@ impl ManagerObject {
         };
         self.agents.borrow().all.iter().map(row).collect()
     }
+}
+
+/// What is to be tested, and how far; an empty level is `internal`.
+fn read_test(what: &[String], level: &str) -> Result<(Vec<Part>, Level), Fault> {
+    let list = |all: &[&str]| all.join(", ");
+    let part = |word: &String| {
+        let known: Vec<&str> = Part::ALL.iter().map(|part| part.word()).collect();
+        let wrong = || format!("what has no value {:?}; it is one of {}", shorten(word), list(&known));
+        Part::from_word(word).ok_or_else(|| invalid(wrong()))
+    };
+    let parts = what.iter().map(part).collect::<Result<Vec<_>, _>>()?;
+    let known: Vec<&str> = Level::ALL.iter().map(|level| level.word()).collect();
+    let wrong = || invalid(format!("level must be one of {}, not {:?}", list(&known), shorten(level)));
+    let level = if level.is_empty() { Some(Level::Internal) } else { Level::from_word(level) };
+    Ok((parts, level.ok_or_else(wrong)?))
 }
 
 /// The methods an agent has, all of them unless it says otherwise, and its token to serve everybody.

@@ -44,6 +44,8 @@ pub trait Manager {
     #[zbus(allow_interactive_auth)]
     fn register_agent(&self, path: &ObjectPath<'_>, options: Options<'_>) -> zbus::Result<()>;
     fn unregister_agent(&self, path: &ObjectPath<'_>, options: Options<'_>) -> zbus::Result<()>;
+    #[zbus(allow_interactive_auth)]
+    fn self_test(&self, what: &[&str], level: &str, options: Options<'_>) -> zbus::Result<OwnedObjectPath>;
     fn get_permissions(&self, options: Options<'_>) -> zbus::Result<HashMap<String, String>>;
     #[zbus(property(emits_changed_signal = "const"))]
     fn version(&self) -> zbus::Result<String>;
@@ -367,6 +369,28 @@ pub trait Maintenance {
     fn restore(&self, source: Fd<'_>, options: Options<'_>) -> zbus::Result<OwnedObjectPath>;
     #[zbus(allow_interactive_auth)]
     fn confirm_restore(&self, options: Options<'_>) -> zbus::Result<()>;
+    #[zbus(allow_interactive_auth)]
+    fn inhibit(&self, why: &str, options: Options<'_>) -> zbus::Result<OwnedFd>;
+    #[zbus(allow_interactive_auth)]
+    fn security(&self, options: Options<'_>) -> zbus::Result<Vec<Dict>>;
+    #[zbus(allow_interactive_auth)]
+    fn report(&self, target: Fd<'_>, options: Options<'_>) -> zbus::Result<OwnedObjectPath>;
+}
+
+#[proxy(
+    interface = "org.posd.Pos1.Config",
+    default_service = "org.posd.Pos1",
+    default_path = "/org/posd/Pos1",
+    gen_blocking = false
+)]
+pub trait Config {
+    fn get(&self, keys: &[&str], options: Options<'_>) -> zbus::Result<Dict>;
+    #[zbus(allow_interactive_auth)]
+    fn set(&self, values: Options<'_>, options: Options<'_>) -> zbus::Result<String>;
+    #[zbus(allow_interactive_auth)]
+    fn confirm(&self, checkpoint: &str, options: Options<'_>) -> zbus::Result<()>;
+    #[zbus(allow_interactive_auth)]
+    fn rollback(&self, checkpoint: &str, options: Options<'_>) -> zbus::Result<()>;
 }
 
 /// Apart from the others, because zbus makes items named `Finished` for its signal and for the transaction's.
@@ -401,6 +425,8 @@ pub use job::JobProxy;
 
 #[proxy(interface = "org.posd.Pos1.Reader", default_service = "org.posd.Pos1", gen_blocking = false)]
 pub trait Reader {
+    #[zbus(allow_interactive_auth)]
+    fn reset(&self, options: Options<'_>) -> zbus::Result<()>;
     #[zbus(property)]
     fn name(&self) -> zbus::Result<String>;
     #[zbus(property)]

@@ -2,6 +2,7 @@
 //! adds and removes objects and sends signals, so what a client hears is a story without gaps: properties
 //! first, then the signal that speaks of them.
 use super::agents::{AgentsView, time_options};
+use super::config::ConfigObject;
 use super::desk::Desk;
 use super::devices::{DrawerObject, PrinterObject, ReaderObject};
 use super::host::HostObject;
@@ -92,9 +93,11 @@ impl Publisher {
             agents,
             permissions,
         };
-        // It has no properties, so nothing of it is ever told.
+        // They have no properties, so nothing of them is ever told.
         let maintenance = MaintenanceObject { desk: publisher.desk.clone() };
-        publisher.bus.object_server().at(root, maintenance).await?;
+        publisher.bus.object_server().at(root.clone(), maintenance).await?;
+        let config = ConfigObject { desk: publisher.desk.clone() };
+        publisher.bus.object_server().at(root, config).await?;
         publisher.show_devices(&first).await?;
         publisher.show_links(&first, &first).await?;
         Ok(publisher)
@@ -254,7 +257,8 @@ impl Publisher {
                 Some(reader) if *reader.view() == *view => {}
                 Some(reader) => reader.show(Arc::new(view.clone())).await?,
                 None => {
-                    let make = |view| ReaderObject { view };
+                    let desk = self.desk.clone();
+                    let make = |view| ReaderObject { desk, view };
                     let path = path::reader(number);
                     self.readers.push(Viewed::put(&self.bus, path, Arc::new(view.clone()), make).await?);
                 }

@@ -291,6 +291,7 @@ fn job_value(value: &JobValue) -> Value<'static> {
         JobValue::Count(count) => Value::from(*count),
         JobValue::Money(minor) => Value::from(*minor),
         JobValue::Text(text) => Value::from(text.clone()),
+        JobValue::Bilingual(text) => Value::from(bilingual(text)),
         JobValue::Bytes(bytes) => Value::from(bytes.clone()),
         JobValue::Byte(byte) => Value::from(*byte),
         JobValue::Flag(flag) => Value::from(*flag),

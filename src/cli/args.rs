@@ -1,10 +1,12 @@
 //! What may be typed: commands, options and their help. Decides nothing and touches nothing.
 //!
 //! The set is the contract's, cut down to what this version does: a command of a later version is a usage error.
+pub(crate) mod care;
 pub(crate) mod shop;
 pub(crate) mod trade;
 
 use super::words::Lang;
+use care::{Config, Test};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use shop::{Backup, Host, Ledger, Link, Operator, Queue, Settle};
 use std::path::PathBuf;
@@ -87,6 +89,18 @@ pub(crate) enum Command {
     /// The receipt printer
     #[command(subcommand)]
     Printer(Printer),
+    /// Look at reader, printer, drawer, host, links, storage and clock, and say what to do
+    Test(Test),
+    /// What is met of what a bank asks for: keys, passwords, line, files, sandbox
+    Security,
+    /// Write a report for support: a tar of plain files without keys and card numbers
+    Report {
+        /// Must not exist
+        file: PathBuf,
+    },
+    /// Look at the configuration, and change it behind a checkpoint
+    #[command(subcommand)]
+    Config(Config),
     /// Explain bytes, offline; card data is masked
     #[command(subcommand)]
     Decode(Decode),
@@ -291,6 +305,8 @@ impl Format {
 pub(crate) enum Reader {
     /// List readers and whether a card is in
     List,
+    /// Power the card down and look at all readers anew
+    Reset,
 }
 
 #[derive(Debug, Subcommand)]

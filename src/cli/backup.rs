@@ -1,4 +1,4 @@
-//! `posctl backup …`: copies of the journal. posctl opens the file, the daemon reads or writes it.
+//! `posctl backup …` and `posctl report`: files that posctl opens and the daemon reads or writes.
 use super::args::shop::Backup;
 use super::client::Terminal;
 use super::failure::{Exit, Failure};
@@ -58,6 +58,21 @@ pub(crate) async fn backup(screen: &Screen, address: Option<&str>, verb: &Backup
             Ok(Exit::Done)
         }
     }
+}
+
+/// `posctl report`
+pub(crate) async fn report(screen: &Screen, address: Option<&str>, file: &Path) -> Result<Exit, Failure> {
+    let terminal = Terminal::connect(address).await?;
+    let target = create(file)?;
+    let made = async {
+        let job = terminal.maintenance().await?.report(target.as_fd().into(), Options::new()).await?;
+        jobs::follow(screen, &terminal, job).await
+    };
+    let done = made.await;
+    if done.is_err() {
+        remove(file);
+    }
+    done
 }
 
 /// A new file that only its owner reads. One that is there already is left alone.

@@ -3,7 +3,7 @@ use super::args::Which;
 use super::failure::{Exit, Failure};
 use crate::api::proxy::{
     BUS_NAME, Dict, DrawerProxy, HostProxy, LedgerProxy, MaintenanceProxy, ManagerProxy, OBJECT_MANAGER_PATH,
-    OperatorsProxy, Options, PrinterProxy, QueueProxy, ROOT_PATH, TransactionProxy,
+    OperatorsProxy, Options, PrinterProxy, QueueProxy, ROOT_PATH, ReaderProxy, TransactionProxy,
 };
 use serde_json::{Map, Value as Json};
 use std::collections::{BTreeMap, HashMap};
@@ -98,6 +98,13 @@ impl Terminal {
         let path = OwnedObjectPath::try_from(path)
             .map_err(|_| Failure::usage(format!("{path} is not an object path")))?;
         let builder = PrinterProxy::builder(&self.bus).path(path)?;
+        Ok(builder.cache_properties(zbus::proxy::CacheProperties::No).build().await?)
+    }
+
+    pub(crate) async fn reader(&self, path: &str) -> Result<ReaderProxy<'_>, Failure> {
+        let path = OwnedObjectPath::try_from(path)
+            .map_err(|_| Failure::usage(format!("{path} is not an object path")))?;
+        let builder = ReaderProxy::builder(&self.bus).path(path)?;
         Ok(builder.cache_properties(zbus::proxy::CacheProperties::No).build().await?)
     }
 

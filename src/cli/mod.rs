@@ -7,7 +7,9 @@ mod agent;
 mod args;
 mod backup;
 mod books;
+mod care;
 mod client;
+mod config;
 mod decode;
 mod explain;
 mod failure;
@@ -119,6 +121,10 @@ async fn command(screen: &Screen, cli: Cli) -> Result<Exit, Failure> {
         Command::Link(verb) => link::link(screen, address, &verb).await,
         Command::Reader(verb) => status::readers(screen, address, &verb).await,
         Command::Printer(verb) => printer::printer(screen, address, &verb).await,
+        Command::Test(wanted) => care::test(screen, address, &wanted).await,
+        Command::Security => care::security(screen, address).await,
+        Command::Report { file } => backup::report(screen, address, &file).await,
+        Command::Config(verb) => config::config(screen, address, &verb).await,
         Command::Decode(what) => decode::run(screen, &what),
         Command::Completions { shell } => Ok(completions(screen, shell)),
     }

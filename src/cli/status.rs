@@ -31,7 +31,9 @@ pub(crate) async fn status(screen: &Screen, address: Option<&str>) -> Result<Exi
 
 /// `posctl reader list`
 pub(crate) async fn readers(screen: &Screen, address: Option<&str>, verb: &Reader) -> Result<Exit, Failure> {
-    let Reader::List = verb;
+    if matches!(verb, Reader::Reset) {
+        return super::care::reset_reader(screen, address).await;
+    }
     let objects = Terminal::connect(address).await?.objects().await?;
     let readers = listed(&objects, "Reader");
     let text = if readers.is_empty() {

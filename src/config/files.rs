@@ -17,6 +17,9 @@ const DROP_INS_MAX: usize = 64;
 /// Where the last good copy stands in the state directory.
 const LAST_GOOD: &str = "last-good";
 
+/// Values of `Config.Set` that were confirmed, in the state directory. They lie above the files of the owner.
+pub const SET_FILE: &str = "set.toml";
+
 /// The configuration a start goes on with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Loaded {
@@ -38,12 +41,22 @@ pub struct Loaded {
 /// The files are bad and there is no good copy yet: the daemon exits with [`super::EXIT_CONFIG`].
 pub fn load_or_last_good(path: &Path, state_dir: &Path) -> Result<Loaded, ConfigErrors> {
     let keep = state_dir.join(LAST_GOOD);
-    match load(path) {
+    let set = state_dir.join(SET_FILE);
+    let text = read_if_there(&set, &mut Vec::new()).unwrap_or_default();
+    let (read, refused) = match load_over(path, Some((&set, &text))) {
+        // What was set may not fit files that were changed since: the files count.
+        Err(errors) => match load(path) {
+            Ok(read) => (Ok(read), Some(errors)),
+            Err(errors) => (Err(errors), None),
+        },
+        read => (read, None),
+    };
+    match read {
         Ok(read) => {
             let not_kept = keep_copy(&keep, &read).err().map(|e| format!("{}: {e}", keep.display()));
-            Ok(Loaded { config: read.config, sources: read.sources, invalid: None, not_kept })
+            Ok(Loaded { config: read.config, sources: read.sources, invalid: refused, not_kept })
         }
-        Err(errors) => match load_from(&keep.join("posd.toml"), &Folders::kept(&keep)) {
+        Err(errors) => match load_from(&keep.join("posd.toml"), &Folders::kept(&keep), None) {
             Ok(read) => {
                 let (config, sources) = (read.config, read.sources);
                 Ok(Loaded { config, sources, invalid: Some(errors), not_kept: None })
@@ -64,29 +77,32 @@ pub(super) struct ReadFiles {
 
 /// Reads everything. See [`Config::load`].
 pub(super) fn load(path: &Path) -> Result<ReadFiles, ConfigErrors> {
-    load_from(path, &Folders::beside(path))
+    load_over(path, None)
 }
 
-fn load_from(path: &Path, folders: &Folders) -> Result<ReadFiles, ConfigErrors> {
+fn load_over(path: &Path, over: Option<(&Path, &str)>) -> Result<ReadFiles, ConfigErrors> {
+    load_from(path, &Folders::beside(path), over)
+}
+
+/// Reads the files, and a text above them that need not be on the disk: what `Config.Set` would make of them.
+///
+/// # Errors
+/// Everything that is wrong; what is wrong with the text has `name` as its file.
+pub fn load_with(path: &Path, name: &Path, text: &str) -> Result<Config, ConfigErrors> {
+    load_over(path, Some((name, text))).map(|read| read.config)
+}
+
+/// Keeps a text of `Config.Set`. The whole new one or the old one is on the disk whatever happens.
+///
+/// # Errors
+/// The disk does not take it.
+pub fn write_set(path: &Path, text: &str) -> io::Result<()> {
+    replace(path, text)
+}
+
+fn load_from(path: &Path, folders: &Folders, over: Option<(&Path, &str)>) -> Result<ReadFiles, ConfigErrors> {
     let mut errors = Vec::new();
-    let mut lists = Vec::new();
-    let mut sources = Vec::new();
-    let mut all = Tables::default();
-    for file in with_drop_ins(path, &mut errors) {
-        let Some(text) = read_text(&file, &mut errors) else { continue };
-        let mut tables = Tables::parse(&file, &text, &mut errors);
-        lists.extend(tables.lists.keys().map(|name| unknown_table(&file, &tables, name)));
-        for (name, entries) in core::mem::take(&mut tables.tables) {
-            all.tables.entry(name).or_default().extend(entries);
-        }
-        all.lines.extend(tables.lines);
-        sources.push(file);
-    }
-    if !errors.is_empty() {
-        // What could not be read would only be reported again as missing.
-        return Err(sorted(errors));
-    }
-    errors.extend(lists);
+    let (mut all, mut sources) = lay_over(path, over, &mut errors)?;
     let merged = all.tables.clone();
     let found = profiles::find(&all, folders, &mut sources, &mut errors);
     let mut take = |name: &str| {
@@ -135,6 +151,37 @@ fn load_from(path: &Path, folders: &Folders) -> Result<ReadFiles, ConfigErrors> 
         Some(config) if errors.is_empty() => Ok(ReadFiles { config, sources, merged, emv_text, found }),
         _ => Err(sorted(errors)),
     }
+}
+
+/// The tables of all files, later ones over earlier ones, and which files these are. Lists of tables are noted.
+fn lay_over(
+    path: &Path,
+    over: Option<(&Path, &str)>,
+    errors: &mut Vec<ConfigError>,
+) -> Result<(Tables, Vec<PathBuf>), ConfigErrors> {
+    let mut texts = Vec::new();
+    for file in with_drop_ins(path, errors) {
+        let Some(text) = read_text(&file, errors) else { continue };
+        texts.push((file, text));
+    }
+    let over = over.filter(|(_, text)| !text.is_empty());
+    texts.extend(over.map(|(file, text)| (file.to_owned(), text.to_owned())));
+    let (mut all, mut lists, mut sources) = (Tables::default(), Vec::new(), Vec::new());
+    for (file, text) in texts {
+        let mut tables = Tables::parse(&file, &text, errors);
+        lists.extend(tables.lists.keys().map(|name| unknown_table(&file, &tables, name)));
+        for (name, entries) in core::mem::take(&mut tables.tables) {
+            all.tables.entry(name).or_default().extend(entries);
+        }
+        all.lines.extend(tables.lines);
+        sources.push(file);
+    }
+    if !errors.is_empty() {
+        // What could not be read would only be reported again as missing.
+        return Err(sorted(core::mem::take(errors)));
+    }
+    errors.extend(lists);
+    Ok((all, sources))
 }
 
 fn sorted(mut errors: Vec<ConfigError>) -> ConfigErrors {

@@ -9,6 +9,7 @@ mod files;
 mod groups;
 mod profiles;
 mod quirks;
+mod shown;
 
 use crate::domain::emv::params::EmvConfig;
 use crate::domain::ident::{MerchantId, TerminalId};
@@ -23,8 +24,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use crate::domain::settings::{ConfigError, ConfigErrors};
-pub use files::{Loaded, load_or_last_good};
+pub use files::{Loaded, SET_FILE, load_or_last_good, load_with, write_set};
 pub use quirks::load_quirks;
+pub use shown::shown;
 
 /// Exit code for a configuration that cannot be used (`EX_CONFIG` of sysexits.h).
 pub const EXIT_CONFIG: u8 = 78;

@@ -1,5 +1,7 @@
 //! What people read, in Chinese and English: how transactions end, what prompts ask. Each result says the cause and the
 //! next step. Response codes have a table of their own, [`super::unionpay::catalogue`].
+pub mod check;
+pub mod guard;
 pub mod link;
 pub mod names;
 pub mod way;

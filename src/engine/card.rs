@@ -48,8 +48,8 @@ impl Engine {
         match event {
             CardEvent::Readers(readers) => self.readers_changed(readers),
             CardEvent::Inserted => {
-                self.card_in = true;
-                self.card_used = false;
+                self.slot.card_in = true;
+                self.slot.card_used = false;
                 self.count_reader(0);
                 self.tell(Notice::CardInserted(self.contact_reader()));
                 self.offer_card();
@@ -57,7 +57,7 @@ impl Engine {
             CardEvent::Removed => self.card_removed(),
             CardEvent::Powered { id, result } if self.card_awaited(id) => {
                 cut::boundary(&"powered");
-                self.card_used = true;
+                self.slot.card_used = true;
                 match result {
                     Ok(_) => self.step_txn(Event::CardPowered),
                     Err(fault) => self.card_failed(&fault),
@@ -78,11 +78,9 @@ impl Engine {
                     Err(fault) => self.card_failed(&fault),
                 }
             }
+            CardEvent::PoweredOff { id } => self.card_let_go(id),
             // Answers to commands that nobody waits for any more.
-            CardEvent::Powered { .. }
-            | CardEvent::Response { .. }
-            | CardEvent::PinPresented { .. }
-            | CardEvent::PoweredOff { .. } => {}
+            CardEvent::Powered { .. } | CardEvent::Response { .. } | CardEvent::PinPresented { .. } => {}
         }
     }
 
@@ -109,8 +107,8 @@ impl Engine {
             let unasked = asked_nobody(active.txn.state());
             !unasked && !matches!(active.txn.state(), TxnState::WaitingCard | TxnState::Resolving)
         });
-        self.card_in = false;
-        self.card_used = false;
+        self.slot.card_in = false;
+        self.slot.card_used = false;
         self.tell(Notice::CardRemoved { reader: self.contact_reader(), early });
         self.step_txn(Event::CardRemoved);
         self.cares_card_removed();
@@ -119,7 +117,7 @@ impl Engine {
     /// Offers a card that is not left over from an earlier transaction.
     pub(super) fn offer_card(&mut self) {
         let waits = self.active.as_ref().is_some_and(|active| active.txn.state() == TxnState::WaitingCard);
-        if waits && self.card_in && !self.card_used {
+        if waits && self.slot.card_in && !self.slot.card_used {
             self.step_txn(Event::CardInserted);
         }
     }

@@ -41,7 +41,7 @@ impl Engine {
             plies: closed.plies,
             tear_pause: self.settings.tear_pause,
             signature,
-            card_in: self.card_in,
+            card_in: self.slot.card_in,
             unresolved,
             patience: self.settings.customer_timeout,
         };

@@ -16,6 +16,7 @@ impl Engine {
         let Some(command) = self.upkeep_command(command) else { return };
         let Some(command) = self.link_command(command) else { return };
         let Some(command) = self.paper_command(command) else { return };
+        let Some(command) = self.care_command(command) else { return };
         match command {
             Command::Start(request, caller, answer) => self.start(*request, caller, answer),
             Command::Expose(id, answer) => self.expose(id, answer),
@@ -97,6 +98,30 @@ impl Engine {
             other => return Some(other),
         };
         reply(answer, result);
+        None
+    }
+
+    /// What concerns the terminal's own health; gives everything else back.
+    fn care_command(&mut self, command: Command) -> Option<Command> {
+        match command {
+            Command::SelfTest { what, level, answer } => {
+                let result = self.self_test(&what, level);
+                reply(answer, result);
+            }
+            Command::ResetReader(answer) => self.reset_reader(answer),
+            Command::Inhibit { why, caller, answer } => {
+                let result = self.inhibit(why, &caller);
+                reply(answer, result);
+            }
+            Command::Security(answer) => self.security(answer),
+            Command::Report(target, answer) => {
+                let result = self.report(target);
+                reply(answer, result);
+            }
+            Command::ConfigGet { keys, answer } => self.config_get(&keys, answer),
+            Command::Config { change, leave, caller } => self.config_command(change, &leave, &caller),
+            other => return Some(other),
+        }
         None
     }
 

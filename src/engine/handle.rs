@@ -2,17 +2,21 @@
 //! commands; when it is full the caller hears `Busy`.
 use super::view::{ExplainView, JobView, PrintJobView, Snapshot, TxnView};
 use crate::domain::calendar::{BootTime, WallTime};
+use crate::domain::checks::{Level, Part};
 use crate::domain::download;
 use crate::domain::emv::kernel::Candidate;
 use crate::domain::fault::{Fault, FaultName};
+use crate::domain::guard::Fact;
 use crate::domain::ident::{AuthCode, OperatorId, RequestId, Rrn, TxnId};
 use crate::domain::link::LinkName;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::outcome::{Kind, Outcome, Ply, Prompt, Resolution, TxnState};
 use crate::domain::record::{EntryId, TimelineRow, TotalsRow, TxnFilter};
 use crate::domain::secret::{ClearPin, MasterKeyMaterial, Password};
+use crate::domain::setting::Setting;
 use crate::domain::txn::PinAsk;
 pub use crate::ports::JoinRequest;
+use core::time::Duration;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -126,7 +130,44 @@ pub enum CancelAnswer {
     AlreadyCancelled,
 }
 
+/// An inhibitor that is held; letting it go tells the engine.
+#[derive(Debug)]
+pub struct Ticket {
+    id: u64,
+    tell: mpsc::Sender<u64>,
+}
+
+impl Ticket {
+    /// One of this number, told there when it goes.
+    #[must_use]
+    pub const fn new(id: u64, tell: mpsc::Sender<u64>) -> Self {
+        Self { id, tell }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        // There is a place for every one that may be held; an engine that has gone needs no telling.
+        self.tell.try_send(self.id).ok();
+    }
+}
+
 type Answer<T> = oneshot::Sender<Result<T, Fault>>;
+
+/// What is done about the configuration.
+#[derive(Debug)]
+#[allow(
+    missing_docs,
+    reason = "fields carry the names of the contract; the line of the variant says what it is"
+)]
+pub enum ConfigChange {
+    /// Takes values into use until `wait` is over: the name of the checkpoint.
+    Set { values: Vec<(String, Setting)>, wait: Duration, answer: Answer<String> },
+    /// Keeps them.
+    Confirm { checkpoint: String, answer: Answer<()> },
+    /// Takes them back.
+    Rollback { checkpoint: String, answer: Answer<()> },
+}
 
 /// One request of the bus.
 #[derive(Debug)]
@@ -223,6 +264,20 @@ pub enum Command {
     Restore { source: OwnedFd, leave: Leave, caller: Caller, answer: Answer<u64> },
     /// `Maintenance.ConfirmRestore`.
     ConfirmRestore { leave: Leave, caller: Caller, answer: Answer<()> },
+    /// `Manager.SelfTest`: number of the job.
+    SelfTest { what: Vec<Part>, level: Level, answer: Answer<u64> },
+    /// `Reader.Reset`.
+    ResetReader(Answer<()>),
+    /// `Maintenance.Inhibit`.
+    Inhibit { why: String, caller: Caller, answer: Answer<Ticket> },
+    /// `Maintenance.Security`.
+    Security(Answer<Vec<Fact>>),
+    /// `Maintenance.Report`: number of the job.
+    Report(OwnedFd, Answer<u64>),
+    /// `Config.Get`: without keys all of them.
+    ConfigGet { keys: Vec<String>, answer: Answer<Vec<(String, Setting)>> },
+    /// `Config.Set`, `Confirm`, `Rollback`.
+    Config { change: ConfigChange, leave: Leave, caller: Caller },
     /// `Ledger.Query`.
     Query { filter: Box<TxnFilter>, limit: u32, cursor: String, answer: Answer<(Vec<TxnView>, String)> },
 }

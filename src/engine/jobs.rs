@@ -198,6 +198,9 @@ impl Engine {
 
     /// A host job ended.
     pub(super) fn finish_errand_job(&mut self, errand: Errand, number: u64, result: Result<(), Fault>) {
+        if self.line_tested(number, &result) {
+            return;
+        }
         let mut values = Vec::new();
         if errand == Errand::Echo {
             let line = &self.line;
@@ -258,6 +261,10 @@ impl Engine {
             Some(("flush", _, false)) => {
                 self.jobs.flushes.retain(|flush| flush.job != number);
                 self.end_job(number, Vec::new(), Some(Fault::new(FaultName::Cancelled, "cancelled")));
+                Ok(CancelAnswer::Accepted)
+            }
+            Some(("self-test", _, false)) => {
+                self.cancel_self_test(number);
                 Ok(CancelAnswer::Accepted)
             }
             Some(("settlement", _, false)) => self.cancel_settlement(),

@@ -84,7 +84,7 @@ impl Engine {
                 "messages to the bank are still owed; send them first: Queue.Flush",
             );
         }
-        if self.batch_has_records {
+        if self.open_batch.has_records {
             return no(FaultName::WrongState, "the open batch has records; settle it first: Ledger.Settle");
         }
         Ok(())

@@ -11,12 +11,14 @@ mod authorize;
 mod card;
 mod care;
 mod commands;
+mod configuration;
 mod create;
 mod cut;
 mod download;
 mod drawer;
 mod explain;
 pub mod handle;
+mod inhibit;
 mod jobs;
 mod journal_thread;
 mod keys;
@@ -31,6 +33,9 @@ mod password_thread;
 mod queue;
 mod receipts;
 mod recent;
+mod report;
+mod security;
+mod self_test;
 mod settle;
 mod settle_paper;
 mod shown;
@@ -52,9 +57,10 @@ use crate::domain::record::{Committed, TxnRow};
 use crate::domain::txn::Now;
 use crate::ports::{
     CardCommand, CardEvent, Courier, HostCommand, HostEvent, Journal, JournalError, LinkCommand, LinkEvent,
-    Outlet, RenderSlip,
+    Outlet, RenderSlip, Surveyor,
 };
 use crate::ports::{PrinterCommand, PrinterEvent, System};
+pub use configuration::{Configurator, LiveSettings};
 use core::time::Duration;
 use handle::{AgentCommand, AgentEvent, Command, Notice};
 use journal_thread::Answer;
@@ -83,6 +89,10 @@ pub struct Wiring {
     pub render_slip: RenderSlip,
     /// Carries copies of the journal.
     pub courier: Arc<dyn Courier>,
+    /// Reads, checks and keeps values of the configuration.
+    pub configurator: Box<dyn Configurator>,
+    /// Looks at the machine.
+    pub surveyor: Arc<dyn Surveyor>,
     /// To the publisher.
     pub notices: mpsc::Sender<Notice>,
     /// To the agents' keeper.
@@ -170,6 +180,8 @@ impl Engine {
                 Some(event) = wiring.link_events.recv() => self.link_event(event),
                 Some((visit, checked)) = self.door.judged() => self.judged(visit, checked),
                 Some(done) = self.upkeep.done.recv() => self.copy_moved(done),
+                Some(id) = self.inhibitors.gone.recv() => self.inhibitor_gone(id),
+                Some(seen) = self.checks.seen.recv() => self.storage_seen(seen),
                 Some(command) = wiring.commands.recv() => self.command(command),
                 () = tokio::time::sleep(wait) => {}
             }
@@ -210,7 +222,7 @@ impl Engine {
     }
 
     /// Every point in time at which something is to happen.
-    fn deadlines(&self) -> [Option<BootTime>; 18] {
+    fn deadlines(&self) -> [Option<BootTime>; 20] {
         let care = self.cares.iter().filter_map(|care| care.machine.deadline()).min();
         [
             self.active.as_ref().and_then(|active| active.txn.deadline().map(|(at, _)| at)),
@@ -230,6 +242,8 @@ impl Engine {
             Some(self.upkeep.next_at()),
             Some(self.next_day_at()),
             self.next_link_at(),
+            self.checks.deadline(),
+            self.next_config_at(),
             self.stop_by,
         ]
     }
@@ -249,6 +263,8 @@ impl Engine {
         self.tick_upkeep();
         self.tick_day();
         self.tick_links();
+        self.tick_checks();
+        self.tick_config();
     }
 
     /// Starts what has become possible and publishes what has changed.
@@ -261,6 +277,7 @@ impl Engine {
         self.watch_settlement();
         self.begin_when_ready();
         self.pump_printer();
+        self.watch_test_page();
         self.watch_links();
         if let Some(lost) = self.lost.take() {
             return Err(EngineError::Lost(lost));

@@ -30,7 +30,7 @@ impl Engine {
     /// `OperatorRequired`, `TooMany`.
     pub(super) fn print_text(&mut self, text: &str) -> Result<String, Fault> {
         self.session_used()?;
-        let job = self.print_own(OwnKind::Text, own_slip(text))?;
+        let job = self.print_own(OwnKind::Text, own_slip(text))?.object();
         if let Some(operator) = self.session.as_ref().map(|session| session.operator.clone()) {
             self.note_audit(&operator, format!("text of {} bytes to paper: {job}", text.len()));
         }
@@ -43,6 +43,14 @@ impl Engine {
     /// `OperatorRequired`, `DeviceAbsent`, `TooMany`.
     pub(super) fn print_test_page(&mut self) -> Result<String, Fault> {
         self.session_used()?;
+        self.print_page().map(|key| key.object())
+    }
+
+    /// The test page, for whoever may have it.
+    ///
+    /// # Errors
+    /// `DeviceAbsent`, `TooMany`.
+    pub(super) fn print_page(&mut self) -> Result<PrintKey, Fault> {
         let status = self.printer_status.as_ref().ok_or_else(no_printer)?;
         let facts = PrinterFacts {
             model: &status.model,
@@ -71,14 +79,14 @@ impl Engine {
         })
     }
 
-    fn print_own(&mut self, kind: OwnKind, document: Document) -> Result<String, Fault> {
+    fn print_own(&mut self, kind: OwnKind, document: Document) -> Result<PrintKey, Fault> {
         self.desk_has_room()?;
         self.forget_own();
         let number = self.next_own();
         self.desk.own.documents.insert(number, document);
         let key = PrintKey::own(kind, number, 0);
         self.print_new(key.clone());
-        Ok(key.object())
+        Ok(key)
     }
 
     /// The whole paper again, marked, as a job of its own.

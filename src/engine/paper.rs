@@ -152,6 +152,10 @@ impl PrintDesk {
         self.jobs.iter().any(|(key, job)| key.txn() == Some(id) && !job.has_ended())
     }
 
+    pub(super) fn state_of(&self, key: &PrintKey) -> Option<PrintState> {
+        self.jobs.get(key).map(|job| job.state)
+    }
+
     pub(super) fn depth(&self) -> u32 {
         u32::try_from(self.queue.len().saturating_add(usize::from(self.current.is_some())))
             .unwrap_or(u32::MAX)

@@ -232,7 +232,7 @@ impl Engine {
     /// The messages carry the identity under which the batch was begun.
     fn send_settlement(&mut self, request: &Request) {
         let mut identity: Identity = self.settings.identity.clone();
-        if let Some(begun) = &self.batch_identity {
+        if let Some(begun) = &self.open_batch.identity {
             identity.terminal_id = begun.terminal_id.clone();
             identity.merchant_id = begun.merchant_id.clone();
         }
@@ -320,11 +320,11 @@ impl Engine {
     fn next_batch(&mut self) {
         let settled = self.batch;
         self.batch = settled.next();
-        self.batch_opened_at = self.wall();
-        self.batch_has_records = false;
+        self.open_batch.opened_at = self.wall();
+        self.open_batch.has_records = false;
         self.recent.forget();
-        self.batch_mismatch = false;
-        self.batch_identity = None;
+        self.open_batch.mismatch = false;
+        self.open_batch.identity = None;
         self.counts.clear();
         let of_old = |view: &super::view::TxnView| view.batch == settled.get();
         let ids: Vec<_> =

@@ -149,6 +149,7 @@ impl Engine {
                     fault(FaultName::BatchClosing, "the batch is being settled; wait until it is closed")
                 }
                 "restore-unconfirmed" => Err(super::upkeep::restored_fault()),
+                "inhibited" => Err(self.inhibited_fault()),
                 "parameters-missing" => fault(FaultName::ParametersMissing, "emv.toml has no application"),
                 "identity-changed" => fault(
                     FaultName::WrongState,
@@ -174,6 +175,8 @@ impl Engine {
             Some("storage-fault")
         } else if self.upkeep.holds_money() {
             Some("restore-unconfirmed")
+        } else if self.inhibitors.any() {
+            Some("inhibited")
         } else if self.settling() {
             Some("batch-closing")
         } else if self.settings.emv.aids.is_empty() {
@@ -199,8 +202,8 @@ impl Engine {
     /// The open batch or an obligation was begun under another identity.
     pub(super) fn identity_changed(&self) -> bool {
         let (now, currency) = (&self.settings.identity, self.settings.currency);
-        let counts = self.batch_has_records || !self.queue.is_empty();
-        let batch = self.batch_identity.as_ref().filter(|_| counts);
+        let counts = self.open_batch.has_records || !self.queue.is_empty();
+        let batch = self.open_batch.identity.as_ref().filter(|_| counts);
         batch.into_iter().chain(self.queue.begun()).any(|begun| !begun.is(now, currency))
     }
 

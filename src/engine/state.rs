@@ -1,7 +1,9 @@
 //! What the engine holds, how it is made from the journal, and the small verbs that all its parts use.
 use super::care::Care;
+use super::configuration::ConfigDesk;
 use super::download::Downloads;
 use super::handle::{AgentCommand, Notice};
+use super::inhibit::Inhibitors;
 use super::jobs::Jobs;
 use super::journal_thread::{JournalThread, Task};
 use super::line::Line;
@@ -10,6 +12,7 @@ use super::operators::{Door, Session};
 use super::owed::Owed;
 use super::paper::PrintDesk;
 use super::recent::Recent;
+use super::self_test::SelfTests;
 use super::settle::Settling;
 use super::shown::Shown;
 use super::tables::Tables;
@@ -35,7 +38,7 @@ use crate::domain::unionpay::Identity;
 use crate::domain::way::LineManner;
 use crate::ports::{
     CardCommand, Courier, Durability, HostCommand, Journal, JournalError, Outlet, PrinterCommand,
-    PrinterStatus, ReaderStatus, RenderSlip, System,
+    PrinterStatus, ReaderStatus, RenderSlip, Surveyor, System,
 };
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -65,6 +68,10 @@ pub struct Settings {
     pub response_timeout: Duration,
     /// Every endpoint of the bank is spoken to under TLS.
     pub tls: bool,
+    /// Keys of the host that are pinned.
+    pub tls_pins: usize,
+    /// polkit decides who may call what; else groups do.
+    pub polkit: bool,
     /// How long a person may take.
     pub customer_timeout: Duration,
     /// How long a line to the bank lives.
@@ -134,14 +141,16 @@ pub struct Engine {
     pub(super) links: LinkDesk,
     pub(super) jobs: Jobs,
     pub(super) upkeep: Upkeep,
+    /// The self-test, and the reader's reset.
+    pub(super) checks: SelfTests,
+    /// What of the configuration is being changed.
+    pub(super) config: ConfigDesk,
+    /// Who holds new transactions back.
+    pub(super) inhibitors: Inhibitors,
     pub(super) desk: PrintDesk,
     pub(super) readers: Vec<ReaderStatus>,
-    pub(super) reader_counts: [u64; 3],
+    pub(super) slot: Slot,
     pub(super) printer_status: Option<PrinterStatus>,
-    /// A card is in the reader.
-    pub(super) card_in: bool,
-    /// The card in the reader has served a transaction already.
-    pub(super) card_used: bool,
     pub(super) operators: Vec<OperatorRow>,
     pub(super) session: Option<Session>,
     pub(super) door: Door,
@@ -163,14 +172,10 @@ pub struct Engine {
     pub(super) batch: BatchNumber,
     /// The next STAN as far as the engine has heard; the journal has the last word.
     pub(super) next_stan: Stan,
-    /// The host offered another batch than the open one, which has records.
-    pub(super) batch_mismatch: bool,
-    pub(super) batch_opened_at: WallTime,
-    pub(super) batch_has_records: bool,
+    pub(super) open_batch: OpenBatch,
     /// Sales approved in the open batch, for the next card's floor limit.
     pub(super) recent: Recent,
     pub(super) counts: BTreeMap<String, u32>,
-    pub(super) batch_identity: Option<Begun>,
     pub(super) storage_trouble: Option<JournalError>,
     /// The host's header asked for a sign-on; it comes when the transaction is over.
     pub(super) sign_on_asked_for: bool,
@@ -192,6 +197,32 @@ pub struct Engine {
     pub(super) busy_lock: bool,
 }
 
+/// The batch that is open.
+pub(super) struct OpenBatch {
+    /// The host offered another batch than this one, which has records.
+    pub(super) mismatch: bool,
+    pub(super) opened_at: WallTime,
+    pub(super) has_records: bool,
+    pub(super) identity: Option<Begun>,
+}
+
+impl OpenBatch {
+    const fn new(opened_at: WallTime, has_records: bool, identity: Option<Begun>) -> Self {
+        Self { mismatch: false, opened_at, has_records, identity }
+    }
+}
+
+/// The card slot that is in use.
+#[derive(Default)]
+pub(super) struct Slot {
+    /// Cards, APDUs and faults so far.
+    pub(super) counts: [u64; 3],
+    /// A card is in the reader.
+    pub(super) card_in: bool,
+    /// The card in the reader has served a transaction already.
+    pub(super) card_used: bool,
+}
+
 impl Engine {
     /// Reads the journal, puts right what was interrupted, and makes the engine. When it returns, every obligation is
     /// rebuilt and durable.
@@ -200,7 +231,8 @@ impl Engine {
     /// [`EngineError`] if the journal cannot be read or written, or a thread cannot be started.
     pub fn recover(settings: Settings, mut wiring: Wiring) -> Result<(Self, Receivers), EngineError> {
         let (loaded, after_break) = rebuild(wiring.journal.as_mut(), wiring.system.wall())?;
-        let (journal, door, upkeep) = threads(wiring.journal, wiring.courier, &loaded, wiring.system.boot())?;
+        let ports = (wiring.journal, wiring.courier, wiring.surveyor);
+        let (journal, door, upkeep, checks) = threads(ports, &loaded, wiring.system.boot())?;
         let (clock_floor, clock_offset) = clock(wiring.system.wall(), settings.built_at, &loaded);
         let mut engine = Self {
             line: line(&settings, &loaded, wiring.system.as_ref(), (clock_floor, clock_offset)),
@@ -223,12 +255,13 @@ impl Engine {
             system: wiring.system,
             jobs: Jobs::default(),
             upkeep,
+            checks,
+            config: ConfigDesk::new(wiring.configurator),
+            inhibitors: Inhibitors::new(),
             desk: PrintDesk::new(after_break),
             readers: Vec::new(),
-            reader_counts: [0; 3],
+            slot: Slot::default(),
             printer_status: None,
-            card_in: false,
-            card_used: false,
             operators: loaded.operators,
             session: None,
             door,
@@ -244,12 +277,9 @@ impl Engine {
             last_exchange: WallTime::default(),
             batch: loaded.batch.unwrap_or(BatchNumber::FIRST),
             next_stan: loaded.next_stan.unwrap_or(Stan::FIRST),
-            batch_mismatch: false,
-            batch_opened_at: loaded.batch_opened_at,
-            batch_has_records: loaded.batch_has_records,
+            open_batch: OpenBatch::new(loaded.batch_opened_at, loaded.batch_has_records, loaded.identity),
             recent: Recent::default(),
             counts: loaded.counts.into_iter().collect(),
-            batch_identity: loaded.identity,
             storage_trouble: None,
             sign_on_asked_for: false,
             storage_check_at: None,
@@ -344,16 +374,16 @@ impl Engine {
 
 /// The threads of the journal and of the passwords, and the keeper of copies that has its own when it needs one.
 fn threads(
-    journal: Box<dyn Journal>,
-    courier: Arc<dyn Courier>,
+    (journal, courier, surveyor): (Box<dyn Journal>, Arc<dyn Courier>, Arc<dyn Surveyor>),
     loaded: &Loaded,
     now: BootTime,
-) -> Result<(JournalThread<Note>, Door, Upkeep), EngineError> {
+) -> Result<(JournalThread<Note>, Door, Upkeep, SelfTests), EngineError> {
     let none = |error: std::io::Error| EngineError::Lost(error.to_string());
     let check = journal.checker();
     let journal = JournalThread::start(journal).map_err(none)?;
     let upkeep = Upkeep::new(courier, check, journal.door(), loaded, now);
-    Ok((journal, Door::open().map_err(none)?, upkeep))
+    let checks = SelfTests::new(surveyor, journal.door());
+    Ok((journal, Door::open().map_err(none)?, upkeep, checks))
 }
 
 /// Floor and offset of the clock. One that was set right since the last sign-on needs no offset: it would count twice.

@@ -39,6 +39,18 @@ impl Tables {
         }
     }
 
+    /// The files say something else now.
+    pub(super) fn rest_on(
+        &mut self,
+        merchant_name: String,
+        response_timeout: Duration,
+        connect_attempts: u32,
+    ) {
+        self.merchant_name = merchant_name;
+        self.response_timeout = response_timeout;
+        self.connect_attempts = connect_attempts;
+    }
+
     pub(super) fn of(&self, kind: Kind) -> Option<&Progress> {
         self.held.iter().find(|table| table.kind == kind)
     }

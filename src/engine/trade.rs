@@ -50,7 +50,7 @@ impl Engine {
         self.show_txn();
         self.carry(effects);
         if asks_card {
-            if self.card_in && self.card_used {
+            if self.slot.card_in && self.slot.card_used {
                 self.prompt(Prompt::RemoveCard);
             }
             self.offer_card();
@@ -275,7 +275,7 @@ impl Engine {
             }
             Err(_) => {
                 // What was reported as failed may be on the disk all the same: the batch counts as begun.
-                self.batch_has_records = true;
+                self.open_batch.has_records = true;
                 self.step_txn(Event::StoreFailed);
             }
         }

@@ -34,8 +34,9 @@ const BETWEEN_LOOKS: Duration = Duration::from_secs(5);
 /// Sealed card data is wiped so long after settlement; microseconds.
 const SEALED_US: u64 = 86_400_000_000;
 
-/// What is done with a copy.
-enum Work {
+/// What is done with a copy, or with another file for a caller.
+pub(super) enum Work {
+    Report(Box<super::report::Draft>),
     Backup(OwnedFd),
     Verify(OwnedFd),
     Restore(OwnedFd),
@@ -150,13 +151,19 @@ impl Engine {
         None
     }
 
-    fn may_move_copy(&self) -> Result<(), Fault> {
+    /// One file moves at a time.
+    fn may_move(&self) -> Result<(), Fault> {
         if self.stopping() {
             return Err(Fault::new(FaultName::NotReady, "the terminal is stopping"));
         }
         if self.upkeep.moving.is_some() {
             return Err(Fault::new(FaultName::Busy, "another copy is being moved; wait for its job"));
         }
+        Ok(())
+    }
+
+    fn may_move_copy(&self) -> Result<(), Fault> {
+        self.may_move()?;
         // The journal thread copies in one go: a sale would wait for it.
         if self.active.is_some() {
             return Err(Fault::new(FaultName::Busy, "a transaction runs; wait for it"));
@@ -179,9 +186,15 @@ impl Engine {
         Ok(job)
     }
 
-    #[allow(clippy::disallowed_methods, reason = "the engine owns this thread")]
     fn move_copy(&mut self, kind: &'static str, work: Work) -> Result<u64, Fault> {
         self.may_move_copy()?;
+        self.move_aside(kind, work)
+    }
+
+    /// The same whatever runs: nothing waits for it.
+    #[allow(clippy::disallowed_methods, reason = "the engine owns this thread")]
+    pub(super) fn move_aside(&mut self, kind: &'static str, work: Work) -> Result<u64, Fault> {
+        self.may_move()?;
         let job = self.new_job(kind)?;
         let Upkeep { courier, check, door, tell, .. } = &self.upkeep;
         let (courier, check, door, tell) =
@@ -332,6 +345,12 @@ fn carry_out(
 ) -> Result<BackupFacts, Fault> {
     let file = place.to_owned();
     match work {
+        Work::Report(draft) => {
+            let (target, bytes, facts) = draft.finish(door)?;
+            courier.put(&bytes, place).map_err(|e| super::report::not_written(&e))?;
+            courier.deliver(place, target).map_err(|e| moved_fault(&e))?;
+            Ok(facts)
+        }
         Work::Backup(target) => {
             door.ask(move |journal| journal.backup(&file))?.map_err(|e| read_fault(&e))?;
             let facts = check(place).map_err(|e| read_fault(&e))?;

@@ -361,7 +361,8 @@ pub struct PrintJobView {
 pub struct JobView {
     /// Number of the object.
     pub number: u64,
-    /// `Kind`: sign-on, sign-off, host-test, flush, settlement, backup, verify, restore.
+    /// `Kind`: sign-on, sign-off, host-test, flush, settlement, backup, verify, restore,
+    /// self-test.
     pub kind: &'static str,
     /// `Phase`: connecting, sending, waiting-host, done.
     pub phase: &'static str,
@@ -394,6 +395,8 @@ pub enum JobValue {
     Rows(Vec<Vec<(String, JobValue)>>),
     /// Text (`s`).
     Text(String),
+    /// The same in each language (`a{ss}`).
+    Bilingual(Bilingual),
     /// Bytes (`ay`).
     Bytes(Vec<u8>),
     /// Unsigned byte (`y`).

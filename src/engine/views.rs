@@ -209,10 +209,10 @@ impl Engine {
 
     /// Numbers were taken by the journal.
     pub(super) fn stan_taken(&mut self, stan: Stan, batch: BatchNumber) {
-        self.batch_has_records = true;
+        self.open_batch.has_records = true;
         self.next_stan = stan.next();
         let identity = &self.settings.identity;
-        self.batch_identity.get_or_insert_with(|| Begun {
+        self.open_batch.identity.get_or_insert_with(|| Begun {
             terminal_id: identity.terminal_id.clone(),
             merchant_id: identity.merchant_id.clone(),
             currency: self.settings.currency.alpha().to_owned(),
@@ -322,7 +322,7 @@ impl Engine {
         Ok(())
     }
 
-    fn snapshot(&self) -> Snapshot {
+    pub(super) fn snapshot(&self) -> Snapshot {
         Snapshot {
             terminal: self.terminal_view(),
             operators: self.operators_view(),
@@ -331,7 +331,7 @@ impl Engine {
             ledger: LedgerView {
                 batch: self.batch.get(),
                 batch_state: self.batch_state(),
-                batch_opened_at: self.batch_opened_at,
+                batch_opened_at: self.open_batch.opened_at,
                 counts: self.counts.iter().map(|(kind, count)| (kind.clone(), *count)).collect(),
             },
             readers: self.reader_views(),
@@ -350,7 +350,7 @@ impl Engine {
             TerminalState::Trading
         } else if self.settling() {
             TerminalState::Settling
-        } else if self.identity_changed() || self.upkeep.is_unconfirmed() {
+        } else if self.identity_changed() || self.upkeep.is_unconfirmed() || self.inhibitors.any() {
             TerminalState::Maintenance
         } else if offline {
             TerminalState::ReadyOffline
@@ -386,12 +386,14 @@ impl Engine {
         let named = [
             (self.storage_trouble.is_some(), "storage-fault"),
             (self.upkeep.is_unconfirmed(), "restore-unconfirmed"),
+            (self.inhibitors.any(), "inhibited"),
+            (self.config.is_pending(), "config-unconfirmed"),
             (self.identity_changed(), "identity-changed"),
             (!self.has_master_key(), "keys-missing"),
             (self.settings.emv.aids.is_empty(), "parameters-missing"),
             (self.downloads.is_incomplete(), "download-incomplete"),
             (self.keys.is_none(), "not-signed-on"),
-            (self.batch_mismatch, "batch-mismatch"),
+            (self.open_batch.mismatch, "batch-mismatch"),
             (self.reachable == "no", "host-unreachable"),
             (self.queue.iter().any(|entry| entry.entry_type() == EntryType::Reversal), "reversal-pending"),
             (self.queue.iter().any(queue::Entry::is_unresolved), "unresolved"),
@@ -421,6 +423,7 @@ impl Engine {
             (self.desk.depth() > 0, "printing"),
             (self.queue.iter().any(|entry| entry.entry_type() == EntryType::Reversal), "reversal"),
             (self.queue.iter().any(queue::Entry::is_sendable), "queue"),
+            (self.inhibitors.any(), "inhibited"),
         ];
         named.into_iter().filter(|(holds, _)| *holds).map(|(_, word)| word.to_owned()).collect()
     }
@@ -456,14 +459,14 @@ impl Engine {
         let trading = self.active.as_ref().is_some_and(|active| active.txn.state() != TxnState::Created);
         let used = usize::try_from(self.contact_reader()).unwrap_or(0);
         let view = |(at, status): (usize, &ReaderStatus)| ReaderView {
-            state: match (status.ok, trading && self.card_in && at == used) {
+            state: match (status.ok, trading && self.slot.card_in && at == used) {
                 (false, _) => "fault",
                 (true, true) => "busy",
                 (true, false) => "ready",
             },
             statistics: names
                 .iter()
-                .zip(if at == used { self.reader_counts } else { [0; 3] })
+                .zip(if at == used { self.slot.counts } else { [0; 3] })
                 .map(|(n, count)| ((*n).to_owned(), count))
                 .collect(),
             status: status.clone(),
@@ -498,7 +501,7 @@ impl Engine {
 
     /// Counts a card, an APDU or a fault.
     pub(super) fn count_reader(&mut self, slot: usize) {
-        if let Some(count) = self.reader_counts.get_mut(slot) {
+        if let Some(count) = self.slot.counts.get_mut(slot) {
             *count = count.saturating_add(1);
         }
     }

@@ -3,6 +3,7 @@ mod answers;
 mod approve;
 mod bank;
 mod card;
+mod care;
 mod devices;
 mod disk;
 mod keys;

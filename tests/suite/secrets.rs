@@ -76,7 +76,7 @@ fn no_secret_is_left_anywhere_after_a_day() {
 
 /// Whatever could be a card number, whosever: as many digits in a row, of a brand, with the right check digit (ISO/IEC
 /// 7812-1). Times in µs begin with 1, which no brand does.
-fn card_numbers(bytes: &[u8]) -> Vec<String> {
+pub(crate) fn card_numbers(bytes: &[u8]) -> Vec<String> {
     let runs = bytes.split(|byte| !byte.is_ascii_digit());
     let fits =
         |run: &&[u8]| (13..=19).contains(&run.len()) && (b'3'..=b'6').contains(&run[0]) && is_luhn(run);
@@ -228,7 +228,7 @@ fn clear_block(pin: &str) -> Vec<u8> {
     bcd(&filled).iter().zip(bcd(&account)).map(|(a, b)| a ^ b).collect()
 }
 
-fn find(bytes: &[u8], wanted: &[u8]) -> bool {
+pub(crate) fn find(bytes: &[u8], wanted: &[u8]) -> bool {
     bytes.windows(wanted.len()).any(|window| window == wanted)
 }
 

@@ -178,7 +178,10 @@ fn time_for(command: &CardCommand, longest: Duration) -> Duration {
         CardCommand::PresentPin { ask, .. } => {
             longest.saturating_add(Duration::from_secs(ask.timeout_s.max(1).into()))
         }
-        CardCommand::PowerOn { .. } | CardCommand::Transmit { .. } | CardCommand::PowerOff { .. } => longest,
+        CardCommand::PowerOn { .. }
+        | CardCommand::Transmit { .. }
+        | CardCommand::PowerOff { .. }
+        | CardCommand::Reset { .. } => longest,
     }
 }
 

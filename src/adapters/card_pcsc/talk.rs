@@ -29,6 +29,6 @@ pub(super) fn answer(command: &CardCommand, fault: CardFault) -> CardEvent {
         CardCommand::PowerOn { id } => CardEvent::Powered { id: *id, result: Err(fault) },
         CardCommand::Transmit { id, .. } => CardEvent::Response { id: *id, result: Err(fault) },
         CardCommand::PresentPin { id, .. } => CardEvent::PinPresented { id: *id, result: Err(fault) },
-        CardCommand::PowerOff { id } => CardEvent::PoweredOff { id: *id },
+        CardCommand::PowerOff { id } | CardCommand::Reset { id } => CardEvent::PoweredOff { id: *id },
     }
 }

@@ -36,6 +36,8 @@ enum Ended {
     /// pcscd is gone.
     ServiceGone,
     GivenUp,
+    /// Somebody wants a new one.
+    Anew,
 }
 
 impl From<GivenUp> for Ended {
@@ -111,6 +113,7 @@ impl Worker {
             match self.watch(&*manager) {
                 Ended::GivenUp => return Err(GivenUp),
                 Ended::ServiceGone => {}
+                Ended::Anew => return Ok(()),
             }
         }
         self.tell_absence()?;
@@ -287,6 +290,12 @@ impl Worker {
             CardCommand::PowerOff { id } => {
                 *power = Power::Off;
                 (CardEvent::PoweredOff { id }, false)
+            }
+            CardCommand::Reset { id } => {
+                *power = Power::Off;
+                self.pin_pads.clear();
+                self.desk.answer(self.crew, CardEvent::PoweredOff { id })?;
+                return Err(Ended::Anew);
             }
         };
         self.desk.answer(self.crew, event)?;

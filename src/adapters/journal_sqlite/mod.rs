@@ -221,6 +221,14 @@ impl Journal for SqliteJournal {
         copy::write(from, to)
     }
 
+    fn quick_check(&mut self) -> Result<(), JournalError> {
+        let word: String = self.connection()?.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        match word.as_str() {
+            "ok" => Ok(()),
+            damage => Err(JournalError::Unusable(format!("the journal is damaged: {damage}"))),
+        }
+    }
+
     fn checker(&self) -> CheckCopy {
         let seal = self.seal.clone();
         Arc::new(move |path: &Path| copy::check(path, &seal))

@@ -47,6 +47,13 @@ pub(crate) fn remedy(reason: &str) -> Option<Pair> {
             "流水由备份恢复, 核对后由主管确认: posctl backup confirm",
             "the journal was restored; check it, then a supervisor confirms: posctl backup confirm",
         ),
+        "inhibited" => {
+            Pair("维护中, 暂停新交易", "maintenance: new transactions are held back until it is over")
+        }
+        "config-unconfirmed" => Pair(
+            "配置已更改, 待确认: posctl config confirm",
+            "the configuration was changed and waits: posctl config confirm",
+        ),
         "queue-paused" => Pair("上送已暂停: posctl queue resume", "the queue is held: posctl queue resume"),
         "queue-unresolved" => Pair(
             "有交易需人工处理: posctl queue list, posctl queue resolve",

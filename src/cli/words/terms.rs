@@ -206,6 +206,15 @@ fn other(word: &str) -> Option<Pair> {
         "closing" => Pair("结束批次", "closing the batch"),
         "copying" => Pair("复制", "copying"),
         "checking" => Pair("校验", "checking"),
+        "report" => Pair("支持报告", "report for support"),
+        "self-test" => Pair("自检", "self-test"),
+        "reader" => Pair("读卡器", "reader"),
+        "printer" => Pair("打印机", "printer"),
+        "drawer" => Pair("钱箱", "drawer"),
+        "host" => Pair("主机", "host"),
+        "links" => Pair("网络", "links"),
+        "storage" => Pair("存储", "storage"),
+        "clock" => Pair("时钟", "clock"),
         _ => return None,
     })
 }

@@ -117,10 +117,10 @@ impl Engine {
         self.clock_offset = opened.clock_offset;
         let host = self.system.wall().0.saturating_add_signed(opened.clock_offset);
         self.clock_anchor = Some((self.system.boot(), WallTime(host)));
-        self.batch_mismatch = opened.batch_mismatch;
+        self.open_batch.mismatch = opened.batch_mismatch;
         if let Some(batch) = opened.batch {
             self.batch = batch;
-            self.batch_opened_at = self.wall();
+            self.open_batch.opened_at = self.wall();
             self.counts.clear();
         }
         // A sign-on that a refused entry asked for must not send it at once: that could go on for ever.

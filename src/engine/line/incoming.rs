@@ -193,7 +193,7 @@ impl Engine {
         });
         let record = KeyRecord { block, tmk_check: master_check, loaded_at: host.unwrap_or(system) };
         // A batch is only taken up while nothing of the own one is open.
-        let free = !self.batch_has_records && self.queue.is_empty();
+        let free = !self.open_batch.has_records && self.queue.is_empty();
         let other = answer.batch.filter(|batch| *batch != self.batch && batch.get() < 999_999);
         let batch = other.filter(|_| free);
         let batch_mismatch = other.is_some() && !free;

@@ -2,6 +2,7 @@
 use posd::api::{Parts, Security, ServeError, proxy, serve};
 use posd::domain::calendar::{BootTime, WallTime};
 use posd::domain::fault::{Fault, FaultName};
+use posd::domain::guard::{Fact, Guard};
 use posd::domain::ident::{OperatorId, RequestId, Stan, TxnId};
 use posd::domain::link::{LinkFacts, LinkKind, LinkName, LinkState};
 use posd::domain::money::{Amount, Currency};
@@ -10,9 +11,11 @@ use posd::domain::outcome::{
     TerminalState, TxnState,
 };
 use posd::domain::record::{EntryId, FollowUp, PlyRow, TimelineRow, TotalsRow};
+use posd::domain::setting::Setting;
 use posd::domain::text;
 use posd::engine::handle::{
-    AgentCommand, AgentEvent, CancelAnswer, Command, EngineHandle, Leave, Notice, StartRequest,
+    AgentCommand, AgentEvent, CancelAnswer, Command, ConfigChange, EngineHandle, Leave, Notice, StartRequest,
+    Ticket,
 };
 use posd::engine::view::*;
 use posd::ports::{PrinterStatus, ReaderStatus};
@@ -204,6 +207,7 @@ impl Ends {
             log,
             known: BTreeMap::new(),
             held: Vec::new(),
+            gone: Vec::new(),
             jobs: 0,
         };
         let parts = Parts {
@@ -241,6 +245,8 @@ struct FakeEngine {
     log: mpsc::UnboundedSender<String>,
     known: BTreeMap<TxnId, [u8; 32]>,
     held: Vec<oneshot::Sender<Result<TxnId, Fault>>>,
+    /// Ends of inhibitors.
+    gone: Vec<mpsc::Receiver<u64>>,
     jobs: u64,
 }
 
@@ -286,6 +292,21 @@ impl FakeEngine {
                 self.tell(Notice::PrintJob(Arc::new(slip))).await;
                 answer.send(Ok("text_1_0".to_owned())).unwrap();
             }
+            Command::ResetReader(answer) => answer.send(Ok(())).unwrap(),
+            Command::Inhibit { answer, .. } => {
+                let (tell, gone) = mpsc::channel(1);
+                self.gone.push(gone);
+                answer.send(Ok(Ticket::new(7, tell))).unwrap();
+            }
+            Command::Security(answer) => {
+                let met = Fact::new(Guard::Clock, true, "right");
+                let unmet = Fact::new(Guard::Tls, false, "plain TCP");
+                answer.send(Ok(vec![met, unmet])).unwrap();
+            }
+            Command::ConfigGet { answer, .. } => {
+                let plies = ("printer.plies".to_owned(), Setting::Number(2));
+                answer.send(Ok(vec![plies])).unwrap();
+            }
             Command::Feed { answer, .. } => answer.send(Ok(())).unwrap(),
             Command::RetryPrint(_, answer) => answer.send(Ok(())).unwrap(),
             Command::AbandonPrint { answer, .. } => answer.send(Ok(())).unwrap(),
@@ -307,6 +328,7 @@ impl FakeEngine {
             | Command::LearnPrinter(answer)
             | Command::Scan(answer)
             | Command::Join { answer, .. }
+            | Command::SelfTest { answer, .. }
             | Command::Flush(answer) => {
                 self.jobs += 1;
                 self.tell(Notice::Job(Arc::new(job(self.jobs)))).await;
@@ -385,6 +407,20 @@ impl FakeEngine {
             Command::Backup(target, answer) => {
                 rustix::io::write(&target, b"copy").unwrap();
                 self.job("backup", Ok(()), answer).await;
+            }
+            Command::Report(target, answer) => {
+                rustix::io::write(&target, b"tar").unwrap();
+                self.job("report", Ok(()), answer).await;
+            }
+            Command::Config { change: ConfigChange::Set { answer, .. }, leave, .. } => {
+                answer.send(allowed(&leave, "parameters").map(|()| "c1".to_owned())).unwrap();
+            }
+            Command::Config { change, leave, .. } => {
+                let (ConfigChange::Confirm { answer, .. } | ConfigChange::Rollback { answer, .. }) = change
+                else {
+                    unreachable!()
+                };
+                answer.send(allowed(&leave, "parameters")).unwrap();
             }
             Command::Verify(_, answer) => self.job("verify", Ok(()), answer).await,
             other => panic!("no test asks for {other:?}"),

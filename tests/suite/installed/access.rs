@@ -57,6 +57,7 @@ impl Call {
                 "ay" => Value::from(b"x".to_vec()),
                 "o" => Value::from(ObjectPath::try_from("/none").unwrap()),
                 "h" => Value::Fd(std::os::fd::OwnedFd::from(tempfile::tempfile().unwrap()).into()),
+                "as" => Value::from(Vec::<&str>::new()),
                 "a{sv}" => Value::from(HashMap::<String, Value<'_>>::new()),
                 other => panic!("no value of type {other}"),
             });
