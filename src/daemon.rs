@@ -146,10 +146,7 @@ async fn serve(
     let journal = SqliteJournal::open(state_dir, *storage_key, system::wall_now(), factory_operators)
         .map_err(|error| error.to_string())?;
     let settings = settings(config, config_invalid, TokenKey::derive(&storage_key));
-    let mut key_store = SoftwareStore::new(config.host.profile.keys);
-    if let Some(key) = &master_key {
-        key_store.load_master(key).map_err(|error| error.to_string())?;
-    }
+    let key_store = key_store(config, master_key.as_ref())?;
 
     let (commands_in, commands) = mpsc::channel(32);
     let (notices, notices_out) = mpsc::channel(NOTICES);
@@ -206,6 +203,15 @@ async fn serve(
         return Err("the bus side ended before it began".to_owned());
     }
     together(engine, receivers, parts, signals, stop, name_owned).await
+}
+
+/// The key store, with the master key of the credential in it where there is one.
+fn key_store(config: &Config, master_key: Option<&MasterKeyMaterial>) -> Result<SoftwareStore, String> {
+    let mut key_store = SoftwareStore::new(config.host.profile.keys);
+    if let Some(key) = master_key {
+        key_store.load_master(key).map_err(|error| error.to_string())?;
+    }
+    Ok(key_store)
 }
 
 /// Runs engine and bus; the end of one is the end of both.

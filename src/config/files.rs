@@ -105,15 +105,7 @@ fn load_from(path: &Path, folders: &Folders, over: Option<(&Path, &str)>) -> Res
     let mut lists = Vec::new();
     let mut sources = Vec::new();
     let mut all = Tables::default();
-    let mut texts = Vec::new();
-    for file in with_drop_ins(path, &mut errors) {
-        let Some(text) = read_text(&file, &mut errors) else { continue };
-        texts.push((file, text));
-    }
-    texts.extend(
-        over.filter(|(_, text)| !text.is_empty()).map(|(file, text)| (file.to_owned(), text.to_owned())),
-    );
-    for (file, text) in texts {
+    for (file, text) in texts(path, over, &mut errors) {
         let mut tables = Tables::parse(&file, &text, &mut errors);
         lists.extend(tables.lists.keys().map(|name| unknown_table(&file, &tables, name)));
         for (name, entries) in core::mem::take(&mut tables.tables) {
@@ -175,6 +167,16 @@ fn load_from(path: &Path, folders: &Folders, over: Option<(&Path, &str)>) -> Res
         Some(config) if errors.is_empty() => Ok(ReadFiles { config, sources, merged, emv_text, found }),
         _ => Err(sorted(errors)),
     }
+}
+
+/// The files in their order, and what lies above them.
+fn texts(path: &Path, over: Option<(&Path, &str)>, errors: &mut Vec<ConfigError>) -> Vec<(PathBuf, String)> {
+    let files = with_drop_ins(path, errors);
+    let read = files.into_iter().filter_map(|file| read_text(&file, errors).map(|text| (file, text)));
+    let mut all: Vec<(PathBuf, String)> = read.collect();
+    let over = over.filter(|(_, text)| !text.is_empty());
+    all.extend(over.map(|(file, text)| (file.to_owned(), text.to_owned())));
+    all
 }
 
 fn sorted(mut errors: Vec<ConfigError>) -> ConfigErrors {
