@@ -26,33 +26,31 @@ pub(crate) async fn monitor(
     screen.note(screen.word(words::LISTENING));
     let (mut told, mut last) = (0_u32, None);
     while count.is_none_or(|count| told < count) {
-        let (since, at) = lapse(&mut last);
         tokio::select! {
             signal = next(&mut signals) => match signal {
                 Some(signal) => {
-                    show(screen, &signal?, at)?;
+                    show(screen, &signal?, lapse(&mut last))?;
                     told = told.saturating_add(1);
                 }
                 None => return Err(Failure::no_daemon("the bus is gone")),
             },
             change = next(&mut owners) => {
-                let gone = change.is_none_or(|change| change.args().is_ok_and(|args| args.new_owner.is_none()));
+                let is_away = |args: zbus::fdo::NameOwnerChangedArgs<'_>| args.new_owner.is_none();
+                let gone = change.is_none_or(|change| change.args().is_ok_and(is_away));
                 let word = if gone { "daemon-gone" } else { "daemon-back" };
                 screen.answer(json!({ "at": now(), "event": word }), &format!("{} {word}", clock(screen)));
             }
         }
-        last = Some(since);
     }
     Ok(Exit::Done)
 }
 
-/// Now, and the moment before.
-#[allow(
-    clippy::disallowed_methods,
-    reason = "posctl is an outer layer; it says how long after another a signal came"
-)]
-fn lapse(last: &mut Option<Instant>) -> (Instant, Option<Instant>) {
-    (Instant::now(), last.take())
+/// Milliseconds since the last time; 0 at first.
+#[allow(clippy::disallowed_methods, reason = "posctl is an outer layer; it says how far apart signals are")]
+fn lapse(last: &mut Option<Instant>) -> u64 {
+    let now = Instant::now();
+    let since = last.replace(now).map_or(Duration::ZERO, |last| now.saturating_duration_since(last));
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// µs since 1970.
@@ -66,21 +64,23 @@ fn clock(screen: &Screen) -> String {
     screen.time(now())
 }
 
-fn show(screen: &Screen, signal: &Message, last: Option<Instant>) -> Result<(), Failure> {
+fn show(screen: &Screen, signal: &Message, after_ms: u64) -> Result<(), Failure> {
     let header = signal.header();
     let text = |part: Option<String>| part.unwrap_or_default();
     let path = text(header.path().map(ToString::to_string));
     let interface = text(header.interface().map(ToString::to_string));
     let member = text(header.member().map(ToString::to_string));
     let arguments = plain_body(signal)?;
-    #[allow(clippy::disallowed_methods, reason = "as above")]
-    let after = last.map_or(Duration::ZERO, |last| last.elapsed());
-    let after_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
     let short = interface.strip_prefix(BUS_NAME).unwrap_or(&interface).trim_start_matches('.').to_owned();
-    let line =
-        format!("{} +{after_ms} ms {path} {short}.{member} {}", clock(screen), Json::from(arguments.clone()));
+    let said = Json::from(arguments.clone());
+    let line = format!("{} +{after_ms} ms {path} {short}.{member} {said}", clock(screen));
     let data = json!({
-        "at": now(), "after-ms": after_ms, "path": path, "interface": interface, "signal": member, "arguments": arguments,
+        "at": now(),
+        "after-ms": after_ms,
+        "path": path,
+        "interface": interface,
+        "signal": member,
+        "arguments": arguments,
     });
     screen.answer(data, &line);
     Ok(())

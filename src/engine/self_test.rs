@@ -169,7 +169,11 @@ impl Engine {
     fn look_at_reader(&mut self) -> Look {
         let contact = self.readers.iter().filter(|reader| !reader.contactless);
         let Some(reader) = contact.clone().find(|reader| reader.ok).or_else(|| contact.clone().next()) else {
-            return Look::Done(Finding::bad(Part::Reader, Reason::Absent.word(), "no contact reader"));
+            return Look::Done(Finding::bad(
+                Part::Reader,
+                Reason::Absent.word(),
+                "no contact reader, or pcscd does not run",
+            ));
         };
         let name = reader.name.clone();
         if !reader.ok {
@@ -301,7 +305,7 @@ impl Engine {
                 let told = times.iter().filter_map(|(name, ms)| Some(format!("{name} {} ms", (*ms)?)));
                 Finding::good(Part::Host, told.collect::<Vec<_>>().join(", "))
             }
-            (Err(_), Some(fault)) => Finding::bad(Part::Host, fault.cause.word(), fault.to_string()),
+            (Err(_), Some(fault)) => Finding::bad(Part::Host, fault.cause.word(), &fault.detail),
             (Err(fault), None) => {
                 let silent = fault.name == FaultName::HostTimeout;
                 let reason = if silent { Reason::HostTimeout } else { Reason::HostFailed };

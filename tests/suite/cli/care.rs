@@ -74,7 +74,9 @@ fn signals_are_told_line_by_line() {
             (line, said)
         });
         assert!(listens.await.unwrap().0.contains("listening"));
-        world.sale("cli-m").await;
+        for name in ["cli-m-1", "cli-m-2"] {
+            world.sale(name).await;
+        }
         let output = tokio::task::spawn_blocking(move || monitor.wait_with_output().unwrap()).await.unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         let lines: Vec<Json> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
