@@ -142,14 +142,6 @@ fn ground(config: &Config, state_dir: &Path) -> Result<Ground, String> {
     })
 }
 
-fn key_store(config: &Config, master_key: Option<&MasterKeyMaterial>) -> Result<SoftwareStore, String> {
-    let mut key_store = SoftwareStore::new(config.host.profile.keys);
-    if let Some(key) = master_key {
-        key_store.load_master(key).map_err(|error| error.to_string())?;
-    }
-    Ok(key_store)
-}
-
 async fn serve(
     (path, config): (&Path, &Config),
     config_invalid: bool,
@@ -218,6 +210,15 @@ async fn serve(
         return Err("the bus side ended before it began".to_owned());
     }
     together(engine, receivers, parts, signals, stop, name_owned).await
+}
+
+/// The key store, with the master key of the credential in it where there is one.
+fn key_store(config: &Config, master_key: Option<&MasterKeyMaterial>) -> Result<SoftwareStore, String> {
+    let mut key_store = SoftwareStore::new(config.host.profile.keys);
+    if let Some(key) = master_key {
+        key_store.load_master(key).map_err(|error| error.to_string())?;
+    }
+    Ok(key_store)
 }
 
 /// Runs engine and bus; the end of one is the end of both.

@@ -6,7 +6,7 @@ pub(crate) mod shop;
 pub(crate) mod trade;
 
 use super::words::Lang;
-use care::{Config, Test};
+use care::{Config, SchemaForm, Test};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use shop::{Backup, Host, Ledger, Link, Operator, Queue, Settle};
 use std::path::PathBuf;
@@ -97,6 +97,20 @@ pub(crate) enum Command {
     Report {
         /// Must not exist
         file: PathBuf,
+    },
+    /// List everything that is not as it should be, with what to do about it
+    Doctor,
+    /// Show every signal of the terminal as it comes; JSON lines with --json
+    Monitor {
+        /// End after so many signals
+        #[arg(long, value_name = "N")]
+        count: Option<u32>,
+    },
+    /// Print the forms that programs can rely on, offline
+    Schema {
+        /// Which
+        #[arg(value_enum, default_value = "json")]
+        form: SchemaForm,
     },
     /// Look at the configuration, and change it behind a checkpoint
     #[command(subcommand)]

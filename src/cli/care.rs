@@ -8,6 +8,7 @@ use super::{jobs, words};
 use crate::api::proxy::Options;
 use serde_json::{Map, Value as Json, json};
 use std::time::Duration;
+use zbus::zvariant::OwnedObjectPath;
 
 /// A line that is dialled three times, an answer, and what goes before it.
 const TEST_MAX: Duration = Duration::from_secs(600);
@@ -19,14 +20,8 @@ pub(crate) async fn test(screen: &Screen, address: Option<&str>, wanted: &Test) 
     let terminal = Terminal::connect(address).await?;
     let all = wanted.parts.iter().any(|part| part == "all");
     let parts: Vec<&str> = if all { Vec::new() } else { wanted.parts.iter().map(String::as_str).collect() };
-    let job = terminal.manager().await?.self_test(&parts, wanted.level.word(), Options::new()).await?;
-    let properties = jobs::to_end(screen, &terminal, &job, TEST_MAX).await?;
+    let (job, properties, items) = run(screen, &terminal, &parts, wanted.level.word()).await?;
     let result = jobs::result(&job, &properties)?;
-    let items: Vec<Map<String, Json>> = result
-        .get("items")
-        .and_then(Json::as_array)
-        .map(|items| items.iter().filter_map(Json::as_object).cloned().collect())
-        .unwrap_or_default();
     screen.answer(jobs::document(&job, &properties, &result), &shown(screen, &items));
     if wanted.level == Level::Interactive && !screen.json {
         screen.note(screen.word(words::LOOK_AT_TEST_PAGE));
@@ -34,15 +29,36 @@ pub(crate) async fn test(screen: &Screen, address: Option<&str>, wanted: &Test) 
     Ok(exit(&items))
 }
 
+/// Has the terminal test its parts: the job, its properties at the end, and what was found.
+pub(crate) async fn run(
+    screen: &Screen,
+    terminal: &Terminal,
+    parts: &[&str],
+    level: &str,
+) -> Result<(OwnedObjectPath, Map<String, Json>, Vec<Map<String, Json>>), Failure> {
+    let job = terminal.manager().await?.self_test(parts, level, Options::new()).await?;
+    let properties = jobs::to_end(screen, terminal, &job, TEST_MAX).await?;
+    let result = jobs::result(&job, &properties)?;
+    let items = result.get("items").and_then(Json::as_array).cloned().unwrap_or_default();
+    Ok((job, properties, items.iter().filter_map(Json::as_object).cloned().collect()))
+}
+
+/// What to do about a finding, and what was seen.
+pub(crate) fn advice(screen: &Screen, finding: &Map<String, Json>) -> String {
+    let seen = [finding.text("detail"), finding.text("evidence")].concat();
+    let text = finding.get("text").and_then(Json::as_object).map(|text| text.text(screen.lang.key()));
+    match text {
+        Some(text) if !text.is_empty() && !seen.is_empty() => format!("{text} ({seen})"),
+        Some(text) if !text.is_empty() => text.to_owned(),
+        _ => seen,
+    }
+}
+
 fn shown(screen: &Screen, items: &[Map<String, Json>]) -> String {
     let row = |item: &Map<String, Json>| {
         let (tone, label) =
             if item.yes("ok") { (Tone::Good, words::WELL) } else { (Tone::Bad, words::NOT_WELL) };
-        let text = item.get("text").and_then(Json::as_object).map(|text| text.text(screen.lang.key()));
-        let told = match text {
-            Some(text) if !text.is_empty() => format!("{text} ({})", item.text("detail")),
-            _ => item.text("detail").to_owned(),
-        };
+        let told = advice(screen, item);
         vec![screen.term(item.text("what")).to_owned(), screen.tone(tone, screen.word(label)), told]
     };
     let head = [words::PART, words::RESULT, words::WHAT_TO_DO];

@@ -215,6 +215,16 @@ pub(crate) fn plain_dict(dict: Dict) -> Map<String, Json> {
     sorted.into_iter().map(|(key, value)| (key, plain(&value))).collect()
 }
 
+/// The arguments of a signal as JSON.
+pub(crate) fn plain_body(message: &zbus::Message) -> Result<Vec<Json>, Failure> {
+    let body = message.body();
+    if body.signature() == &zbus::zvariant::Signature::Unit {
+        return Ok(Vec::new());
+    }
+    let arguments: zbus::zvariant::Structure<'_> = body.deserialize()?;
+    Ok(arguments.fields().iter().map(plain).collect())
+}
+
 /// Properties as JSON: `TerminalId` becomes `terminal-id`, the form of all other keys.
 fn plain_properties(properties: HashMap<String, OwnedValue>) -> Map<String, Json> {
     let sorted: BTreeMap<String, OwnedValue> = properties.into_iter().collect();

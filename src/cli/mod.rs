@@ -11,6 +11,7 @@ mod care;
 mod client;
 mod config;
 mod decode;
+mod doctor;
 mod explain;
 mod failure;
 mod follow;
@@ -18,9 +19,11 @@ mod jobs;
 mod learn;
 mod leave;
 mod link;
+mod monitor;
 mod printer;
 mod queue;
 mod reconcile;
+mod schema;
 mod screen;
 mod secret;
 mod status;
@@ -124,6 +127,9 @@ async fn command(screen: &Screen, cli: Cli) -> Result<Exit, Failure> {
         Command::Test(wanted) => care::test(screen, address, &wanted).await,
         Command::Security => care::security(screen, address).await,
         Command::Report { file } => backup::report(screen, address, &file).await,
+        Command::Doctor => doctor::doctor(screen, address).await,
+        Command::Monitor { count } => monitor::monitor(screen, address, count).await,
+        Command::Schema { form } => Ok(schema::schema(screen, form)),
         Command::Config(verb) => config::config(screen, address, &verb).await,
         Command::Decode(what) => decode::run(screen, &what),
         Command::Completions { shell } => Ok(completions(screen, shell)),

@@ -58,7 +58,7 @@ pub(crate) async fn readers(screen: &Screen, address: Option<&str>, verb: &Reade
 }
 
 /// Properties of one interface of the root object; empty if it is not there.
-fn root_part(objects: &Objects, interface: &str) -> Properties {
+pub(crate) fn root_part(objects: &Objects, interface: &str) -> Properties {
     objects.get(root().as_str()).and_then(|interfaces| interfaces.get(interface)).cloned().unwrap_or_default()
 }
 

@@ -102,7 +102,23 @@ pub fn write_set(path: &Path, text: &str) -> io::Result<()> {
 
 fn load_from(path: &Path, folders: &Folders, over: Option<(&Path, &str)>) -> Result<ReadFiles, ConfigErrors> {
     let mut errors = Vec::new();
-    let (mut all, mut sources) = lay_over(path, over, &mut errors)?;
+    let mut lists = Vec::new();
+    let mut sources = Vec::new();
+    let mut all = Tables::default();
+    for (file, text) in texts(path, over, &mut errors) {
+        let mut tables = Tables::parse(&file, &text, &mut errors);
+        lists.extend(tables.lists.keys().map(|name| unknown_table(&file, &tables, name)));
+        for (name, entries) in core::mem::take(&mut tables.tables) {
+            all.tables.entry(name).or_default().extend(entries);
+        }
+        all.lines.extend(tables.lines);
+        sources.push(file);
+    }
+    if !errors.is_empty() {
+        // What could not be read would only be reported again as missing.
+        return Err(sorted(errors));
+    }
+    errors.extend(lists);
     let merged = all.tables.clone();
     let found = profiles::find(&all, folders, &mut sources, &mut errors);
     let mut take = |name: &str| {
@@ -153,35 +169,14 @@ fn load_from(path: &Path, folders: &Folders, over: Option<(&Path, &str)>) -> Res
     }
 }
 
-/// The tables of all files, later ones over earlier ones, and which files these are. Lists of tables are noted.
-fn lay_over(
-    path: &Path,
-    over: Option<(&Path, &str)>,
-    errors: &mut Vec<ConfigError>,
-) -> Result<(Tables, Vec<PathBuf>), ConfigErrors> {
-    let mut texts = Vec::new();
-    for file in with_drop_ins(path, errors) {
-        let Some(text) = read_text(&file, errors) else { continue };
-        texts.push((file, text));
-    }
+/// The files in their order, and what lies above them.
+fn texts(path: &Path, over: Option<(&Path, &str)>, errors: &mut Vec<ConfigError>) -> Vec<(PathBuf, String)> {
+    let files = with_drop_ins(path, errors);
+    let read = files.into_iter().filter_map(|file| read_text(&file, errors).map(|text| (file, text)));
+    let mut all: Vec<(PathBuf, String)> = read.collect();
     let over = over.filter(|(_, text)| !text.is_empty());
-    texts.extend(over.map(|(file, text)| (file.to_owned(), text.to_owned())));
-    let (mut all, mut lists, mut sources) = (Tables::default(), Vec::new(), Vec::new());
-    for (file, text) in texts {
-        let mut tables = Tables::parse(&file, &text, errors);
-        lists.extend(tables.lists.keys().map(|name| unknown_table(&file, &tables, name)));
-        for (name, entries) in core::mem::take(&mut tables.tables) {
-            all.tables.entry(name).or_default().extend(entries);
-        }
-        all.lines.extend(tables.lines);
-        sources.push(file);
-    }
-    if !errors.is_empty() {
-        // What could not be read would only be reported again as missing.
-        return Err(sorted(core::mem::take(errors)));
-    }
-    errors.extend(lists);
-    Ok((all, sources))
+    all.extend(over.map(|(file, text)| (file.to_owned(), text.to_owned())));
+    all
 }
 
 fn sorted(mut errors: Vec<ConfigError>) -> ConfigErrors {

@@ -111,7 +111,7 @@ impl Engine {
         keys: &[String],
         answer: oneshot::Sender<Result<Vec<(String, Setting)>, Fault>>,
     ) {
-        let all = self.config.all();
+        let all = self.health.config.all();
         let unknown = keys.iter().find(|key| !all.iter().any(|(name, _)| name == *key));
         let result = match unknown {
             Some(key) => {
@@ -135,11 +135,11 @@ impl Engine {
         if self.active.is_some() || self.settling() {
             return busy("a transaction or a settlement runs; wait for it");
         }
-        if self.config.is_pending() {
+        if self.health.config.is_pending() {
             return busy("a change waits for Config.Confirm or Rollback; end that one first");
         }
         let by = self.may(&Deed::of("parameters"), leave, caller)?;
-        let live = self.config.keeper.propose(values)?;
+        let live = self.health.config.keeper.propose(values)?;
         let names: Vec<&str> = values.iter().map(|(name, _)| name.as_str()).collect();
         let mut bytes = [0; 8];
         self.system.random(&mut bytes);
@@ -148,16 +148,16 @@ impl Engine {
         self.note_audit(&by, format!("configuration changed: {}", names.join(" ")));
         self.adopt(*live);
         let until = self.system.boot().after(wait);
-        self.config.pending = Some(Pending { checkpoint: checkpoint.clone(), until, by });
+        self.health.config.pending = Some(Pending { checkpoint: checkpoint.clone(), until, by });
         Ok(checkpoint)
     }
 
     /// The change of this name waits.
     fn awaited_change(&self, checkpoint: &str) -> Result<(), Fault> {
-        if self.config.pending.as_ref().is_some_and(|pending| pending.checkpoint == checkpoint) {
+        if self.health.config.pending.as_ref().is_some_and(|pending| pending.checkpoint == checkpoint) {
             return Ok(());
         }
-        if self.config.undone.as_deref() == Some(checkpoint) {
+        if self.health.config.undone.as_deref() == Some(checkpoint) {
             let text = "nobody confirmed that change in time: it was taken back; call Config.Set again";
             return Err(Fault::new(FaultName::RolledBack, text));
         }
@@ -167,8 +167,8 @@ impl Engine {
     fn config_confirm(&mut self, checkpoint: &str, leave: &Leave, caller: &Caller) -> Result<(), Fault> {
         self.awaited_change(checkpoint)?;
         let by = self.may(&Deed::of("parameters"), leave, caller)?;
-        self.config.keeper.keep()?;
-        self.config.pending = None;
+        self.health.config.keeper.keep()?;
+        self.health.config.pending = None;
         self.note_audit(&by, "configuration confirmed");
         Ok(())
     }
@@ -180,13 +180,13 @@ impl Engine {
             return Err(Fault::new(FaultName::Busy, text));
         }
         let by = self.may(&Deed::of("parameters"), leave, caller)?;
-        self.config.pending = None;
+        self.health.config.pending = None;
         self.take_change_back(&by, "configuration rolled back");
         Ok(())
     }
 
     fn take_change_back(&mut self, by: &OperatorId, how: &str) {
-        let live = self.config.keeper.take_back();
+        let live = self.health.config.keeper.take_back();
         self.adopt(*live);
         self.note_audit(by, how);
         tracing::warn!("{how}");
@@ -195,7 +195,7 @@ impl Engine {
     pub(super) fn next_config_at(&self) -> Option<BootTime> {
         // One that must wait for a transaction is looked at again when that ends.
         let free = self.active.is_none() && !self.settling();
-        self.config.pending.as_ref().filter(|_| free).map(|pending| pending.until)
+        self.health.config.pending.as_ref().filter(|_| free).map(|pending| pending.until)
     }
 
     /// Nobody confirmed in time. What runs keeps what it began with: the change goes when it has ended.
@@ -204,9 +204,9 @@ impl Engine {
         if self.active.is_some() || self.settling() {
             return;
         }
-        if let Some(pending) = self.config.pending.take_if(|pending| now >= pending.until) {
+        if let Some(pending) = self.health.config.pending.take_if(|pending| now >= pending.until) {
             self.take_change_back(&pending.by, "configuration rolled back: not confirmed in time");
-            self.config.undone = Some(pending.checkpoint);
+            self.health.config.undone = Some(pending.checkpoint);
         }
     }
 

@@ -40,25 +40,25 @@ impl Engine {
         if self.stopping() {
             return Err(Fault::new(FaultName::NotReady, "the terminal is stopping"));
         }
-        if self.inhibitors.held.len() >= HELD_MAX {
+        if self.health.inhibitors.held.len() >= HELD_MAX {
             return Err(Fault::new(FaultName::TooMany, "8 inhibitors are held already; close one"));
         }
         let id = self.fresh_id();
         tracing::warn!(why, peer = caller.peer, uid = caller.uid, "no new transactions");
-        self.inhibitors.held.insert(id, why);
-        Ok(Ticket::new(id, self.inhibitors.tell.clone()))
+        self.health.inhibitors.held.insert(id, why);
+        Ok(Ticket::new(id, self.health.inhibitors.tell.clone()))
     }
 
     /// One was let go.
     pub(super) fn inhibitor_gone(&mut self, id: u64) {
-        if let Some(why) = self.inhibitors.held.remove(&id) {
+        if let Some(why) = self.health.inhibitors.held.remove(&id) {
             tracing::info!(why, "an inhibitor was let go");
         }
     }
 
     /// The refusal while one is held.
     pub(super) fn inhibited_fault(&self) -> Fault {
-        let why = self.inhibitors.why();
+        let why = self.health.inhibitors.why();
         Fault::new(
             FaultName::WrongState,
             format!("new transactions are held back ({why}); wait until that is over"),

@@ -180,8 +180,8 @@ impl Engine {
                 Some(event) = wiring.link_events.recv() => self.link_event(event),
                 Some((visit, checked)) = self.door.judged() => self.judged(visit, checked),
                 Some(done) = self.upkeep.done.recv() => self.copy_moved(done),
-                Some(id) = self.inhibitors.gone.recv() => self.inhibitor_gone(id),
-                Some(seen) = self.checks.seen.recv() => self.storage_seen(seen),
+                Some(id) = self.health.inhibitors.gone.recv() => self.inhibitor_gone(id),
+                Some(seen) = self.health.checks.seen.recv() => self.storage_seen(seen),
                 Some(command) = wiring.commands.recv() => self.command(command),
                 () = tokio::time::sleep(wait) => {}
             }
@@ -242,7 +242,7 @@ impl Engine {
             Some(self.upkeep.next_at()),
             Some(self.next_day_at()),
             self.next_link_at(),
-            self.checks.deadline(),
+            self.health.checks.deadline(),
             self.next_config_at(),
             self.stop_by,
         ]

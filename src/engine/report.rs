@@ -61,7 +61,7 @@ impl Engine {
             file("queue.txt", queue(&snapshot)),
             file("statistics.txt", statistics(&snapshot)),
         ];
-        let (surveyor, facts) = (Arc::clone(&self.checks.surveyor), self.security_facts());
+        let (surveyor, facts) = (Arc::clone(&self.health.checks.surveyor), self.security_facts());
         let draft = Draft { target, files, facts, surveyor, at: self.wall() };
         self.move_aside("report", Work::Report(Box::new(draft)))
     }
@@ -75,7 +75,7 @@ impl Engine {
     /// As `posd.toml` would say it.
     fn configuration_text(&self) -> String {
         let (mut text, mut table) = (String::new(), String::new());
-        for (name, value) in self.config.all() {
+        for (name, value) in self.health.config.all() {
             let Some((of, key)) = name.split_once('.') else { continue };
             if of != table {
                 text.push_str(&format!("[{of}]\n"));

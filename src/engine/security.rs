@@ -12,7 +12,7 @@ impl Engine {
     /// Answers with all guards in their order.
     #[allow(clippy::disallowed_methods, reason = "the engine owns this thread")]
     pub(super) fn security(&self, answer: oneshot::Sender<Result<Vec<Fact>, Fault>>) {
-        let (ours, surveyor) = (self.security_facts(), Arc::clone(&self.checks.surveyor));
+        let (ours, surveyor) = (self.security_facts(), Arc::clone(&self.health.checks.surveyor));
         let (tell, told) = std::sync::mpsc::sync_channel(1);
         let look = move || {
             let Ok(answer) = told.recv() else { return };

@@ -87,7 +87,7 @@ impl Engine {
         if self.stopping() || self.upkeep.holds_money() {
             return Err(Fault::new(FaultName::NotReady, "the terminal is stopping or being restored"));
         }
-        if self.checks.running.is_some() {
+        if self.health.checks.running.is_some() {
             return Err(Fault::new(FaultName::Busy, "a self-test is running; wait for its job"));
         }
         let drawer = self.settings.drawer_role.is_some();
@@ -95,14 +95,16 @@ impl Engine {
             Part::ALL.iter().copied().filter(|part| *part != Part::Drawer || drawer).collect();
         let job = self.new_job("self-test")?;
         let left = in_order(wanted, &all).into();
-        self.checks.running = Some(Running { job, level, left, found: Vec::new(), waits: None });
+        self.health.checks.running = Some(Running { job, level, left, found: Vec::new(), waits: None });
         self.go_on_testing();
         Ok(job)
     }
 
     /// Looks at one part after the other until one has to be waited for, or all are done.
     fn go_on_testing(&mut self) {
-        while let Some(running) = self.checks.running.as_mut().filter(|running| running.waits.is_none()) {
+        while let Some(running) =
+            self.health.checks.running.as_mut().filter(|running| running.waits.is_none())
+        {
             let (job, level) = (running.job, running.level);
             let (done, all) = (running.found.len(), running.found.len().saturating_add(running.left.len()));
             let Some(part) = running.left.pop_front() else { return self.self_test_done() };
@@ -117,21 +119,21 @@ impl Engine {
                 }
                 Look::Waits(step, patience) => (step, until(patience)),
             };
-            if let Some(running) = &mut self.checks.running {
+            if let Some(running) = &mut self.health.checks.running {
                 running.waits = Some(waits);
             }
         }
     }
 
     fn found_part(&mut self, finding: Finding) {
-        if let Some(running) = &mut self.checks.running {
+        if let Some(running) = &mut self.health.checks.running {
             running.waits = None;
             running.found.push(finding);
         }
     }
 
     fn self_test_done(&mut self) {
-        let Some(Running { job, found, .. }) = self.checks.running.take() else { return };
+        let Some(Running { job, found, .. }) = self.health.checks.running.take() else { return };
         let items = JobValue::Rows(found.iter().map(item).collect());
         self.end_job(job, vec![("items".to_owned(), items)], None);
     }
@@ -167,7 +169,11 @@ impl Engine {
     fn look_at_reader(&mut self) -> Look {
         let contact = self.readers.iter().filter(|reader| !reader.contactless);
         let Some(reader) = contact.clone().find(|reader| reader.ok).or_else(|| contact.clone().next()) else {
-            return Look::Done(Finding::bad(Part::Reader, Reason::Absent.word(), "no contact reader"));
+            return Look::Done(Finding::bad(
+                Part::Reader,
+                Reason::Absent.word(),
+                "no contact reader, or pcscd does not run",
+            ));
         };
         let name = reader.name.clone();
         if !reader.ok {
@@ -236,7 +242,7 @@ impl Engine {
     #[allow(clippy::disallowed_methods, reason = "the engine owns this thread")]
     fn look_at_storage(&mut self) -> Look {
         let id = self.fresh_id();
-        let SelfTests { surveyor, door, tell, .. } = &self.checks;
+        let SelfTests { surveyor, door, tell, .. } = &self.health.checks;
         let (surveyor, door, tell) = (Arc::clone(surveyor), door.clone(), tell.clone());
         let look = move || {
             let finding = storage(surveyor.as_ref(), &door);
@@ -253,13 +259,13 @@ impl Engine {
 
     /// The step that is waited for, if it is this one.
     fn awaited(&mut self, fits: impl Fn(&Step) -> bool) -> Option<Step> {
-        let running = self.checks.running.as_mut()?;
+        let running = self.health.checks.running.as_mut()?;
         running.waits.take_if(|(step, _)| fits(step)).map(|(step, _)| step)
     }
 
     /// The card thread has let go of the card.
     pub(super) fn card_let_go(&mut self, wanted: u64) {
-        if let Some(resetting) = self.checks.resetting.take_if(|resetting| resetting.id == wanted) {
+        if let Some(resetting) = self.health.checks.resetting.take_if(|resetting| resetting.id == wanted) {
             reply(resetting.answer, Ok(()));
         }
         if let Some(Step::Reader { name, .. }) =
@@ -280,7 +286,7 @@ impl Engine {
 
     /// A host job has ended: true if it was the self-test's look at the way to the bank.
     pub(super) fn line_tested(&mut self, job: u64, result: &Result<(), Fault>) -> bool {
-        if self.checks.running.as_ref().is_none_or(|running| running.job != job) {
+        if self.health.checks.running.as_ref().is_none_or(|running| running.job != job) {
             return false;
         }
         if self.awaited(|step| matches!(step, Step::Host)).is_some() {
@@ -299,7 +305,7 @@ impl Engine {
                 let told = times.iter().filter_map(|(name, ms)| Some(format!("{name} {} ms", (*ms)?)));
                 Finding::good(Part::Host, told.collect::<Vec<_>>().join(", "))
             }
-            (Err(_), Some(fault)) => Finding::bad(Part::Host, fault.cause.word(), fault.to_string()),
+            (Err(_), Some(fault)) => Finding::bad(Part::Host, fault.cause.word(), &fault.detail),
             (Err(fault), None) => {
                 let silent = fault.name == FaultName::HostTimeout;
                 let reason = if silent { Reason::HostTimeout } else { Reason::HostFailed };
@@ -310,7 +316,9 @@ impl Engine {
 
     /// The test page may be out.
     pub(super) fn watch_test_page(&mut self) {
-        let Some(Running { waits: Some((Step::Page(key), _)), .. }) = &self.checks.running else { return };
+        let Some(Running { waits: Some((Step::Page(key), _)), .. }) = &self.health.checks.running else {
+            return;
+        };
         let finding = match self.desk.state_of(key) {
             Some(PrintState::Queued | PrintState::Printing) => return,
             Some(PrintState::Confirmed) => Finding::good(Part::Printer, "the test page is out"),
@@ -325,18 +333,18 @@ impl Engine {
 
     /// `Job.Cancel` of the test: what has been begun ends by itself, and nobody hears of it.
     pub(super) fn cancel_self_test(&mut self, job: u64) {
-        self.checks.running.take_if(|running| running.job == job);
+        self.health.checks.running.take_if(|running| running.job == job);
         self.end_job(job, Vec::new(), Some(Fault::new(FaultName::Cancelled, "cancelled")));
     }
 
     /// Patience with a part, or with the reader's reset, may be over.
     pub(super) fn tick_checks(&mut self) {
         let now = self.system.boot();
-        if let Some(resetting) = self.checks.resetting.take_if(|resetting| now >= resetting.until) {
+        if let Some(resetting) = self.health.checks.resetting.take_if(|resetting| now >= resetting.until) {
             let text = "the reader does not come back; take the card out and replug the reader";
             reply(resetting.answer, Err(Fault::new(FaultName::DeviceFault, text)));
         }
-        let running = self.checks.running.as_mut();
+        let running = self.health.checks.running.as_mut();
         let Some((step, _)) = running.and_then(|running| running.waits.take_if(|(_, at)| now >= *at)) else {
             return;
         };
@@ -356,7 +364,7 @@ impl Engine {
         if self.active.is_some() {
             return reply(answer, fault("a transaction uses the reader; wait for it or cancel it"));
         }
-        if self.checks.resetting.is_some() {
+        if self.health.checks.resetting.is_some() {
             return reply(answer, fault("the reader is being reset; wait for it"));
         }
         let id = self.fresh_id();
@@ -365,7 +373,7 @@ impl Engine {
             return reply(answer, Err(Fault::new(FaultName::DeviceFault, text)));
         }
         let until = self.system.boot().after(READER_PATIENCE);
-        self.checks.resetting = Some(Resetting { id, until, answer });
+        self.health.checks.resetting = Some(Resetting { id, until, answer });
     }
 }
 

@@ -175,7 +175,7 @@ impl Engine {
             Some("storage-fault")
         } else if self.upkeep.holds_money() {
             Some("restore-unconfirmed")
-        } else if self.inhibitors.any() {
+        } else if self.health.inhibitors.any() {
             Some("inhibited")
         } else if self.settling() {
             Some("batch-closing")

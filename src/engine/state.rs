@@ -1,11 +1,11 @@
 //! What the engine holds, how it is made from the journal, and the small verbs that all its parts use.
 use super::care::Care;
-use super::configuration::ConfigDesk;
+use super::configuration::{ConfigDesk, Configurator};
 use super::download::Downloads;
 use super::handle::{AgentCommand, Notice};
 use super::inhibit::Inhibitors;
 use super::jobs::Jobs;
-use super::journal_thread::{JournalThread, Task};
+use super::journal_thread::{JournalDoor, JournalThread, Task};
 use super::line::Line;
 use super::links::LinkDesk;
 use super::operators::{Door, Session};
@@ -141,12 +141,8 @@ pub struct Engine {
     pub(super) links: LinkDesk,
     pub(super) jobs: Jobs,
     pub(super) upkeep: Upkeep,
-    /// The self-test, and the reader's reset.
-    pub(super) checks: SelfTests,
-    /// What of the configuration is being changed.
-    pub(super) config: ConfigDesk,
-    /// Who holds new transactions back.
-    pub(super) inhibitors: Inhibitors,
+    /// What the terminal does for its own health.
+    pub(super) health: Health,
     pub(super) desk: PrintDesk,
     pub(super) readers: Vec<ReaderStatus>,
     pub(super) slot: Slot,
@@ -193,7 +189,14 @@ pub struct Engine {
     pub(super) outbox: Vec<Notice>,
     /// Timeline lines that go with the next commit.
     pub(super) notes: Vec<(TxnId, TimelineRow)>,
-    pub(super) published: Option<Arc<Snapshot>>,
+    pub(super) published: Published,
+}
+
+/// What the world was last told.
+#[derive(Default)]
+pub(super) struct Published {
+    pub(super) snapshot: Option<Arc<Snapshot>>,
+    /// The lock file is held.
     pub(super) busy_lock: bool,
 }
 
@@ -223,6 +226,26 @@ pub(super) struct Slot {
     pub(super) card_used: bool,
 }
 
+/// What the terminal does for its own health.
+pub(super) struct Health {
+    /// The self-test, and the reader's reset.
+    pub(super) checks: SelfTests,
+    /// What of the configuration is being changed.
+    pub(super) config: ConfigDesk,
+    /// Who holds new transactions back.
+    pub(super) inhibitors: Inhibitors,
+}
+
+impl Health {
+    fn new(
+        (surveyor, configurator): (Arc<dyn Surveyor>, Box<dyn Configurator>),
+        door: JournalDoor<Note>,
+    ) -> Self {
+        let checks = SelfTests::new(surveyor, door);
+        Self { checks, config: ConfigDesk::new(configurator), inhibitors: Inhibitors::new() }
+    }
+}
+
 impl Engine {
     /// Reads the journal, puts right what was interrupted, and makes the engine. When it returns, every obligation is
     /// rebuilt and durable.
@@ -231,11 +254,11 @@ impl Engine {
     /// [`EngineError`] if the journal cannot be read or written, or a thread cannot be started.
     pub fn recover(settings: Settings, mut wiring: Wiring) -> Result<(Self, Receivers), EngineError> {
         let (loaded, after_break) = rebuild(wiring.journal.as_mut(), wiring.system.wall())?;
-        let ports = (wiring.journal, wiring.courier, wiring.surveyor);
-        let (journal, door, upkeep, checks) = threads(ports, &loaded, wiring.system.boot())?;
+        let (journal, door, upkeep) = threads(wiring.journal, wiring.courier, &loaded, wiring.system.boot())?;
         let (clock_floor, clock_offset) = clock(wiring.system.wall(), settings.built_at, &loaded);
         let mut engine = Self {
             line: line(&settings, &loaded, wiring.system.as_ref(), (clock_floor, clock_offset)),
+            health: Health::new((wiring.surveyor, wiring.configurator), journal.door()),
             journal,
             card: wiring.card,
             host: wiring.host,
@@ -255,9 +278,6 @@ impl Engine {
             system: wiring.system,
             jobs: Jobs::default(),
             upkeep,
-            checks,
-            config: ConfigDesk::new(wiring.configurator),
-            inhibitors: Inhibitors::new(),
             desk: PrintDesk::new(after_break),
             readers: Vec::new(),
             slot: Slot::default(),
@@ -291,8 +311,7 @@ impl Engine {
             lost: None,
             outbox: Vec::new(),
             notes: Vec::new(),
-            published: None,
-            busy_lock: false,
+            published: Published::default(),
             settings,
         };
         engine.resume((loaded.master_key, loaded.keys), [&loaded.recent, &loaded.open, &loaded.refused]);
@@ -374,16 +393,16 @@ impl Engine {
 
 /// The threads of the journal and of the passwords, and the keeper of copies that has its own when it needs one.
 fn threads(
-    (journal, courier, surveyor): (Box<dyn Journal>, Arc<dyn Courier>, Arc<dyn Surveyor>),
+    journal: Box<dyn Journal>,
+    courier: Arc<dyn Courier>,
     loaded: &Loaded,
     now: BootTime,
-) -> Result<(JournalThread<Note>, Door, Upkeep, SelfTests), EngineError> {
+) -> Result<(JournalThread<Note>, Door, Upkeep), EngineError> {
     let none = |error: std::io::Error| EngineError::Lost(error.to_string());
     let check = journal.checker();
     let journal = JournalThread::start(journal).map_err(none)?;
     let upkeep = Upkeep::new(courier, check, journal.door(), loaded, now);
-    let checks = SelfTests::new(surveyor, journal.door());
-    Ok((journal, Door::open().map_err(none)?, upkeep, checks))
+    Ok((journal, Door::open().map_err(none)?, upkeep))
 }
 
 /// Floor and offset of the clock. One that was set right since the last sign-on needs no offset: it would count twice.

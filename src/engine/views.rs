@@ -300,14 +300,14 @@ impl Engine {
     pub(super) async fn publish(&mut self) -> Result<(), EngineError> {
         self.outbox.extend(self.entries.publish().into_iter().map(Notice::Txn));
         let snapshot = self.snapshot();
-        if self.published.as_deref() != Some(&snapshot) {
+        if self.published.snapshot.as_deref() != Some(&snapshot) {
             let busy = !snapshot.terminal.update_blockers.is_empty();
-            if busy != self.busy_lock {
-                self.busy_lock = busy;
+            if busy != self.published.busy_lock {
+                self.published.busy_lock = busy;
                 self.system.hold_busy_lock(busy);
             }
             let snapshot = Arc::new(snapshot);
-            self.published = Some(Arc::clone(&snapshot));
+            self.published.snapshot = Some(Arc::clone(&snapshot));
             self.snapshot.send_replace(Arc::clone(&snapshot));
             let end = self.outbox.iter().position(|notice| matches!(notice, Notice::Finished { .. }));
             self.outbox.insert(end.unwrap_or(self.outbox.len()), Notice::Snapshot(snapshot));
@@ -350,7 +350,7 @@ impl Engine {
             TerminalState::Trading
         } else if self.settling() {
             TerminalState::Settling
-        } else if self.identity_changed() || self.upkeep.is_unconfirmed() || self.inhibitors.any() {
+        } else if self.identity_changed() || self.upkeep.is_unconfirmed() || self.health.inhibitors.any() {
             TerminalState::Maintenance
         } else if offline {
             TerminalState::ReadyOffline
@@ -386,8 +386,8 @@ impl Engine {
         let named = [
             (self.storage_trouble.is_some(), "storage-fault"),
             (self.upkeep.is_unconfirmed(), "restore-unconfirmed"),
-            (self.inhibitors.any(), "inhibited"),
-            (self.config.is_pending(), "config-unconfirmed"),
+            (self.health.inhibitors.any(), "inhibited"),
+            (self.health.config.is_pending(), "config-unconfirmed"),
             (self.identity_changed(), "identity-changed"),
             (!self.has_master_key(), "keys-missing"),
             (self.settings.emv.aids.is_empty(), "parameters-missing"),
@@ -423,7 +423,7 @@ impl Engine {
             (self.desk.depth() > 0, "printing"),
             (self.queue.iter().any(|entry| entry.entry_type() == EntryType::Reversal), "reversal"),
             (self.queue.iter().any(queue::Entry::is_sendable), "queue"),
-            (self.inhibitors.any(), "inhibited"),
+            (self.health.inhibitors.any(), "inhibited"),
         ];
         named.into_iter().filter(|(holds, _)| *holds).map(|(_, word)| word.to_owned()).collect()
     }

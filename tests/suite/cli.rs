@@ -6,6 +6,7 @@
     clippy::disallowed_methods,
     reason = "a test: a surprise shall end it, and it makes its own files"
 )]
+mod care;
 mod daemon;
 mod decode;
 mod fake;

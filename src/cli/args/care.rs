@@ -37,6 +37,15 @@ impl Level {
     }
 }
 
+/// What `posctl schema` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaForm {
+    /// posctl's documents as JSON Schema
+    Json,
+    /// The interfaces of the bus as XML
+    Dbus,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Config {
     /// Show values in use; without a key all of them

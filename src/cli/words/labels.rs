@@ -207,6 +207,10 @@ pairs! {
     CHANGE_WAITS = "已生效, 请在限时内确认:", "in use; confirm it in time, or it is taken back:";
     CHANGE_KEPT = "已保存", "kept";
     CHANGE_BACK = "已撤回", "taken back";
+    LISTENING = "正在监听, 以 Ctrl-C 结束", "listening; end it with Ctrl-C";
+    NOTHING_FOUND = "未发现问题", "nothing to complain of";
+    SOURCE = "来源", "Source";
+    JOIN_GROUP = "没有权限: 请加入 posd-cashier 组, 并检查 polkit", "not allowed: join group posd-cashier, and check polkit";
     WHAT_TO_DO = "说明", "What was seen, what to do";
     READER_RESET = "已重置读卡器", "the reader was reset";
     MATCHED = "相符", "Matched";

@@ -7,7 +7,7 @@ use std::process::Output;
 
 impl World {
     /// Runs posctl on this world's bus; the objects are served by this very thread meanwhile.
-    async fn posctl(&self, arguments: &[&str]) -> Output {
+    pub(super) async fn posctl(&self, arguments: &[&str]) -> Output {
         let arguments = [arguments, &["--address", &self.bus.address]].concat();
         let mut command = posctl(&arguments);
         command.env("TZ", "UTC");
@@ -15,13 +15,13 @@ impl World {
     }
 
     /// The same with `--json`: exit status and document.
-    async fn json(&self, arguments: &[&str]) -> (Option<i32>, Json) {
+    pub(super) async fn json(&self, arguments: &[&str]) -> (Option<i32>, Json) {
         let output = self.posctl(&[arguments, &["--json"]].concat()).await;
         (output.status.code(), document(&output))
     }
 
     /// What the engine was asked since the last look, oldest first.
-    fn heard(&mut self) -> String {
+    pub(super) fn heard(&mut self) -> String {
         let mut all = String::new();
         while let Ok(asked) = self.asked.try_recv() {
             all.push_str(&asked);

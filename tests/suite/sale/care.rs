@@ -1,8 +1,9 @@
 //! The terminal looks after itself and is looked after, on the real daemon with its devices: self-test, reset of the
 //! reader, inhibitors, facts of security, the report for support, changes of the configuration.
 use crate::secrets::{card_numbers, find};
-use crate::support::{Options, PASSWORD, Till, dict_text, fault, number, with_till};
+use crate::support::{Options, PASSWORD, Till, Typed, dict_text, fault, number, with_till};
 use posd::api::proxy::{ConfigProxy, Dict, ROOT_PATH, ReaderProxy};
+use posd::domain::secret::ClearPin;
 use std::collections::HashMap;
 use zbus::zvariant::{OwnedValue, Value};
 
@@ -189,8 +190,11 @@ fn security_is_told_as_it_is() {
 /// Goal: the report is a tar of plain files that tells of the shop's day, and no card number, PIN or key is in it.
 #[test]
 fn a_report_tells_of_the_day_and_no_secret() {
-    with_till(Options::default(), async |till| {
-        till.typed.send_replace(crate::support::Typed::Pin("739582"));
+    let bank = |bank: &mut posd::sim::host::Config| {
+        bank.bank.default_pin = ClearPin::new(b"739582").unwrap();
+    };
+    with_till(Options { bank, ..Options::default() }, async |till| {
+        till.typed.send_replace(Typed::Pin("739582"));
         till.open().await;
         let sale = till.sale("s-1", 1250).await;
         till.put_card("unionpay");
