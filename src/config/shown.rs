@@ -164,6 +164,7 @@ fn digits(bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "a test makes its own files")]
 mod tests {
     use super::*;
     use crate::config::{Config, load_with};
