@@ -24,6 +24,7 @@ struct Read {
 }
 
 /// The job, the questions, the file.
+#[allow(clippy::disallowed_methods, reason = "posctl is an outer layer; it writes the file it was told to")]
 pub(crate) async fn learn(
     screen: &Screen,
     terminal: &Terminal,

@@ -22,7 +22,6 @@ pub mod operators;
 pub mod outcome;
 pub mod profile;
 pub mod queue;
-#[cfg(feature = "daemon")]
 pub mod quirks;
 pub mod receipt;
 pub mod record;

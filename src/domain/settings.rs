@@ -223,7 +223,6 @@ impl<'e> Section<'e> {
     }
 
     /// A whole number within limits that may be absent: `Some(None)` then.
-    #[cfg(feature = "daemon")]
     pub(crate) fn number_if_there<T: TryFrom<i64>>(
         &mut self,
         key: &'static str,
@@ -266,7 +265,6 @@ impl<'e> Section<'e> {
     }
 
     /// True or false, which may be absent: `Some(None)` then.
-    #[cfg(feature = "daemon")]
     pub(crate) fn flag_if_there(&mut self, key: &'static str) -> Option<Option<bool>> {
         if self.entries.contains_key(key) {
             return self.flag_or(key, None).map(Some);
