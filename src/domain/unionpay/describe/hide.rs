@@ -50,7 +50,11 @@ pub(super) fn has_known_form(mti: &str, is_unionpay: bool, de: De, value: &[u8])
         De::PRIVATE_60 if is_unionpay => {
             let type_is_known = text.get(..2).is_some_and(|code| words::type_code(code).is_some());
             let code_is_known = text.get(8..11).is_some_and(|code| words::management_code(code).is_some());
-            matches!(value.len(), 11 | 13 | 14 | 17) && type_is_known && code_is_known
+            // Sales begin with 22 as a card of Mastercard's may, so its whole range counts here.
+            let is_range =
+                text.get(..4).is_some_and(|four| !four.starts_with('2') || ("2221"..="2720").contains(&four));
+            let form_is_known = matches!(value.len(), 11 | 13 | 14 | 17) && type_is_known && code_is_known;
+            form_is_known && !(is_range && looks_like_a_card(value))
         }
         De::ORIGINAL if is_unionpay => {
             let date = text.get(12..16).unwrap_or("0000");
