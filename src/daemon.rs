@@ -466,6 +466,7 @@ fn settings(config: &Config, config_invalid: bool, token_key: TokenKey) -> Setti
         drawer_role: config.printer.drawer.map(|drawer| drawer.role),
         plies: config.printer.plies,
         tear_pause: config.printer.tear_pause,
+        declined_slip: config.printer.declined_slip,
         width_dots: config.printer.width_dots.unwrap_or(printer_escpos::WIDTH_DOTS),
         batch_max: config.batch.max_transactions,
         retention_days: config.batch.retention_days,

@@ -132,6 +132,7 @@ pub(super) fn printer(mut s: Section<'_>) -> Option<Printer> {
         s.number_if_there("width-dots", 192..=1024, " dots, a multiple of 8");
     let plies = s.number("plies", 2, 0..=2, "");
     let tear_pause = s.number("tear-pause-s", 5, 0..=60, " s");
+    let declined_slip = s.flag("declined-slip", false);
     let chinese = s.text("chinese", Some(Chinese::Auto), &all(Chinese::ALL), Chinese::from_word);
     let full_pan =
         s.list("full-pan", Some(Vec::new()), 0..=Kind::ALL.len(), &all(Kind::ALL), Kind::from_word);
@@ -159,6 +160,7 @@ pub(super) fn printer(mut s: Section<'_>) -> Option<Printer> {
         width_dots: width_dots?,
         plies: plies?,
         tear_pause: Duration::from_secs(tear_pause?),
+        declined_slip: declined_slip?,
         chinese: chinese?,
         full_pan: full_pan?,
         drawer: {

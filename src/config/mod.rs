@@ -188,6 +188,8 @@ pub struct Printer {
     pub plies: u8,
     /// Pause between two plies for tearing.
     pub tear_pause: Duration,
+    /// What is refused gets a slip, too.
+    pub declined_slip: bool,
     /// How Chinese reaches the paper.
     pub chinese: Chinese,
     /// Kinds whose merchant ply shows the whole card number.

@@ -119,6 +119,7 @@ fn printer(printer: &Printer) -> Vec<(&'static str, Setting)> {
         ("serial-flow", text(printer.serial_flow)),
         ("plies", number(printer.plies)),
         ("tear-pause-s", seconds(printer.tear_pause)),
+        ("declined-slip", Setting::Flag(printer.declined_slip)),
         ("chinese", text(printer.chinese)),
         ("full-pan", list(&printer.full_pan)),
     ];
@@ -185,6 +186,7 @@ connection = "long"
 [printer]
 device = "usb:04b8:0e15:X1"
 serial-flow = "none"
+declined-slip = true
 width-dots = 576
 drawer = "pin5"
 drawer-pulse-ms = 200

@@ -3,7 +3,9 @@
 //! Order and Chinese labels follow the layout common among Chinese acquirers: title, ply, shop, card, numbers, amount,
 //! remarks, chip, signature. Spec: unverified (taken from bank-approved layouts of the 2010s, no document of the scheme
 //! was at hand). It does not decide how lines fall: that is [`crate::domain::receipt`]. The whole card number and the
-//! expiry never stand here. What stands below the amount is in `foot`; paper that tells of no transaction is in `page`.
+//! expiry never stand here. What stands below the amount is in `foot`; paper that tells of no transaction is in `page`;
+//! what was refused is in `declined`.
+pub mod declined;
 mod foot;
 pub mod page;
 

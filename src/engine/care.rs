@@ -37,6 +37,9 @@ impl Engine {
             self.leave_queue(withdrawn);
             self.owe(&withdrawn.txn);
         }
+        if closed.outcome == Outcome::Declined && self.settings.declined_slip {
+            self.print_declined(&closed);
+        }
         let plan = Plan {
             plies: closed.plies,
             tear_pause: self.settings.tear_pause,

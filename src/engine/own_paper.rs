@@ -79,7 +79,7 @@ impl Engine {
         })
     }
 
-    fn print_own(&mut self, kind: OwnKind, document: Document) -> Result<PrintKey, Fault> {
+    pub(super) fn print_own(&mut self, kind: OwnKind, document: Document) -> Result<PrintKey, Fault> {
         self.desk_has_room()?;
         self.forget_own();
         let number = self.next_own();

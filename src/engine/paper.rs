@@ -40,6 +40,8 @@ pub(super) enum OwnKind {
     Text,
     /// The test page.
     Test,
+    /// A transaction that was refused.
+    Declined,
 }
 
 impl OwnKind {
@@ -47,6 +49,7 @@ impl OwnKind {
         match self {
             Self::Text => "text",
             Self::Test => "test",
+            Self::Declined => "declined",
         }
     }
 }

@@ -1,4 +1,5 @@
 //! `Transaction.GetReceipt`: a slip as text, picture or printer commands, and what slips say of the shop.
+use super::paper::OwnKind;
 use super::start::reply;
 use super::{Engine, Note};
 use crate::domain::fault::{Fault, FaultName};
@@ -6,7 +7,8 @@ use crate::domain::ident::TxnId;
 use crate::domain::money::Currency;
 use crate::domain::outcome::{Ply, PrintState};
 use crate::domain::receipt::{self, Document};
-use crate::domain::record::{PlyRow, TxnRow};
+use crate::domain::record::{Closed, PlyRow, TxnRow};
+use crate::domain::slip::declined::{Declined, declined};
 use crate::domain::slip::{self, Shop};
 use crate::ports::{JournalError, SlipForm};
 use std::sync::Arc;
@@ -80,6 +82,30 @@ impl Engine {
             language: self.settings.language,
             currency_symbol: symbol(currency.alpha()).to_owned(),
             profile: Arc::clone(&self.settings.identity.profile),
+        }
+    }
+
+    /// The slip of a refusal. It proves nothing and nobody signs it, so it is paper of the shop's own: nothing of it is
+    /// in the journal, and a restart forgets it.
+    pub(super) fn print_declined(&mut self, closed: &Closed) {
+        let Some(view) = self.entries.get(&closed.id).map(|entry| &entry.view) else { return };
+        let (Some(reason), Some(currency)) = (&view.result_text, Currency::from_alpha(view.currency)) else {
+            return;
+        };
+        let facts = Declined {
+            kind: view.kind,
+            amount: view.amount,
+            currency,
+            masked_pan: &view.masked_pan,
+            operator: &view.operator,
+            batch: view.batch,
+            stan: view.trace,
+            response_code: &view.response_code,
+            reason,
+        };
+        let slip = declined(facts, &self.shop(currency), self.system.local(closed.finished_at));
+        if let Err(fault) = self.print_own(OwnKind::Declined, slip) {
+            tracing::warn!(%fault, "a refusal gets no slip");
         }
     }
 

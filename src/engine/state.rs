@@ -90,6 +90,8 @@ pub struct Settings {
     pub drawer_role: Option<Role>,
     /// Pause between them.
     pub tear_pause: Duration,
+    /// What is refused gets a slip.
+    pub declined_slip: bool,
     /// A printer is configured.
     pub width_dots: u32,
     /// Most transactions of a batch.

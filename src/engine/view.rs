@@ -342,7 +342,7 @@ pub struct TxnView {
 pub struct PrintJobView {
     /// Id of the object, `[0-9a-z_]+`.
     pub id: String,
-    /// `Kind`: receipt, settlement, text or test.
+    /// `Kind`: receipt, settlement, text, test or declined.
     pub kind: &'static str,
     /// `Ply`; what tells of no transaction is the merchant's.
     pub ply: Ply,

@@ -15,8 +15,10 @@ use posd::domain::outcome::{
 use posd::domain::receipt::{Document, text};
 use posd::domain::record::{CardFacts, EntryRow, HostFacts, OriginalRef, Terms, TxnRow, TxnStart};
 use posd::domain::secret::Pan;
+use posd::domain::slip::declined::{Declined, declined};
 use posd::domain::slip::page::{PrinterFacts, marked, own_slip, test_page};
 use posd::domain::slip::{Language, Shop, receipt};
+use posd::domain::text::{Bilingual, ended};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -203,12 +205,35 @@ pub(crate) fn kinds() -> Vec<(String, Document)> {
     cases().into_iter().flat_map(both).chain(pages()).collect()
 }
 
+/// What the catalogue says of code 51.
+fn declined_by_bank() -> Bilingual {
+    let catalogue = &posd::domain::profile::Profile::unionpay().catalogue;
+    ended(Kind::Sale, Outcome::Declined, ResultCode::DeclinedHost, Some("51"), catalogue)
+}
+
 /// Paper that tells of no transaction.
 fn pages() -> Vec<(String, Document)> {
     let facts = PrinterFacts { model: "SIM-58", device: "/dev/usb/lp0", evidence: "process-id", dots: 384 };
     let page = |language: Language| test_page(&shop(language), facts, TERMINAL_TIME);
     let deposit = own_slip("寄存牌 17\n\n物品: 雨伞一把\n请妥善保管, 凭牌领取");
+    let (row, refusal) = (approved(), declined_by_bank());
+    let refused = |language: Language| {
+        let facts = Declined {
+            kind: row.start.kind,
+            amount: row.start.amount,
+            currency: row.start.currency,
+            masked_pan: &row.masked_pan,
+            operator: row.start.operator.as_str(),
+            batch: 1,
+            stan: 12,
+            response_code: "51",
+            reason: &refusal,
+        };
+        declined(facts, &shop(language), TERMINAL_TIME)
+    };
     vec![
+        ("declined-zh".to_owned(), refused(Language::Zh)),
+        ("declined-en".to_owned(), refused(Language::En)),
         ("test-page-zh".to_owned(), page(Language::Zh)),
         ("test-page-en".to_owned(), page(Language::En)),
         ("own-slip-zh".to_owned(), deposit.clone()),

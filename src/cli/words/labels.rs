@@ -98,7 +98,8 @@ pairs! {
     LOOK_AT_TEST_PAGE = "请看测试页: 数字行须到纸边, 不换行; 汉字清楚, 无方框无问号; 纸已切断",
         "look at the page: the digits reach the edge on one line; Chinese is legible; the paper is cut";
     ASK_COLUMNS = "第一行最后一个数字是 (如 32 或 48): ", "last number on the first line (such as 32 or 48): ";
-    ASK_CHINESE = "第二行是 汉字 ABC 吗? (是/否): ", "does the second line read 汉字 ABC? (yes/no): ";
+    ASK_CHINESE = "第二行是 汉字 ABC 吗? (是/否): ",
+        "are there two Chinese characters before ABC on the second line? (yes/no): ";
     ASK_CUTTER = "纸切断了吗? (是/否): ", "was the paper cut? (yes/no): ";
     QUIRK_NEXT = "文件放入 /etc/posd/quirks/ 后 posd 重启即生效",
         "put the file into /etc/posd/quirks/; posd reads it at its next start";

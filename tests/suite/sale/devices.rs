@@ -1,6 +1,7 @@
 //! Reader and printer that are late, vanish, or run dry.
 use crate::support::{Options, PASSWORD, SUPERVISOR, audit_trail, fault, with_till};
 use posd::api::proxy::{DrawerProxy, PrintJobProxy, PrinterProxy, ROOT_PATH};
+use posd::sim::host::rules::{Fault as HostFault, Rule};
 use posd::sim::printer::Fault;
 use std::sync::Arc;
 
@@ -154,6 +155,31 @@ fn posctl_shows_and_tries_the_printer() {
         let shown = posctl(&["printer", "status", "--lang", "zh"]).await;
         let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
         assert!(shown.contains("打开, 请合上"), "{shown}");
+    });
+}
+
+/// Goal: where the shop wants it, what the bank refuses gets a slip that says why and cannot be taken for a receipt; a
+/// sale that is approved afterwards has its two plies as ever.
+#[test]
+fn a_refusal_gets_a_slip_where_the_shop_wants_one() {
+    let options = Options { printer_keys: "declined-slip = true\n", ..Options::default() };
+    with_till(options, async |till| {
+        till.open().await;
+        till.acquirer.rule(Rule::once("0200", HostFault::Decline("51".to_owned()))).unwrap();
+        till.put_card("unionpay");
+        let path = till.sale("s-1", 1250).await;
+        assert_eq!(till.finished(&path).await.outcome, "declined");
+        let slip = till.paper(1).await.remove(0);
+        for said in ["DECLINED", "NOT DONE", "CODE", "51", "12.50", "Insufficient"] {
+            assert!(slip.contains(said), "{said} is missing in\n{slip}");
+        }
+        assert!(!slip.contains("COPY") && !slip.contains("SIGNATURE"), "{slip}");
+        till.ended(&path).await;
+        till.put_card("unionpay");
+        let path = till.sale("s-2", 1300).await;
+        assert_eq!(till.finished(&path).await.outcome, "approved");
+        let paper = till.paper(3).await;
+        assert!(paper[1].contains("MERCHANT COPY") && paper[2].contains("CARDHOLDER COPY"), "{paper:?}");
     });
 }
 
