@@ -35,6 +35,9 @@ const LIVE: &[&str] = &[
     "operators.require-change",
 ];
 
+/// Keys that need not have a value, so that they may be missing among those in use.
+const UNSET: &[&str] = &["printer.width-dots", "printer.drawer-pulse-ms", "printer.drawer-sensor"];
+
 /// Identity, the way to the bank, files: who may change these owns the machine.
 fn of_files_only(key: &str) -> bool {
     let named = ["terminal.id", "terminal.merchant-id", "host.endpoints", "printer.device", "emv.parameters"];
@@ -117,7 +120,7 @@ fn may_change(key: &str, known: &[(String, Setting)]) -> Result<(), Fault> {
     if LIVE.contains(&key) {
         return Ok(());
     }
-    if known.iter().any(|(name, _)| name == key) {
+    if UNSET.contains(&key) || known.iter().any(|(name, _)| name == key) {
         let text = format!("{shown} takes effect with a new start: write it to posd.toml.d and restart posd");
         return Err(Fault::new(FaultName::NotSupported, text));
     }

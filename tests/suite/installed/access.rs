@@ -162,9 +162,12 @@ fn every_method_answers_everybody_as_documented() {
     machine.sh("chown -R posd:posd /var/lib/posd; systemctl restart posd");
     let gid = |name: &str| machine.sh(&format!("getent group {name} | cut -d: -f3")).trim().parse().unwrap();
     let objects = as_user(0, vec![0], machine.bus(), async |bus| objects(&bus).await);
+    // A booted container has no card reader, and so no object of it; its row is held by the tests of the rights alone.
+    let has_reader = objects.contains_key("org.posd.Pos1.Reader");
     let mut rows: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for (_, uid, groups) in USERS {
-        let (calls, objects) = (calls(), objects.clone());
+        let (mut calls, objects) = (calls(), objects.clone());
+        calls.retain(|call| has_reader || !call.name().starts_with("Reader."));
         let groups = groups.iter().map(|name| gid(name)).collect();
         let told = as_user(uid, groups, machine.bus(), async move |bus| {
             let mut told = Vec::new();
@@ -186,8 +189,11 @@ fn every_method_answers_everybody_as_documented() {
     for (name, verdicts) in &rows {
         writeln!(table, "| {name} | {} |", verdicts.join(" | ")).unwrap();
     }
-    let documented: Vec<&str> =
-        DOC.lines().filter(|line| line.starts_with("| ") && line.contains('.')).collect();
+    let documented: Vec<&str> = DOC
+        .lines()
+        .filter(|line| line.starts_with("| ") && line.contains('.'))
+        .filter(|line| has_reader || !line.starts_with("| Reader."))
+        .collect();
     assert_eq!(documented, table.lines().collect::<Vec<_>>(), "src/docs/access.md should have:\n{table}");
 }
 
