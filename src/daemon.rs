@@ -23,6 +23,7 @@ use crate::domain::quirks::{Quirk, Traits, UsbId};
 use crate::domain::receipt::{self, Glyphs};
 use crate::domain::record::OperatorRow;
 use crate::domain::secret::{MasterKeyMaterial, TokenKey};
+use crate::domain::slip::Template;
 use crate::domain::unionpay::Identity;
 use crate::domain::unionpay::keys::SoftwareStore;
 use crate::domain::way::LineManner;
@@ -430,6 +431,15 @@ fn store_and_forward(config: &config::StoreAndForward) -> limits::Rules {
     }
 }
 
+/// What the shop adds to its slips, without a picture that cannot be used.
+fn template(slip: &config::Slip) -> Template {
+    let (template, wrong) = config::template(slip);
+    for error in wrong.iter().flat_map(|errors| &errors.0) {
+        tracing::error!(%error, "slips have no picture");
+    }
+    template
+}
+
 fn settings(config: &Config, config_invalid: bool, token_key: TokenKey) -> Settings {
     let built_s = option_env!("SOURCE_DATE_EPOCH").and_then(|text| text.parse().ok()).unwrap_or(RELEASED_S);
     Settings {
@@ -467,6 +477,7 @@ fn settings(config: &Config, config_invalid: bool, token_key: TokenKey) -> Setti
         plies: config.printer.plies,
         tear_pause: config.printer.tear_pause,
         declined_slip: config.printer.declined_slip,
+        slips: Arc::new(template(&config.slip)),
         width_dots: config.printer.width_dots.unwrap_or(printer_escpos::WIDTH_DOTS),
         batch_max: config.batch.max_transactions,
         retention_days: config.batch.retention_days,

@@ -51,7 +51,7 @@ pub(super) fn read(
         currency,
         customer_timeout_s: options.number("customer-timeout", CUSTOMER_TIMEOUT_S)?,
         host_timeout_s: options.number("host-timeout", HOST_TIMEOUT_S)?,
-        plies: options.number("plies", 0..=2)?.and_then(|plies| u8::try_from(plies).ok()),
+        plies: options.number("plies", 0..=3)?.and_then(|plies| u8::try_from(plies).ok()),
         cashier_ref: free_option(&mut options, "cashier-ref")?,
         metadata: read_metadata(&mut options)?,
         confirm_card: options.take("confirm-card", "b")?.unwrap_or(false),
@@ -338,7 +338,7 @@ mod tests {
         let pairs: HashMap<String, String> = (0..17).map(|n| (format!("k{n}"), String::new())).collect();
         let card = HashMap::from([("note".to_owned(), "6225 8800 1234 5675".to_owned())]);
         for (key, value, expected) in [
-            ("plies", Value::from(3_u32), "0 to 2"),
+            ("plies", Value::from(4_u32), "0 to 3"),
             ("plies", Value::from("1"), "type u"),
             ("customer-timeout", Value::from(0_u32), "1 to 3600"),
             ("confirm-card", Value::from(1_u32), "type b"),
@@ -423,7 +423,7 @@ mod tests {
         ) {
             let options = dict(vec![("plies", Value::from(plies)), (key.as_str(), Value::from(reference))]);
             if let Ok(request) = read(&request_id, &kind, amount, "CNY", options) {
-                prop_assert!(request.plies.is_none_or(|plies| plies <= 2));
+                prop_assert!(request.plies.is_none_or(|plies| plies <= 3));
                 prop_assert!(request.cashier_ref.is_none_or(|text| text.len() <= 256));
             }
         }

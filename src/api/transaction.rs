@@ -324,5 +324,5 @@ impl TransactionObject {
 
 fn read_ply(word: &str) -> Result<Ply, Fault> {
     Ply::from_word(word)
-        .ok_or_else(|| invalid(format!("ply must be merchant or customer, not {:?}", shorten(word))))
+        .ok_or_else(|| invalid(format!("ply must be merchant, bank or customer, not {:?}", shorten(word))))
 }

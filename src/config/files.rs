@@ -135,6 +135,7 @@ fn load_from(path: &Path, folders: &Folders, over: Option<(&Path, &str)>) -> Res
     let host = group!("host", |section: Section<'_>| groups::host(section, &found.profile));
     let reader = group!("reader", groups::reader);
     let printer = group!("printer", groups::printer);
+    let slip = group!("slip", groups::slip);
     let parameters = group!("emv", groups::emv);
     let store_and_forward = group!("store-and-forward", groups::store_and_forward);
     let batch = group!("batch", groups::batch);
@@ -154,6 +155,7 @@ fn load_from(path: &Path, folders: &Folders, over: Option<(&Path, &str)>) -> Res
             host: host?,
             reader: reader?,
             printer: printer?,
+            slip: slip?,
             emv_parameters: parameters?,
             emv: emv?,
             store_and_forward: store_and_forward?,
@@ -195,7 +197,7 @@ fn read_emv(
     (emv::read(file, &text, (terminal, reader.map(|reader| reader.pin_entry)), errors), text)
 }
 
-const GROUPS: &str = "[terminal], [host], [reader], [printer], [emv], [store-and-forward], [batch], \
+const GROUPS: &str = "[terminal], [host], [reader], [printer], [slip], [emv], [store-and-forward], [batch], \
                       [operators], [links], [security]";
 
 fn unknown_table(file: &Path, tables: &Tables, name: &str) -> ConfigError {
@@ -275,7 +277,7 @@ pub(super) fn read_if_there(file: &Path, errors: &mut Vec<ConfigError>) -> Optio
     }
 }
 
-fn whole_file(file: &Path, problem: String) -> ConfigError {
+pub(super) fn whole_file(file: &Path, problem: String) -> ConfigError {
     ConfigError { file: file.to_owned(), line: 0, key: String::new(), problem, allowed: String::new() }
 }
 

@@ -2,7 +2,8 @@
 use super::profiles::is_name;
 use super::{
     Batch, Chinese, Connection, Drawer, DrawerPin, DrawerSensor, Endpoint, Host, LinkControl, Links,
-    Operators, PinEntry, Printer, PrinterDevice, Reader, Security, SerialFlow, StoreAndForward, Terminal,
+    Operators, PinEntry, Printer, PrinterDevice, Reader, Security, SerialFlow, Slip, StoreAndForward,
+    Terminal,
 };
 use crate::domain::ident::{MerchantId, TerminalId};
 use crate::domain::link::LinkKind;
@@ -10,7 +11,7 @@ use crate::domain::money::{Amount, Currency};
 use crate::domain::outcome::{EntryMode, Kind, Role};
 use crate::domain::profile::Profile;
 use crate::domain::settings::Section;
-use crate::domain::slip::Language;
+use crate::domain::slip::{FOOT_LINES_MAX, FootLine, Language, QrText, Template};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -130,7 +131,7 @@ pub(super) fn printer(mut s: Section<'_>) -> Option<Printer> {
     let flow = s.text("serial-flow", Some(SerialFlow::RtsCts), &all(SerialFlow::ALL), SerialFlow::from_word);
     let width_dots: Option<Option<u32>> =
         s.number_if_there("width-dots", 192..=1024, " dots, a multiple of 8");
-    let plies = s.number("plies", 2, 0..=2, "");
+    let plies = s.number("plies", 2, 0..=3, "");
     let tear_pause = s.number("tear-pause-s", 5, 0..=60, " s");
     let declined_slip = s.flag("declined-slip", false);
     let chinese = s.text("chinese", Some(Chinese::Auto), &all(Chinese::ALL), Chinese::from_word);
@@ -174,6 +175,25 @@ pub(super) fn printer(mut s: Section<'_>) -> Option<Printer> {
 
 fn drawer_role(word: &str) -> Option<Role> {
     Role::from_word(word).filter(|role| matches!(role, Role::Cashier | Role::Supervisor))
+}
+
+/// What the shop adds to its slips, and where its picture is.
+pub(super) fn slip(mut s: Section<'_>) -> Option<Slip> {
+    let logo = s.optional("logo", "an absolute path", absolute);
+    let allowed = "at most 96 characters, none of them a control character";
+    let foot = s.list("foot", Some(Vec::new()), 0..=FOOT_LINES_MAX, allowed, FootLine::new);
+    let foot_qr = s.optional("foot-qr", "1 to 300 bytes, no control characters", QrText::new);
+    let settlement_detail = s.flag("settlement-detail", false);
+    s.finish();
+    Some(Slip {
+        logo: logo?,
+        template: Template {
+            logo: None,
+            foot: foot?,
+            foot_qr: foot_qr?,
+            settlement_detail: settlement_detail?,
+        },
+    })
 }
 
 pub(super) fn emv(mut s: Section<'_>) -> Option<PathBuf> {

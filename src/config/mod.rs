@@ -7,6 +7,7 @@
 mod emv;
 mod files;
 mod groups;
+mod logo;
 mod profiles;
 mod quirks;
 mod shown;
@@ -18,13 +19,14 @@ use crate::domain::money::{Amount, Currency};
 pub use crate::domain::outcome::PinEntry;
 use crate::domain::outcome::{EntryMode, Kind, Role, words};
 use crate::domain::profile::Profile;
-use crate::domain::slip::Language;
+use crate::domain::slip::{Language, Template};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use crate::domain::settings::{ConfigError, ConfigErrors};
 pub use files::{Loaded, SET_FILE, load_or_last_good, load_with, write_set};
+pub use logo::template;
 pub use quirks::load_quirks;
 pub use shown::shown;
 
@@ -42,6 +44,8 @@ pub struct Config {
     pub reader: Reader,
     /// `[printer]`.
     pub printer: Printer,
+    /// `[slip]`.
+    pub slip: Slip,
     /// `[emv] parameters`: the file that [`Config::emv`] was read from.
     pub emv_parameters: PathBuf,
     /// The applications, CA keys and terminal data of that file; 9F1C, 9F16 and 9F4E come from `[terminal]`.
@@ -75,6 +79,7 @@ impl Config {
 /// Everything that is wrong; the daemon prints it and exits with [`EXIT_CONFIG`].
 pub fn check(path: &Path) -> Result<(Config, String), ConfigErrors> {
     let (config, sources) = Config::load(path)?;
+    template(&config.slip).1.map_or(Ok(()), Err)?;
     let files: Vec<_> = sources.iter().map(|source| source.display().to_string()).collect();
     let text = format!(
         "configuration ok: terminal {}, merchant {}, {} endpoints, {} applications, {} CA keys ({})",
@@ -173,6 +178,15 @@ pub struct Reader {
     pub pin_entry: PinEntry,
 }
 
+/// What the shop adds to its slips.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slip {
+    /// Where its picture is: a PNG.
+    pub logo: Option<PathBuf>,
+    /// All else of it.
+    pub template: Template,
+}
+
 /// The slip printer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Printer {
@@ -184,7 +198,7 @@ pub struct Printer {
     pub serial_flow: SerialFlow,
     /// Dots on a line; `None`: as the printer is known to have, else 384.
     pub width_dots: Option<u32>,
-    /// Plies of a slip, 0 to 2.
+    /// Plies of a slip, 0 to 3; the third is the bank's.
     pub plies: u8,
     /// Pause between two plies for tearing.
     pub tear_pause: Duration,

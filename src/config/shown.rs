@@ -1,6 +1,6 @@
 //! The configuration as it would stand in `posd.toml`, defaults too: for `Config.Get`, and for support. What is shown
 //! here reads back as the same configuration; a test holds that.
-use super::{Config, Drawer, Printer, PrinterDevice};
+use super::{Config, Drawer, Printer, PrinterDevice, Slip};
 use crate::domain::setting::Setting;
 use std::time::Duration;
 
@@ -35,6 +35,7 @@ pub fn shown(config: &Config) -> Vec<(String, Setting)> {
         ],
     );
     table("printer", printer(&config.printer));
+    table("slip", slip(&config.slip));
     table("emv", vec![("parameters", text(config.emv_parameters.display()))]);
     let store = &config.store_and_forward;
     table(
@@ -99,6 +100,17 @@ fn host(config: &Config) -> Vec<(&'static str, Setting)> {
     rows.push(("connection", text(host.connection)));
     rows.push(("heartbeat-s", seconds(host.heartbeat)));
     rows.push(("auto-sign-on", Setting::Flag(host.auto_sign_on)));
+    rows
+}
+
+fn slip(slip: &Slip) -> Vec<(&'static str, Setting)> {
+    let foot = slip.template.foot.iter().map(|line| line.as_str().to_owned()).collect();
+    let mut rows = vec![
+        ("foot", Setting::List(foot)),
+        ("settlement-detail", Setting::Flag(slip.template.settlement_detail)),
+    ];
+    rows.extend(slip.logo.as_ref().map(|path| ("logo", text(path.display()))));
+    rows.extend(slip.template.foot_qr.as_ref().map(|code| ("foot-qr", text(code.as_str()))));
     rows
 }
 

@@ -329,8 +329,18 @@ words! {
     Ply {
         /// For the shop, with the signature line.
         Merchant = "merchant",
+        /// For the acquirer, with the signature line; where it wants paper.
+        Bank = "bank",
         /// For the cardholder.
         Customer = "customer",
+    }
+}
+
+impl Ply {
+    /// True for those that are kept as evidence: they have the line for the signature.
+    #[must_use]
+    pub const fn is_signed(self) -> bool {
+        matches!(self, Self::Merchant | Self::Bank)
     }
 }
 

@@ -1,16 +1,18 @@
-//! The slip as a layout tree: rows and columns of text, rules, a cut. One tree, several renderers.
+//! The slip as a layout tree: rows and columns of text, rules, pictures, QR codes, a cut. One tree, several renderers.
 //!
 //! The geometry is that of Chinese receipt printers: a cell is 12 dots wide, an ASCII character takes one cell, every
 //! other character two, and doubled text twice of that. The ESC/POS renderer is an adapter; those for people and
 //! screens are here. It does not decide what a slip says: that is [`crate::domain::slip`].
 mod bitmap;
 mod layout;
+mod picture;
 mod raster;
 mod svg;
 
 pub use bitmap::{Bitmap, Glyph};
 pub use layout::{COLUMNS_MIN, Line, Row, cells, lines, text};
-pub use raster::{Glyphs, LINE_DOTS, Page, blank, draw, pages, picture, unknown};
+pub use picture::{Picture, qr};
+pub use raster::{CodeBoxes, Glyphs, LINE_DOTS, Page, blank, draw, pages, picture, unknown};
 pub use svg::svg;
 
 /// Dots of one cell: ASCII of font A is 12 x 24, hanzi are 24 x 24. Source: printer manuals; 384 dots are 32 cells.
@@ -65,6 +67,10 @@ pub enum Block {
         /// how they align two sizes on one line.
         double: bool,
     },
+    /// A picture in the middle, drawn smaller where it is wider than the paper.
+    Picture(Picture),
+    /// A text as a QR code in the middle; as text where the paper is too narrow for the code.
+    Qr(String),
     /// A line of dashes.
     Rule,
     /// Empty lines.

@@ -43,7 +43,7 @@ pub struct TxnStart {
     pub cashier_ref: Option<String>,
     /// The caller's pairs, at most 16.
     pub metadata: Vec<(String, String)>,
-    /// Plies wanted, 0 to 2.
+    /// Plies wanted, 0 to 3.
     pub plies: u8,
     /// What else was agreed.
     pub terms: Terms,

@@ -4,10 +4,13 @@
 //! remarks, chip, signature. Spec: unverified (taken from bank-approved layouts of the 2010s, no document of the scheme
 //! was at hand). It does not decide how lines fall: that is [`crate::domain::receipt`]. The whole card number and the
 //! expiry never stand here. What stands below the amount is in `foot`; paper that tells of no transaction is in `page`;
-//! what was refused is in `declined`.
+//! what was refused is in `declined`; what a shop adds of its own in `template`.
 pub mod declined;
 mod foot;
 pub mod page;
+mod template;
+
+pub use template::{FOOT_LINES_MAX, FootLine, LOGO_HEIGHT_MAX, LOGO_WIDTH_MAX, Logo, QrText, Template};
 
 use super::calendar::LocalTime;
 use super::ident::{MerchantId, TerminalId};
@@ -41,6 +44,10 @@ pub struct Shop {
     pub language: Language,
     /// Stands before amounts: `RMB`.
     pub currency_symbol: String,
+    /// The terminal tells the bank that it is in test mode, so none of its paper is worth anything.
+    pub testing: bool,
+    /// What the shop adds of its own.
+    pub template: Arc<Template>,
     /// The acquirer's rules.
     pub profile: Arc<Profile>,
 }
@@ -64,7 +71,8 @@ pub fn receipt(
         return None;
     }
     let mut slip = Slip { language: shop.language, blocks: Vec::new() };
-    slip.head(ply, copy);
+    slip.blocks.extend(shop.template.head());
+    slip.head(ply, page::marks(shop, copy));
     slip.shop(txn, shop);
     slip.blocks.push(Block::Rule);
     slip.card(txn);
@@ -74,8 +82,10 @@ pub fn receipt(
     slip.blocks.push(Block::Rule);
     slip.remarks(txn, ply, &shop.profile.catalogue);
     slip.chip(txn);
-    if ply == Ply::Merchant {
+    if ply.is_signed() {
         slip.signature(txn);
+    } else {
+        slip.blocks.extend(shop.template.foot());
     }
     slip.blocks.push(Block::Cut);
     Some(Document { blocks: slip.blocks })
@@ -109,7 +119,7 @@ impl Slip {
         }
     }
 
-    fn head(&mut self, ply: Ply, copy: bool) {
+    fn head(&mut self, ply: Ply, marks: Vec<Block>) {
         let zh = self.language == Language::Zh;
         if zh {
             self.blocks.push(Block::centred("签购单", true, true));
@@ -117,12 +127,11 @@ impl Slip {
         self.blocks.push(Block::centred("POS SALES SLIP", !zh, true));
         let (zh, en) = match ply {
             Ply::Merchant => ("商户存根", "MERCHANT COPY"),
+            Ply::Bank => ("银行存根", "BANK COPY"),
             Ply::Customer => ("持卡人存根", "CARDHOLDER COPY"),
         };
         self.blocks.push(Block::centred(self.label(zh, en), false, false));
-        if copy {
-            self.blocks.push(page::mark(self.language));
-        }
+        self.blocks.extend(marks);
         self.blocks.push(Block::Rule);
     }
 
@@ -194,7 +203,7 @@ const fn asks_for_all(kind: Kind) -> bool {
 }
 
 /// 交易类型. Spec: unverified (layouts of Chinese acquirers).
-const fn kind(kind: Kind) -> (&'static str, &'static str) {
+pub(in crate::domain) const fn kind(kind: Kind) -> (&'static str, &'static str) {
     match kind {
         Kind::Sale => ("消费", "SALE"),
         Kind::Void => ("消费撤销", "VOID"),
@@ -223,7 +232,7 @@ const fn entry_letter(mode: EntryMode) -> &'static str {
 }
 
 /// Groups of four, as embossed on cards.
-fn grouped(masked_pan: &str) -> String {
+pub(in crate::domain) fn grouped(masked_pan: &str) -> String {
     let mut out = String::new();
     for (at, c) in masked_pan.chars().enumerate() {
         if at > 0 && at % 4 == 0 {

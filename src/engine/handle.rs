@@ -55,7 +55,7 @@ pub struct StartRequest {
     pub customer_timeout_s: Option<u32>,
     /// Option `host-timeout`, s.
     pub host_timeout_s: Option<u32>,
-    /// Option `plies`, 0 to 2.
+    /// Option `plies`, 0 to 3.
     pub plies: Option<u8>,
     /// Option `cashier-ref`.
     pub cashier_ref: Option<String>,

@@ -10,6 +10,7 @@ use crate::domain::receipt::{self, Document};
 use crate::domain::record::{Closed, PlyRow, TxnRow};
 use crate::domain::slip::declined::{Declined, declined};
 use crate::domain::slip::{self, Shop};
+use crate::domain::unionpay::in_test_mode;
 use crate::ports::{JournalError, SlipForm};
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -82,6 +83,8 @@ impl Engine {
             language: self.settings.language,
             currency_symbol: symbol(currency.alpha()).to_owned(),
             profile: Arc::clone(&self.settings.identity.profile),
+            testing: in_test_mode(self.settings.identity.header),
+            template: Arc::clone(&self.settings.slips),
         }
     }
 

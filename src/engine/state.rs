@@ -32,7 +32,7 @@ use crate::domain::queue::limits;
 use crate::domain::queue::order;
 use crate::domain::record::{Begun, KeyRecord, Loaded, OperatorRow, Record, TimelineRow, TxnRow};
 use crate::domain::secret::{MasterKeyMaterial, TokenKey};
-use crate::domain::slip::Language;
+use crate::domain::slip::{Language, Template};
 use crate::domain::txn::recovery::recover;
 use crate::domain::unionpay::Identity;
 use crate::domain::way::LineManner;
@@ -92,6 +92,8 @@ pub struct Settings {
     pub tear_pause: Duration,
     /// What is refused gets a slip.
     pub declined_slip: bool,
+    /// What the shop adds to its slips.
+    pub slips: Arc<Template>,
     /// A printer is configured.
     pub width_dots: u32,
     /// Most transactions of a batch.

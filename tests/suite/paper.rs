@@ -17,7 +17,8 @@ use crate::slips::kinds;
 use posd::adapters::printer_escpos::{Pen, encode};
 use posd::adapters::typeface::{Typeface, png};
 use posd::domain::receipt::{
-    self, Align, Block, Document, Glyphs, LINE_DOTS, Line, columns, lines, pages, picture, unknown,
+    self, Align, Bitmap, Block, CodeBoxes, Document, Glyphs, LINE_DOTS, Line, Picture, columns, draw, lines,
+    pages, picture, unknown,
 };
 use proptest::prelude::*;
 use reader::{Printed, read};
@@ -49,9 +50,16 @@ fn text_mode_agrees(document: &Document, width_dots: u32) {
     let mut printed = sheets.iter().flat_map(|sheet| &sheet.printed);
     let columns = columns(width_dots);
     for line in lines(document, columns) {
-        let Line::Row(row) = line else {
-            assert_eq!(printed.next(), Some(&Printed::Feed(4)));
-            continue;
+        let row = match line {
+            Line::Row(row) => row,
+            Line::Picture(_) => {
+                dots_agree(&draw(&[line], width_dots, &CodeBoxes), &mut printed);
+                continue;
+            }
+            Line::Cut => {
+                assert_eq!(printed.next(), Some(&Printed::Feed(4)));
+                continue;
+            }
         };
         let Some(Printed::Line(line)) = printed.next() else { panic!("no line for {row:?}") };
         let free = columns as usize - row.cells();
@@ -67,6 +75,14 @@ fn text_mode_agrees(document: &Document, width_dots: u32) {
         }
     }
     assert_eq!(printed.next(), None);
+}
+
+/// The next rows of dots are those of a picture.
+#[track_caller]
+fn dots_agree<'a>(picture: &Bitmap, printed: &mut impl Iterator<Item = &'a Printed>) {
+    for row in picture.bytes().chunks(picture.row_bytes()) {
+        assert_eq!(printed.next(), Some(&Printed::Dots(row.to_vec())));
+    }
 }
 
 /// Raster mode: the dots on paper are the pixels of the PNG.
@@ -135,6 +151,17 @@ fn the_documentation_shows_the_slips_as_they_are_printed() {
         let shown = std::fs::read(&path).unwrap_or_default();
         assert!(pixels(shown) == pixels(drawn), "{}: not as it is printed", path.display());
     }
+}
+
+/// The picture of the shop that tests and documentation show.
+#[test]
+fn the_shops_picture_is_the_one_in_its_file() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/logo.png");
+    let drawn = png(&crate::slips::teacup()).unwrap();
+    if std::env::var_os("POSD_BLESS").is_some() {
+        std::fs::write(&path, &drawn).unwrap();
+    }
+    assert!(pixels(std::fs::read(path).unwrap()) == pixels(drawn));
 }
 
 /// Width and bits of a PNG with one bit a pixel, black set; nothing of what is none.
@@ -236,6 +263,12 @@ fn any_document() -> impl Strategy<Value = Document> {
             label,
             value,
             double
+        }),
+        any_text().prop_map(Block::Qr),
+        (1_u32..700, proptest::collection::vec((0_u32..700, 0_u32..40), 0..99)).prop_map(|(width, black)| {
+            let mut dots = Bitmap::white(width, 40);
+            black.into_iter().for_each(|(x, y)| dots.blacken(x, y));
+            Block::Picture(Picture { dots: Arc::new(dots), says: String::new() })
         }),
         Just(Block::Rule),
         (0_u8..4).prop_map(Block::Feed),

@@ -4,6 +4,8 @@
     clippy::disallowed_methods,
     reason = "helpers of tests fail like tests, and read golden files"
 )]
+mod settled;
+
 use posd::domain::calendar::{LocalTime, WallTime};
 use posd::domain::ident::{
     AuthCode, BatchNumber, MerchantId, OperatorId, RequestId, ResponseCode, Rrn, Stan, TerminalId, TxnId,
@@ -12,12 +14,12 @@ use posd::domain::money::{Amount, Currency};
 use posd::domain::outcome::{
     CardClass, CvmMethod, EntryMode, EntryType, Kind, Outcome, Ply, QueueState, ResultCode,
 };
-use posd::domain::receipt::{Document, text};
+use posd::domain::receipt::{Bitmap, Document, text};
 use posd::domain::record::{CardFacts, EntryRow, HostFacts, OriginalRef, Terms, TxnRow, TxnStart};
 use posd::domain::secret::Pan;
 use posd::domain::slip::declined::{Declined, declined};
 use posd::domain::slip::page::{PrinterFacts, marked, own_slip, test_page};
-use posd::domain::slip::{Language, Shop, receipt};
+use posd::domain::slip::{FootLine, Language, Logo, QrText, Shop, Template, receipt};
 use posd::domain::text::{Bilingual, ended};
 use std::path::Path;
 use std::sync::Arc;
@@ -30,6 +32,8 @@ fn shop(language: Language) -> Shop {
         merchant_id: MerchantId::new("102100058120001").unwrap(),
         language,
         currency_symbol: "RMB".to_owned(),
+        testing: false,
+        template: Arc::default(),
     }
 }
 
@@ -159,7 +163,7 @@ fn offline() -> TxnRow {
 
 /// A slip of every kind: its name, what it is of, the ply, and whether it is a copy.
 fn cases() -> Vec<(String, TxnRow, Ply, bool)> {
-    use Ply::{Customer, Merchant};
+    use Ply::{Bank, Customer, Merchant};
     let mut partial = approved();
     partial.start.amount = Amount::from_minor(2000).unwrap();
     partial.result = Some(ResultCode::Partial);
@@ -175,6 +179,7 @@ fn cases() -> Vec<(String, TxnRow, Ply, bool)> {
         ("sale-pin-merchant", approved(), Merchant, false),
         ("sale-pin-customer", approved(), Customer, false),
         ("sale-signature-merchant", signed(), Merchant, false),
+        ("sale-signature-bank", signed(), Bank, false),
         ("sale-reprint-customer", signed(), Customer, true),
         ("sale-partial-customer", partial, Customer, false),
         ("offline-sale-merchant", offline(), Merchant, false),
@@ -194,6 +199,35 @@ fn cases() -> Vec<(String, TxnRow, Ply, bool)> {
         cases.push((format!("{kind}-customer"), follow_up(kind), Customer, false));
     }
     cases
+}
+
+/// A shop with a picture, last words and a QR code, whose terminal is in test mode.
+fn shop_with_template(language: Language) -> Shop {
+    let lines = ["谢谢惠顾", "退换货请持本单, 7 日内有效"].map(|line| FootLine::new(line).unwrap());
+    let template = Template {
+        logo: Logo::new(teacup()),
+        foot: lines.to_vec(),
+        foot_qr: QrText::new("https://shop.example/i/A-1042"),
+        settlement_detail: true,
+    };
+    Shop { template: Arc::new(template), testing: true, ..shop(language) }
+}
+
+/// A picture of 160 x 96 dots.
+pub(crate) fn teacup() -> Bitmap {
+    let mut dots = Bitmap::white(160, 96);
+    let round = |x: i32, y: i32, (cx, cy, r): (i32, i32, i32)| (x - cx).pow(2) + (y - cy).pow(2) <= r * r;
+    for (x, y) in (0..96).flat_map(|y| (0..160).map(move |x| (x, y))) {
+        let cup = y >= 36 && round(x, y, (72, 36, 48));
+        let handle = round(x, y, (122, 52, 20)) && !round(x, y, (122, 52, 12));
+        let saucer = (88..93).contains(&y) && (16..128).contains(&x);
+        let steam =
+            (6..28).contains(&y) && [52, 72, 92].iter().any(|at| (x - at - (y / 6) % 2 * 3).abs() < 2);
+        if cup || handle || saucer || steam {
+            dots.blacken(x.unsigned_abs(), y.unsigned_abs());
+        }
+    }
+    dots
 }
 
 /// Every slip in both languages, by the name of its golden file.
@@ -231,7 +265,16 @@ fn pages() -> Vec<(String, Document)> {
         };
         declined(facts, &shop(language), TERMINAL_TIME)
     };
+    let own = |language: Language, ply: Ply| {
+        receipt(&row, &shop_with_template(language), TERMINAL_TIME, ply, false).unwrap()
+    };
     vec![
+        ("sale-own-merchant-zh".to_owned(), own(Language::Zh, Ply::Merchant)),
+        ("sale-own-customer-zh".to_owned(), own(Language::Zh, Ply::Customer)),
+        ("sale-own-customer-en".to_owned(), own(Language::En, Ply::Customer)),
+        ("settlement-plain-zh".to_owned(), settled::agreed(&shop(Language::Zh))),
+        ("settlement-detail-zh".to_owned(), settled::differs(&shop_with_template(Language::Zh))),
+        ("settlement-detail-en".to_owned(), settled::differs(&shop_with_template(Language::En))),
         ("declined-zh".to_owned(), refused(Language::Zh)),
         ("declined-en".to_owned(), refused(Language::En)),
         ("test-page-zh".to_owned(), page(Language::Zh)),

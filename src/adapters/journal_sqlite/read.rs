@@ -77,8 +77,8 @@ impl<'a> Reader<'a> {
     fn with_children(&self, row: i64, txn: TxnRow) -> Result<TxnRow, JournalError> {
         let entries = self.rows("queue", "SELECT * FROM queue WHERE txn = ?1", [row], entry)?;
         let follow_ups = self.rows("txn", &follow_ups(), [row], follow_up)?;
-        let plies =
-            self.rows("ply", "SELECT * FROM ply WHERE txn = ?1 ORDER BY copy, ply DESC", [row], ply)?;
+        let mut plies = self.rows("ply", "SELECT * FROM ply WHERE txn = ?1", [row], ply)?;
+        plies.sort_by_key(|ply| (ply.copy, ply.ply));
         Ok(TxnRow { entries, follow_ups, plies, ..txn })
     }
 

@@ -62,7 +62,7 @@ CREATE TABLE txn (
     created_at         INTEGER NOT NULL,         -- time
     cashier_ref        TEXT,                     -- the shop's own reference, at most 256 bytes; NULL = none
     metadata           TEXT    NOT NULL,         -- JSON list of pairs, at most 16
-    plies              INTEGER NOT NULL,         -- plies wanted, 0 to 2
+    plies              INTEGER NOT NULL,         -- plies wanted, 0 to 3
     -- What it rests on. The original is told by numbers too, because its row may be in no journal, or go before this one.
     original           INTEGER REFERENCES txn (id), -- the transaction it follows; NULL = none, or not here
     original_batch     INTEGER,                  -- its batch number, 1 to 999999
@@ -171,7 +171,7 @@ CREATE TABLE total (
 -- What is known of each ply of paper.
 CREATE TABLE ply (
     txn    INTEGER NOT NULL REFERENCES txn (id), -- the transaction
-    ply    TEXT    NOT NULL,  -- word: merchant, customer
+    ply    TEXT    NOT NULL,  -- word: merchant, bank, customer
     copy   INTEGER NOT NULL,  -- 0 = original, 1, 2, ... = reprints
     state  TEXT    NOT NULL,  -- word: queued, printing, confirmed, unconfirmed, held, failed, abandoned
     reason TEXT    NOT NULL,  -- cause in words; empty = none

@@ -2,7 +2,7 @@
 //!
 //! What the crate (0.20.1) gets wrong goes out as `custom` bytes; the tests below name each bug, so that an upgrade
 //! that changes one is noticed. Pictures are packed here: the crate wants image files, scales them, and is slow.
-use crate::domain::receipt::{Align, Bitmap, Document, Glyphs, Line, Row, columns, draw, lines};
+use crate::domain::receipt::{Align, Bitmap, CodeBoxes, Document, Glyphs, Line, Row, columns, draw, lines};
 use escpos::driver::Driver;
 use escpos::errors::PrinterError;
 use escpos::printer::Printer;
@@ -75,9 +75,8 @@ impl Pen {
     /// How much paper a document takes, in mm and rounded up.
     pub(super) fn height_mm(&self, document: &Document) -> u64 {
         let height = |line: &Line| match line {
-            Line::Row(row) if row.double => LINE_DOTS * 2,
-            Line::Row(_) => LINE_DOTS,
             Line::Cut => LINE_DOTS * u64::from(self.feed_lines),
+            line => u64::from(line.dots()),
         };
         let dots: u64 = lines(document, columns(self.width_dots)).iter().map(height).sum();
         dots.div_ceil(DOTS_PER_MM)
@@ -104,9 +103,10 @@ pub fn encode(document: &Document, pen: &Pen) -> Result<Vec<Vec<u8>>, EncodeErro
     for line in lines(document, columns(pen.width_dots)) {
         match line {
             Line::Row(row) => match pen.shapes(&row) {
-                Some(_) => paper.drawn.push(row),
+                Some(_) => paper.drawn.push(Line::Row(row)),
                 None => paper.write(&row)?,
             },
+            Line::Picture(_) => paper.drawn.push(line),
             Line::Cut => {
                 paper.draw()?;
                 paper.printer.feeds(pen.feed_lines)?.custom(pen.cut())?;
@@ -132,7 +132,7 @@ struct Paper<'a> {
     /// Lines of text since the last piece.
     rows: usize,
     /// Lines that become one picture.
-    drawn: Vec<Row>,
+    drawn: Vec<Line>,
     pieces: Vec<Vec<u8>>,
 }
 
@@ -154,9 +154,11 @@ impl<'a> Paper<'a> {
 
     /// Puts the lines that wait onto paper, as bands of dots.
     fn draw(&mut self) -> Result<(), EncodeError> {
-        let Some(glyphs) = self.pen.glyphs.as_deref().filter(|_| !self.drawn.is_empty()) else {
+        if self.drawn.is_empty() {
             return Ok(());
-        };
+        }
+        // Rows wait here only where there are shapes for them; pictures need none.
+        let glyphs = self.pen.glyphs.as_deref().unwrap_or(&CodeBoxes);
         let picture = draw(&self.drawn, self.pen.width_dots, glyphs);
         self.drawn.clear();
         for band in bands(&picture) {
@@ -257,7 +259,7 @@ fn blank() -> (Printer<Memory>, Rc<RefCell<Vec<u8>>>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::receipt::{Block, Glyph, unknown};
+    use crate::domain::receipt::{Block, Picture};
     use escpos::utils::RealTimeStatusRequest;
     use proptest::prelude::*;
 
@@ -266,18 +268,8 @@ mod tests {
         encode(document, &Pen::new(384, true)).unwrap().concat()
     }
 
-    /// Every character is its code box.
-    #[derive(Debug)]
-    struct Boxes;
-
-    impl Glyphs for Boxes {
-        fn glyph(&self, c: char, double: bool) -> Arc<Glyph> {
-            Arc::new(unknown(c, double))
-        }
-    }
-
     fn drawn(document: &Document, raster: bool) -> Vec<Vec<u8>> {
-        encode(document, &Pen { glyphs: Some(Arc::new(Boxes)), ..Pen::new(384, raster) }).unwrap()
+        encode(document, &Pen { glyphs: Some(Arc::new(CodeBoxes)), ..Pen::new(384, raster) }).unwrap()
     }
 
     fn crate_bytes(
@@ -319,6 +311,19 @@ mod tests {
         assert_eq!(pieces[0].len(), text.len() + 8 + 48 * 30);
         assert!(pieces[0].starts_with(&[text, &*picture].concat()), "{:02x?}", pieces[0]);
         assert_eq!(pieces[1], b"12\n");
+    }
+
+    /// A shop's picture goes out as dots in text mode too, and without any font, between the lines where it stands.
+    #[test]
+    fn a_picture_stands_between_lines_of_text() {
+        let mut dots = Bitmap::white(8, 2);
+        dots.blacken(0, 0);
+        let picture = Picture { dots: Arc::new(dots), says: String::new() };
+        let blocks = vec![Block::text("1"), Block::Picture(picture), Block::text("2")];
+        let mut rows = [0; 96];
+        rows[23] = 0x08; // dot 188 of 384
+        let expected: &[&[u8]] = &[b"\x1b@\x1c&1\n\x1dv0\0\x30\0\x02\0", &rows, b"2\n"];
+        assert_eq!(bytes(&Document { blocks }), expected.concat());
     }
 
     /// A picture goes out in bands; between two pieces nothing is left open.

@@ -11,8 +11,8 @@ pub(crate) struct Payment {
     /// Your own name for this transaction; the same name never charges twice
     #[arg(long, value_name = "ID")]
     pub(crate) request_id: Option<String>,
-    /// Slips to print, 0 to 2; default is the terminal's setting
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=2))]
+    /// Slips to print, 0 to 3, the third one for the bank; default is the terminal's setting
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=3))]
     pub(crate) plies: Option<u32>,
     /// The till's own reference, printed and kept with the transaction
     #[arg(long, value_name = "TEXT")]

@@ -147,6 +147,7 @@ const fn print_state(state: PrintState) -> Pair {
 const fn ply(ply: Ply) -> Pair {
     match ply {
         Ply::Merchant => Pair("商户联", "merchant"),
+        Ply::Bank => Pair("银行联", "bank"),
         Ply::Customer => Pair("持卡人联", "customer"),
     }
 }

@@ -78,6 +78,51 @@ impl Bitmap {
         }
     }
 
+    /// Puts another picture over what is there, its left upper corner at `x`, `y`; what would stand outside is left
+    /// out.
+    pub fn overlay(&mut self, other: &Self, x: u32, y: u32) {
+        other.each_black(|from_x, from_y| self.blacken(x.saturating_add(from_x), y.saturating_add(from_y)));
+    }
+
+    /// The picture at half its size: a dot is black where two or more of its four were.
+    #[must_use]
+    pub fn halved(&self) -> Self {
+        let (width, height) = (self.width.div_ceil(2), self.height().div_ceil(2));
+        let mut half = Self::white(width, height);
+        for (x, y) in (0..height).flat_map(|y| (0..width).map(move |x| (x, y))) {
+            let (left, top) = (x.saturating_mul(2), y.saturating_mul(2));
+            let four = [(0, 0), (1, 0), (0, 1), (1, 1)];
+            let black = four
+                .iter()
+                .filter(|(dx, dy)| self.is_black(left.saturating_add(*dx), top.saturating_add(*dy)));
+            if black.count() >= 2 {
+                half.blacken(x, y);
+            }
+        }
+        half
+    }
+
+    /// Each dot as a square of `scale` dots, with `margin` white dots of the picture around; `None` for nothing at all.
+    #[must_use]
+    pub fn magnified(&self, scale: u32, margin: u32) -> Option<Self> {
+        let side = |dots: u32| dots.checked_add(margin.checked_mul(2)?)?.checked_mul(scale);
+        let (width, height) = (side(self.width)?, side(self.height())?);
+        let mut large = Self::white(width, height);
+        self.each_black(|x, y| {
+            let (left, top) = ((x + margin) * scale, (y + margin) * scale);
+            for (dx, dy) in (0..scale).flat_map(|dy| (0..scale).map(move |dx| (dx, dy))) {
+                large.blacken(left + dx, top + dy);
+            }
+        });
+        (width > 0 && height > 0).then_some(large)
+    }
+
+    fn each_black(&self, mut each: impl FnMut(u32, u32)) {
+        for y in 0..self.height() {
+            (0..self.width).filter(|x| self.is_black(*x, y)).for_each(|x| each(x, y));
+        }
+    }
+
     /// Adds the rows of another picture of the same width below.
     pub fn append(&mut self, below: &Self) {
         if below.width == self.width {

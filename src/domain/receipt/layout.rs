@@ -1,5 +1,6 @@
 //! From the layout tree to lines of known width. All text of a slip passes here once and is cleaned here once: what
 //! comes out holds no control character, so no renderer can be made to send a command by a merchant name.
+use super::picture::{Picture, qr_picture};
 use super::{Align, Block, Document};
 
 /// The narrowest line that is laid out, in cells; narrower widths are taken as this one.
@@ -10,6 +11,8 @@ pub const COLUMNS_MIN: u32 = 16;
 pub enum Line {
     /// A line of characters; may be empty.
     Row(Row),
+    /// Dots in the middle of the paper, never wider than the line.
+    Picture(Picture),
     /// The paper is cut here.
     Cut,
 }
@@ -60,6 +63,11 @@ pub fn lines(document: &Document, columns: u32) -> Vec<Line> {
                 }
             }
             Block::Pair { label, value, double } => add_pair(&mut lines, label, value, *double, width),
+            Block::Picture(picture) => lines.push(Line::Picture(picture.fitted(columns.max(COLUMNS_MIN)))),
+            Block::Qr(text) => match qr_picture(text, columns.max(COLUMNS_MIN)) {
+                Some(picture) => lines.push(Line::Picture(picture)),
+                None => add_rows(&mut lines, text, width, Align::Centre, false, false),
+            },
             Block::Rule => lines.push(Line::Row(plain("-".repeat(width)))),
             Block::Feed(count) => {
                 lines.extend((0..*count).map(|_| Line::Row(plain(String::new()))));
@@ -71,30 +79,40 @@ pub fn lines(document: &Document, columns: u32) -> Vec<Line> {
 }
 
 /// The document as UTF-8 text with `\n` after each line. A doubled line is written at single size and aligned as such;
-/// a cut is a line of spaced dashes.
+/// a cut is a line of spaced dashes; of a picture there is what it says.
 #[must_use]
 pub fn text(document: &Document, columns: u32) -> String {
     let width = columns.max(COLUMNS_MIN) as usize;
     let mut out = String::new();
     for line in lines(document, columns) {
         match line {
-            Line::Row(row) => {
-                let free = width.saturating_sub(cells(&row.text));
-                let indent = match row.align {
-                    Align::Left => 0,
-                    Align::Centre => free / 2,
-                    Align::Right => free,
-                };
-                if !row.text.is_empty() {
-                    out.push_str(&" ".repeat(indent));
-                }
-                out.push_str(&row.text);
-            }
-            Line::Cut => out.push_str("- ".repeat(width / 2).trim_end()),
+            Line::Row(row) => out.push_str(&indented(&row, width)),
+            Line::Picture(picture) => out.push_str(&instead(&picture, width)),
+            Line::Cut => out.push_str(&format!("{}\n", "- ".repeat(width / 2).trim_end())),
         }
-        out.push('\n');
     }
     out
+}
+
+fn indented(row: &Row, width: usize) -> String {
+    let free = width.saturating_sub(cells(&row.text));
+    let indent = match row.align {
+        _ if row.text.is_empty() => 0,
+        Align::Left => 0,
+        Align::Centre => free / 2,
+        Align::Right => free,
+    };
+    format!("{}{}\n", " ".repeat(indent), row.text)
+}
+
+/// What a picture says, as lines of text.
+fn instead(picture: &Picture, width: usize) -> String {
+    let mut lines = Vec::new();
+    if !picture.says.is_empty() {
+        add_rows(&mut lines, &picture.says, width, Align::Centre, false, false);
+    }
+    let rows = lines.iter().filter_map(|line| if let Line::Row(row) = line { Some(row) } else { None });
+    rows.map(|row| indented(row, width)).collect()
 }
 
 const fn plain(text: String) -> Row {
@@ -225,7 +243,7 @@ const fn closes(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::svg;
+    use super::super::{Bitmap, svg};
     use super::*;
     use proptest::prelude::*;
 
@@ -272,7 +290,7 @@ mod tests {
             .iter()
             .map(|line| match line {
                 Line::Row(row) => (row.text.as_str(), row.cells()),
-                Line::Cut => ("", 0),
+                Line::Cut | Line::Picture(_) => ("", 0),
             })
             .collect();
         assert_eq!(rows, [("签购单签", 16), ("购单", 8)]);
@@ -301,6 +319,11 @@ mod tests {
                 value: v.into_iter().collect(),
                 double
             }),
+            any_text().prop_map(|text| Block::Qr(text.into_iter().collect())),
+            (1_u32..900, 0_u32..9).prop_map(|(width, height)| {
+                let dots = std::sync::Arc::new(Bitmap::white(width, height));
+                Block::Picture(Picture { dots, says: "\u{1b}logo".to_owned() })
+            }),
             Just(Block::Rule),
             (0_u8..4).prop_map(Block::Feed),
             Just(Block::Cut),
@@ -316,6 +339,9 @@ mod tests {
         ) {
             let document = Document { blocks };
             for line in lines(&document, columns) {
+                if let Line::Picture(picture) = &line {
+                    prop_assert!(picture.dots.width() <= columns * 12);
+                }
                 if let Line::Row(row) = line {
                     prop_assert!(row.cells() <= columns as usize, "{row:?}");
                     prop_assert!(!row.text.chars().any(char::is_control), "{row:?}");

@@ -31,51 +31,62 @@ pub struct Page {
     pub cut: bool,
 }
 
+/// Shapes where there is no font: every character is a box with its code.
+#[derive(Clone, Copy, Debug)]
+pub struct CodeBoxes;
+
+impl Glyphs for CodeBoxes {
+    fn glyph(&self, c: char, double: bool) -> Arc<Glyph> {
+        Arc::new(unknown(c, double))
+    }
+}
+
 /// Draws a document for a head of so many dots.
 #[must_use]
 pub fn pages(document: &Document, dots_per_line: u32, glyphs: &dyn Glyphs) -> Vec<Page> {
-    let mut pages = Vec::new();
-    let mut rows = Vec::new();
-    for line in lines(document, columns(dots_per_line)) {
-        match line {
-            Line::Row(row) => rows.push(row),
-            Line::Cut => {
-                pages.push(Page { bitmap: draw(&rows, dots_per_line, glyphs), cut: true });
-                rows.clear();
-            }
-        }
-    }
-    if !rows.is_empty() {
-        pages.push(Page { bitmap: draw(&rows, dots_per_line, glyphs), cut: false });
-    }
-    pages
+    let lines = lines(document, columns(dots_per_line));
+    let pages = lines
+        .split_inclusive(|line| *line == Line::Cut)
+        .map(|page| Page { bitmap: draw(page, dots_per_line, glyphs), cut: page.last() == Some(&Line::Cut) });
+    pages.collect()
 }
 
-/// Draws lines below each other. No two bytes of the result begin a real-time command.
+/// Draws lines below each other; a cut takes no room. No two bytes of the result begin a real-time command.
 #[must_use]
-pub fn draw(rows: &[Row], dots_per_line: u32, glyphs: &dyn Glyphs) -> Bitmap {
-    let height = rows.iter().map(height).fold(0, u32::saturating_add);
+pub fn draw(lines: &[Line], dots_per_line: u32, glyphs: &dyn Glyphs) -> Bitmap {
+    let height = lines.iter().map(Line::dots).fold(0, u32::saturating_add);
     let mut paper = Bitmap::white(dots_per_line, height);
-    let mut y = 0;
-    for row in rows {
-        let scale = if row.double { 2 } else { 1 };
-        let wide = u32::try_from(row.cells()).unwrap_or(u32::MAX).saturating_mul(CELL_DOTS);
-        let free = dots_per_line.saturating_sub(wide);
-        let mut x = match row.align {
-            Align::Left => 0,
-            Align::Centre => free / 2,
-            Align::Right => free,
-        };
-        for c in row.text.chars() {
-            if c != ' ' {
-                paper.stamp(&glyphs.glyph(c, row.double), x, y, row.bold);
+    let mut y = 0_u32;
+    for line in lines {
+        match line {
+            Line::Row(row) => write(&mut paper, row, y, glyphs),
+            Line::Picture(picture) => {
+                let x = dots_per_line.saturating_sub(picture.dots.width()) / 2;
+                paper.overlay(&picture.dots, x, y);
             }
-            x = x.saturating_add(box_width(c).saturating_mul(scale));
+            Line::Cut => {}
         }
-        y = y.saturating_add(height_of(row.double));
+        y = y.saturating_add(line.dots());
     }
     paper.calm();
     paper
+}
+
+fn write(paper: &mut Bitmap, row: &Row, y: u32, glyphs: &dyn Glyphs) {
+    let scale = if row.double { 2 } else { 1 };
+    let wide = u32::try_from(row.cells()).unwrap_or(u32::MAX).saturating_mul(CELL_DOTS);
+    let free = paper.width().saturating_sub(wide);
+    let mut x = match row.align {
+        Align::Left => 0,
+        Align::Centre => free / 2,
+        Align::Right => free,
+    };
+    for c in row.text.chars() {
+        if c != ' ' {
+            paper.stamp(&glyphs.glyph(c, row.double), x, y, row.bold);
+        }
+        x = x.saturating_add(box_width(c).saturating_mul(scale));
+    }
 }
 
 /// All pages as one picture for people, with a dashed line where the paper is cut and more follows.
@@ -100,8 +111,16 @@ fn tear_line(width: u32) -> Bitmap {
     line
 }
 
-fn height(row: &Row) -> u32 {
-    height_of(row.double)
+impl Line {
+    /// Rows of dots that it takes.
+    #[must_use]
+    pub fn dots(&self) -> u32 {
+        match self {
+            Self::Row(row) => height_of(row.double),
+            Self::Picture(picture) => picture.dots.height(),
+            Self::Cut => 0,
+        }
+    }
 }
 
 const fn height_of(double: bool) -> u32 {
@@ -177,18 +196,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Every character is its code box: enough to see where things stand.
-    #[derive(Debug)]
-    struct Boxes;
-
-    impl Glyphs for Boxes {
-        fn glyph(&self, c: char, double: bool) -> Arc<Glyph> {
-            Arc::new(unknown(c, double))
-        }
-    }
-
     fn pages_of(blocks: Vec<Block>) -> Vec<Page> {
-        pages(&Document { blocks }, 384, &Boxes)
+        pages(&Document { blocks }, 384, &CodeBoxes)
     }
 
     /// Columns of dots that hold any ink, as first and last.
@@ -240,7 +249,7 @@ mod tests {
         #[test]
         fn any_text_is_drawn_safely(text in any::<String>(), bytes in 24_u32..129, double in any::<bool>()) {
             let block = || Block::Text { text: text.clone(), align: Align::Centre, double, bold: true };
-            let draw = || pages(&Document { blocks: vec![block(), Block::Cut] }, bytes * 8, &Boxes);
+            let draw = || pages(&Document { blocks: vec![block(), Block::Cut] }, bytes * 8, &CodeBoxes);
             let drawn = draw();
             for page in &drawn {
                 prop_assert_eq!(page.bitmap.width(), bytes * 8);

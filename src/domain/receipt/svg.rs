@@ -1,6 +1,6 @@
 //! The slip as a picture for screens: a self-contained SVG on the same cell grid as paper, with no font in it.
 use super::layout::{Line, Row, cells, lines};
-use super::{Align, CELL_DOTS, Document, columns};
+use super::{Align, Bitmap, CELL_DOTS, Document, columns};
 
 const MARGIN: usize = 24;
 const CELL: usize = CELL_DOTS as usize;
@@ -26,6 +26,10 @@ pub fn svg(document: &Document, dots_per_line: u32) -> String {
                 let scale = if row.double { 2 } else { 1 };
                 y = y.saturating_add(LINE_DOTS * scale);
                 add_row(&mut body, &row, scale, width, y);
+            }
+            Line::Picture(picture) => {
+                add_picture(&mut body, &picture.dots, width, y);
+                y = y.saturating_add(picture.dots.height() as usize);
             }
             Line::Cut => {
                 y = y.saturating_add(LINE_DOTS);
@@ -64,6 +68,26 @@ fn add_row(body: &mut String, row: &Row, scale: usize, width: usize, y: usize) {
             ));
         }
         x = x.saturating_add(length);
+    }
+}
+
+/// Black runs of each row of dots, as one path.
+fn add_picture(body: &mut String, dots: &Bitmap, width: usize, y: usize) {
+    let left = MARGIN.saturating_add(width.saturating_sub(dots.width() as usize) / 2);
+    let mut path = String::new();
+    for row in 0..dots.height() {
+        let mut x = 0;
+        while x < dots.width() {
+            let run = (x..dots.width()).take_while(|at| dots.is_black(*at, row)).count();
+            if run > 0 {
+                let (at, line) = (left.saturating_add(x as usize), y.saturating_add(row as usize));
+                path.push_str(&format!("M{at} {line}h{run}v1h-{run}z"));
+            }
+            x = x.saturating_add(u32::try_from(run).unwrap_or(u32::MAX)).saturating_add(1);
+        }
+    }
+    if !path.is_empty() {
+        body.push_str(&format!("<path d=\"{path}\"/>\n"));
     }
 }
 

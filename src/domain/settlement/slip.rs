@@ -2,7 +2,8 @@
 //! what is still to be cleared up.
 //!
 //! Order and Chinese words follow the layout common among Chinese acquirers; Spec: unverified. A sale that was voided
-//! stands in no line, and neither does its void: what is left is what the bank pays. Card numbers never stand here.
+//! stands in no line, and neither does its void: what is left is what the bank pays. Whole card numbers never stand
+//! here.
 use super::suspects::{self, Suspect};
 use super::totals::{Side, side, upload_of, voided};
 use crate::domain::calendar::LocalTime;
@@ -10,7 +11,7 @@ use crate::domain::money::{Amount, Currency};
 use crate::domain::outcome::{CardClass, Kind, Outcome, QueueState, Verdict};
 use crate::domain::receipt::{Align, Block, Document};
 use crate::domain::record::{BatchRow, TxnRow};
-use crate::domain::slip::{Language, Shop, page};
+use crate::domain::slip::{self, Language, Shop, page};
 use crate::domain::text;
 
 /// A settled batch, as it is put on paper.
@@ -38,6 +39,9 @@ pub fn slip(settled: &Settled<'_>, shop: &Shop, copy: bool) -> Document {
     slip.uploads(settled.rows);
     if (domestic, foreign) != (Verdict::Agreed, Verdict::Agreed) {
         slip.suspects(settled.rows, [(CardClass::Domestic, domestic), (CardClass::Foreign, foreign)]);
+    }
+    if shop.template.settlement_detail {
+        slip.detail(settled.rows);
     }
     slip.blocks.push(Block::Cut);
     Document { blocks: slip.blocks }
@@ -99,9 +103,7 @@ impl Slip {
             self.blocks.push(Block::centred("结算总计单", true, true));
         }
         self.blocks.push(Block::centred("SETTLEMENT SLIP", !zh, true));
-        if copy {
-            self.blocks.push(page::mark(self.language));
-        }
+        self.blocks.extend(page::marks(shop, copy));
         self.blocks.push(Block::Rule);
         // The ids under which the bank booked it, also if the terminal has others by now.
         let wire = settled.rows.iter().find_map(|row| row.wire.as_ref());
@@ -210,6 +212,29 @@ impl Slip {
         let digits = row.masked_pan.get(row.masked_pan.len().saturating_sub(4)..).unwrap_or_default();
         let label = self.label("凭证", "NO.");
         self.blocks.push(Block::pair(format!("{label} {stan} *{digits}"), amount));
+    }
+
+    /// 明细: each record that moved money, in the order of vouchers; those that were undone, and what undid them, say so.
+    fn detail(&mut self, rows: &[TxnRow]) {
+        let mut moved: Vec<(&TxnRow, Side)> =
+            rows.iter().filter_map(|row| side(row).map(|side| (row, side))).collect();
+        if moved.is_empty() {
+            return;
+        }
+        moved.sort_by_key(|(row, _)| row.stan);
+        self.blocks.push(Block::Rule);
+        self.blocks.push(heading(self.label("交易明细", "DETAIL")));
+        for (row, side) in moved {
+            let stan = row.stan.map(|stan| stan.to_string()).unwrap_or_default();
+            let (zh, en) = slip::kind(row.start.kind);
+            let undone = if voided(row) { self.word(" 已撤销", " VOIDED") } else { "" };
+            let told = row.start.terms.auth_code.as_ref();
+            let code = row.host.auth_code.as_ref().or(told).map_or("", |code| code.as_str());
+            self.blocks.push(Block::pair(format!("{stan} {}{undone}", self.word(zh, en)), code));
+            let sign = if side == Side::Credit { "-" } else { "" };
+            let amount = format!("{sign}{}", self.money(row.approved_amount.minor()));
+            self.blocks.push(Block::pair(format!(" {}", slip::grouped(&row.masked_pan)), amount));
+        }
     }
 
     /// Where to look when the bank's totals differ.

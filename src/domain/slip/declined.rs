@@ -1,5 +1,6 @@
 //! The slip of a transaction that was refused, where the shop wants one: why, and that nothing was done. It looks like
 //! no receipt at any distance: its title says so, large, and no amount stands large on it.
+use super::page::marks;
 use super::{Shop, grouped, kind};
 use crate::domain::calendar::LocalTime;
 use crate::domain::money::{Amount, Currency};
@@ -45,6 +46,7 @@ pub fn declined(txn: Declined<'_>, shop: &Shop, at: LocalTime) -> Document {
         blocks.push(Block::centred("交易未成功, 非交易凭证", false, true));
     }
     blocks.push(Block::centred("NOT DONE, NOT A RECEIPT", false, true));
+    blocks.extend(marks(shop, false));
     blocks.push(Block::Rule);
     let number = |number: u32| if number == 0 { String::new() } else { format!("{number:06}") };
     let (kind_zh, kind_en) = kind(txn.kind);

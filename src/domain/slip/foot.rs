@@ -103,8 +103,8 @@ impl Slip {
         }
     }
 
-    /// The merchant ply's foot: room for a signature, or why there is none. Refunds ask none; where the card was only
-    /// read, nobody was verified.
+    /// The foot of the plies that shop and bank keep: room for a signature, or why there is none. Refunds ask none;
+    /// where the card was only read, nobody was verified.
     pub(super) fn signature(&mut self, txn: &TxnRow) {
         let kind = txn.start.kind;
         let card = txn.card.as_ref();

@@ -32,8 +32,18 @@ pub fn marked(mut document: Document, language: Language) -> Document {
     document
 }
 
+/// What stands under the title of paper that is not the one and only: from a terminal in test mode, or printed again.
+pub(in crate::domain) fn marks(shop: &Shop, copy: bool) -> Vec<Block> {
+    let words = match shop.language {
+        Language::Zh => "测试/TESTING, 凭证无效",
+        Language::En => "TESTING, NOT A RECEIPT",
+    };
+    let testing = shop.testing.then(|| Block::centred(words, false, true));
+    testing.into_iter().chain(copy.then(|| mark(shop.language))).collect()
+}
+
 /// 重打印, as each reprint has it.
-pub(in crate::domain) fn mark(language: Language) -> Block {
+fn mark(language: Language) -> Block {
     let words = match language {
         Language::Zh => "****重打印/DUPLICATED****",
         Language::En => "****DUPLICATED****",

@@ -12,7 +12,7 @@ pub struct Plan {
     pub plies: Vec<Ply>,
     /// Pause between the plies.
     pub tear_pause: Duration,
-    /// The merchant ply is signed.
+    /// The plies of merchant and bank are signed.
     pub signature: bool,
     /// A card is in the reader.
     pub card_in: bool,
@@ -70,7 +70,7 @@ enum State {
 pub struct Aftercare {
     plan: Plan,
     next_ply: usize,
-    merchant_printed: bool,
+    signed_printed: bool,
     state: State,
 }
 
@@ -78,7 +78,7 @@ impl Aftercare {
     /// Begins with the first thing that is wanted.
     #[must_use]
     pub fn new(plan: Plan, now: Now) -> (Self, Vec<Do>) {
-        let this = Self { plan, next_ply: 0, merchant_printed: false, state: State::Finished };
+        let this = Self { plan, next_ply: 0, signed_printed: false, state: State::Finished };
         let (this, mut todo) = this.next_ply(now);
         if this.plan.card_in && !matches!(this.state, State::AwaitCardOut(_)) {
             // Money is decided: the card may go while paper comes.
@@ -91,7 +91,8 @@ impl Aftercare {
     #[must_use]
     pub const fn state(&self) -> TxnState {
         match self.state {
-            State::AwaitPly(Ply::Merchant) => TxnState::PrintingMerchant,
+            // The bank's ply is one more that stays in the shop.
+            State::AwaitPly(Ply::Merchant | Ply::Bank) => TxnState::PrintingMerchant,
             State::AwaitPly(Ply::Customer) => TxnState::PrintingCustomer,
             State::AwaitTear(_) => TxnState::WaitingTear,
             State::AwaitSignature(_) => TxnState::WaitingSignature,
@@ -121,7 +122,7 @@ impl Aftercare {
         }
         match (self.state, event) {
             (State::AwaitPly(ply), Event::PlyEnded { printed }) => {
-                self.merchant_printed |= printed && ply == Ply::Merchant;
+                self.signed_printed |= printed && ply.is_signed();
                 self.after_ply(printed, now)
             }
             (State::AwaitTear(at), Event::Tick) if now.boot >= at => self.after_tear(now),
@@ -156,8 +157,10 @@ impl Aftercare {
         self.after_tear(now)
     }
 
+    /// Once, when no ply with a signature line is to come.
     fn wants_signature(&self) -> bool {
-        self.plan.signature && self.merchant_printed
+        let more = self.plan.plies.get(self.next_ply).is_some_and(|ply| ply.is_signed());
+        self.plan.signature && self.signed_printed && !more
     }
 
     fn after_tear(mut self, now: Now) -> (Self, Vec<Do>) {

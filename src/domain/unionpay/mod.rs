@@ -47,6 +47,13 @@ pub fn header_request(header: [u8; 6]) -> u8 {
     third & 0x0F
 }
 
+/// True if the header says that the terminal is in test or training mode: its fifth digit is 1.
+#[must_use]
+pub fn in_test_mode(header: [u8; 6]) -> bool {
+    let [_, _, third, ..] = header;
+    third >> 4 == 1
+}
+
 /// What the host wants of the terminal when the transaction is over. The header is not covered by the MAC, so it may
 /// cause a download or a sign-on and nothing more. Source: LiaoYang_POS; Spec: unverified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,6 +3,7 @@ use crate::support::{Options, PASSWORD, SUPERVISOR, audit_trail, fault, with_til
 use posd::api::proxy::{DrawerProxy, PrintJobProxy, PrinterProxy, ROOT_PATH};
 use posd::sim::host::rules::{Fault as HostFault, Rule};
 use posd::sim::printer::Fault;
+use std::io::Read;
 use std::sync::Arc;
 
 /// Goal: without a printer a sale is approved all the same; its plies are held and come by themselves with the printer.
@@ -180,6 +181,38 @@ fn a_refusal_gets_a_slip_where_the_shop_wants_one() {
         assert_eq!(till.finished(&path).await.outcome, "approved");
         let paper = till.paper(3).await;
         assert!(paper[1].contains("MERCHANT COPY") && paper[2].contains("CARDHOLDER COPY"), "{paper:?}");
+    });
+}
+
+/// Goal: with three plies the bank's stands between the others and is signed like the merchant's; the shop's picture is on
+/// each, its last words on the cardholder's alone.
+#[test]
+fn a_shop_has_a_ply_for_the_bank_and_its_own_words_on_paper() {
+    let logo = concat!(
+        "plies = 3\n[slip]\nfoot = [\"谢谢惠顾\"]\nlogo = \"",
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/data/logo.png\"\n"
+    );
+    with_till(Options { printer_keys: logo, ..Options::default() }, async |till| {
+        till.open().await;
+        till.put_card("unionpay");
+        let sale = till.sale("s-1", 1250).await;
+        assert_eq!(till.finished(&sale).await.outcome, "approved");
+        let paper = till.paper(3).await;
+        for (slip, title) in paper.iter().zip(["MERCHANT COPY", "BANK COPY", "CARDHOLDER COPY"]) {
+            assert!(slip.contains(title), "{title} is not on\n{slip}");
+            assert_eq!(slip.contains("免签"), title != "CARDHOLDER COPY", "{slip}");
+            assert_eq!(slip.contains("谢谢惠顾"), title == "CARDHOLDER COPY", "{slip}");
+        }
+        till.plies_are(&sale, "confirmed").await;
+        assert_eq!(till.plies(&sale).await.len(), 3);
+        let object = till.transaction(&sale).await;
+        for ply in ["merchant", "bank", "customer"] {
+            let file = object.get_receipt(ply, "svg", Default::default()).await.unwrap();
+            let mut shown = String::new();
+            std::fs::File::from(std::os::fd::OwnedFd::from(file)).read_to_string(&mut shown).unwrap();
+            assert!(shown.contains("v1h-"), "no picture on the {ply} ply: {shown}");
+        }
     });
 }
 

@@ -10,6 +10,8 @@ use crate::domain::record::{BatchRow, TxnRow};
 use crate::domain::settlement::slip::{Settled, slip};
 use crate::domain::slip::{Language, Shop};
 
+use std::sync::Arc;
+
 use Verdict::{Agreed, Disagreed, Unknown};
 
 const CLOSED_AT: LocalTime = LocalTime { year: 2026, month: 1, day: 15, hour: 22, minute: 5, second: 9 };
@@ -38,6 +40,8 @@ fn settlement(
         merchant_id: MerchantId::new("102100058120001").unwrap(),
         language,
         currency_symbol: "RMB".to_owned(),
+        testing: false,
+        template: Arc::default(),
         profile: Profile::unionpay(),
     };
     let settled = Settled { batch: &batch, rows, closed_at: CLOSED_AT, currency: Currency::CNY };

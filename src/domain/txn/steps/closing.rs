@@ -252,7 +252,8 @@ impl Base {
         let plies = match wanted {
             0 => Vec::new(),
             1 => vec![Ply::Merchant],
-            2.. => vec![Ply::Merchant, Ply::Customer],
+            2 => vec![Ply::Merchant, Ply::Customer],
+            3.. => vec![Ply::Merchant, Ply::Bank, Ply::Customer],
         };
         Closed {
             id: self.start.id.clone(),

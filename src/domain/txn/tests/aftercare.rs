@@ -82,6 +82,29 @@ fn a_signature_is_asked_on_the_merchant_ply() {
     }
 }
 
+/// With three plies, merchant and bank keep one with a signature: it is asked about once, when both are torn off; and
+/// also where only the first of them came.
+#[test]
+fn a_signature_is_asked_when_the_banks_ply_is_torn_off() {
+    let asked: &[Do] = &[Do::Prompt(Prompt::CheckSignature), Do::AskSignature];
+    let (bank, customer) = (Do::Print(Ply::Bank), Do::Print(Ply::Customer));
+    let plan = Plan { plies: vec![Ply::Merchant, Ply::Bank, Ply::Customer], signature: true, ..plan() };
+    let first = (TxnState::PrintingMerchant, &[Do::Print(Ply::Merchant)][..]);
+    let end = [
+        (Event::Signature(Some(true)), TxnState::PrintingCustomer, &[customer][..]),
+        (PRINTED, TxnState::Finished, &[]),
+    ];
+    let torn = [
+        (PRINTED, TxnState::WaitingTear, &[TORN][..]),
+        (Event::Tick, TxnState::PrintingMerchant, &[bank]),
+        (PRINTED, TxnState::WaitingTear, &[TORN]),
+        (Event::Tick, TxnState::WaitingSignature, asked),
+    ];
+    check(plan.clone(), first, &[&torn[..], &end].concat());
+    let held = (HELD, TxnState::WaitingSignature, asked);
+    check(plan, first, &[&torn[..2], &[held], &end].concat());
+}
+
 #[test]
 fn without_paper_the_card_goes_home() {
     let plan = Plan { plies: Vec::new(), card_in: true, ..plan() };
@@ -135,6 +158,7 @@ fn any_plan() -> impl Strategy<Value = Plan> {
         vec![Ply::Merchant],
         vec![Ply::Customer],
         vec![Ply::Merchant, Ply::Customer],
+        vec![Ply::Merchant, Ply::Bank, Ply::Customer],
     ]);
     (plies, any::<bool>(), any::<bool>(), any::<bool>()).prop_map(
         |(plies, signature, card_in, unresolved)| Plan { plies, signature, card_in, unresolved, ..plan() },
