@@ -5,7 +5,7 @@ usage: paper_emupos.py FOLDER      (made by the test paper::emulator; tests/tool
 Raster mode: the emulator's picture must equal posd's pixel for pixel, down to the feed before the cut. Text mode: the
 emulator draws the bytes of GB18030 as code page 437, one cell a byte, which is the geometry of the real font, two cells a
 character; its text is turned back into bytes and must be posd's. Ink must stand in the cells of the line and in no others,
-and double lines must be twice as high. Exits with 1 if anything differs.
+double lines must be twice as high, pictures in their place. Exits with 1 if anything differs.
 """
 import json
 import pathlib
@@ -89,13 +89,21 @@ def raster_differs(image, expected):
     return sum(ImageChops.logical_xor(*sheets).histogram()[255:])
 
 
+def height_of(row):
+    """Rows of dots of a line; a picture says its own."""
+    _start, _cells, double, bold_or_height, _line = row
+    return max(LINE, 24 * double) if double else bold_or_height
+
+
 def text_differs(image, text, rows):
     """A list of what differs."""
     wrong = []
-    if image.height < sum(max(LINE, 24 * row[2]) for row in rows[:-1]):
+    if image.height < sum(height_of(row) for row in rows[:-1]):
         wrong.append(f"the paper is {image.height} dots long")
     lines = [line.rstrip() for line in text.encode("cp437").decode("gb18030").split("\n")]
-    wanted = [row[4].rstrip() for row in rows]
+    # A line for each band of a picture.
+    lines = [line for line in lines if not line.startswith("[image ")]
+    wanted = [row[4].rstrip() for row in rows if row[2]]
     while lines and not lines[-1]:
         lines.pop()
     while wanted and not wanted[-1]:
@@ -106,11 +114,16 @@ def text_differs(image, text, rows):
     if len(lines) != len(wanted):
         wrong.append(f"{len(lines)} lines for {len(wanted)}")
     top = 0
-    for number, (start, cells, double, _bold, line) in enumerate(rows):
-        height = max(LINE, 24 * double)
+    for number, row in enumerate(rows):
+        start, cells, double, _bold, line = row
+        height = height_of(row)
         # The emulator's paper ends with the last ink.
         box = ink(image.crop((0, min(top, image.height), image.width, min(top + height, image.height))))
         top += height
+        if not double:
+            if not box or box[0] < start or box[2] > start + cells:
+                wrong.append(f"line {number + 1}: ink at {box}, not in the picture from {start}, {cells} wide")
+            continue
         if not line.strip():
             if box:
                 wrong.append(f"line {number + 1}: ink where nothing stands")
@@ -141,7 +154,7 @@ def main():
                 found = [f"{wrong} pixels"] if wrong else []
             else:
                 lines = [line.split("\t", 4) for line in path.with_suffix(".rows").read_text().splitlines()]
-                found = text_differs(image, text, [(int(a), int(b), int(c), d, e) for a, b, c, d, e in lines])
+                found = text_differs(image, text, [(int(a), int(b), int(c), int(d), e) for a, b, c, d, e in lines])
             faults += [f"{path.name}: {what}" for what in found]
             count, bad = rows.get((width, mode), (0, 0))
             rows[(width, mode)] = (count + 1, bad + bool(found))

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 /// Writes each slip as the bytes for a printer, and what then has to be on paper: for raster mode its picture, for text
-/// mode a line for each line: first dot, cells, 2 if double, 1 if bold, text.
+/// mode a line for each line: first dot, cells, 2 if double, 1 if bold, text; or for a picture: first dot, dots, 0, rows.
 #[test]
 #[ignore = "writes for tests/oracle/paper_emupos.py: make check-paper"]
 fn slips_for_another_reader() {
@@ -20,7 +20,15 @@ fn slips_for_another_reader() {
             let mut rows = String::new();
             let columns = columns(width_dots);
             for line in lines(&document, columns) {
-                let Line::Row(row) = line else { continue };
+                let row = match line {
+                    Line::Row(row) => row,
+                    Line::Picture(picture) => {
+                        let (wide, high) = (picture.dots.width(), picture.dots.height());
+                        writeln!(rows, "{}\t{wide}\t0\t{high}\t", (width_dots - wide) / 2).unwrap();
+                        continue;
+                    }
+                    Line::Cut => continue,
+                };
                 let free_dots = (columns as usize - row.cells()) * 12;
                 let from = match row.align {
                     Align::Left => 0,
