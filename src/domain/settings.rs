@@ -34,9 +34,10 @@ impl Tables {
     pub(crate) fn parse(file: &Path, text: &str, errors: &mut Vec<ConfigError>) -> Self {
         let file = Rc::new(file.to_owned());
         let (root, broken) = DeTable::parse_recoverable(text);
+        let lines = Lines::of(text);
         errors.extend(broken.iter().map(|error| ConfigError {
             file: file.as_ref().clone(),
-            line: error.span().map_or(0, |span| line_of(text, span.start)),
+            line: error.span().map_or(0, |span| lines.at(span.start)),
             key: String::new(),
             problem: format!("is not TOML: {}", error.message()),
             allowed: String::new(),
@@ -44,17 +45,17 @@ impl Tables {
         let mut tables = Self::default();
         for (key, value) in root.get_ref() {
             let name = key.get_ref().to_string();
-            let line = line_of(text, key.span().start);
+            let line = lines.at(key.span().start);
             match value.get_ref() {
                 DeValue::Table(table) => {
                     tables.lines.insert(name.clone(), (Rc::clone(&file), line));
-                    tables.tables.insert(name, entries(table, &file, text));
+                    tables.tables.insert(name, entries(table, &file, &lines));
                 }
                 DeValue::Array(list) if is_tables(value.get_ref()) => {
                     let each = |item: &toml::Spanned<DeValue<'_>>| {
                         let table = item.get_ref().as_table();
-                        let found = table.map(|t| entries(t, &file, text)).unwrap_or_default();
-                        (found, line_of(text, item.span().start))
+                        let found = table.map(|t| entries(t, &file, &lines)).unwrap_or_default();
+                        (found, lines.at(item.span().start))
                     };
                     tables.lines.insert(name.clone(), (Rc::clone(&file), line));
                     tables.lists.insert(name, list.iter().map(each).collect());
@@ -73,9 +74,9 @@ fn is_tables(value: &DeValue<'_>) -> bool {
     value.as_array().is_some_and(|a| !a.is_empty() && a.iter().all(|item| item.get_ref().is_table()))
 }
 
-fn entries(table: &DeTable<'_>, file: &Rc<PathBuf>, text: &str) -> BTreeMap<String, Entry> {
+fn entries(table: &DeTable<'_>, file: &Rc<PathBuf>, lines: &Lines) -> BTreeMap<String, Entry> {
     let each = |(key, value): (&toml::Spanned<std::borrow::Cow<'_, str>>, &toml::Spanned<DeValue<'_>>)| {
-        let line = line_of(text, key.span().start);
+        let line = lines.at(key.span().start);
         (key.get_ref().to_string(), Entry { value: plain(value.get_ref()), file: Rc::clone(file), line })
     };
     table.iter().map(each).collect()
@@ -101,8 +102,18 @@ fn plain(value: &DeValue<'_>) -> Value {
     }
 }
 
-fn line_of(text: &str, offset: usize) -> usize {
-    text.bytes().take(offset).filter(|b| *b == b'\n').count().saturating_add(1)
+/// Where lines end, because to count them anew for each key would be most of the daemon's start.
+struct Lines(Vec<usize>);
+
+impl Lines {
+    fn of(text: &str) -> Self {
+        Self(text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect())
+    }
+
+    /// The line of a byte, from 1.
+    fn at(&self, offset: usize) -> usize {
+        self.0.partition_point(|end| *end < offset).saturating_add(1)
+    }
 }
 
 /// One table while its keys are taken. Each reading method returns `None` after it has noted what is wrong.
