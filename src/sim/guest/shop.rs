@@ -8,6 +8,7 @@ use crate::sim::vscard::Reader;
 use std::fs;
 use std::io::Error;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// A USB host and a USB device in one kernel. The gadget is made once; plugging is binding it.
 const PLUG_PRINTER: &str = "
@@ -35,6 +36,9 @@ const UNPLUG_PRINTER: &str = "
     udevadm wait --timeout=60 --removed /dev/usb/lp0
 ";
 
+/// How long qemu may hold on to a device that was pulled.
+const LET_GO_WITHIN: Duration = Duration::from_secs(10);
+
 /// What a shop in a guest may choose.
 pub struct Terms<'a> {
     /// The folder that `tests/tools/guest` names.
@@ -55,6 +59,8 @@ pub struct Terms<'a> {
 pub struct GuestShop {
     guest: Option<Guest>,
     plan: Plan,
+    /// How often the reader was plugged in since the guest was switched on.
+    plugs: u32,
     /// The bank.
     pub acquirer: Acquirer,
     /// The printer.
@@ -103,7 +109,7 @@ impl GuestShop {
         };
         fs::File::create(&plan.log)?;
         let guest = Some(Guest::switch_on(&plan)?);
-        Ok(Self { guest, plan, acquirer, printer, reader, _folder: folder })
+        Ok(Self { guest, plan, plugs: 0, acquirer, printer, reader, _folder: folder })
     }
 
     /// The terminal.
@@ -137,11 +143,15 @@ impl GuestShop {
     /// # Errors
     /// qemu refuses.
     pub fn plug_reader(&mut self) -> Result<(), Error> {
-        let card = format!("chardev-add socket,id=card,path={}", self.plan.reader.display());
+        // qemu 7.2 remembers the name of a line that it was started with: each plug has a line of its own.
+        self.plugs = self.plugs.saturating_add(1);
+        let (line, path) = (self.card_line(), self.plan.reader.display());
+        let card = format!("chardev-add socket,id={line},path={path}");
+        let slot = format!("device_add ccid-card-passthru,id=slot,chardev={line}");
         let guest = self.guest()?;
         guest.monitor(&card)?;
         guest.monitor("device_add usb-ccid,id=reader")?;
-        guest.monitor("device_add ccid-card-passthru,id=slot,chardev=card").map(drop)
+        guest.monitor(&slot).map(drop)
     }
 
     /// Pulls the reader's plug, with the card in it.
@@ -149,9 +159,25 @@ impl GuestShop {
     /// # Errors
     /// It was not in.
     pub fn unplug_reader(&mut self) -> Result<(), Error> {
+        let remove = format!("chardev-remove {}", self.card_line());
         let guest = self.guest()?;
+        guest.monitor("device_del slot")?;
         guest.monitor("device_del reader")?;
-        guest.monitor("chardev-remove card").map(drop)
+        // qemu lets go of its end when no thread looks at the device any more, and tells nobody.
+        let deadline = Instant::now() + LET_GO_WITHIN;
+        loop {
+            match guest.monitor(&remove) {
+                Err(error) if error.to_string().contains("busy") && Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+                done => return done.map(drop),
+            }
+        }
+    }
+
+    /// What qemu calls its line to the card.
+    fn card_line(&self) -> String {
+        if self.plugs == 0 { "card".to_owned() } else { format!("card{}", self.plugs) }
     }
 
     /// Cuts the terminal's power, has the state disk checked and switches it on again. It returns at once; what the
@@ -164,6 +190,7 @@ impl GuestShop {
             guest.cut()?;
         }
         let said = check_state_disk(&self.plan.state)?;
+        self.plugs = 0;
         self.guest = Some(Guest::switch_on(&self.plan)?);
         Ok(said)
     }

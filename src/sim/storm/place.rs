@@ -114,7 +114,7 @@ impl Place {
     pub(super) const fn aims_within_ms(&self) -> Option<u32> {
         match self {
             Self::Process(_) => None,
-            Self::Guest(_) => Some(3_000),
+            Self::Guest(_) => Some(600),
         }
     }
 
