@@ -63,8 +63,11 @@ machine: build simulators
 nspawn-test: machine ## the packages in a booted container, as root; part of `make test`
 	$(CARGO) test --locked --target-dir $(SIM) --features sim --test suite installed::
 
-.PHONY: help deps build simulators sim demo storm fuzz test check lint core suite machine nspawn-test vm-test check-paper \
-    bench deb install clean
+vm-test: machine ## whole machines in qemu, as root: sales, devices, 20 power cuts; not part of `make test`
+	tests/tools/vm-test
+
+check-paper: deps ## every slip on an independent printer emulator (Python 3.13); leaves src/docs/check-paper.md
+	@tests/tools/check-paper
 
 bench: deps ## counts and ratios, as a table; leaves src/docs/bench.md
 	tests/tools/bench

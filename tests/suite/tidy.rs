@@ -527,6 +527,19 @@ fn the_code_map_names_every_file_and_no_other() {
     ));
 }
 
+/// A target that is only declared does nothing and says that all is well.
+#[test]
+fn every_target_of_the_makefile_has_a_recipe() {
+    let makefile = std::fs::read_to_string(root().join("Makefile")).unwrap().replace("\\\n", " ");
+    let declared = makefile.lines().filter_map(|line| line.strip_prefix(".PHONY:"));
+    let declared: Vec<&str> = declared.flat_map(str::split_whitespace).collect();
+    assert!(declared.len() > 10, "{declared:?}");
+    let without = declared.iter().filter(|name| {
+        !makefile.lines().any(|line| line.strip_prefix(**name).is_some_and(|rest| rest.starts_with(':')))
+    });
+    none(without.map(|name| format!("Makefile: {name} is declared and not made")).collect());
+}
+
 #[test]
 fn every_dependency_is_explained() {
     let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
