@@ -15,7 +15,7 @@ N ?= 500
 MINUTES ?= 1
 
 .PHONY: help deps build simulators sim demo storm fuzz test check lint core suite machine nspawn-test vm-test check-paper \
-    bench deb install clean
+    bench deb reproducible install clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
@@ -71,6 +71,9 @@ check-paper: deps ## every slip on an independent printer emulator (Python 3.13)
 
 bench: deps ## counts and ratios, as a table; leaves src/docs/bench.md
 	tests/tools/bench
+
+reproducible: deps ## the packages twice, compared byte by byte; twenty minutes
+	tests/tools/reproducible
 
 deb: deps ## Debian packages, in the folder above this one: make deb ARCH=arm64
 	tests/tools/deb $(ARCH)

@@ -6,6 +6,7 @@ mod machine;
 use crate::support::{Options, Till, with_till};
 use machine::Machine;
 use std::collections::HashMap;
+use std::path::Path;
 
 /// The daemon's process, as a number.
 const PID: &str = "systemctl show --value -p MainPID posd";
@@ -47,6 +48,22 @@ fn a_package_comes_changes_and_goes() {
         "! systemctl is-active posd; for gone in /etc/posd /var/lib/posd /run/posd; do test ! -e $gone; done",
     );
     assert_eq!(machine.sh("ls /var/backups | grep posd || true"), "", "nothing was owed");
+}
+
+/// Goal: what Debian's test machines run on every upload passes.
+#[test]
+fn debians_own_tests_pass() {
+    let Some(machine) = Machine::boot() else { return };
+    machine.install("");
+    machine.sh("dpkg -i /debs/posd-simulator_*.deb; mkdir /tmp/tests");
+    machine.put(&Path::new(env!("CARGO_MANIFEST_DIR")).join("debian/tests"), "/tmp/tests");
+    let control = machine.sh("cat /tmp/tests/control");
+    let tests: Vec<&str> = control.lines().filter_map(|line| line.strip_prefix("Tests: ")).collect();
+    assert_eq!(tests, ["installed", "programs"]);
+    for test in tests {
+        let (passed, said) = machine.try_sh(&format!("cd /tmp; /tmp/tests/{test}"));
+        assert!(passed, "{test}:\n{said}");
+    }
 }
 
 /// Goal: whoever purges the package while the bank is owed a message is warned, and the journal is put aside.
