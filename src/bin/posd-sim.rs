@@ -1,11 +1,15 @@
 //! The simulators as a process: each subcommand is one of them, on the real interface.
 use std::io;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use posd::adapters::card_pcsc::{self, ReaderNames};
 use posd::adapters::journal_sqlite::SqliteJournal;
+use posd::adapters::printer_escpos::{Pen, encode};
+use posd::adapters::typeface::{Typeface, png};
+use posd::domain::receipt::{Document, Glyphs, pages, picture};
 use posd::sim::{bench, cardd, demo, fuzz, host, printer, storm, till, worlds};
 
 /// Longest time for one command to the card.
@@ -33,6 +37,8 @@ enum Command {
     Bench(bench::Args),
     /// Kernel and a recorded card, in memory, for counting
     Chip(bench::ChipArgs),
+    /// Slips as bytes, to be compared with other libraries
+    Slips(bench::SlipArgs),
     /// Whole shops in memory, in which anything goes wrong and no money may get lost
     Worlds(worlds::Args),
     /// Bytes of chance against everything that reads bytes from outside
@@ -56,6 +62,7 @@ fn main() -> ExitCode {
             let handle = card_pcsc::start(ReaderNames::Auto, APDU_DEADLINE, events)?;
             Ok(Box::new(move |command| handle.try_send(command).is_ok()))
         }),
+        Command::Slips(args) => slips(&args),
         Command::BareService => bench::bare_service(),
         Command::Worlds(args) => worlds::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
@@ -65,6 +72,23 @@ fn main() -> ExitCode {
             Ok(Box::new(SqliteJournal::open(folder, bench::STORAGE_KEY, now, Vec::new)?))
         }),
     }
+}
+
+/// Measures slips with the encoder and the fonts of the daemon.
+fn slips(args: &bench::SlipArgs) -> ExitCode {
+    let glyphs: Option<Arc<dyn Glyphs>> = match Typeface::open() {
+        Ok(face) => Some(Arc::new(face)),
+        Err(error) => return told(Err(io::Error::other(error.to_string()))),
+    };
+    let pen = |dots, raster| Pen { glyphs: glyphs.clone(), ..Pen::new(dots, raster) };
+    let encode = |document: &Document, dots, raster| {
+        encode(document, &pen(dots, raster)).map(|pieces| pieces.concat()).map_err(|error| error.to_string())
+    };
+    let picture = |document: &Document| {
+        let glyphs = glyphs.as_deref().ok_or("no fonts")?;
+        png(&picture(&pages(document, 384, glyphs))).map_err(|error| error.to_string())
+    };
+    bench::slips(args, &bench::Press { encode: &encode, picture: &picture })
 }
 
 /// Tells on standard error why a simulator ended.

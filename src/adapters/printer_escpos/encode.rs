@@ -109,6 +109,7 @@ pub fn encode(document: &Document, pen: &Pen) -> Result<Vec<Vec<u8>>, EncodeErro
             Line::Picture(_) => paper.drawn.push(line),
             Line::Cut => {
                 paper.draw()?;
+                paper.put_text()?;
                 paper.printer.feeds(pen.feed_lines)?.custom(pen.cut())?;
                 paper.end_piece()?;
             }
@@ -129,6 +130,8 @@ struct Paper<'a> {
     /// What the printer has been given since the last piece.
     memory: Rc<RefCell<Vec<u8>>>,
     style: Style,
+    /// Lines in this style that wait.
+    text: String,
     /// Lines of text since the last piece.
     rows: usize,
     /// Lines that become one picture.
@@ -141,13 +144,26 @@ impl<'a> Paper<'a> {
         let (mut printer, memory) = blank();
         printer.init()?.custom(MULTI_BYTE_ON)?;
         let style = Style { align: Align::Left, double: false, bold: false };
-        Ok(Self { pen, printer, memory, style, rows: 0, drawn: Vec::new(), pieces: Vec::new() })
+        Ok(Self {
+            pen,
+            printer,
+            memory,
+            style,
+            text: String::new(),
+            rows: 0,
+            drawn: Vec::new(),
+            pieces: Vec::new(),
+        })
     }
 
     fn write(&mut self, row: &Row) -> Result<(), EncodeError> {
         self.draw()?;
-        self.style.follow(row, &mut self.printer)?;
-        self.printer.write(&format!("{}\n", row.text))?;
+        if self.style.differs(row) {
+            self.put_text()?;
+            self.style.follow(row, &mut self.printer)?;
+        }
+        self.text.push_str(&row.text);
+        self.text.push('\n');
         self.rows = self.rows.saturating_add(1);
         if self.rows >= PIECE_ROWS { self.end_piece() } else { Ok(()) }
     }
@@ -157,6 +173,7 @@ impl<'a> Paper<'a> {
         if self.drawn.is_empty() {
             return Ok(());
         }
+        self.put_text()?;
         // Rows wait here only where there are shapes for them; pictures need none.
         let glyphs = self.pen.glyphs.as_deref().unwrap_or(&CodeBoxes);
         let picture = draw(&self.drawn, self.pen.width_dots, glyphs);
@@ -168,7 +185,17 @@ impl<'a> Paper<'a> {
         Ok(())
     }
 
+    /// Hands the crate lines of one style together: each call of it costs as much as a line.
+    fn put_text(&mut self) -> Result<(), EncodeError> {
+        if !self.text.is_empty() {
+            self.printer.write(&self.text)?;
+            self.text.clear();
+        }
+        Ok(())
+    }
+
     fn end_piece(&mut self) -> Result<(), EncodeError> {
+        self.put_text()?;
         self.printer.print()?;
         let piece = self.memory.take();
         if !piece.is_empty() {
@@ -202,10 +229,13 @@ struct Style {
 }
 
 impl Style {
+    /// True if the row looks different; an empty one looks like any other.
+    fn differs(&self, row: &Row) -> bool {
+        let same = (self.align, self.double, self.bold) == (row.align, row.double, row.bold);
+        !same && !row.text.is_empty()
+    }
+
     fn follow(&mut self, row: &Row, printer: &mut Printer<Memory>) -> Result<(), PrinterError> {
-        if row.text.is_empty() {
-            return Ok(());
-        }
         if row.align != self.align {
             printer.justify(match row.align {
                 Align::Left => JustifyMode::LEFT,

@@ -126,12 +126,13 @@ fn add_rows(lines: &mut Vec<Line>, paragraph: &str, width: usize, align: Align, 
 }
 
 fn add_pair(lines: &mut Vec<Line>, label: &str, value: &str, double: bool, width: usize) {
-    let gap = width.saturating_sub(cells(&clean(label)).saturating_add(cells(&clean(value))));
+    let (label, value) = (clean(label), clean(value));
+    let gap = width.saturating_sub(cells(&label).saturating_add(cells(&value)));
     if double || gap == 0 {
-        add_rows(lines, label, width, Align::Left, false, false);
-        add_rows(lines, value, width, Align::Right, double, double);
+        add_rows(lines, &label, width, Align::Left, false, false);
+        add_rows(lines, &value, width, Align::Right, double, double);
     } else {
-        let row = format!("{}{}{}", clean(label), " ".repeat(gap), clean(value));
+        let row = format!("{label}{}{value}", " ".repeat(gap));
         lines.push(Line::Row(plain(row.trim_end().to_owned())));
     }
 }
@@ -164,6 +165,9 @@ const fn clean_char(c: char) -> Option<char> {
 /// Breaks a cleaned text into rows of at most `width` cells: at a space or beside a wide character where it can,
 /// inside a word only if that word is longer than a whole row. One row at least, possibly empty.
 fn wrap(text: &str, width: usize) -> Vec<String> {
+    if cells(text) <= width {
+        return vec![text.trim_end_matches(' ').to_owned()]; // nearly every line
+    }
     let mut rows = Rows { done: Vec::new(), row: String::new(), used: 0, width };
     for word in words(text) {
         let size = cells(&word);

@@ -11,6 +11,7 @@ mod ledger;
 mod machine;
 mod reader;
 mod service;
+mod slips;
 mod stored;
 mod table;
 mod till;
@@ -27,6 +28,7 @@ use machine::{Cpu, Memory};
 use reader::Turns;
 pub use reader::{OpenReader, ToCard};
 pub use service::bare_service;
+pub use slips::{Press, SlipArgs, slips};
 use std::fs;
 use std::io::{Error, Write as _};
 use std::path::{Path, PathBuf};
@@ -72,6 +74,9 @@ pub struct Args {
     /// What tests/tools/codec-bench/run measured
     #[arg(long, value_name = "FILE")]
     codecs: Option<PathBuf>,
+    /// What tests/tools/slip-bench/run measured
+    #[arg(long, value_name = "FILE")]
+    slips: Option<PathBuf>,
     /// Measure only this, and tell it on standard error
     #[arg(long)]
     only: Option<Part>,
@@ -139,6 +144,7 @@ fn only(args: &Args, part: Part) -> Result<String, Error> {
 fn measure(args: &Args, open_journal: OpenJournal) -> Result<Table, Error> {
     let load_before = machine::load();
     let codecs = codec::read(args.codecs.as_deref())?;
+    let slips = slips::read(args.slips.as_deref())?;
     drop(fs::remove_dir_all(&args.disk));
     fs::create_dir_all(&args.disk)?;
     let disk = fs::canonicalize(&args.disk)?;
@@ -174,6 +180,7 @@ fn measure(args: &Args, open_journal: OpenJournal) -> Result<Table, Error> {
         syncs,
         kinds,
         codecs,
+        slips,
         chips,
         turns,
         commits,

@@ -6,6 +6,7 @@ use super::ledger::{Ledgers, Pair, SIZES};
 use super::machine::Memory;
 use super::reader::Turns;
 use super::service::Service;
+use super::slips::Slips;
 use super::stored::{ANSWER_MS, ROWS, Stored, UPLOADS};
 use super::worlds::Worlds;
 use super::{Commits, READ_ROUNDS, READS, Syncs, Work};
@@ -24,6 +25,7 @@ pub(super) struct Table {
     pub(super) syncs: Syncs,
     pub(super) kinds: Kinds,
     pub(super) codecs: Option<Codecs>,
+    pub(super) slips: Option<Slips>,
     pub(super) chips: Vec<(&'static str, Cost)>,
     pub(super) turns: Option<Turns>,
     pub(super) commits: Commits,
@@ -69,6 +71,7 @@ impl Table {
             self.stored_rows(),
             self.chip_rows(),
             codecs,
+            self.slips.as_ref().map(Slips::rows).unwrap_or_default(),
             self.daemon_rows(),
             self.service_rows(),
         ]
@@ -247,6 +250,7 @@ impl Table {
                 let counts = json!({ "instructions": cost.instructions, "allocations": cost.allocations });
                 ((*card).to_owned(), counts)
             }).collect::<serde_json::Map<_, _>>(),
+            "slips": self.slips.as_ref().map(Slips::rows),
             "codec": self.codecs.as_ref().map(|codecs| &codecs.document),
             "pcscd": self.turns.as_ref().map(|turns| json!({
                 "own-us": us(turns.ours.1), "own-commands": turns.ours.0,
