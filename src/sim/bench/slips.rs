@@ -261,18 +261,31 @@ impl Slips {
                 format!("{:.1} µs against {:.1} µs, {size} bytes against {bytes}", theirs / 1e3, ours / 1e3);
             match (name.as_str(), what.as_str()) {
                 ("posd", "peak") => row(
-                    "memory that a raster slip of 80 mm x 400 mm takes while it is encoded, fonts opened for it included".to_owned(),
+                    "memory that a raster slip of 80 mm x 400 mm takes while it is encoded, fonts opened for it \
+                     included"
+                        .to_owned(),
                     "",
                     format!("{:.1} MiB", ours_mib(bytes)),
                 ),
                 ("posd", _) => {}
-                ("bare", _) => row(
-                    "a text slip laid out and encoded against the bare crate `escpos` with lines that are laid out already".to_owned(),
-                    "at most 3",
-                    format!("{:.2} times ({:.1} µs against {:.1} µs, {bytes} bytes against {size})", ours / theirs, ours / 1e3, theirs / 1e3),
-                ),
+                ("bare", _) => {
+                    let (crate_us, our_us) = (theirs / 1e3, ours / 1e3);
+                    row(
+                        "a text slip laid out and encoded against the bare crate `escpos` with lines that are laid out \
+                         already"
+                            .to_owned(),
+                        "at most 3",
+                        format!(
+                            "{:.2} times ({our_us:.1} µs against {crate_us:.1} µs, {bytes} bytes against {size})",
+                            ours / theirs
+                        ),
+                    );
+                }
                 (other, "raster") => row(
-                    format!("a raster slip of 384 x 1590 dots: {other}, which is given the picture, against posd, which draws it"),
+                    format!(
+                        "a raster slip of 384 x 1590 dots: {other}, which is given the picture, against posd, which \
+                         draws it"
+                    ),
                     if other == PYTHON { "at least 10" } else { "" },
                     format!("{:.1} times ({figures})", theirs / ours),
                 ),

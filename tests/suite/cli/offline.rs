@@ -24,7 +24,7 @@ fn a_wrong_command_line_is_told_in_text_and_json() {
         &["sale", "12.5"],
         &["sale", "0.00"],
         &["sale", "1.00", "--request-id", "a b"],
-        &["sale", "1.00", "--plies", "3"],
+        &["sale", "1.00", "--plies", "4"],
         &["operator", "sign-on", "1"],
         &["--lang", "fr"],
         &["decode", "tlv", "9G"],

@@ -316,15 +316,15 @@ fn what_cannot_be_set_is_refused_by_name() {
         }
         assert_eq!(refused("printer.width-dots", 576_u32.into()).await, "NotSupported");
         assert_eq!(refused("printer.colour", 1_u32.into()).await, "InvalidArgument");
-        assert_eq!(refused("printer.plies", 3_u32.into()).await, "InvalidArgument");
+        assert_eq!(refused("printer.plies", 4_u32.into()).await, "InvalidArgument");
         assert_eq!(refused("printer.plies", "2".into()).await, "InvalidArgument");
         assert_eq!(
             refused("terminal.merchant-name", "a\n[security]\npolkit=false".into()).await,
             "InvalidArgument"
         );
-        let told = config.set(values(&[("printer.plies", 3_u32.into())]), Default::default()).await;
+        let told = config.set(values(&[("printer.plies", 4_u32.into())]), Default::default()).await;
         let told = told.unwrap_err().to_string();
-        assert!(told.contains("[printer] plies is 3; allowed: 0 to 2"), "{told}");
+        assert!(told.contains("[printer] plies is 4; allowed: 0 to 3"), "{told}");
         let all = config.get(&[], Default::default()).await.unwrap();
         assert!(all.len() > 40 && dict_text(&all, "terminal.language") == "zh", "{all:?}");
         assert_eq!(fault(config.get(&["no.key"], Default::default()).await), "InvalidArgument");
