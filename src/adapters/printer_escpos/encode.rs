@@ -85,6 +85,9 @@ impl Pen {
     /// The shapes for a row that is to be a picture.
     fn shapes(&self, row: &Row) -> Option<&dyn Glyphs> {
         let rare = |c: char| {
+            if c.is_ascii() {
+                return false;
+            }
             let mut utf8 = [0; 4];
             let (code, _, unmappable) = encoding_rs::GB18030.encode(c.encode_utf8(&mut utf8));
             unmappable || code.len() > 2
