@@ -181,7 +181,7 @@ fn drawer_role(word: &str) -> Option<Role> {
 pub(super) fn slip(mut s: Section<'_>) -> Option<Slip> {
     let logo = s.optional("logo", "an absolute path", absolute);
     let allowed = "at most 96 characters, none of them a control character";
-    let foot = s.list("foot", Some(Vec::new()), 0..=FOOT_LINES_MAX, allowed, FootLine::new);
+    let foot = s.lines("foot", 0..=FOOT_LINES_MAX, allowed, FootLine::new);
     let foot_qr = s.optional("foot-qr", "1 to 300 bytes, no control characters", QrText::new);
     let settlement_detail = s.flag("settlement-detail", false);
     s.finish();

@@ -205,6 +205,11 @@ drawer-pulse-ms = 200
 drawer-sensor = "low"
 drawer-role = "supervisor"
 full-pan = ["pre-auth"]
+[slip]
+logo = "/etc/posd/logo.png"
+foot = ["谢谢惠顾", "", "\"再见\"", ""]
+foot-qr = "https://shop.example/1"
+settlement-detail = true
 [links]
 probe-s = 0
 metered-month-mib = 7

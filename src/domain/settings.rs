@@ -303,6 +303,29 @@ impl<'e> Section<'e> {
         allowed: &str,
         read: impl Fn(&str) -> Option<T>,
     ) -> Option<Vec<T>> {
+        self.items(key, default, sizes, allowed, (read, |known: &[T], item: &T| known.contains(item)))
+    }
+
+    /// A list of lines, in which the same one may stand again.
+    pub(crate) fn lines<T>(
+        &mut self,
+        key: &'static str,
+        sizes: RangeInclusive<usize>,
+        allowed: &str,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        self.items(key, Some(Vec::new()), sizes, allowed, (read, |_: &[T], _: &T| false))
+    }
+
+    /// Items as `read` takes them, none that `again` finds among those before it.
+    fn items<T>(
+        &mut self,
+        key: &'static str,
+        default: Option<Vec<T>>,
+        sizes: RangeInclusive<usize>,
+        allowed: &str,
+        (read, again): (impl Fn(&str) -> Option<T>, impl Fn(&[T], &T) -> bool),
+    ) -> Option<Vec<T>> {
         let allowed = format!("a list of {} to {} of: {allowed}", sizes.start(), sizes.end());
         let Some(entry) = self.take(key) else { return self.missing(key, default, &allowed) };
         let Value::Array(items) = &entry.value else {
@@ -312,7 +335,7 @@ impl<'e> Section<'e> {
         let mut read_items: Vec<T> = Vec::new();
         for item in items {
             match item.as_str().and_then(&read) {
-                Some(value) if !read_items.contains(&value) => read_items.push(value),
+                Some(value) if !again(&read_items, &value) => read_items.push(value),
                 Some(_) => {
                     self.wrong(key, &entry, &format!("holds {} twice", shown(item)), &allowed);
                     return None;

@@ -257,6 +257,15 @@ fn values_have_limits() {
     check("printer", "device = \"lp0\"", false);
     check("printer", "width-dots = 385", false);
     check("printer", "full-pan = [\"pre-auth\"]", true);
+    check("printer", "plies = 3", true);
+    check("printer", "plies = 4", false);
+    check("slip", "foot = [\"a\", \"\", \"b\", \"\"]", true);
+    check("slip", &format!("foot = [\"{}\"]", "谢".repeat(96)), true);
+    check("slip", &format!("foot = [\"{}\"]", "a".repeat(97)), false);
+    check("slip", &format!("foot = [{}]", "\"a\",".repeat(9)), false);
+    check("slip", "foot-qr = \"\"", false);
+    check("slip", "logo = \"logo.png\"", false);
+    check("slip", "settlement-detail = 1", false);
     check("store-and-forward", "entry-modes = [\"swipe\"]", false);
     check("batch", "max-transactions = 901", false);
     check("batch", "max-transactions = -1", false);
@@ -272,6 +281,17 @@ fn values_have_limits() {
     let serial = Some("A:1".to_owned());
     assert_eq!(printer.device, PrinterDevice::Usb { vendor: 0x04b8, product: 0x0202, serial });
     assert_eq!(printer.full_pan, [Kind::PreAuth]);
+}
+
+/// A picture that cannot be used keeps no shop closed, and who checks the configuration is told.
+#[test]
+fn a_wrong_picture_is_found_by_who_checks() {
+    let files = Files::new(LEAST);
+    files.write("logo.png", "no picture");
+    files.write("posd.toml.d/90.toml", &format!("[slip]\nlogo = {:?}\n", files.path("logo.png")));
+    assert!(files.load().is_ok());
+    let told = config::check(&files.path("posd.toml")).unwrap_err().to_string();
+    assert!(told.contains("logo.png: is no picture") && told.contains("576 x 320"), "{told}");
 }
 
 /// A wrong digit in a CA key or in any card table is found before a card is.
