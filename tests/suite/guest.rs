@@ -52,12 +52,8 @@ fn sell(shop: &mut GuestShop, amount: &str) {
 
 /// Waits until the daemon has the proof that both plies of the last transaction are on paper.
 fn proven(shop: &mut GuestShop) {
-    let printed = r#"posctl --json txn list --limit 1 | grep -Eq '"printed": ?true'"#;
-    shop.guest().unwrap().sh(&format!("{UNTIL} wait_for {}", quoted(printed))).unwrap();
-}
-
-fn quoted(command: &str) -> String {
-    format!("'{}'", command.replace('\'', r"'\''"))
+    let printed = "posctl --json txn list --limit 1 | grep -q .printed.:true";
+    shop.guest().unwrap().sh(&format!("{UNTIL} wait_for '{printed}'")).unwrap();
 }
 
 /// Goal: the packaged daemon on a machine of its own makes a whole sale: chip in a USB reader, bank, paper, books.

@@ -126,7 +126,7 @@ fn card() -> Arc<CardFacts> {
     })
 }
 
-fn wire() -> WireFacts {
+pub(crate) fn wire() -> WireFacts {
     WireFacts {
         mti: "0200".to_owned(),
         processing_code: "000000".to_owned(),

@@ -1,11 +1,12 @@
 //! Slips of a settled batch of a few transactions.
 use super::{TERMINAL_TIME, approved, follow_up, signed};
+use crate::journal::wire;
 use posd::domain::calendar::WallTime;
-use posd::domain::ident::{BatchNumber, MerchantId, OperatorId, Stan, TerminalId};
+use posd::domain::ident::{BatchNumber, OperatorId, Stan};
 use posd::domain::money::{Amount, Currency};
 use posd::domain::outcome::{BatchState, Kind, Outcome, Verdict};
 use posd::domain::receipt::Document;
-use posd::domain::record::{BatchRow, FollowUp, TxnRow, WireFacts};
+use posd::domain::record::{BatchRow, FollowUp, TxnRow};
 use posd::domain::settlement::slip::{Settled, slip};
 use posd::domain::slip::Shop;
 
@@ -59,21 +60,4 @@ fn rows() -> Vec<TxnRow> {
     });
     let refund = numbered(follow_up(Kind::Refund), 16, 1_250);
     vec![numbered(approved(), 12, 1_250), numbered(signed(), 13, 126_000), undone, void, refund]
-}
-
-fn wire() -> WireFacts {
-    WireFacts {
-        mti: "0200".to_owned(),
-        processing_code: "000000".to_owned(),
-        entry_mode: "051".to_owned(),
-        condition: "00".to_owned(),
-        message_type: "22".to_owned(),
-        capability: "500".to_owned(),
-        original: String::new(),
-        terminal_id: TerminalId::new("10000001").unwrap(),
-        merchant_id: MerchantId::new("102100058120001").unwrap(),
-        profile: "unionpay".to_owned(),
-        reversal_icc: Vec::new(),
-        icc: Vec::new(),
-    }
 }

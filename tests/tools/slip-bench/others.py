@@ -36,7 +36,8 @@ def commands():
 
 
 def raster():
-    printer = Dummy()
+    # Of a make whose width it knows, or it complains on standard output.
+    printer = Dummy(profile="TM-T88IV")
     printer.hw("INIT")
     printer.image(picture, impl="bitImageRaster", center=False)
     printer.cut()
