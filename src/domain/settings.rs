@@ -307,6 +307,7 @@ impl<'e> Section<'e> {
     }
 
     /// A list of lines, in which the same one may stand again.
+    #[cfg(feature = "daemon")]
     pub(crate) fn lines<T>(
         &mut self,
         key: &'static str,
