@@ -540,23 +540,59 @@ fn every_target_of_the_makefile_has_a_recipe() {
     none(without.map(|name| format!("Makefile: {name} is declared and not made")).collect());
 }
 
+/// The lines of the manifest's dependencies, those of the tests too where they are wanted: name and the rest.
+fn dependencies(manifest: &str, of_tests: bool) -> Vec<(&str, &str)> {
+    let mut in_section = false;
+    let mut found = Vec::new();
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            in_section = line == "[dependencies]" || of_tests && line == "[dev-dependencies]";
+        } else if let (true, Some((name, rest))) = (in_section, line.split_once(" = "))
+            && !name.starts_with('#')
+        {
+            found.push((name, rest));
+        }
+    }
+    found
+}
+
 #[test]
 fn every_dependency_is_explained() {
     let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
     let map = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
-    let mut in_section = false;
-    let mut missing = Vec::new();
-    for line in manifest.lines() {
-        if line.starts_with('[') {
-            in_section = matches!(line, "[dependencies]" | "[dev-dependencies]");
-        } else if let (true, Some((name, _))) = (in_section, line.split_once(" = "))
-            && !name.starts_with('#')
-            && !map.contains(&format!("| `{name}` |"))
-        {
-            missing.push(format!("Cargo.toml: {name} has no line in ARCHITECTURE.md, Dependencies"));
-        }
+    let missing =
+        dependencies(&manifest, true).into_iter().filter(|(name, _)| !map.contains(&format!("| `{name}` |")));
+    none(
+        missing
+            .map(|(name, _)| format!("Cargo.toml: {name} has no line in ARCHITECTURE.md, Dependencies"))
+            .collect(),
+    );
+}
+
+/// Packages of their own that build on posd have locks of their own. A stale one ends `make bench` and `make fuzz`, which
+/// no other test runs.
+#[test]
+fn the_locks_of_the_tools_are_not_stale() {
+    let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let needed: Vec<&str> = dependencies(&manifest, false)
+        .into_iter()
+        .filter(|(_, rest)| !rest.contains("optional = true"))
+        .map(|(name, _)| name)
+        .collect();
+    assert!(needed.len() > 5, "{needed:?}");
+    let mut stale = Vec::new();
+    for lock in ["tests/fuzz/Cargo.lock", "tests/tools/codec-bench/Cargo.lock"] {
+        let text = std::fs::read_to_string(root().join(lock)).unwrap();
+        let package =
+            text.split("[[package]]").find(|package| package.contains("\nname = \"posd\"\n")).unwrap();
+        // Where there are several versions of one, the version stands behind the name.
+        let has = |name: &&&str| {
+            package.contains(&format!(" \"{name}\"")) || package.contains(&format!(" \"{name} "))
+        };
+        stale
+            .extend(needed.iter().filter(|name| !has(name)).map(|name| format!("{lock}: {name} is missing")));
     }
-    none(missing);
+    none(stale);
 }
 
 /// Committed text files only; without a git checkout (a source package) there is nothing to check.

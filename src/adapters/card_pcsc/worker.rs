@@ -21,8 +21,12 @@ use super::watch::{PCSCD_ABSENT, ReaderNames, Reported, View};
 use crate::domain::emv::apdu::{CommandApdu, ResponseApdu};
 use crate::ports::{CardCommand, CardEvent, CardFault};
 
-/// Longest wait for a change. Bounded because a cancel or a plug event may be lost.
-const WAIT_MAX: Duration = Duration::from_secs(5);
+/// First wait for a change after something happened. Bounded because a cancel or a plug event may be lost, and because
+/// pcsc-lite does not call it a change when another program takes a free reader, or lets go of it.
+const WAIT_FIRST: Duration = Duration::from_secs(5);
+/// Longest wait for a change: each one in which nothing happened makes the next one twice as long. An idle terminal
+/// is asleep, and a reader that was taken meanwhile is told at power-up anyhow.
+const WAIT_MAX: Duration = Duration::from_secs(60);
 /// How long the worker waits for the next command before it watches the readers again: in a conversation the
 /// next one comes at once, and waking the wait costs more.
 const LINGER: Duration = Duration::from_millis(20);
@@ -141,10 +145,12 @@ impl Worker {
         let mut wait = Duration::ZERO; // the first look only asks how things are
         loop {
             let looked = self.look(manager, &mut states, wait, &mut power);
-            if let Err(ended) = looked.and_then(|()| self.work(manager, &mut power)) {
-                return ended;
-            }
-            wait = WAIT_MAX;
+            let worked = looked.and_then(|calm| self.work(manager, &mut power).map(|()| calm));
+            wait = match worked {
+                Ok(true) => wait.saturating_mul(2).clamp(WAIT_FIRST, WAIT_MAX),
+                Ok(false) => WAIT_FIRST,
+                Err(ended) => return ended,
+            };
         }
     }
 
@@ -167,19 +173,21 @@ impl Worker {
         self.desk.next(self.crew, linger)
     }
 
-    /// Waits for a change of the readers, or for being woken, and shows what there is.
+    /// Waits for a change of the readers, or for being woken, and shows what there is. True: nothing happened, and
+    /// nobody else holds a reader.
     fn look(
         &mut self,
         manager: &dyn Manager,
         states: &mut Vec<Seen>,
         wait: Duration,
         power: &mut Power,
-    ) -> Result<(), Ended> {
+    ) -> Result<bool, Ended> {
         let plugged = follow_names(manager, states).map_err(|_| Ended::ServiceGone)?;
         let wait = if plugged { Duration::ZERO } else { wait };
         let is_free = wait.is_zero() || self.desk.watches(self.crew)?;
         let waited = if is_free { manager.wait(wait, states) } else { Err(Error::Cancelled) };
         self.desk.is_back(self.crew)?;
+        let is_over = matches!(waited, Err(Error::Timeout));
         match waited {
             Ok(()) => states.iter_mut().for_each(Seen::keep),
             // The states are fresh all the same, and pcsc-lite does not call it a change when another program
@@ -189,7 +197,7 @@ impl Worker {
                 if plugged {
                     states.clear(); // not looked at yet: next time
                 }
-                return Ok(());
+                return Ok(false);
             }
             // A reader went between the two calls.
             Err(Error::UnknownReader | Error::ReaderUnavailable | Error::NoReadersAvailable) => {
@@ -206,12 +214,13 @@ impl Worker {
         if ours && (view.card_in(self.view.in_use.as_deref()).is_none() || self.is_swapped(&view)) {
             *power = Power::Pulled;
         }
+        let calm = is_over && view == self.view && self.holders.is_none();
         self.show(view)?;
         if self.ask_for_pin_pads(manager, states, power) {
             let view = self.judge(states, power);
             self.show(view)?;
         }
-        Ok(())
+        Ok(calm)
     }
 
     /// What the readers' states mean.

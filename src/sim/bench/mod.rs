@@ -129,9 +129,9 @@ fn only(args: &Args, part: Part) -> Result<String, Error> {
         Part::Conversations => {
             let program = std::env::current_exe()?;
             let turns = reader::measure(&program, args.emv_terminal.as_deref(), &args.disk)?;
-            let Turns { ours: (count, ours), theirs: (others, theirs) } =
+            let Turns { ours: (count, ours), theirs: (others, theirs), between } =
                 turns.ok_or_else(|| Error::other("nothing to compare with"))?;
-            Ok(format!("{ours:?} for {count} commands against {theirs:?} for {others}"))
+            Ok(format!("{ours:?} for {count} commands against {theirs:?} for {others}; pairs {between:.3?}"))
         }
         Part::Service => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

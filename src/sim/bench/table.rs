@@ -86,13 +86,14 @@ impl Table {
                 format!("{} instructions, {} heap allocations", cost.instructions, cost.allocations),
             )
         };
-        let turn = |Turns { ours: (own, time), theirs: (other, against) }: &Turns| {
+        let turn = |Turns { ours: (own, time), theirs: (other, against), between: (low, high) }: &Turns| {
             row(
                 "one conversation over pcscd with the same CDA card, first to last command as the card sees it, \
                  medians, against the test terminal of the crate `emv`",
                 "not slower",
                 format!(
-                    "{:.2} times ({} for {own} commands against {} for {other})",
+                    "{:.2} times ({} for {own} commands against {} for {other}); the middle of pairs of turns is \
+                     between {low:.2} and {high:.2} with 95 %",
                     us(*time) / us(*against),
                     micros(*time),
                     micros(*against),

@@ -5,8 +5,10 @@
 //! in a network namespace of its own, in which its gateway is our loopback interface and nothing else: bank and
 //! printer listen there. The processor is emulated, so a boot takes half a minute, and no time in it means anything.
 mod shop;
+mod writes;
 
 pub use shop::{GuestShop, Terms};
+pub use writes::{WriteLog, so_far};
 
 use std::fs;
 use std::io::{BufRead, BufReader, Error, ErrorKind, Read as _, Write as _};
@@ -27,8 +29,37 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(300);
 /// Memory in MiB.
 const MEMORY: &str = "768";
 /// Quiet, and without what only hardware needs.
-const KERNEL_ARGUMENTS: &str = "console=ttyS0 root=/dev/vda rw panic=-1 quiet mitigations=off nokaslr audit=0 \
-     net.ifnames=0 random.trust_cpu=on";
+const KERNEL_ARGUMENTS: &str = "root=/dev/vda rw panic=-1 quiet mitigations=off nokaslr audit=0 net.ifnames=0 \
+     random.trust_cpu=on";
+
+/// What differs between the architectures of guests.
+struct Board {
+    /// qemu for it.
+    program: &'static str,
+    /// The machine and its processor.
+    options: [&'static str; 4],
+    /// Its serial line, as its kernel calls it.
+    console: &'static str,
+}
+
+impl Board {
+    /// The one that this guest is made for.
+    fn of(made: &Path) -> Result<Self, Error> {
+        match fs::read_to_string(made.join("architecture"))?.trim() {
+            "amd64" => Ok(Self {
+                program: "qemu-system-x86_64",
+                options: ["-M", "q35", "-cpu", "max"],
+                console: "ttyS0",
+            }),
+            "arm64" => Ok(Self {
+                program: "qemu-system-aarch64",
+                options: ["-M", "virt,gic-version=3", "-cpu", "cortex-a72"],
+                console: "ttyAMA0",
+            }),
+            other => Err(Error::other(format!("no board for a guest of {other:?}; known: amd64, arm64"))),
+        }
+    }
+}
 
 /// How a guest is to be.
 #[derive(Clone, Debug)]
@@ -39,10 +70,14 @@ pub struct Plan {
     pub folder: PathBuf,
     /// The disk of the state directory, see [`make_state_disk`].
     pub state: PathBuf,
+    /// A file in which every write to that disk is logged, see [`WriteLog`].
+    pub writes: Option<PathBuf>,
     /// Socket of the reader, see [`super::vscard::Reader`].
     pub reader: PathBuf,
     /// Files that are put into the guest before its services start: absolute path and content.
     pub files: Vec<(String, Vec<u8>)>,
+    /// Services that are started with it, beside those that always are.
+    pub services: Vec<String>,
     /// Where its serial line is written to.
     pub log: PathBuf,
 }
@@ -68,29 +103,29 @@ impl Guest {
         let payload = pack(plan)?;
         let (shell, bus) = (free_port()?, free_port()?);
         let monitor = plan.folder.join("monitor");
+        let board = Board::of(&plan.made)?;
+        let mut arguments = format!("console={} {KERNEL_ARGUMENTS}", board.console);
+        for service in &plan.services {
+            arguments.push_str(" systemd.wants=");
+            arguments.push_str(service);
+        }
         let disk = |name: &str, path: &Path, more: &str| {
             format!("if=none,id={name},format=raw,file={}{more}", path.display())
         };
         // qemu ends with the thread that started it, however that ends.
         let mut qemu = Command::new("setpriv")
-            .args([
-                "--pdeathsig",
-                "KILL",
-                "qemu-system-x86_64",
-                "-nodefaults",
-                "-display",
-                "none",
-                "-no-reboot",
-            ])
-            .args(["-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", MEMORY])
+            .args(["--pdeathsig", "KILL", board.program])
+            .args(["-nodefaults", "-display", "none", "-no-reboot"])
+            .args(board.options)
+            .args(["-accel", "tcg,thread=multi", "-smp", "2", "-m", MEMORY])
             .arg("-kernel")
             .arg(plan.made.join("vmlinuz"))
             .arg("-initrd")
             .arg(plan.made.join("initrd"))
-            .args(["-append", KERNEL_ARGUMENTS])
+            .args(["-append", &arguments])
             .args(["-drive", &disk("root", &plan.made.join("disk"), ",snapshot=on")])
             .args(["-device", "virtio-blk-pci,drive=root"])
-            .args(["-drive", &disk("state", &plan.state, ",cache=writeback")])
+            .args(state_disk(plan))
             .args(["-device", "virtio-blk-pci,drive=state,serial=state"])
             .args(["-drive", &disk("payload", &payload, ",readonly=on")])
             .args(["-device", "virtio-blk-pci,drive=payload,serial=payload"])
@@ -205,6 +240,21 @@ impl Drop for Guest {
         drop(self.qemu.wait());
         drop(self.serial.take().map(JoinHandle::join));
     }
+}
+
+/// The options that give qemu the state disk. It has a cache that a flush empties, like every disk.
+fn state_disk(plan: &Plan) -> Vec<String> {
+    let file = |name: &str, path: &Path| format!("driver=file,node-name={name},filename={}", path.display());
+    let Some(log) = &plan.writes else {
+        let drive = format!("if=none,id=state,format=raw,cache=writeback,file={}", plan.state.display());
+        return vec!["-drive".to_owned(), drive];
+    };
+    let logged =
+        "driver=blklogwrites,node-name=state,file=state-file,log=state-log,log-super-update-interval=1";
+    [file("state-file", &plan.state), file("state-log", log), logged.to_owned()]
+        .into_iter()
+        .flat_map(|node| ["-blockdev".to_owned(), node])
+        .collect()
 }
 
 /// Writes the serial line into the log, and tells when the guest is ready.

@@ -1,13 +1,13 @@
 //! A shop whose terminal is a guest: bank, printer and card are here, everything of the terminal is there. What it
 //! has on its state disk outlives it.
-use super::{GATEWAY, Guest, Plan, check_state_disk, make_state_disk};
+use super::{GATEWAY, Guest, Plan, WriteLog, check_state_disk, make_state_disk, so_far};
 use crate::sim::host::{Acquirer, Config as HostConfig};
 use crate::sim::printer::Printer;
 use crate::sim::shop::{Folder, Site, TMK};
 use crate::sim::vscard::Reader;
 use std::fs;
-use std::io::Error;
-use std::path::Path;
+use std::io::{Error, ErrorKind};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// A USB host and a USB device in one kernel. The gadget is made once; plugging is binding it.
@@ -36,6 +36,8 @@ const UNPLUG_PRINTER: &str = "
     udevadm wait --timeout=60 --removed /dev/usb/lp0
 ";
 
+/// The state disk before it was ever written to, where writes are logged.
+const BEFORE: &str = "state.before";
 /// How long qemu may hold on to a device that was pulled.
 const LET_GO_WITHIN: Duration = Duration::from_secs(10);
 
@@ -47,6 +49,10 @@ pub struct Terms<'a> {
     pub emv: &'a Path,
     /// The printer is a USB device of the guest, see [`GuestShop::plug_printer`]; else it is reached over TCP.
     pub usb_printer: bool,
+    /// Every write to the state disk is logged, see [`GuestShop::end_of_writes`].
+    pub log_writes: bool,
+    /// Services that are started with it, beside those that always are.
+    pub services: &'a [&'a str],
     /// More lines for section `[host]` of the configuration.
     pub host: &'a str,
     /// More sections of the configuration.
@@ -82,6 +88,11 @@ impl GuestShop {
         let reader = Reader::listen(&folder.join("card"))?;
         let state = folder.join("state.img");
         make_state_disk(&state)?;
+        let writes = terms.log_writes.then(|| folder.join("writes"));
+        if let Some(writes) = &writes {
+            fs::copy(&state, folder.join(BEFORE))?;
+            fs::File::create(writes)?;
+        }
         let site = Site {
             bank: format!("{GATEWAY}:{}", acquirer.address().port()),
             printer: if terms.usb_printer {
@@ -99,12 +110,14 @@ impl GuestShop {
             made: fs::canonicalize(terms.made)?,
             folder: folder.to_path_buf(),
             state,
+            writes,
             reader: reader.socket().to_path_buf(),
             files: vec![
                 file("posd.toml", site.configuration().into()),
                 file("emv.toml", fs::read(terms.emv)?),
                 file("tmk", TMK.into()),
             ],
+            services: terms.services.iter().map(|&name| name.to_owned()).collect(),
             log: terms.log.to_path_buf(),
         };
         fs::File::create(&plan.log)?;
@@ -173,6 +186,27 @@ impl GuestShop {
                 done => return done.map(drop),
             }
         }
+    }
+
+    /// How many writes its state disk has had so far, to be asked from anywhere.
+    ///
+    /// # Errors
+    /// They are not logged.
+    pub fn writes_so_far(&self) -> Result<impl Fn() -> Result<u64, Error> + Send + use<>, Error> {
+        let log = self.plan.writes.clone().ok_or(ErrorKind::Unsupported)?;
+        Ok(move || so_far(&log))
+    }
+
+    /// Cuts the terminal's power for good: the state disk as it was at first, and all that was written to it since.
+    ///
+    /// # Errors
+    /// They were not logged.
+    pub fn end_of_writes(&mut self) -> Result<(PathBuf, WriteLog), Error> {
+        let log = self.plan.writes.as_ref().ok_or(ErrorKind::Unsupported)?;
+        if let Some(guest) = self.guest.take() {
+            guest.cut()?;
+        }
+        Ok((self.plan.folder.join(BEFORE), WriteLog::open(log)?))
     }
 
     /// What qemu calls its line to the card.

@@ -88,9 +88,14 @@ pub(super) fn draw(dice: &mut SplitMix64) -> Deed {
 /// An issuer script for the chip: PIN CHANGE/UNBLOCK in template 72. EMV 4.4 Book 3 §10.10.
 const SCRIPT: [u8; 11] = [0x72, 0x09, 0x86, 0x07, 0x84, 0x24, 0, 0, 2, 0xAA, 0xBB];
 
+/// The longest time in milliseconds that an answer takes and is still in time: the terminal waits one second.
+const IN_TIME_MS: u32 = 800;
+
 /// Draws what is special at the bank during a deed: nothing in about two of three. What is told afterwards is never
-/// refused: the shop would have to clear that up with people.
-pub(super) fn rules(dice: &mut SplitMix64, kind: &str) -> Vec<Rule> {
+/// refused: the shop would have to clear that up with people. A bank that is `unhurried` takes its time in a third of
+/// all cases, and is still in time: cuts that are aimed at its messages then meet money
+/// on its way.
+pub(super) fn rules(dice: &mut SplitMix64, kind: &str, unhurried: bool) -> Vec<Rule> {
     // A late answer comes after the terminal has given up: it waits one second.
     let asked = [
         Fault::Drop,
@@ -121,6 +126,7 @@ pub(super) fn rules(dice: &mut SplitMix64, kind: &str) -> Vec<Rule> {
         13 if scripted => {
             vec![of_kind(Fault::Script(SCRIPT.to_vec())), Rule::once("0620", pick(dice, &told))]
         }
+        14..=23 if unhurried => vec![of_kind(Fault::Late(u64::from(dice.below(IN_TIME_MS))))],
         _ => Vec::new(),
     }
 }

@@ -31,7 +31,8 @@ impl Storm {
             "# Power cuts of a whole machine\n\n\
              Written by `make vm-test`; `POSD_BLESS=1` writes it anew. The terminal is a guest with its own kernel, \
              state disk and USB reader; card, bank and printer are outside. qemu gets SIGKILL at a random moment of \
-             mixed business, two of three times within 0.6 s after a message that moves money: what is only in the \
+             mixed business, two of three times within 0.6 s after a message that moves money, which the bank answers \
+             late in a third of the cases: what is only in the \
              guest's memory is gone, what it has given to its disk stays. Then the disk is checked, the guest boots \
              and the daemon recovers. After each cut every outcome that was ever told must still stand and agree \
              with the bank's books; at the end the batch is settled and both ends are compared line by line. Seed \

@@ -358,7 +358,7 @@ impl Storm {
         mut options: Options<'_>,
     ) -> Result<(), Error> {
         self.place.acquirer().clear_rules()?;
-        for rule in business::rules(&mut self.dice, kind) {
+        for rule in business::rules(&mut self.dice, kind, self.place.aims_within_ms().is_some()) {
             self.place.acquirer().rule(rule)?;
         }
         if bank_away {

@@ -33,6 +33,8 @@ impl Place {
                 made,
                 emv: &args.emv,
                 usb_printer: false,
+                log_writes: false,
+                services: &[],
                 host: HOST,
                 sections: SECTIONS,
                 log: &args.log,

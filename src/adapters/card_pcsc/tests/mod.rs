@@ -265,6 +265,24 @@ fn a_card_changed_between_two_looks_is_noticed() {
     engine.power_on().unwrap();
 }
 
+/// Goal: the longer nothing happens the longer the adapter sleeps, up to a minute; what happens, and a reader that
+/// another program holds, keep it awake.
+#[test]
+fn quiet_readers_are_looked_at_less_often() {
+    let reader = Reader::new();
+    let mut engine = Engine::powered(&reader, LONG);
+    engine.handle.try_send(CardCommand::PowerOff { id: 4 }).unwrap();
+    engine.until(|event| matches!(event, CardEvent::PoweredOff { .. }));
+    let seconds = |reader: &Reader| reader.waits(7).iter().map(Duration::as_secs).collect::<Vec<_>>();
+    assert_eq!(seconds(&reader), [5, 10, 20, 40, 60, 60, 60]);
+    reader.set(|inside| inside.held = true);
+    engine.status_until(|status| !status.ok);
+    assert_eq!(seconds(&reader), [5; 7]);
+    reader.set(|inside| inside.held = false);
+    engine.status_until(|status| status.ok);
+    assert_eq!(seconds(&reader), [5, 10, 20, 40, 60, 60, 60]);
+}
+
 /// Goal: after a failed command a card that PC/SC calls present is removed if the counter or its answer to reset say
 /// so, and mute only if it is the same and answers a reset.
 #[test]

@@ -33,6 +33,12 @@ pub(super) enum Says {
 pub(super) struct Inside {
     pub(super) present: bool,
     pub(super) event_count: u32,
+    /// Another program holds it.
+    pub(super) held: bool,
+    /// So many waits end at once, as if their time were over.
+    pub(super) hasty: usize,
+    /// The times that those waits were given.
+    pub(super) waits: Vec<Duration>,
     pub(super) atr: Vec<u8>,
     /// What a connection with any protocol leads to.
     pub(super) prefers: Protocol,
@@ -71,6 +77,9 @@ impl Reader {
         let inside = Inside {
             present: false,
             event_count: 0,
+            held: false,
+            hasty: 0,
+            waits: Vec::new(),
             atr: vec![0x3B, 0xE0, 0, 0, 0x81, 0x31, 0xFE, 0x45, 0xEB],
             prefers: Protocol::T1,
             refuses: None,
@@ -111,22 +120,30 @@ impl Reader {
 
     /// Waits until so many commands were on the wire.
     pub(super) fn wait_for_wire(&self, commands: usize) {
-        let until = Instant::now() + Duration::from_secs(10);
-        let mut inside = self.inside();
-        while inside.wire.len() < commands {
-            let left = until.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "{:02X?}", inside.wire);
-            inside = self.0.1.wait_timeout(inside, left).unwrap().0;
-        }
+        self.wait_until("commands", commands, |inside| inside.wire.len());
     }
 
     /// Waits until so many calls hang.
     pub(super) fn wait_for_hanging(&self, calls: usize) {
+        self.wait_until("hanging calls", calls, |inside| inside.hanging);
+    }
+
+    /// Has so many waits end at once and tells what they were given. A wait that has begun before ends first.
+    pub(super) fn waits(&self, count: usize) -> Vec<Duration> {
+        self.set(|inside| {
+            (inside.hasty, inside.waits) = (count, Vec::new());
+            inside.event_count += 2; // a card that went and came
+        });
+        self.wait_until("waits", count, |inside| inside.waits.len());
+        self.inside().waits.clone()
+    }
+
+    fn wait_until(&self, what: &str, count: usize, so_far: impl Fn(&Inside) -> usize) {
         let until = Instant::now() + Duration::from_secs(10);
         let mut inside = self.inside();
-        while inside.hanging < calls {
+        while so_far(&inside) < count {
             let left = until.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "{} calls hang", inside.hanging);
+            assert!(!left.is_zero(), "{} {what}", so_far(&inside));
             inside = self.0.1.wait_timeout(inside, left).unwrap().0;
         }
     }
@@ -182,12 +199,19 @@ impl Manager for Connection {
             let mut changed = false;
             for seen in readers.iter_mut().filter(|seen| seen.name.to_bytes() == NAME.as_bytes()) {
                 let flags = if inside.present { State::PRESENT } else { State::EMPTY };
+                let flags = if inside.held { flags | State::EXCLUSIVE } else { flags };
                 let count = pcsc::ffi::DWORD::from(inside.event_count) << 16;
                 seen.now = State::from_bits_retain(flags.bits() | count);
                 changed |= seen.now != seen.known;
             }
             if changed {
                 return Ok(());
+            }
+            if inside.hasty > 0 && !longest.is_zero() {
+                inside.hasty -= 1;
+                inside.waits.push(longest);
+                self.reader.0.1.notify_all();
+                return Err(Error::Timeout);
             }
             if core::mem::take(&mut *self.cancelled.lock().unwrap()) && !longest.is_zero() {
                 return Err(Error::Cancelled);
