@@ -132,7 +132,7 @@ fn ground(config: &Config, state_dir: &Path) -> Result<Ground, String> {
     let lock = BusyLock::in_dir(&runtime_dir)
         .inspect_err(|error| tracing::warn!(%error, "no busy.lock; updaters must read SafeToUpdate"))
         .ok();
-    let zone = Zone::named(&config.terminal.timezone).map_err(say)?;
+    let zone = Zone::new(config.terminal.timezone.clone());
     let watchdog = sd_notify::watchdog_enabled();
     let storage_key = system::storage_key(credentials.as_deref(), state_dir).map_err(say)?;
     let master_key = system::master_key(credentials.as_deref()).map_err(say)?;

@@ -1,5 +1,6 @@
 //! The tables of `posd.toml`: every key with its default and its limits.
 use super::profiles::is_name;
+use super::zone::zone;
 use super::{
     Batch, Chinese, Connection, Drawer, DrawerPin, DrawerSensor, Endpoint, Host, LinkControl, Links,
     Operators, PinEntry, Printer, PrinterDevice, Reader, Security, SerialFlow, Slip, StoreAndForward,
@@ -34,9 +35,7 @@ pub(super) fn terminal(mut s: Section<'_>) -> Option<Terminal> {
     let built: Vec<Kind> =
         Kind::ALL.iter().copied().filter(|k| !matches!(k, Kind::QrSale | Kind::QrRefund)).collect();
     let kinds = s.list("enabled-kinds", Some(built), 0..=Kind::ALL.len(), &all(Kind::ALL), Kind::from_word);
-    let zone = s.text("timezone", Some("Asia/Shanghai".to_owned()), "a zone of the system's tzdata", |t| {
-        jiff::tz::TimeZone::get(t).ok().map(|_| t.to_owned())
-    });
+    let timezone = s.text("timezone", zone("Asia/Shanghai"), "a zone of the system's tzdata", zone);
     s.finish();
     Some(Terminal {
         id: id?,
@@ -45,7 +44,7 @@ pub(super) fn terminal(mut s: Section<'_>) -> Option<Terminal> {
         currency: currency?,
         language: language?,
         enabled_kinds: kinds?,
-        timezone: zone?,
+        timezone: timezone?,
     })
 }
 

@@ -11,6 +11,7 @@ mod logo;
 mod profiles;
 mod quirks;
 mod shown;
+mod zone;
 
 use crate::domain::emv::params::EmvConfig;
 use crate::domain::ident::{MerchantId, TerminalId};
@@ -20,6 +21,7 @@ pub use crate::domain::outcome::PinEntry;
 use crate::domain::outcome::{EntryMode, Kind, Role, words};
 use crate::domain::profile::Profile;
 use crate::domain::slip::{Language, Template};
+use jiff::tz::TimeZone;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -108,8 +110,8 @@ pub struct Terminal {
     pub language: Language,
     /// Kinds that are switched on.
     pub enabled_kinds: Vec<Kind>,
-    /// IANA name of the zone in which the shop lives.
-    pub timezone: String,
+    /// The zone in which the shop lives; it knows its IANA name.
+    pub timezone: TimeZone,
 }
 
 /// Where the acquirer is and how it is spoken to.

@@ -21,7 +21,7 @@ pub fn shown(config: &Config) -> Vec<(String, Setting)> {
             ("currency", text(terminal.currency.alpha())),
             ("language", text(terminal.language.word())),
             ("enabled-kinds", list(&terminal.enabled_kinds)),
-            ("timezone", text(&terminal.timezone)),
+            ("timezone", text(terminal.timezone.iana_name().unwrap_or_default())),
         ],
     );
     table("host", host(config));

@@ -42,7 +42,7 @@ fn terms<'a>(made: &'a Path, log: &'a Path) -> Terms<'a> {
         log_writes: false,
         services: &[],
         host: "",
-        sections: "[operators]\nrequire-change = false\n[links]\nmanager = \"none\"\n",
+        sections: "[operators]\nrequire-change = false\n",
         log,
     }
 }

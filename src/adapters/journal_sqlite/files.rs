@@ -50,11 +50,15 @@ impl JournalDir {
     }
 
     /// Makes an empty database file, readable to nobody else; SQLite gives its write-ahead log the same mode.
-    /// The directory is synced, so that a power cut cannot take the file away from under its first commit.
+    /// The directory is synced, so that a power cut cannot take the file away from under its first commit. A file with
+    /// something in it has been through that.
     pub(super) fn make_database(&self) -> io::Result<()> {
         let path = self.database();
         let file = private_file(&path)?;
         file.set_permissions(Permissions::from_mode(0o600))?;
+        if file.metadata()?.len() > 0 {
+            return Ok(());
+        }
         file.sync_all()?;
         File::open(&self.dir)?.sync_all()
     }

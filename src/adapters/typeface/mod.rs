@@ -5,6 +5,7 @@
 //! turned into dots by the crate `ab_glyph`, which reads them where they are wanted: `fontdue` reads a whole font at
 //! once, which took 180 MB and half a second for this one against 7 MB and 12 ms (measured 2026-11-26, unoptimised).
 mod png;
+mod whole;
 
 use crate::domain::receipt::{CELL_DOTS, Glyph, Glyphs, LINE_DOTS, blank, unknown};
 use ab_glyph::{Font as _, FontVec, PxScale, ScaleFont as _, point};
@@ -80,7 +81,7 @@ impl Typeface {
     /// [`NoFont`].
     pub fn open_in(folder: &Path) -> Result<Self, NoFont> {
         let places = MAIN.iter().map(|(name, face)| (folder.join(name), *face));
-        let main = places.into_iter().find(|(path, face)| Face::open(path, *face).is_some());
+        let main = places.into_iter().find(|(path, face)| whole::is_whole(path, *face));
         let missing = || NoFont(folder.join(MAIN.first().map_or("", |(name, _)| name)));
         let (folder, main) = (folder.to_owned(), main.ok_or_else(missing)?);
         Ok(Self { folder, main, desk: Mutex::new(Desk::default()) })
@@ -88,7 +89,13 @@ impl Typeface {
 
     fn draw(&self, desk: &mut Desk, c: char, double: bool) -> Glyph {
         let (path, face) = &self.main;
-        let main = desk.main.get_or_insert_with(|| Face::open(path, *face).into_iter().collect());
+        let main = desk.main.get_or_insert_with(|| {
+            let opened = Face::open(path, *face);
+            if opened.is_none() {
+                tracing::error!(font = %path.display(), "cannot be read any more; characters are boxes");
+            }
+            opened.into_iter().collect()
+        });
         if let Some(glyph) = main.iter().find_map(|face| face.draw(c, double)) {
             return glyph;
         }

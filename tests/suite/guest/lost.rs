@@ -57,7 +57,8 @@ fn trade(shop: &mut GuestShop) -> Facts {
     let writes = shop.writes_so_far().unwrap();
     let mut facts = Facts::new();
     let mut told = |document: &serde_json::Value| {
-        let text = |name: &str| document["data"][name].as_str().unwrap().to_owned();
+        let text =
+            |name: &str| document["data"][name].as_str().unwrap_or_else(|| panic!("{document}")).to_owned();
         facts.push((writes().unwrap(), Fact::Told(text("request-id"), text("outcome"))));
     };
     told(&deed(shop, "sale 1.00"));
@@ -169,7 +170,8 @@ fn judge(
 #[ignore = "boots a guest: make vm-test"]
 fn lost_writes_lose_no_money() {
     let (made, log) = (made(), log("lost-writes"));
-    let mut shop = open_on(&Terms { log_writes: true, ..terms(&made, &log) });
+    let mut shop =
+        open_on(&Terms { log_writes: true, host: "response-timeout-s = 5\n", ..terms(&made, &log) });
     let (bank, writes, stop) =
         (Remote::clone(&shop.acquirer), shop.writes_so_far().unwrap(), AtomicBool::new(false));
     let facts = std::thread::scope(|scope| {
